@@ -1,0 +1,68 @@
+package probe
+
+// Header is what an image says of itself, checked as QEMU checks it, and more
+// strictly where a comment says so. Nothing in it is to be believed before a
+// rule says that the image may be.
+type Header struct {
+	Format  Format
+	Version uint32 // of qcow (1) and qcow2 (2, 3); otherwise 0
+
+	VirtualSize uint64 // bytes that the guest sees
+	ClusterSize uint64 // bytes; 0 for raw
+
+	Backing  *Reference  // the backing image; nil if there is none
+	DataFile *Reference  // qcow2's external data file; nil if there is none
+	Extents  []Reference // the files that hold the data of an image that holds none itself
+
+	// DataFileRaw is qcow2's autoclear bit 1: the data file alone is a
+	// valid raw image of the same content.
+	DataFileRaw bool
+
+	Encryption Encryption
+	Dirty      bool // qcow2 incompatible bit 0, qed feature bit 1: the refcounts or tables want a repair
+	Corrupt    bool // qcow2 incompatible bit 1: QEMU opens the image read-only
+}
+
+// References returns every reference of h to another file, the backing image
+// first. Empty means that the image stands alone.
+func (h *Header) References() []Reference {
+	var all []Reference
+	if h.Backing != nil {
+		all = append(all, *h.Backing)
+	}
+	if h.DataFile != nil {
+		all = append(all, *h.DataFile)
+	}
+	return append(all, h.Extents...)
+}
+
+// Encryption says how the content of an image is encrypted.
+type Encryption string
+
+// The ways that qcow and qcow2 know (crypt_method 0, 1 and 2).
+const (
+	Plain   Encryption = ""
+	AES     Encryption = "aes"
+	LUKSEnc Encryption = "luks"
+)
+
+// Reference is a name of another file as it stands in an image's header:
+// hostile bytes, at most 4095 of them. It may hold anything, a newline or
+// invalid UTF-8 included, except NUL: QEMU and libvirt both stop at the first.
+type Reference struct {
+	Name   string
+	Offset int64 // where the name stands, in bytes from the image's start; -1 for a name the header flags but does not give
+	// CutAtNUL reports that the header's name goes on behind a NUL byte.
+	CutAtNUL bool
+
+	// FormatRecorded reports that the header has a place for the format of
+	// the file named and that this place is filled; Format is what it
+	// holds, up to a NUL: any bytes, "" included. For qed's no-probe
+	// feature and vmdk's parent, whose meaning is fixed, Format is "raw"
+	// and "vmdk".
+	FormatRecorded bool
+	Format         string
+	// FormatCutAtNUL reports that the recorded format goes on behind a NUL
+	// byte.
+	FormatCutAtNUL bool
+}

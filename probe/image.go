@@ -1,0 +1,144 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+)
+
+const (
+	// headSize is what is read of every image: a header with its
+	// extensions and its names fits in nearly always.
+	headSize = 4 << 10
+	// maxPrefix is the most that is read in one piece from the start of an
+	// image: qcow2's header area is one cluster, of at most 2 MiB.
+	maxPrefix = 2 << 20
+	// maxName is the longest name that is read: QEMU holds names in
+	// PATH_MAX bytes, the terminating NUL included.
+	maxName = 4095
+	// maxLength is where QEMU's block layer ends: the largest int64 that is
+	// a multiple of 1 GiB (BDRV_MAX_LENGTH, QEMU 6.0). No request may go
+	// beyond it, not even one past the end of the file.
+	maxLength = math.MaxInt64 &^ (1<<30 - 1)
+	// sectorSize is the unit in which QEMU counts the guest's bytes.
+	sectorSize = 512
+)
+
+// image is an image that is being read as one format.
+type image struct {
+	r      io.ReaderAt
+	size   uint64
+	format Format
+	head   []byte // the image from its start, as far as it has been read
+}
+
+func newImage(r io.ReaderAt, size int64, f Format) (*image, error) {
+	m := &image{r: r, size: uint64(max(size, 0)), format: f}
+	return m, m.grow(min(m.size, headSize))
+}
+
+// prefix returns the first n bytes of the image. The field that they end with
+// is named for the error.
+func (m *image) prefix(n uint64, field string) ([]byte, error) {
+	if n > m.size {
+		return nil, m.fail(ErrTruncated, field, -1, "it ends at byte %d, the image at %d", n, m.size)
+	}
+	if n > maxPrefix {
+		return nil, m.fail(ErrLimit, field, -1, "it ends at byte %d", n)
+	}
+	if n > uint64(len(m.head)) {
+		// Doubling keeps the number of reads small where an image has
+		// thousands of extensions.
+		if err := m.grow(min(max(n, 2*uint64(len(m.head))), m.size, maxPrefix)); err != nil {
+			return nil, err
+		}
+	}
+	return m.head[:n], nil
+}
+
+// grow reads on until head has n bytes, which are within the image and at
+// most maxPrefix.
+func (m *image) grow(n uint64) error {
+	have := len(m.head)
+	head := make([]byte, n)
+	copy(head, m.head)
+	if err := readAt(m.r, head[have:], int64(have)); err != nil {
+		return err
+	}
+	m.head = head
+	return nil
+}
+
+// name reads a name of n bytes at off and cuts it at the first NUL.
+func (m *image) name(field string, off, n uint64) (*Reference, error) {
+	if n > maxName {
+		return nil, m.fail(ErrLimit, field, -1, "%d bytes are more than %d", n, maxName)
+	}
+	if off > m.size || n > m.size-off {
+		return nil, m.fail(ErrTruncated, field, -1, "%d bytes at %d, the image ends at %d", n, off, m.size)
+	}
+	var b []byte
+	if off+n <= uint64(len(m.head)) {
+		b = m.head[off : off+n]
+	} else {
+		b = make([]byte, n)
+		if err := readAt(m.r, b, int64(off)); err != nil {
+			return nil, err
+		}
+	}
+	ref := &Reference{Offset: int64(off)}
+	ref.Name, ref.CutAtNUL = cString(b)
+	return ref, nil
+}
+
+// cString returns b up to its first NUL, and whether anything but more NULs
+// follows there.
+func cString(b []byte) (s string, cut bool) {
+	s, rest, _ := strings.Cut(string(b), "\x00")
+	return s, strings.Trim(rest, "\x00") != ""
+}
+
+func (m *image) fail(err error, field string, at int64, format string, args ...any) error {
+	return &Error{Format: m.format, Field: field, Offset: at, Detail: fmt.Sprintf(format, args...), Err: err}
+}
+
+func (m *image) corrupt(field string, at int64, format string, args ...any) error {
+	return m.fail(ErrCorrupt, field, at, format, args...)
+}
+
+func (m *image) unsupported(field string, at int64, format string, args ...any) error {
+	return m.fail(ErrUnsupported, field, at, format, args...)
+}
+
+// magic compares the start of the image with want.
+func (m *image) magic(want string) error {
+	if !strings.HasPrefix(string(m.head[:min(len(want), len(m.head))]), want) {
+		return m.fail(ErrSignature, "magic", 0, "the image does not begin with %q", want)
+	}
+	return nil
+}
+
+// sectors rounds a size down to whole sectors, as QEMU's qcow and qcow2
+// drivers do with the guest's disk.
+func sectors(size uint64) uint64 { return size &^ (sectorSize - 1) }
+
+// wholeSectors rounds a size up, as QEMU does with the length of a file.
+func wholeSectors(size uint64) uint64 { return sectors(size + sectorSize - 1) }
+
+// readAt fills p from r at off.
+func readAt(r io.ReaderAt, p []byte, off int64) error {
+	if len(p) == 0 {
+		return nil
+	}
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		// The image has become shorter than the size that was given.
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)
+}

@@ -1,0 +1,34 @@
+package probe
+
+import "io"
+
+// Read parses the header of the image in r, which is size bytes long, as
+// format f, and checks it as QEMU does when it opens the image for reading.
+// It neither asks whether the image may be trusted to be an f nor opens
+// anything that the header names.
+//
+// Raw, qcow, qcow2 and qed are read; of any other format the error wraps
+// [ErrUnread]. Encryption, a dirty or a corrupt mark and a data file without a
+// name are no errors: the Header says so. At most 2 MiB are read, nearly
+// always 4 KiB in one read.
+//
+// An error is an [*Error] that wraps one of the Err... variables, or it wraps
+// the error of r.
+func Read(r io.ReaderAt, size int64, f Format) (*Header, error) {
+	read, ok := readers[f]
+	if !ok {
+		return nil, &Error{Format: f, Offset: -1, Err: ErrUnread}
+	}
+	m, err := newImage(r, size, f)
+	if err != nil {
+		return nil, err
+	}
+	return read(m)
+}
+
+var readers = map[Format]func(*image) (*Header, error){
+	Raw:   readRaw,
+	Qcow:  readQcow,
+	Qcow2: readQcow2,
+	QED:   readQED,
+}

@@ -1,0 +1,93 @@
+package probe
+
+import (
+	"io"
+	"slices"
+)
+
+// Signature is one format's mark in an image.
+type Signature struct {
+	Format Format
+
+	// QEMU and Libvirt tell which program's probing takes the mark for
+	// Format. Both are false for a mark that neither looks for and that
+	// tells the format all the same.
+	//
+	// Where an image bears several marks, each program has its own way of
+	// choosing: QEMU takes the best score, which is the same for all but
+	// cloop (and a file name that ends in ".dmg" counts like cloop); libvirt
+	// takes iso first, then vpc, vdi, parallels, cow, qcow, qcow2, qed, vmdk.
+	QEMU, Libvirt bool
+}
+
+const (
+	isoOffset = 32769 // of the standard identifier in the first volume descriptor
+	isoMark   = "CD001"
+	tailSize  = 512
+)
+
+// sample is what probing looks at.
+type sample struct {
+	qemu    []byte // the first 512 bytes, filled up with zeros as QEMU does
+	libvirt []byte // the first 4 KiB, as far as there are any: libvirt fills nothing up
+	iso     []byte // the bytes at isoOffset
+	tail    []byte // the last 512 bytes
+}
+
+// Signatures returns every mark of a format that the image in r, which is
+// size bytes long, bears: the ones that QEMU or libvirt probe for by content,
+// those of LUKS version 2 and of dmg, and the footer of a fixed VHD. Each
+// comes once, in the order of the rules. None means raw.
+//
+// At most three reads are made: 4 KiB at the start, 5 bytes at 32769, 512
+// bytes at the end. An error is r's, wrapped.
+func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
+	s, err := takeSample(r, size)
+	if err != nil {
+		return nil, err
+	}
+	var found []Signature
+	for _, rule := range rules {
+		sig := Signature{
+			Format:  rule.format,
+			QEMU:    rule.qemu.in(s.qemu),
+			Libvirt: rule.libvirt.in(s.libvirt) || rule.iso.in(s.iso),
+		}
+		if sig.QEMU || sig.Libvirt || rule.head.in(s.qemu) || rule.tail.in(s.tail) && !bears(found, rule.format) {
+			found = append(found, sig)
+		}
+	}
+	return found, nil
+}
+
+// bears tells whether f is among the marks found: the footer of a dynamic VHD
+// says no more than the copy of it that stands at the start.
+func bears(found []Signature, f Format) bool {
+	return slices.ContainsFunc(found, func(s Signature) bool { return s.Format == f })
+}
+
+func takeSample(r io.ReaderAt, size int64) (*sample, error) {
+	m, err := newImage(r, size, "")
+	if err != nil {
+		return nil, err
+	}
+	s := &sample{libvirt: m.head, qemu: make([]byte, 512)}
+	copy(s.qemu, m.head)
+	if size >= isoOffset+int64(len(isoMark)) {
+		s.iso = make([]byte, len(isoMark))
+		if err := readAt(r, s.iso, isoOffset); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case size < tailSize:
+	case size <= int64(len(m.head)):
+		s.tail = m.head[size-tailSize:]
+	default:
+		s.tail = make([]byte, tailSize)
+		if err := readAt(r, s.tail, size-tailSize); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
