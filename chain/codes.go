@@ -1,0 +1,68 @@
+package chain
+
+// Code names a kind of finding: kebab-case, stable. [Codes] explains each.
+type Code string
+
+// Findings about the document, made by package xmlfix.
+const (
+	XMLSyntax      Code = "xml-syntax"
+	XMLEncoding    Code = "xml-encoding"
+	XMLAmbiguous   Code = "xml-ambiguous"
+	NotADomain     Code = "not-a-domain"
+	InputLimit     Code = "input-too-large"
+	DiskUnreadable Code = "disk-unreadable"
+)
+
+// Findings about what the domain XML says of a disk.
+const (
+	MirrorRunning     Code = "mirror"
+	LiveDump          Code = "live-dump"
+	SDBus             Code = "sd-bus"
+	DriverTypeMissing Code = "driver-type-missing"
+	SourceNotLocal    Code = "source-not-local"
+	SourceRelative    Code = "source-relative"
+	SourceType        Code = "source-type"
+)
+
+// Findings about one image.
+const (
+	ImageMissing     Code = "image-missing"
+	ImageUnreadable  Code = "image-unreadable"
+	NotAnImage       Code = "not-an-image"
+	ImageBroken      Code = "image-broken"
+	FormatMismatch   Code = "format-mismatch"
+	FormatUnread     Code = "format-unread"
+	RawWithSignature Code = "raw-with-signature"
+	Encrypted        Code = "encrypted"
+	DataFile         Code = "data-file"
+)
+
+// Findings about a format that nobody recorded.
+const (
+	FormatUnrecorded    Code = "format-unrecorded"
+	FormatDisputed      Code = "format-disputed"
+	ProbedFormat        Code = "probed-format"
+	ProbedNotRaw        Code = "probed-not-raw"
+	ProbedBacking       Code = "probed-backing"
+	AmbiguousSignatures Code = "ambiguous-signatures"
+	NameContradicts     Code = "name-contradicts"
+	RecordContradicts   Code = "record-contradicts"
+	SizeContradicts     Code = "size-contradicts"
+	TrustConflict       Code = "trust-conflict"
+)
+
+// Findings about the chain.
+const (
+	BackingNotLocal     Code = "backing-not-local"
+	NameUnrepresentable Code = "name-unrepresentable"
+	ChainLoop           Code = "chain-loop"
+	ChainTooDeep        Code = "chain-too-deep"
+	ChainStale          Code = "chain-stale"
+	ChainCut            Code = "chain-cut"
+	ChainConflict       Code = "chain-conflict"
+	FormatConflict      Code = "format-conflict"
+	ChainMoved          Code = "chain-moved"
+	ChainUnverified     Code = "chain-unverified"
+	ChainKept           Code = "chain-kept"
+	BackingTypeless     Code = "backing-typeless"
+)

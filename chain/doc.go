@@ -1,0 +1,26 @@
+// Package chain finds out what a disk's backing chain is, and on whose word.
+//
+// A [Walker] takes what a domain XML states of a disk ([Stated]), opens the
+// images one after the other, and returns a [Chain]: every layer with its
+// storage source, its format, and the [Origin] of that format, or findings
+// that say why that cannot be had. It walks as libvirt does, with three
+// differences:
+//
+//   - A format that nobody stated is taken from the image's own header only as
+//     far as a [Rule] allows, and only if nothing outside the guest's reach
+//     contradicts it.
+//   - Of an image whose format came from a probe, no other file that it names
+//     is opened, looked at or written down.
+//   - Where libvirt would fall back to something (no backing image, raw), a
+//     broken header is a refusal.
+//
+// Storage sources are libvirt.org/go/libvirtxml's: a program that holds a
+// libvirtxml.Domain can walk and complete its disks without any XML text
+// (see package xmlfix for both ways).
+//
+// # Limits
+//
+// Images are local files and block devices, and raw, qcow, qcow2 and qed are
+// read. Other sources and other formats are recognised and refused, or, where
+// the XML states their whole chain, left as they are with a warning.
+package chain

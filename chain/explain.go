@@ -1,0 +1,185 @@
+package chain
+
+// Explanation tells people what a finding means and what to do about it.
+type Explanation struct {
+	Code    Code
+	Summary string // one line, as in a list
+	Meaning string // what was found, and why it matters
+	Remedy  string // what to do
+}
+
+// Explain returns the explanation of code.
+func Explain(code Code) (Explanation, bool) {
+	for _, e := range explanations {
+		if e.Code == code {
+			return e, true
+		}
+	}
+	return Explanation{}, false
+}
+
+// Explanations returns the explanation of every code, in the order of the
+// road that a document takes.
+func Explanations() []Explanation { return append([]Explanation(nil), explanations...) }
+
+const (
+	decide = "Find out which is right (qemu-img info --backing-chain on images that you trust, the guest's history, the " +
+		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps what the XML says."
+	state = "If you know what the image is, say so: --trust PATH=FORMAT. Say raw if any guest has or had it as a raw disk. " +
+		"Better still, record the format in the overlay, where every tool will find it: " +
+		"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY (the guest must be off; no data is touched)."
+)
+
+var explanations = []Explanation{
+	{XMLSyntax, "the document is not well-formed XML",
+		"libvirt's parser would reject the document too, so nothing can be said about its disks.",
+		"Look at the place that the message names; take a fresh copy with virsh dumpxml --inactive."},
+	{XMLEncoding, "the document is not in UTF-8",
+		"Edits are placed at byte offsets in UTF-8 text. libvirt itself always writes UTF-8.",
+		"Re-encode the document as UTF-8 (iconv), and drop or mend its XML declaration."},
+	{XMLAmbiguous, "libvirt and other programs would read the document differently",
+		"A DOCTYPE, a repeated element, or a name space prefix inside a disk lets one document say two things: libvirt reads " +
+			"one, a checker the other. Such a document is refused rather than interpreted.",
+		"Remove what the message names. virsh define followed by virsh dumpxml --inactive shows what libvirt makes of it."},
+	{NotADomain, "the document is not a domain XML",
+		"Only <domain> documents are handled. Snapshots, checkpoints, status files and lone disks have disks too, but other rules.",
+		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml."},
+	{InputLimit, "the input is over a limit",
+		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser.",
+		"Check that the input is what you meant to give."},
+	{DiskUnreadable, "libvirt would not accept the disk, or its XML cannot be expressed",
+		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +
+			"does not know, or uses a source that the XML library cannot carry without loss.",
+		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
+
+	{MirrorRunning, "a block job is running on the disk",
+		"A <mirror> element is there only while a block copy or an active commit runs. Its end changes the chain, and a " +
+			"definition made now would be wrong by then.",
+		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
+	{LiveDump, "the XML is that of a running guest",
+		"libvirt has written into it what it detected by itself, formats that it probed included, and nothing tells these from " +
+			"what somebody stated. Taking it would turn a guess into a statement.",
+		"Use the stored definition: virsh dumpxml --inactive VM | chainfix | virsh define /dev/stdin"},
+	{SDBus, "libvirt ignores explicit chains on the sd bus",
+		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
+			"the XML cannot help; only what the image headers record does.",
+		"Record the format in each overlay: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Or move the disk to another bus."},
+	{DriverTypeMissing, "the disk has no <driver type>",
+		"libvirt takes such a disk as raw, whatever is in it, and writes raw into the stored definition. If its image bears no " +
+			"signature, raw is written here too. If it does, the guest would see the bytes of the container.",
+		"State what the image is: --trust PATH=raw or --trust PATH=qcow2, or write the <driver type> yourself."},
+	{SourceNotLocal, "an image is not a local file",
+		"Only local files and block devices are read. libvirt cannot read the headers of most network images either, and leaves " +
+			"the rest of the chain to QEMU, which guesses.",
+		"State the whole chain in the XML: <backingStore> with type, <format> and <source> for each image, and <backingStore/> at the end."},
+	{SourceRelative, "the XML names an image by a relative path",
+		"libvirt passes it on as it is, and QEMU opens it from its own working directory, which is not yours.",
+		"Name the image by its absolute path."},
+	{SourceType, "the type of a source does not fit what is there",
+		"QEMU opens a source of type file only if it is a regular file, and one of type block only if it is a device.",
+		"Change the type in the XML: type='file' with <source file=...>, type='block' with <source dev=...>."},
+
+	{ImageMissing, "an image does not exist",
+		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +
+			"explicit this is a warning: the images may be on another host.",
+		"Bring the image back, or let the overlay name the right one: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ImageUnreadable, "an image cannot be read",
+		"The system refused to open or read it.",
+		"Run chainfix as a user who may read the image, usually root."},
+	{NotAnImage, "a name in the chain is neither a regular file nor a block device",
+		"Directories, FIFOs, sockets and character devices are no images; opening them can hang or have effects.",
+		"Find out how the name came into the chain. An overlay from a stranger should be thrown away."},
+	{ImageBroken, "the header of an image cannot be used",
+		"It is cut off, contradicts its own specification, or asks for a feature that QEMU does not know. libvirt would take " +
+			"many such images for raw or for images without a base; a broken image is an error here.",
+		"qemu-img check says more. Restore the image, or convert what is left of it."},
+	{FormatMismatch, "an image is not of the format that it is stated to be",
+		"The XML, the overlay or --trust says one format, and the header does not begin as that format must. QEMU would not open it.",
+		"chainfix probe IMAGE shows what the header claims. Mend the statement, if the image was not swapped."},
+	{FormatUnread, "an image has a format whose header is not read",
+		"The format is recognised, so that it is never taken for raw, but what it refers to is not known.",
+		"Convert the image: qemu-img convert -f FORMAT -O qcow2."},
+	{RawWithSignature, "a raw image looks like another format",
+		"Somebody states that the image is raw, and that is believed: a guest may keep an image on its disk. But libvirt also " +
+			"writes raw where nobody said anything, and then the guest sees the container instead of its content.",
+		"If the statement is wrong, mend it: the <driver type> of the disk, or the format that the overlay records."},
+	{Encrypted, "an image is encrypted, and the XML has no secret for it",
+		"Without an <encryption> element with a secret, QEMU cannot open the image. AES encryption of the old kind does not run at all.",
+		"Write <encryption format='luks'> with its <secret> into the <source> of the image. Convert old AES images."},
+	{DataFile, "an image keeps its data in another file",
+		"A qcow2 header may name an external data file. libvirt before 10.10 cannot be told of it, so QEMU opens whatever the header " +
+			"says; in an image that a guest once wrote, that may be any file of the host.",
+		"Bring the data into one file: qemu-img convert -O qcow2. If you do not know where the image comes from, do not open it."},
+
+	{FormatUnrecorded, "nobody recorded the format, and the rule takes none from the image",
+		"Under --rule declared a format that neither the XML nor an overlay states must come from the operator.",
+		state},
+	{FormatDisputed, "an overlay records a format name that programs read differently",
+		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows. libvirt " +
+			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. It counts as unrecorded.",
+		state},
+	{ProbedFormat, "a format was taken from the image's own header",
+		"Nobody recorded it; the rule allowed the header's word, and nothing contradicted it. docs/rules.md says what that proves.",
+		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ProbedNotRaw, "the header claims a format, and the rule believes only raw",
+		"Under --rule strict a claim to be anything but raw must come from the operator, because a guest can write such a header.",
+		state},
+	{ProbedBacking, "an image of unrecorded format names a backing image",
+		"A guest that once had the image as a raw disk could have written that header, and the name in it could be any file of the " +
+			"host. Neither rule believes it, and the file named was not looked at.",
+		state},
+	{AmbiguousSignatures, "an image of unrecorded format bears two signatures",
+		"QEMU and libvirt would disagree about it, or each pick one. Nothing in the image can decide.",
+		state},
+	{NameContradicts, "the file name speaks against what the header claims",
+		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery.",
+		state},
+	{RecordContradicts, "what the overlay records speaks against what the header claims",
+		"The recorded name is read differently by QEMU and the versions of libvirt, so it does not decide; but it does not support the header either.",
+		state},
+	{SizeContradicts, "the length of the image speaks against what its header claims",
+		"The file is exactly as long as its overlay's virtual disk. Raw disks are; images in another format only by rare chance. " +
+			"It looks like a raw disk whose guest has written a header into it.",
+		state},
+	{TrustConflict, "--trust contradicts what the XML or the overlay says",
+		"A statement fills silence; it does not override what somebody recorded.",
+		"Drop the statement, or mend the record: qemu-img rebase -u, or the XML's <format>."},
+
+	{BackingNotLocal, "a header names a backing image by protocol",
+		"The name is a URI, a json: description or another form that is no local file name. These are not followed.",
+		"State the whole chain in the XML, with <backingStore/> at its end."},
+	{NameUnrepresentable, "a name in a header cannot be written into a domain XML",
+		"It holds control characters, a NUL, a line end or bytes that are not UTF-8. libvirt would drop or change them.",
+		"Rename the image and write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ChainLoop, "an image is its own backing image",
+		"The same file appears twice in the chain, perhaps through a link. QEMU and libvirt would run until a limit stops them.",
+		"Give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ChainTooDeep, "the chain has too many layers",
+		"libvirt refuses more than 200.",
+		"Shorten it: virsh blockcommit on a running guest, qemu-img commit on one that is off."},
+	{ChainStale, "the XML goes on where the header ends",
+		"The image has no backing image any more (it was flattened, converted or restored), but the XML still has one. Every " +
+			"cluster that is not allocated would read through to the old base: silent corruption. Cloned guests are often like this.",
+		decide},
+	{ChainCut, "the XML ends where the header goes on",
+		"The image has a backing image, but the XML says that there is none. The guest would read zeros in its place.",
+		decide},
+	{ChainConflict, "the XML and the header name different backing images",
+		"libvirt follows the XML without a look at the header; one of the two is wrong.",
+		decide},
+	{FormatConflict, "the XML and the overlay state different formats for a backing image",
+		"libvirt follows the XML without a look at the header; the wrong one shows the guest garbage.",
+		decide},
+	{ChainMoved, "the header names an image that is not there; the XML's is",
+		"The images were moved, and the XML was told. libvirt will follow the XML, so it is kept.",
+		"Mend the header, so that other tools find the image too: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ChainUnverified, "an explicit chain could not be compared with the images",
+		"The XML states the whole chain, so nothing will be guessed; whether it is right cannot be told from here.",
+		"Run chainfix check on the host that has the images."},
+	{ChainKept, "the XML disagrees with a header and was kept",
+		"--keep-xml was given.",
+		"Nothing, if you are sure. Mend the image when you can: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingTypeless, "a <backingStore> has content but no type",
+		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",
+		"If the chain should go on, add type='file' or type='block'; else remove the content."},
+}

@@ -1,0 +1,124 @@
+package chain_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
+)
+
+// imageMap is an Opener of images in memory, which remembers what was asked of
+// it.
+type imageMap struct {
+	images  map[string][]byte
+	touched map[string]int
+}
+
+type memoryImage struct {
+	*bytes.Reader
+	id chain.FileID
+}
+
+func (memoryImage) Close() error       { return nil }
+func (m memoryImage) ID() chain.FileID { return m.id }
+func (m memoryImage) Size() int64      { return m.Reader.Size() }
+func (m *imageMap) id(p string) uint64 { return uint64(p[len(p)-1]) }
+func (m *imageMap) missing(p string) error {
+	return &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
+}
+
+func (m *imageMap) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	path, _ := chain.LocalPath(src)
+	m.touched[path]++
+	data, ok := m.images[path]
+	if !ok {
+		return nil, m.missing(path)
+	}
+	return memoryImage{bytes.NewReader(data), chain.FileID{Inode: m.id(path)}}, nil
+}
+
+func (m *imageMap) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	path, _ := chain.LocalPath(src)
+	m.touched[path]++
+	if _, ok := m.images[path]; !ok {
+		return chain.FileID{}, m.missing(path)
+	}
+	return chain.FileID{Inode: m.id(path)}, nil
+}
+
+// FuzzWalk walks over three images of any content. Whatever they say, nothing
+// is touched that is not a layer of the chain, a layer that chose its own
+// format is the last one and refers to nothing, and what is not refused is
+// complete.
+func FuzzWalk(f *testing.F) {
+	bytesOf := func(i interface{ Bytes() ([]byte, error) }) []byte {
+		data, err := i.Bytes()
+		if err != nil {
+			f.Fatal(err)
+		}
+		return data
+	}
+	small := func(backing, format string) []byte {
+		return bytesOf(mkimage.Qcow2{ClusterBits: 9, VirtualSize: 1 << 16, Backing: backing, BackingFormat: format})
+	}
+	raw := bytes.Repeat([]byte{0x90}, 600)
+	f.Add(small("b", ""), small("c", ""), raw, uint8(0))
+	f.Add(small("b", "qcow2"), small("c", "raw"), raw, uint8(1))
+	f.Add(small("b", "qcow2"), small("c", ""), small("a", "qcow2"), uint8(0))
+	f.Add(small("b", "file"), small("", ""), raw, uint8(0))
+	f.Add(bytesOf(mkimage.QED{ClusterBits: 12, VirtualSize: 1 << 16, Backing: "b"}), bytesOf(mkimage.Qcow{ClusterBits: 9, VirtualSize: 1 << 16, Backing: "c"}), raw, uint8(0))
+	f.Add(bytesOf(mkimage.QED{ClusterBits: 12, VirtualSize: 1 << 16, Backing: "b", NoProbe: true}), small("/c", ""), raw, uint8(2))
+	f.Fuzz(func(t *testing.T, a, b, c []byte, rule uint8) {
+		top := probe.Qcow2
+		if bytes.HasPrefix(a, []byte("QED")) {
+			top = probe.QED
+		}
+		images := &imageMap{images: map[string][]byte{"/a": a, "/b": b, "/c": c}, touched: map[string]int{}}
+		w := &chain.Walker{Opener: images, Policy: chain.Policy{Rule: chain.Rule(rule % 3)}}
+		got, err := w.Walk(context.Background(), chain.Stated{Layers: []chain.Layer{{Source: file("/a"), Format: top, From: chain.XML}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers := map[string]bool{}
+		for i, layer := range got.Layers {
+			path, _ := chain.LocalPath(layer.Source)
+			if layers[path] && got.Verdict != chain.Refused {
+				t.Fatalf("%q is there twice", path)
+			}
+			layers[path] = true
+			if layer.From == chain.Probe && i != len(got.Layers)-1 {
+				t.Fatalf("layer %d chose its own format and was followed", i)
+			}
+			if got.Verdict == chain.Refused {
+				continue
+			}
+			if layer.Format == "" || layer.From == chain.Unstated || layer.Header == nil {
+				t.Fatalf("layer %d of a chain that is not refused is %+v", i, layer)
+			}
+			if layer.From == chain.Probe && len(layer.Header.References()) > 0 {
+				t.Fatalf("layer %d chose its own format and refers to %+v", i, layer.Header.References())
+			}
+		}
+		for path := range images.touched {
+			if !layers[path] {
+				t.Fatalf("%q was touched and is no layer", path)
+			}
+		}
+		for _, finding := range got.Findings {
+			if _, ok := chain.Explain(finding.Code); !ok || finding.Layer >= len(got.Layers) {
+				t.Fatalf("finding %+v", finding)
+			}
+			for _, r := range finding.Text + finding.Hint {
+				if r < ' ' {
+					t.Fatalf("a control character is shown: %q", finding.Text)
+				}
+			}
+		}
+	})
+}

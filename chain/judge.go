@@ -1,0 +1,127 @@
+package chain
+
+import (
+	"strconv"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// trusted returns the format that the operator states for an image, by the
+// name that the chain has for it or by any other name of the same file.
+func (k *walk) trusted(path string, src *libvirtxml.DomainDiskSource) (probe.Format, bool) {
+	for _, s := range k.Policy.Trust {
+		if s.Path == path {
+			return s.Format, true
+		}
+	}
+	if len(k.Policy.Trust) == 0 {
+		return "", false
+	}
+	id, err := k.Opener.Identify(k.ctx, src)
+	if err != nil {
+		return "", false
+	}
+	for _, s := range k.Policy.Trust {
+		other, err := k.Opener.Identify(k.ctx, localSource(s.Path, false))
+		if err == nil && other == id {
+			return s.Format, true
+		}
+	}
+	return "", false
+}
+
+// assumeRaw settles the format of a disk without a <driver type>. libvirt
+// takes it as raw, whatever is in it (9.0: it even writes raw into the stored
+// definition), so raw is what the XML means; but where the image looks like
+// something else, somebody has to say which.
+func (k *walk) assumeRaw(layer Layer, l *look) Layer {
+	path, _ := LocalPath(layer.Source)
+	if l.signaturesErr != nil {
+		k.refuse(ImageUnreadable, strconv.Quote(path)+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
+		return layer
+	}
+	if l.candidate() != probe.Raw {
+		k.refuse(DriverTypeMissing, "no <driver type> is stated for "+strconv.Quote(path)+": libvirt takes it as raw, but it bears the signature of "+
+			list(l.distinct()), trustHint(path, l.distinct()[0]))
+		return layer
+	}
+	layer.Format, layer.From = probe.Raw, XML
+	k.incomplete = true
+	k.find(DriverTypeMissing, Info, "no <driver type> is stated for "+strconv.Quote(path)+": libvirt takes it as raw, and it bears no signature", "")
+	return layer
+}
+
+// judge decides whether the format of a backing image that nobody stated may
+// be taken from its header. On refusal the layer stays unstated.
+func (k *walk) judge(layer Layer, l *look, rec record) Layer {
+	path, _ := LocalPath(layer.Source)
+	name := strconv.Quote(path)
+	overlay := k.chain.Layers[len(k.chain.Layers)-2]
+	unrecorded := "the format of " + name + " is not recorded in " + Describe(overlay.Source)
+	if l.signaturesErr != nil {
+		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
+		return layer
+	}
+	format := l.candidate()
+	hint := stateHint(path, overlay, format)
+	if k.Policy.Rule == Declared {
+		k.refuse(FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
+		return layer
+	}
+	if format == "" {
+		k.refuse(AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+list(l.distinct()), hint)
+		return layer
+	}
+	s := suspect{path: path, size: l.size, format: format, record: rec}
+	if overlay.Header != nil {
+		s.overlaySize, s.hasOverlay = overlay.Header.VirtualSize, true
+	}
+	for _, f := range s.witnesses() {
+		k.refuse(f.Code, unrecorded+"; "+f.Text, hint)
+	}
+	if k.Policy.Rule == Strict && format != probe.Raw {
+		k.refuse(ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
+			", and the rule \"strict\" believes only raw", hint)
+	}
+	if format == probe.Raw {
+		if !k.refused() {
+			layer.Format, layer.From = format, Probe
+			k.find(ProbedFormat, Info, unrecorded+"; it bears no format's signature, so it is raw", "")
+		}
+		return layer
+	}
+	if refs := references(l.header); refs != nil {
+		k.refuse(refs.code, unrecorded+"; its own header says "+string(format)+" and names "+refs.what+
+			", which a guest that once had it as a raw disk could have written", hint)
+	}
+	if k.refused() {
+		return layer
+	}
+	layer.Format, layer.From = format, Probe
+	if l.headerErr == nil {
+		k.find(ProbedFormat, Info, unrecorded+"; its own header says "+string(format)+" and refers to no other file", "")
+	}
+	return layer
+}
+
+// reference is a header's mention of another file, for a refusal.
+type reference struct {
+	code Code
+	what string
+}
+
+func references(h *probe.Header) *reference {
+	switch {
+	case h == nil:
+		return nil
+	case h.DataFile != nil:
+		return &reference{DataFile, "the data file " + strconv.Quote(printable(h.DataFile.Name))}
+	case h.Backing != nil:
+		return &reference{ProbedBacking, "the backing image " + strconv.Quote(printable(h.Backing.Name))}
+	case len(h.Extents) > 0:
+		return &reference{ProbedBacking, "the extent " + strconv.Quote(printable(h.Extents[0].Name))}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package chain
+
+import (
+	"fmt"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// Origin says on whose word a layer has its format.
+type Origin int
+
+const (
+	// Unstated: nobody has said; the layer has no format yet.
+	Unstated Origin = iota
+	// XML: the domain XML states it, or leaves it out where libvirt defines
+	// what that means.
+	XML
+	// Header: the image above records it, in a way that every QEMU and
+	// libvirt reads alike.
+	Header
+	// Trust: the operator states it.
+	Trust
+	// Protocol: the kind of storage source implies it.
+	Protocol
+	// Probe: a rule took it from the image's own header. Nothing that this
+	// image names is ever followed.
+	Probe
+)
+
+// String returns the word that the JSON output has for o: "" for Unstated,
+// then "xml", "header", "trust", "protocol", "probe".
+func (o Origin) String() string {
+	switch o {
+	case Unstated:
+		return ""
+	case XML:
+		return "xml"
+	case Header:
+		return "header"
+	case Trust:
+		return "trust"
+	case Protocol:
+		return "protocol"
+	case Probe:
+		return "probe"
+	}
+	return fmt.Sprintf("Origin(%d)", int(o))
+}
+
+// Layer is one image of a backing chain.
+type Layer struct {
+	Source *libvirtxml.DomainDiskSource
+	Format probe.Format  // "" while From is Unstated
+	From   Origin        // who stated Format
+	Header *probe.Header // what the image says of itself; nil if it was not read
+}
+
+// Stated is what a domain XML says of one disk before any image is read.
+type Stated struct {
+	Target string // the <target dev>, such as "vda"
+	Device string // "disk", "cdrom", "floppy" or "lun"; "" means disk
+	Bus    string // the <target bus>; "" if it is left out
+
+	// Layers are the disk's own image and the explicit backing images below
+	// it, top first. There is always a top; its Source may be empty (an
+	// empty drive). A top without a <driver type> is Unstated.
+	Layers []Layer
+	// Terminated reports that the XML says where the chain ends.
+	Terminated bool
+	// Typeless reports that the end is a <backingStore> with content but
+	// without a type, which libvirt reads as the end of the chain.
+	Typeless bool
+
+	Mirror bool // a <mirror> is there: a block job is running
+	Live   bool // the XML is a running guest's, into which libvirt has written what it detected
+}
+
+// Verdict says what becomes of a disk.
+type Verdict int
+
+const (
+	// Explicit: the XML says everything already.
+	Explicit Verdict = iota
+	// Skipped: there is no chain to speak of (an empty drive, a source
+	// without image files).
+	Skipped
+	// Fixable: [Chain.Layers] is what the XML should say.
+	Fixable
+	// Refused: a finding of severity [Refuse] says why.
+	Refused
+)
+
+// String returns "explicit", "skipped", "fixable" or "refused".
+func (v Verdict) String() string {
+	switch v {
+	case Explicit:
+		return "explicit"
+	case Skipped:
+		return "skipped"
+	case Fixable:
+		return "fixable"
+	case Refused:
+		return "refused"
+	}
+	return fmt.Sprintf("Verdict(%d)", int(v))
+}
+
+// Chain is the outcome of a walk.
+type Chain struct {
+	Verdict Verdict
+	// Layers are the images of the chain, top first. Of a chain that is
+	// Fixable or Explicit they are complete, and each has a format and an
+	// origin unless the source kind has none. Of a refused one they go as
+	// far as the walk was allowed to.
+	Layers   []Layer
+	Findings []Finding
+}

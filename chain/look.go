@@ -1,0 +1,145 @@
+package chain
+
+import (
+	"context"
+	"io"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// maxLooks bounds what a Walker remembers, so that its memory does not grow
+// with the number of documents.
+const maxLooks = 1024
+
+// look is what one opening of an image showed.
+type look struct {
+	id   FileID
+	size int64
+
+	// signatures are read where nobody stated a format or it is stated raw;
+	// header where a format is stated, or a single signature speaks for one.
+	signatures    []probe.Signature
+	signaturesErr error
+	header        *probe.Header
+	headerErr     error
+}
+
+type lookKey struct {
+	path  string
+	claim probe.Format
+}
+
+// look opens a local source once and reads it as claim, or, with claim "", as
+// what it bears the signature of. Looks are remembered, failures too.
+func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
+	path, _ := LocalPath(src)
+	key := lookKey{path, claim}
+	if known, ok := w.looks[key]; ok {
+		return known.look, known.err
+	}
+	l, err := w.open(ctx, src, claim)
+	if w.looks == nil || len(w.looks) >= maxLooks {
+		w.looks = make(map[lookKey]looked)
+	}
+	w.looks[key] = looked{l, err}
+	return l, err
+}
+
+type looked struct {
+	look *look
+	err  error
+}
+
+func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
+	image, err := w.Opener.Open(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	l := &look{id: image.ID(), size: image.Size()}
+	r := &headReader{r: image, size: l.size, head: w.head[:]}
+
+	if claim == "" || claim == probe.Raw {
+		l.signatures, l.signaturesErr = probe.Signatures(r, l.size)
+	}
+	if claim == "" {
+		if l.signaturesErr != nil {
+			return l, nil
+		}
+		if claim = l.candidate(); claim == "" {
+			return l, nil
+		}
+	}
+	l.header, l.headerErr = probe.Read(r, l.size, claim)
+	return l, nil
+}
+
+// candidate is the one format that the signatures allow: raw where there is
+// none, or only the mark of an ISO file system, which QEMU and libvirt both
+// hand to the guest as raw; "" where there are several.
+func (l *look) candidate() probe.Format {
+	formats := l.distinct()
+	switch {
+	case len(formats) == 0:
+		return probe.Raw
+	case len(formats) > 1:
+		return ""
+	case formats[0] == probe.ISO:
+		return probe.Raw
+	}
+	return formats[0]
+}
+
+// distinct returns the formats of the signatures, each once: a dynamic VHD
+// bears its mark at both ends.
+func (l *look) distinct() []probe.Format {
+	var formats []probe.Format
+next:
+	for _, s := range l.signatures {
+		for _, f := range formats {
+			if f == s.Format {
+				continue next
+			}
+		}
+		formats = append(formats, s.Format)
+	}
+	return formats
+}
+
+// headReader remembers the first bytes of an image, which every reader asks
+// for again.
+type headReader struct {
+	r      io.ReaderAt
+	size   int64
+	head   []byte
+	filled int
+	err    error
+	loaded bool
+}
+
+func (h *headReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off+int64(len(p)) > int64(len(h.head)) {
+		return h.r.ReadAt(p, off)
+	}
+	if !h.loaded {
+		want := min(int64(len(h.head)), h.size)
+		h.filled, h.err = h.r.ReadAt(h.head[:want], 0)
+		h.loaded = true
+	}
+	if off >= int64(h.filled) {
+		if h.err != nil && h.err != io.EOF {
+			return 0, h.err
+		}
+		return 0, io.EOF
+	}
+	n := copy(p, h.head[off:h.filled])
+	if n < len(p) {
+		if h.err != nil && h.err != io.EOF {
+			return n, h.err
+		}
+		return n, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,196 @@
+package chain
+
+import (
+	"errors"
+	"strconv"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// next returns the layer below the one that was visited last, with what its
+// overlay's header records of it: the zero Layer where the chain ends or is
+// refused. This is where the XML's explicit chain and the headers are
+// compared; nothing in libvirt or QEMU does that, the XML wins silently.
+func (k *walk) next() (Layer, record) {
+	depth := len(k.chain.Layers)
+	overlay := k.chain.Layers[depth-1]
+	var backing *probe.Reference
+	if overlay.Header != nil && overlay.From != Probe {
+		backing = overlay.Header.Backing
+	}
+
+	stated := !k.strayed && depth < len(k.stated.Layers)
+	ends := !k.strayed && depth == len(k.stated.Layers) && k.stated.Terminated
+	switch {
+	case stated && backing == nil:
+		return k.stale(overlay), record{}
+	case stated:
+		return k.compare(overlay, k.stated.Layers[depth], backing)
+	case ends && backing != nil:
+		if !k.cut(overlay, backing) {
+			return Layer{}, record{}
+		}
+	case ends:
+		return Layer{}, record{}
+	case backing == nil:
+		// Of a top that can have no backing image, the end goes without
+		// saying.
+		k.incomplete = k.incomplete || depth > 1 || overlay.Format.CanHaveBacking()
+		return Layer{}, record{}
+	}
+	return k.below(overlay, backing)
+}
+
+// below returns the layer that a header names.
+func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
+	src, ok := k.resolve(overlay, backing)
+	if !ok {
+		return Layer{}, record{}
+	}
+	k.strayed = true
+	rec := readRecord(backing)
+	if rec.disputed != "" {
+		k.find(FormatDisputed, Info, Describe(overlay.Source)+" records "+strconv.Quote(rec.disputed)+
+			" as the format of its backing image, which QEMU and the versions of libvirt read differently: it counts as unrecorded", "")
+	}
+	if rec.format == "" {
+		return Layer{Source: src}, rec
+	}
+	return Layer{Source: src, Format: rec.format, From: Header}, rec
+}
+
+// resolve makes a storage source of the name in a header.
+func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
+	what := Describe(overlay.Source)
+	if backing.CutAtNUL {
+		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(backing.Name),
+			"write the name anew: qemu-img rebase -u")
+		return nil, false
+	}
+	src, err := ParseBacking(backing.Name, overlay.Source)
+	switch {
+	case err == nil:
+		return src, true
+	case errors.Is(err, ErrNotLocal):
+		k.refuse(BackingNotLocal, what+": "+err.Error(), "state the whole chain in the XML, with <backingStore/> at its end")
+	default:
+		k.refuse(NameUnrepresentable, what+": "+err.Error(), "write the name anew: qemu-img rebase -u")
+	}
+	return nil, false
+}
+
+// stale deals with an XML that goes on where the header ends: what is left of
+// a chain after the image was flattened or restored, and the way to wrong
+// bytes, since every unallocated cluster would read through.
+func (k *walk) stale(overlay Layer) Layer {
+	depth := len(k.chain.Layers)
+	further := k.stated.Layers[depth]
+	text := "the XML goes on to " + Describe(further.Source) + ", but " + Describe(overlay.Source) + " has no backing image"
+	switch {
+	case k.Policy.Refresh:
+		k.strayed = true
+		k.find(ChainStale, Warn, text+"; the headers win", "")
+	case k.Policy.KeepXML:
+		k.find(ChainKept, Warn, text+"; the XML wins", "")
+		return further
+	default:
+		k.refuse(ChainStale, text, chooseHint)
+	}
+	return Layer{}
+}
+
+// cut deals with an XML that ends where the header goes on: the guest would
+// read zeros where its base should be. It reports whether to go on.
+func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
+	text := "the XML ends the chain at " + Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(printable(backing.Name))
+	switch {
+	case k.Policy.Refresh:
+		k.find(ChainCut, Warn, text+"; the headers win", "")
+		return true
+	case k.Policy.KeepXML:
+		k.find(ChainKept, Warn, text+"; the XML wins", "")
+	default:
+		k.refuse(ChainCut, text, chooseHint)
+	}
+	return false
+}
+
+const chooseHint = "decide which is right: --refresh rebuilds the chain from the headers, --keep-xml keeps the XML's"
+
+// compare settles which image is below overlay where both the XML and the
+// header name one, and in which format.
+func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, record) {
+	switch k.whoseName(overlay, stated, backing) {
+	case nobodys:
+		return Layer{}, record{}
+	case headers:
+		return k.below(overlay, backing)
+	}
+	rec := readRecord(backing)
+	if rec.format == "" || rec.format == stated.Format {
+		return stated, rec
+	}
+	text := "the XML states that " + Describe(stated.Source) + " is " + string(stated.Format) + ", but its overlay records " + string(rec.format)
+	switch {
+	case k.Policy.Refresh:
+		k.find(FormatConflict, Warn, text+"; the header wins", "")
+		k.strayed = true
+		return Layer{Source: stated.Source, Format: rec.format, From: Header}, rec
+	case k.Policy.KeepXML:
+		k.find(ChainKept, Warn, text+"; the XML wins", "")
+		return stated, rec
+	}
+	k.refuse(FormatConflict, text, chooseHint)
+	return Layer{}, record{}
+}
+
+// whose tells whose name for the next layer counts.
+type whose int
+
+const (
+	nobodys whose = iota // a refusal says why
+	xmls
+	headers
+)
+
+// whoseName finds out whether the XML and the header name one image below
+// overlay, and if not, which name counts. An image that is in neither place
+// stays the XML's: the visit will say that it is missing.
+func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
+	xmlPath, local := LocalPath(stated.Source)
+	named, err := ParseBacking(backing.Name, overlay.Source)
+	if err != nil || backing.CutAtNUL || !local {
+		k.find(ChainUnverified, Warn, "the XML names "+Describe(stated.Source)+" below "+Describe(overlay.Source)+
+			", whose header names something that cannot be compared with it; the XML is kept", "")
+		return xmls
+	}
+	headerPath, _ := LocalPath(named)
+	if xmlPath == headerPath {
+		return xmls
+	}
+	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.Source)
+	headerID, headerErr := k.Opener.Identify(k.ctx, named)
+	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(xmlPath) + ", but the header " + strconv.Quote(headerPath)
+	switch {
+	case xmlErr == nil && headerErr == nil && xmlID == headerID:
+		return xmls // two spellings of one image: the XML's stays
+	case xmlErr == nil && headerErr != nil:
+		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))
+		return xmls
+	case headerErr != nil:
+		return xmls
+	case k.Policy.Refresh:
+		k.find(ChainConflict, Warn, text+"; the header wins", "")
+		return headers
+	case k.Policy.KeepXML:
+		k.find(ChainKept, Warn, text+"; the XML wins", "")
+		return xmls
+	case xmlErr == nil:
+		k.refuse(ChainConflict, text+", and both are there", chooseHint)
+	default:
+		k.refuse(ChainConflict, text+", and only the header's is there", chooseHint)
+	}
+	return nobodys
+}

@@ -1,0 +1,122 @@
+package chain_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// What the XML states explicitly, against what the headers say.
+func TestExplicitChains(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.raw("other.raw", 1<<20)
+	f.qcow2("flat.qcow2", image{})
+	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
+	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	f.qcow2("moved.qcow2", image{backing: "/gone/base.raw", backingFormat: "raw"})
+	f.qcow2("remote.qcow2", image{backing: "nbd://host/export", backingFormat: "raw"})
+	if err := os.Symlink("base.raw", f.path("link.raw")); err != nil {
+		t.Fatal(err)
+	}
+
+	type stated struct {
+		path   string
+		format probe.Format
+	}
+	const end = true
+	refresh, keep := chain.Policy{Refresh: true}, chain.Policy{KeepXML: true}
+	cases := []struct {
+		name       string
+		layers     []stated
+		terminated bool
+		policy     chain.Policy
+
+		verdict chain.Verdict
+		code    chain.Code // a finding that must be there
+		count   int
+		last    string // the path of the last layer
+	}{
+		{"equal", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, "", 3, "base.raw"},
+		{"equal, flat", []stated{{"flat.qcow2", "qcow2"}}, end, chain.Policy{}, chain.Explicit, "", 1, "flat.qcow2"},
+		{"equal through a symlink", []stated{{"unrecorded.qcow2", "qcow2"}, {"link.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, "", 2, "link.raw"},
+		{"the XML states what nobody recorded", []stated{{"unrecorded.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{Rule: chain.Declared}, chain.Explicit, "", 2, "base.raw"},
+		{"unterminated at its end", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "qcow2"}, {"base.raw", "raw"}}, !end, chain.Policy{}, chain.Fixable, "", 3, "base.raw"},
+		{"unterminated in the middle", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "qcow2"}}, !end, chain.Policy{}, chain.Fixable, "", 3, "base.raw"},
+
+		{"stale", []stated{{"flat.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainStale, 1, ""},
+		{"stale, refreshed", []stated{{"flat.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, refresh, chain.Fixable, chain.ChainStale, 1, "flat.qcow2"},
+		{"stale, kept", []stated{{"flat.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "base.raw"},
+		{"stale below raw", []stated{{"base.raw", "raw"}, {"other.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainStale, 1, ""},
+		{"stale below raw, refreshed", []stated{{"base.raw", "raw"}, {"other.raw", "raw"}}, end, refresh, chain.Fixable, chain.ChainStale, 1, "base.raw"},
+
+		{"cut", []stated{{"top.qcow2", "qcow2"}}, end, chain.Policy{}, chain.Refused, chain.ChainCut, 1, ""},
+		{"cut, refreshed", []stated{{"top.qcow2", "qcow2"}}, end, refresh, chain.Fixable, chain.ChainCut, 3, "base.raw"},
+		{"cut, kept", []stated{{"top.qcow2", "qcow2"}}, end, keep, chain.Explicit, chain.ChainKept, 1, "top.qcow2"},
+
+		{"conflicting", []stated{{"middle.qcow2", "qcow2"}, {"other.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
+		{"conflicting, refreshed", []stated{{"middle.qcow2", "qcow2"}, {"other.raw", "raw"}}, end, refresh, chain.Fixable, chain.ChainConflict, 2, "base.raw"},
+		{"conflicting, kept", []stated{{"middle.qcow2", "qcow2"}, {"other.raw", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "other.raw"},
+		{"only the header's image is there", []stated{{"middle.qcow2", "qcow2"}, {"absent.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
+		{"only the header's image is there, refreshed", []stated{{"middle.qcow2", "qcow2"}, {"absent.raw", "raw"}}, end, refresh, chain.Fixable, chain.ChainConflict, 2, "base.raw"},
+		{"moved", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
+		{"moved, and the header does not win", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, refresh, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
+		{"moved and unterminated", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, !end, chain.Policy{}, chain.Fixable, chain.ChainMoved, 2, "base.raw"},
+		{"not comparable", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainUnverified, 2, "base.raw"},
+
+		{"formats in conflict", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, chain.Policy{}, chain.Refused, chain.FormatConflict, 1, ""},
+		{"formats in conflict, refreshed", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, refresh, chain.Fixable, chain.FormatConflict, 3, "base.raw"},
+		{"formats in conflict, kept", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "middle.qcow2"},
+		{"the XML's format is not the image's", []stated{{"unrecorded.qcow2", "qcow2"}, {"base.raw", "qcow2"}}, end, chain.Policy{}, chain.Refused, chain.FormatMismatch, 2, ""},
+
+		{"images elsewhere", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ImageMissing, 2, "/nowhere/base.raw"},
+		{"images elsewhere, unterminated", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, !end, chain.Policy{}, chain.Refused, chain.ImageMissing, 1, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := chain.Stated{Target: "vda", Terminated: c.terminated}
+			for _, l := range c.layers {
+				s.Layers = append(s.Layers, f.layer(l.path, l.format))
+			}
+			got := f.walk(t, c.policy, s)
+			wantVerdict(t, got, c.verdict, c.count)
+			if c.code != "" {
+				severity := chain.Warn
+				if c.verdict == chain.Refused {
+					severity = chain.Refuse
+				}
+				wantFinding(t, got, c.code, severity)
+			}
+			if c.last == "" {
+				return
+			}
+			want := c.last
+			if want[0] != '/' {
+				want = f.path(want)
+			}
+			if path, _ := chain.LocalPath(got.Layers[len(got.Layers)-1].Source); path != want {
+				t.Errorf("the chain ends at %q, want %q", path, want)
+			}
+		})
+	}
+}
+
+// A refreshed chain keeps what the XML says of images that both agree on.
+func TestRefreshKeepsTheAgreeingPart(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.raw("other.raw", 1<<20)
+	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", image{backing: "middle.qcow2"})
+	s := f.top("top.qcow2")
+	s.Layers = append(s.Layers, f.layer("middle.qcow2", probe.Qcow2), f.layer("other.raw", probe.Raw))
+	s.Terminated = true
+	got := f.walk(t, chain.Policy{Refresh: true}, s)
+	wantFixable(t, got, 3)
+	if got.Layers[1].Source != s.Layers[1].Source || got.Layers[1].From != chain.XML {
+		t.Errorf("the agreeing layer was written anew: %+v", got.Layers[1])
+	}
+}

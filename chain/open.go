@@ -1,0 +1,39 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// ErrNotImage: a source is there but is neither a regular file nor a block
+// device: a directory, a FIFO, a socket, a character device.
+var ErrNotImage = errors.New("neither a regular file nor a block device")
+
+// FileID tells whether two names are one image: a file by its device and
+// inode, so through symlinks and hard links alike, a block device by its
+// number.
+type FileID struct {
+	Device, Inode uint64
+	Block         bool // Device is the number of the block device itself; Inode is 0
+}
+
+// Image is an open image. ReadAt reads within the Size bytes that the image
+// had when it was opened.
+type Image interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+	ID() FileID
+}
+
+// Opener opens storage sources. Errors wrap fs.ErrNotExist, fs.ErrPermission
+// or [ErrNotImage] where that is what is wrong.
+type Opener interface {
+	// Open opens what src names, for reading only.
+	Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (Image, error)
+	// Identify tells what src names without opening it.
+	Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error)
+}
