@@ -1,0 +1,92 @@
+package xmlfix
+
+import (
+	"encoding/xml"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Disk is one <disk> of a [Document].
+type Disk struct {
+	doc    *Document
+	elem   *element
+	tokens []xml.Token // of elem and all in it, without comments
+
+	read   *chain.Stated // what Stated found
+	edits  []edit        // queued, in the order of the document
+	wanted *chain.Chain  // what the edits make the XML state; nil if they remove the chain
+}
+
+// Pos returns the place of the disk's <source> start tag, or, without one, of
+// the disk's own.
+func (k *Disk) Pos() Position {
+	if source := k.elem.child("source"); source != nil {
+		return source.pos
+	}
+	return k.elem.pos
+}
+
+// Stated returns what the XML states of the disk: its own image first, then
+// the explicit backing images. Queued edits do not show. The sources belong to
+// the disk and must not be changed.
+//
+// The error is an [*Error] that wraps [ErrDisk]: libvirt 9.0 would reject the
+// disk, or libvirtxml cannot express it. Target, Device and Bus are set even
+// so.
+func (k *Disk) Stated() (chain.Stated, error) {
+	if k.read != nil {
+		return *k.read, nil
+	}
+	stated := chain.Stated{}
+	stated.Device, _ = k.elem.attr("device")
+	stated.Target, _ = k.elem.child("target").attr("dev")
+	stated.Bus, _ = k.elem.child("target").attr("bus")
+
+	if e, err := checkDisk(k.elem); err != nil {
+		return stated, k.fail(e.pos, ErrDisk, err.Error())
+	}
+	disk, err := k.unmarshal()
+	if err != nil {
+		return stated, k.fail(k.elem.pos, ErrDisk, quoteInside(err.Error()))
+	}
+	read, err := statedBy(disk)
+	if err != nil {
+		return stated, k.fail(k.elem.pos, ErrDisk, err.Error())
+	}
+	stores := k.elem.backingStores()
+	if last := lastOf(stores); last != nil && !last.typed() {
+		read.Typeless = len(last.children) > 0
+	}
+	read.Live = k.doc.live || indexed(k.elem) || indexed(stores...)
+	k.read = &read
+	return read, nil
+}
+
+// unmarshal hands the disk to libvirtxml, as far as libvirt reads it.
+func (k *Disk) unmarshal() (*libvirtxml.DomainDisk, error) {
+	replay := &tokenReader{tokens: k.tokens}
+	if last := lastOf(k.elem.backingStores()); last != nil && !last.typed() {
+		replay.skipFrom, replay.skipTo = last.firstToken+1, last.endToken-1
+	}
+	disk := &libvirtxml.DomainDisk{}
+	return disk, xml.NewTokenDecoder(replay).Decode(disk)
+}
+
+// indexed reports whether an element or its source has an index, which libvirt
+// writes for running guests alone. libvirtxml loses an index of 0.
+func indexed(elements ...*element) bool {
+	for _, e := range elements {
+		_, own := e.attr("index")
+		_, sources := e.child("source").attr("index")
+		if own || sources {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Disk) fail(pos Position, sentinel error, detail string) error {
+	return &Error{Name: k.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Err: sentinel}
+}

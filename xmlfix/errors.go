@@ -1,0 +1,105 @@
+package xmlfix
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// What can be wrong with a document, or with what is asked of it. Every error
+// of [Parse], [Disk.Stated] and [Disk.SetChain] is an [*Error] that wraps one
+// of these.
+var (
+	// ErrSyntax: the document is not well-formed.
+	ErrSyntax = errors.New("not well-formed XML")
+	// ErrEncoding: the document is not UTF-8 XML 1.0.
+	ErrEncoding = errors.New("not UTF-8 XML 1.0")
+	// ErrAmbiguous: libvirt and Go would read the document differently.
+	ErrAmbiguous = errors.New("ambiguous XML")
+	// ErrNotDomain: the document is something else than a domain XML.
+	ErrNotDomain = errors.New("not a domain XML")
+	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs] or
+	// [MaxDiskElements].
+	ErrLimit = errors.New("input exceeds a limit")
+	// ErrDisk: libvirt would reject the disk, or libvirtxml cannot express
+	// what it says.
+	ErrDisk = errors.New("disk cannot be read")
+	// ErrRefused: the chain has the verdict [chain.Refused].
+	ErrRefused = errors.New("chain is refused")
+	// ErrChain: the chain is not one that this disk's XML could state: its
+	// top is another image, or a layer lacks a format or a source.
+	ErrChain = errors.New("chain cannot be written")
+)
+
+// ErrProof: the edited document failed the proof that [Document.Bytes] demands
+// of it. That is a defect of this package, or a chain that XML cannot carry (a
+// name with control characters); nothing was returned.
+var ErrProof = errors.New("edited document failed its proof")
+
+// codes gives each error the code of the finding that it makes.
+var codes = map[error]chain.Code{
+	ErrSyntax:    chain.XMLSyntax,
+	ErrEncoding:  chain.XMLEncoding,
+	ErrAmbiguous: chain.XMLAmbiguous,
+	ErrNotDomain: chain.NotADomain,
+	ErrLimit:     chain.InputLimit,
+	ErrDisk:      chain.DiskUnreadable,
+}
+
+// Position is a place in a document.
+type Position struct {
+	Line   int // from 1; a line ends with LF
+	Column int // in bytes, from 1
+	Offset int // in bytes, from 0
+}
+
+// after returns the position behind text that begins at p.
+func (p Position) after(text []byte) Position {
+	for _, b := range text {
+		p.Column++
+		if b == '\n' {
+			p.Line, p.Column = p.Line+1, 1
+		}
+	}
+	p.Offset += len(text)
+	return p
+}
+
+// Error says what is wrong with a document and where.
+type Error struct {
+	Name   string // the document's, as it was given to Parse
+	Pos    Position
+	Code   chain.Code // "" for ErrRefused and ErrChain, which are the caller's
+	Detail string     // what is wrong; nothing in it can drive a terminal
+	Hint   string     // what to do about it; may be ""
+	Err    error      // one of the Err... variables
+}
+
+// Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds
+// anything but plain characters.
+func (e *Error) Error() string {
+	name := e.Name
+	if inside := quoteInside(name); inside != name || strings.ContainsAny(name, ": ") {
+		name = `"` + inside + `"`
+	}
+	return name + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + ": " + e.Text()
+}
+
+// Text returns the message without the place.
+func (e *Error) Text() string {
+	if e.Detail == "" {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + ": " + e.Detail
+}
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// quoteInside escapes s as strconv.Quote does, without the quotes.
+func quoteInside(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}

@@ -1,0 +1,18 @@
+package xmlfix
+
+const (
+	// MaxInput is the size of the largest document that [Parse] takes, in
+	// bytes. libvirt's own RPC carries 32 MiB at most.
+	MaxInput = 64 << 20
+	// MaxDepth is the number of elements that may be open at a time, the
+	// root included: libxml2's xmlParserMaxDepth, which 2.9.14 lets pass by
+	// one.
+	MaxDepth = 256
+	// MaxAttrs is the number of attributes that one element may have.
+	// libvirt's longest have about thirty.
+	MaxAttrs = 256
+	// MaxDiskElements is the number of elements that the disks of one
+	// document may have together: three hundred disks with chains of the
+	// two hundred layers that libvirt allows.
+	MaxDiskElements = 1 << 18
+)

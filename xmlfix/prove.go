@@ -1,0 +1,132 @@
+package xmlfix
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Bytes returns the document with the queued edits applied; without any, the
+// bytes that were given to [Parse] themselves.
+//
+// The result is proved before it is returned: outside the edits every byte is
+// the input's, it parses, each edited disk states exactly what was asked for,
+// and asking again would change nothing. If any of that fails the error wraps
+// [ErrProof] and there are no bytes.
+func (d *Document) Bytes() ([]byte, error) {
+	if !d.Changed() {
+		return d.data, nil
+	}
+	edits := d.queued()
+	out := splice(d.data, edits)
+	if err := d.prove(edits, out); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProof, err)
+	}
+	return out, nil
+}
+
+// queued returns the edits of every disk in the order of the document.
+func (d *Document) queued() []edit {
+	var edits []edit
+	for _, disk := range d.disks {
+		edits = append(edits, disk.edits...)
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	return edits
+}
+
+func splice(data []byte, edits []edit) []byte {
+	size := len(data)
+	for _, e := range edits {
+		size += len(e.text) - (e.end - e.start)
+	}
+	out := make([]byte, 0, size)
+	last := 0
+	for _, e := range edits {
+		out = append(out, data[last:e.start]...)
+		out = append(out, e.text...)
+		last = e.end
+	}
+	return append(out, data[last:]...)
+}
+
+// prove finds out whether out is what the edits should have made of d.
+func (d *Document) prove(edits []edit, out []byte) error {
+	if !untouched(d.data, out, edits) {
+		return errors.New("bytes outside the edits differ")
+	}
+	again, err := Parse(d.name, out)
+	if err != nil {
+		return err
+	}
+	if len(again.disks) != len(d.disks) || again.domainName != d.domainName {
+		return errors.New("it has other disks or another name")
+	}
+	for i, disk := range d.disks {
+		if len(disk.edits) == 0 {
+			continue
+		}
+		if err := disk.prove(again.disks[i]); err != nil {
+			return fmt.Errorf("disk %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// untouched reports whether out is data wherever there is no edit.
+func untouched(data, out []byte, edits []edit) bool {
+	from, shift := 0, 0
+	for _, e := range append(slices.Clone(edits), edit{len(data), len(data), ""}) {
+		if e.start < from || e.end < e.start || e.start+shift > len(out) ||
+			!bytes.Equal(data[from:e.start], out[from+shift:e.start+shift]) {
+			return false
+		}
+		from = e.end
+		shift += len(e.text) - (e.end - e.start)
+	}
+	return from+shift == len(out)
+}
+
+// prove finds out whether k's edits made it the disk that again is.
+func (k *Disk) prove(again *Disk) error {
+	if k.wanted == nil {
+		return k.proveRemoved(again)
+	}
+	stated, err := again.Stated()
+	if err != nil {
+		return err
+	}
+	if !states(stated, k.wanted) {
+		return errors.New("it does not state the chain")
+	}
+	if err := again.SetChain(k.wanted); err != nil {
+		return err
+	}
+	if len(again.edits) > 0 {
+		return errors.New("a second run would change it again")
+	}
+	return nil
+}
+
+// proveRemoved does so for the removal of a chain, which is done even where
+// the disk cannot be read.
+func (k *Disk) proveRemoved(again *Disk) error {
+	if again.elem.child("backingStore") != nil {
+		return errors.New("it still has a chain")
+	}
+	before, err := k.Stated()
+	if err != nil {
+		return nil
+	}
+	after, err := again.Stated()
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(after.Layers, before.Layers[:1]) {
+		return errors.New("its own image changed")
+	}
+	return nil
+}

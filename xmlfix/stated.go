@@ -1,0 +1,125 @@
+package xmlfix
+
+import (
+	"errors"
+	"fmt"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// StatedBy returns what a disk states, for programs that hold a
+// libvirtxml.Domain. The sources are the disk's own and must not be changed;
+// only an <encryption> that stands next to the source is moved into a copy.
+//
+// libvirtxml does not tell everything: it reads a <backingStore> without a
+// type as one of type file, where libvirt reads the end of the chain, and
+// loses an index of 0. [Disk.Stated] knows both. Of a whole domain's id it
+// knows nothing: a caller with a running guest's domain has to set
+// [chain.Stated.Live].
+//
+// The error wraps [ErrDisk]: a format is one that libvirt 9.0 rejects, in the
+// parser or before it starts QEMU.
+func StatedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
+	stated, err := statedBy(disk)
+	if err != nil {
+		return stated, fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	return stated, nil
+}
+
+func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
+	stated := chain.Stated{Device: disk.Device, Mirror: disk.Mirror != nil}
+	if disk.Target != nil {
+		stated.Target, stated.Bus = disk.Target.Dev, disk.Target.Bus
+	}
+	top, err := topLayer(disk)
+	if err != nil {
+		return stated, err
+	}
+	stated.Layers = []chain.Layer{top}
+	stated.Live = top.Source.Index != 0
+	for store := disk.BackingStore; store != nil; store = store.BackingStore {
+		if sourceType(store.Source) == "" {
+			stated.Terminated = true
+			break
+		}
+		layer, err := storeLayer(store)
+		if err != nil {
+			return stated, err
+		}
+		stated.Layers = append(stated.Layers, layer)
+		stated.Live = stated.Live || store.Index != 0 || store.Source.Index != 0
+	}
+	return stated, nil
+}
+
+func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {
+	src := disk.Source
+	if src == nil {
+		src = &libvirtxml.DomainDiskSource{}
+	}
+	if disk.Encryption != nil && src.Encryption == nil {
+		// Of the top image alone libvirt also reads it here.
+		moved := *src
+		moved.Encryption = disk.Encryption
+		src = &moved
+	}
+	if disk.Driver == nil || disk.Driver.Type == "" {
+		return chain.Layer{Source: src}, nil
+	}
+	name := disk.Driver.Type
+	if name == "aio" {
+		name = "raw" // libvirt's old word, in a <driver> only
+	}
+	return layerOf(src, name)
+}
+
+func storeLayer(store *libvirtxml.DomainDiskBackingStore) (chain.Layer, error) {
+	if store.Format == nil || store.Format.Type == "" {
+		return chain.Layer{}, errors.New("a <backingStore> has no <format type>")
+	}
+	if store.Format.Type == "aio" {
+		return chain.Layer{}, errors.New(`unknown format "aio" of a <backingStore>`)
+	}
+	return layerOf(store.Source, store.Format.Type)
+}
+
+func layerOf(src *libvirtxml.DomainDiskSource, name string) (chain.Layer, error) {
+	if src.Dir != nil && (name == "fat" || name == "dir") {
+		return chain.Layer{Source: src}, nil // QEMU makes the image up: there is no format to state
+	}
+	f, ok := probe.FromLibvirt(name)
+	if !ok {
+		return chain.Layer{}, fmt.Errorf("format %q is none that libvirt gives to QEMU", name)
+	}
+	return chain.Layer{Source: src, Format: f, From: chain.XML}, nil
+}
+
+// sourceType returns the type attribute that goes with a source; "" for an
+// empty one and for what a <backingStore> cannot have.
+func sourceType(src *libvirtxml.DomainDiskSource) string {
+	switch {
+	case src == nil:
+		return ""
+	case src.File != nil:
+		return "file"
+	case src.Block != nil:
+		return "block"
+	case src.Dir != nil:
+		return "dir"
+	case src.Network != nil:
+		return "network"
+	case src.Volume != nil:
+		return "volume"
+	case src.VHostUser != nil:
+		return "vhostuser"
+	case src.VHostVDPA != nil:
+		return "vhostvdpa"
+	case src.Ctl != nil:
+		return "ctl"
+	}
+	return ""
+}
