@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// newApp builds the command line. urfave/cli v2 has habits that the contract
+// forbids: usage errors on standard output with status 1, commas that split
+// repeated flags, an exit in the middle of a run. They are switched off here,
+// and nothing outside this file needs to know of them.
+func newApp(std streams) *cli.App {
+	app := &cli.App{
+		Name:      "chainfix",
+		Usage:     "make the backing chains of libvirt guests explicit",
+		UsageText: "chainfix [fix] [flags] [FILE]\nvirsh dumpxml --inactive VM | chainfix | virsh define /dev/stdin",
+		Version:   version(),
+		Reader:    std.in,
+		Writer:    std.out,
+		ErrWriter: std.err,
+		// Paths hold commas.
+		DisableSliceFlagSeparator: true,
+		HideHelpCommand:           true,
+		// Only main ends the process.
+		ExitErrHandler: func(*cli.Context, error) {},
+		Commands: []*cli.Command{
+			fixCommand(std), checkCommand(std), probeCommand(std),
+			stripCommand(std), explainCommand(std), demoCommand(std),
+		},
+	}
+	app.OnUsageError = onUsageError
+	app.Action = func(c *cli.Context) error { return cli.ShowAppHelp(c) }
+	for _, command := range app.Commands {
+		prepare(command)
+	}
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, c.App.Name, c.App.Version) }
+	return app
+}
+
+// prepare gives a command what cli does not inherit from the App, and the check
+// that nothing that looks like a flag stands behind a file name, where cli
+// would take it for one more name.
+func prepare(command *cli.Command) {
+	command.OnUsageError = onUsageError
+	command.HideHelpCommand = true
+	action := command.Action
+	command.Action = func(c *cli.Context) error {
+		for _, arg := range c.Args().Slice() {
+			if len(arg) > 1 && arg[0] == '-' {
+				return usageError("flag %q must stand before the file names", arg)
+			}
+		}
+		return action(c)
+	}
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error {
+	return usageError("%w (see chainfix --help)", err)
+}
+
+// withCommand puts the word "fix" in front where no command is named.
+func withCommand(app *cli.App, args []string) []string {
+	if len(args) > 1 {
+		first := args[1]
+		if slices.Contains([]string{"-h", "--help", "-help", "-v", "--version", "-version"}, first) {
+			return args
+		}
+		if first == "help" {
+			return slices.Concat(args[:1], args[2:], []string{"--help"})
+		}
+		if app.Command(first) != nil {
+			return args
+		}
+	}
+	return slices.Concat(args[:1], []string{"fix"}, args[min(1, len(args)):])
+}
+
+// version is what the Go tool chain knows of this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// atMost checks the number of arguments.
+func atMost(c *cli.Context, n int, what string) error {
+	if c.NArg() > n {
+		return usageError("%s takes %s, not %q", c.Command.Name, what, strings.Join(c.Args().Slice(), " "))
+	}
+	return nil
+}
+
+// outputFlag chooses between text and JSON.
+var outputFlag = &cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"}
+
+func wantsJSON(c *cli.Context) (bool, error) {
+	switch c.String("output") {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
+}
+
+// write hands bytes to an output and makes a failure the program's.
+func write(w io.Writer, p []byte) error {
+	if _, err := w.Write(p); err != nil {
+		return inputError(fmt.Errorf("cannot write: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+func explainCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "explain",
+		Usage:     "say what a finding means and what to do about it",
+		ArgsUsage: "[CODE]",
+		Action:    func(c *cli.Context) error { return explain(c, std) },
+	}
+}
+
+func explain(c *cli.Context, std streams) error {
+	if err := atMost(c, 1, "one code"); err != nil {
+		return err
+	}
+	var text strings.Builder
+	if c.NArg() == 0 {
+		table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+		for _, e := range chain.Explanations() {
+			fmt.Fprintf(table, "%s\t%s\n", e.Code, e.Summary)
+		}
+		table.Flush()
+		return write(std.out, []byte(text.String()))
+	}
+	e, ok := chain.Explain(chain.Code(c.Args().First()))
+	if !ok {
+		return usageError("no finding is called %q (chainfix explain lists them all)", c.Args().First())
+	}
+	fmt.Fprintf(&text, "%s: %s\n\n%s\n\n%s\n", e.Code, e.Summary, e.Meaning, e.Remedy)
+	return write(std.out, []byte(text.String()))
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// printFindings says everything about a document, compiler style: a line a
+// finding, then a line with what would help.
+func printFindings(w io.Writer, e *examined) {
+	if e.problem != nil {
+		printProblem(w, e.name, e.problem)
+	}
+	for _, d := range e.disks {
+		if d.err != nil {
+			printProblem(w, e.name, d.err)
+		}
+		if d.chain == nil {
+			continue
+		}
+		pos := d.disk.Pos()
+		for _, f := range d.chain.Findings {
+			place := fmt.Sprintf("%s:%d:%d", shownName(e.name), pos.Line, pos.Column)
+			printFinding(w, place, f)
+		}
+	}
+}
+
+func printFinding(w io.Writer, place string, f chain.Finding) {
+	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity, f.Code, f.Text)
+	if f.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", f.Hint)
+	}
+}
+
+// printProblem says why a document or a disk of it could not be read.
+func printProblem(w io.Writer, name string, err error) {
+	f, pos := problemFinding(err)
+	place := shownName(name)
+	if pos.Line > 0 {
+		place = fmt.Sprintf("%s:%d:%d", place, pos.Line, pos.Column)
+	}
+	if f.Code == "" {
+		fmt.Fprintf(w, "%s: error: %s\n", place, f.Text)
+		return
+	}
+	printFinding(w, place, f)
+}
+
+// problemFinding makes a finding of an error of package xmlfix; one without a
+// code is for any other error.
+func problemFinding(err error) (chain.Finding, xmlfix.Position) {
+	var x *xmlfix.Error
+	if !errors.As(err, &x) {
+		return chain.Finding{Severity: chain.Refuse, Layer: chain.WholeDisk, Text: err.Error()}, xmlfix.Position{}
+	}
+	return chain.Finding{Code: x.Code, Severity: chain.Refuse, Layer: chain.WholeDisk, Text: x.Text(), Hint: x.Hint}, x.Pos
+}
+
+// shownName quotes a file name that could drive a terminal or be taken for
+// more than a name.
+func shownName(name string) string {
+	if q := strconv.Quote(name); q[1:len(q)-1] != name || strings.ContainsAny(name, ": ") {
+		return q
+	}
+	return name
+}

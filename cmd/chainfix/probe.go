@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+	"libvirt.org/go/libvirtxml"
+)
+
+func probeCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "probe",
+		Usage:     "say what an image's own header claims; opens nothing it names",
+		ArgsUsage: "IMAGE...",
+		Flags:     []cli.Flag{outputFlag},
+		Action:    func(c *cli.Context) error { return probeImages(c, std) },
+	}
+}
+
+// probedJSON has qemu-img's names for what qemu-img shows too.
+type probedJSON struct {
+	Filename      string          `json:"filename"`
+	Format        string          `json:"format"`
+	VirtualSize   *uint64         `json:"virtual-size,omitempty"`
+	Backing       string          `json:"backing-filename,omitempty"`
+	BackingFormat string          `json:"backing-filename-format,omitempty"`
+	DataFile      string          `json:"data-file,omitempty"`
+	Signatures    []string        `json:"signatures"`
+	References    []referenceJSON `json:"references"`
+	LibvirtFormat string          `json:"libvirt-format,omitempty"`
+	Findings      []findingJSON   `json:"findings"`
+}
+
+type referenceJSON struct {
+	Kind   string `json:"kind"` // "backing", "data-file" or "extent"
+	Name   string `json:"name"`
+	Format string `json:"format,omitempty"`
+}
+
+func probeImages(c *cli.Context, std streams) error {
+	if c.NArg() == 0 {
+		return usageError("probe needs an IMAGE")
+	}
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return err
+	}
+	worst := exitDone
+	all := []probedJSON{}
+	for _, path := range c.Args().Slice() {
+		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
+		// A walker an image: nothing is remembered for longer than needed.
+		in, err := new(chain.Walker).Inspect(c.Context, src)
+		if err != nil {
+			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
+			worst = exitInput
+			continue
+		}
+		for _, f := range in.Findings {
+			printFinding(std.err, shownName(path), f)
+			if f.Severity == chain.Refuse {
+				worst = max(worst, exitRefused)
+			}
+		}
+		p := probedOf(path, in)
+		if asJSON {
+			all = append(all, p)
+			continue
+		}
+		if err := write(std.out, []byte(p.text())); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		text, err := encodeJSON(all)
+		if err != nil {
+			return err
+		}
+		if err := write(std.out, append(text, '\n')); err != nil {
+			return err
+		}
+	}
+	return ended(worst)
+}
+
+func probedOf(path string, in *chain.Inspection) probedJSON {
+	p := probedJSON{Filename: path, Format: string(in.Format), LibvirtFormat: in.Format.LibvirtName(),
+		Signatures: []string{}, References: []referenceJSON{}, Findings: findingsOf(in.Findings)}
+	for _, s := range in.Signatures {
+		p.Signatures = append(p.Signatures, string(s.Format))
+	}
+	h := in.Header
+	if h == nil {
+		return p
+	}
+	p.VirtualSize = &h.VirtualSize
+	mention := func(kind string, r *probe.Reference) {
+		p.References = append(p.References, referenceJSON{kind, r.Name, r.Format})
+	}
+	if h.Backing != nil {
+		p.Backing, p.BackingFormat = h.Backing.Name, h.Backing.Format
+		mention("backing", h.Backing)
+	}
+	if h.DataFile != nil {
+		p.DataFile = h.DataFile.Name
+		mention("data-file", h.DataFile)
+	}
+	for i := range h.Extents {
+		mention("extent", &h.Extents[i])
+	}
+	return p
+}
+
+func (p probedJSON) text() string {
+	var b strings.Builder
+	line := func(what, value string) { fmt.Fprintf(&b, "%s: %s\n", what, value) }
+	line("image", strconv.Quote(p.Filename))
+	line("format", p.Format)
+	if p.LibvirtFormat != p.Format && p.LibvirtFormat != "" {
+		line("libvirt format", p.LibvirtFormat)
+	}
+	if p.VirtualSize != nil {
+		line("virtual size", strconv.FormatUint(*p.VirtualSize, 10)+" bytes")
+	}
+	if len(p.Signatures) > 1 {
+		line("signatures", strings.Join(p.Signatures, ", "))
+	}
+	for _, r := range p.References {
+		value := strconv.Quote(r.Name)
+		switch {
+		case r.Format != "":
+			value += ", recorded as " + strconv.Quote(r.Format)
+		case r.Kind == "backing":
+			value += ", no format recorded"
+		}
+		line(map[string]string{"backing": "backing image", "data-file": "data file", "extent": "extent"}[r.Kind], value)
+	}
+	return b.String()
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/google/renameio/v2"
+	"github.com/urfave/cli/v2"
+)
+
+// rewriteFlags say where the new document goes, as in shfmt and gofmt.
+func rewriteFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "diff", Aliases: []string{"d"}, Usage: "print a unified diff instead of the document"},
+		&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
+		&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
+	}
+}
+
+// rewrite is what -d, -l and -w ask for.
+type rewrite struct {
+	diff, list, write bool
+}
+
+func rewriteOf(c *cli.Context) (rewrite, error) {
+	r := rewrite{diff: c.Bool("diff"), list: c.Bool("list"), write: c.Bool("write")}
+	if r.write && inputOf(c.Args().First()).path == "" {
+		return r, usageError("-w needs a FILE to rewrite")
+	}
+	return r, nil
+}
+
+// deliver hands over the new document and returns the error that ends the
+// program.
+func (r rewrite) deliver(std streams, in input, before, after []byte) error {
+	changed := string(before) != string(after)
+	if changed && r.list {
+		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
+			return err
+		}
+	}
+	if changed && r.diff {
+		diff := udiff.Unified(shownName(in.name)+".orig", shownName(in.name), string(before), string(after))
+		if err := write(std.out, []byte(diff)); err != nil {
+			return err
+		}
+	}
+	if changed && r.write {
+		if err := replaceFile(in.path, after); err != nil {
+			return inputError(err)
+		}
+	}
+	switch {
+	case changed && (r.diff || r.list):
+		return ended(exitChange)
+	case r.diff || r.list || r.write:
+		return nil
+	}
+	return write(std.out, after)
+}
+
+// replaceFile puts data in the place of a regular file: readers see the old
+// content or the new one, and after a crash one of the two is there.
+func replaceFile(path string, data []byte) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot rewrite %q: it is no regular file, and replacing it would not change what it names", path)
+	}
+	if err := renameio.WriteFile(path, data, info.Mode()&fs.ModePerm, renameio.WithExistingPermissions(), renameio.IgnoreUmask()); err != nil {
+		return fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
+	}
+	return nil
+}
