@@ -5,14 +5,23 @@ package probe
 // rule says that the image may be.
 type Header struct {
 	Format  Format
-	Version uint32 // of qcow (1) and qcow2 (2, 3); otherwise 0
+	Version uint32 // as the header counts it; 0 where the format has none
+	// Subformat is the kind of image within a format that has several, in
+	// the format's own words: vmdk's createType ("monolithicSparse"),
+	// "fixed", "dynamic" or "differencing" of vpc, vhdx and vdi. "" elsewhere.
+	Subformat string
 
 	VirtualSize uint64 // bytes that the guest sees
-	ClusterSize uint64 // bytes; 0 for raw
+	ClusterSize uint64 // bytes of the unit of allocation; 0 where there is none
 
 	Backing  *Reference  // the backing image; nil if there is none
 	DataFile *Reference  // qcow2's external data file; nil if there is none
 	Extents  []Reference // the files that hold the data of an image that holds none itself
+	// Parent is what a differencing vpc, vhdx or vdi image stands on: the
+	// data that it lacks is there. QEMU knows of no such thing: it refuses
+	// the image or shows zeros. Name is "" and Offset -1 where the image
+	// gives no name that could be read.
+	Parent *Reference
 
 	// DataFileRaw is qcow2's autoclear bit 1: the data file alone is a
 	// valid raw image of the same content.
@@ -32,6 +41,9 @@ func (h *Header) References() []Reference {
 	}
 	if h.DataFile != nil {
 		all = append(all, *h.DataFile)
+	}
+	if h.Parent != nil {
+		all = append(all, *h.Parent)
 	}
 	return append(all, h.Extents...)
 }

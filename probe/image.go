@@ -12,9 +12,9 @@ const (
 	// headSize is what is read of every image: a header with its
 	// extensions and its names fits in nearly always.
 	headSize = 4 << 10
-	// maxPrefix is the most that is read in one piece from the start of an
-	// image: qcow2's header area is one cluster, of at most 2 MiB.
-	maxPrefix = 2 << 20
+	// maxRead is the most that is read of an image: qcow2's header area is
+	// one cluster, of at most 2 MiB.
+	maxRead = 2 << 20
 	// maxName is the longest name that is read: QEMU holds names in
 	// PATH_MAX bytes, the terminating NUL included.
 	maxName = 4095
@@ -32,6 +32,7 @@ type image struct {
 	size   uint64
 	format Format
 	head   []byte // the image from its start, as far as it has been read
+	spent  uint64 // bytes read so far, at most maxRead
 }
 
 func newImage(r io.ReaderAt, size int64, f Format) (*image, error) {
@@ -45,13 +46,13 @@ func (m *image) prefix(n uint64, field string) ([]byte, error) {
 	if n > m.size {
 		return nil, m.fail(ErrTruncated, field, -1, "it ends at byte %d, the image at %d", n, m.size)
 	}
-	if n > maxPrefix {
+	if n > maxRead {
 		return nil, m.fail(ErrLimit, field, -1, "it ends at byte %d", n)
 	}
 	if n > uint64(len(m.head)) {
 		// Doubling keeps the number of reads small where an image has
 		// thousands of extensions.
-		if err := m.grow(min(max(n, 2*uint64(len(m.head))), m.size, maxPrefix)); err != nil {
+		if err := m.grow(min(max(n, 2*uint64(len(m.head))), m.size, maxRead)); err != nil {
 			return nil, err
 		}
 	}
@@ -59,16 +60,37 @@ func (m *image) prefix(n uint64, field string) ([]byte, error) {
 }
 
 // grow reads on until head has n bytes, which are within the image and at
-// most maxPrefix.
+// most maxRead.
 func (m *image) grow(n uint64) error {
-	have := len(m.head)
-	head := make([]byte, n)
-	copy(head, m.head)
-	if err := readAt(m.r, head[have:], int64(have)); err != nil {
+	have := uint64(len(m.head))
+	rest, err := m.read(have, n-have, "header")
+	if err != nil {
 		return err
 	}
-	m.head = head
+	m.head = append(m.head, rest...)
 	return nil
+}
+
+// at returns n bytes at off, wherever in the image that is. The field that
+// they are is named for the error.
+func (m *image) at(off, n uint64, field string) ([]byte, error) {
+	if off > m.size || n > m.size-off {
+		return nil, m.fail(ErrTruncated, field, -1, "%d bytes at %d, the image ends at %d", n, off, m.size)
+	}
+	if off+n <= uint64(len(m.head)) {
+		return m.head[off : off+n], nil
+	}
+	return m.read(off, n, field)
+}
+
+// read reads n bytes at off, which are within the image.
+func (m *image) read(off, n uint64, field string) ([]byte, error) {
+	if n > maxRead-m.spent {
+		return nil, m.fail(ErrLimit, field, -1, "%d bytes at %d, after %d have been read, are more than %d in all", n, off, m.spent, maxRead)
+	}
+	m.spent += n
+	b := make([]byte, n)
+	return b, readAt(m.r, b, int64(off))
 }
 
 // name reads a name of n bytes at off and cuts it at the first NUL.
@@ -76,17 +98,9 @@ func (m *image) name(field string, off, n uint64) (*Reference, error) {
 	if n > maxName {
 		return nil, m.fail(ErrLimit, field, -1, "%d bytes are more than %d", n, maxName)
 	}
-	if off > m.size || n > m.size-off {
-		return nil, m.fail(ErrTruncated, field, -1, "%d bytes at %d, the image ends at %d", n, off, m.size)
-	}
-	var b []byte
-	if off+n <= uint64(len(m.head)) {
-		b = m.head[off : off+n]
-	} else {
-		b = make([]byte, n)
-		if err := readAt(m.r, b, int64(off)); err != nil {
-			return nil, err
-		}
+	b, err := m.at(off, n, field)
+	if err != nil {
+		return nil, err
 	}
 	ref := &Reference{Offset: int64(off)}
 	ref.Name, ref.CutAtNUL = cString(b)
