@@ -1,0 +1,213 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Libvirt is a private libvirt daemon with real QEMU behind it: a session
+// daemon whose every folder is its own. It runs as the user of the test, or,
+// where that is root, as nobody, because a session daemon of root's would be
+// the system's.
+type Libvirt struct {
+	// Dir is the daemon's folder. Images must be made in Images, which the
+	// daemon and its guests can read.
+	Dir, Images string
+
+	t          testing.TB
+	credential *syscall.Credential // nil: the user of the test
+}
+
+const qemuConf = `stdio_handler = "file"
+security_driver = "none"
+namespaces = [ ]
+cgroup_controllers = [ ]
+`
+
+// StartLibvirt starts a daemon that ends with the test.
+func StartLibvirt(t testing.TB) *Libvirt {
+	t.Helper()
+	Require(t, "libvirtd", "virsh", "qemu-system-x86_64")
+	// Not t.TempDir: the path of a socket has little room.
+	dir, err := os.MkdirTemp("", "libvirt-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t}
+	for path, content := range map[string]string{
+		"images/none": "", "run/none": "", "cache/none": "",
+		"config/libvirt/qemu.conf":     qemuConf,
+		"config/libvirt/libvirtd.conf": fmt.Sprintf("log_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n", l.path("debug.log")),
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(l.path(path)), 0o755), os.WriteFile(l.path(path), []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 {
+		l.credential = nobody(t)
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Share(dir)
+
+	// The parent of a daemon ends when the daemon can be reached.
+	pidFile := l.path("pid")
+	if out, err := l.Command("libvirtd", "--daemon", "--pid-file", pidFile).CombinedOutput(); err != nil {
+		t.Fatalf("libvirtd: %v\n%s", err, out)
+	}
+	t.Cleanup(func() { l.stop(pidFile) })
+	return l
+}
+
+func (l *Libvirt) path(name string) string { return filepath.Join(l.Dir, name) }
+
+func nobody(t testing.TB) *syscall.Credential {
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+	gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+// stop ends the guests and the daemon.
+func (l *Libvirt) stop(pidFile string) {
+	for _, guest := range strings.Fields(l.Virsh("list", "--name")) {
+		l.Virsh("destroy", guest)
+	}
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		l.t.Errorf("the daemon's process is not known: %v", err)
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		l.t.Errorf("the daemon's process is %q", text)
+		return
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		l.t.Errorf("end of the daemon: %v", err)
+	}
+}
+
+// Command returns a command that the daemon's user runs, with the daemon as
+// its libvirt and Dir in front of its path.
+func (l *Libvirt) Command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = l.Dir
+	cmd.Env = append(os.Environ(),
+		"HOME="+l.Dir,
+		"XDG_RUNTIME_DIR="+l.path("run"), "XDG_CONFIG_HOME="+l.path("config"), "XDG_CACHE_HOME="+l.path("cache"),
+		"LIBVIRT_DEFAULT_URI=qemu:///session", "LIBVIRT_AUTOSTART=0",
+		"PATH="+l.Dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	if l.credential != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.credential}
+	}
+	return cmd
+}
+
+// Share hands a folder and all in it to the daemon's user.
+func (l *Libvirt) Share(dir string) {
+	l.t.Helper()
+	if l.credential == nil {
+		return
+	}
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, int(l.credential.Uid), int(l.credential.Gid)))
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Install puts a copy of a program into Dir, under a name.
+func (l *Libvirt) Install(program, name string) {
+	l.t.Helper()
+	from, err := os.Open(program)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(l.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	_, err = io.Copy(to, from)
+	if err := errors.Join(err, to.Close()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// Try runs virsh and returns what it printed, on both streams.
+func (l *Libvirt) Try(args ...string) (string, error) {
+	out, err := l.Command("virsh", append([]string{"-q"}, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+// Virsh is Try for what must not fail.
+func (l *Libvirt) Virsh(args ...string) string {
+	l.t.Helper()
+	out, err := l.Try(args...)
+	if err != nil {
+		l.t.Errorf("virsh %q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// Define defines a guest from its XML.
+func (l *Libvirt) Define(document string) {
+	l.t.Helper()
+	file := l.path("guest.xml")
+	if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+	if out, err := l.Try("define", file); err != nil {
+		l.t.Fatalf("virsh define: %v\n%s\n%s", err, out, document)
+	}
+}
+
+// Blockdevs returns the values of QEMU's -blockdev options at a guest's last
+// start.
+func (l *Libvirt) Blockdevs(guest string) []string {
+	l.t.Helper()
+	log, err := os.ReadFile(filepath.Join(l.path("cache"), "libvirt/qemu/log", guest+".log"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	starts := strings.Split(string(log), ": starting up")
+	var all []string
+	for _, m := range blockdev.FindAllStringSubmatch(starts[len(starts)-1], -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
+var blockdev = regexp.MustCompile(`(?m)^-blockdev '(\{.*\})' `)
+
+// DebugLog returns what the daemon has logged so far of all that concerns
+// storage.
+func (l *Libvirt) DebugLog() string {
+	l.t.Helper()
+	log, err := os.ReadFile(l.path("debug.log"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(log)
+}
