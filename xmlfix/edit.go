@@ -2,6 +2,7 @@ package xmlfix
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/chainfix/chainfix/chain"
 )
@@ -56,7 +57,8 @@ func (k *Disk) failPlan(err error) error {
 	if errors.Is(err, ErrRefused) {
 		sentinel = ErrRefused
 	}
-	return k.fail(k.Pos(), sentinel, err.Error())
+	detail := strings.TrimPrefix(err.Error(), sentinel.Error())
+	return k.fail(k.Pos(), sentinel, strings.TrimPrefix(detail, ": "))
 }
 
 func (k *Disk) editsFor(p plan) ([]edit, error) {

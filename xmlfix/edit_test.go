@@ -376,6 +376,11 @@ func TestSetChainRefuses(t *testing.T) {
 			}
 		})
 	}
+	directory := parse(t, domain("<disk type='dir'><driver type='fat'/><source dir='/a'/>"+vda+"</disk>")).Disks()[0]
+	err := directory.SetChain(fixable(t, directory, []chain.Layer{{Format: probe.Raw, From: chain.Trust}}))
+	if want := "test.xml:1:128: chain cannot be written: its top is a directory"; err == nil || err.Error() != want {
+		t.Errorf("a directory: %v, want %s", err, want)
+	}
 	unreadable := parse(t, domain(fileDisk("<backingStore type='tape'/>"))).Disks()[0]
 	if err := unreadable.SetChain(&chain.Chain{Verdict: chain.Fixable, Layers: two}); !errors.Is(err, xmlfix.ErrDisk) {
 		t.Errorf("a disk that cannot be read: %v", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -47,13 +48,17 @@ func checkCharacters(data []byte) (offset int, detail string, err error) {
 	return 0, "", nil
 }
 
-// declaration is the XML declaration of XML 1.0, production 23, with any
+// declarationPattern is the XML declaration of XML 1.0, production 23, with any
 // version that libxml2 lets through.
-var declaration = regexp.MustCompile(`^<\?xml` +
+const declarationPattern = `^<\?xml` +
 	`[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:'([0-9]\.[0-9]+)'|"([0-9]\.[0-9]+)")` +
 	`(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:'([A-Za-z][-A-Za-z0-9._]*)'|"([A-Za-z][-A-Za-z0-9._]*)"))?` +
 	`(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:'(?:yes|no)'|"(?:yes|no)"))?` +
-	`[ \t\r\n]*\?>`)
+	`[ \t\r\n]*\?>`
+
+// declaration is compiled when it is first needed: what libvirt writes has no
+// declaration.
+var declaration = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(declarationPattern) })
 
 // checkDeclaration demands of a document that begins with an XML declaration
 // that it says XML 1.0 and UTF-8.
@@ -63,7 +68,7 @@ func checkDeclaration(text []byte) (detail string, err error) {
 	}
 	// The longest sensible declaration is under a hundred bytes: the limit
 	// keeps the expression off a document full of spaces.
-	m := declaration.FindSubmatch(text[:min(len(text), 1024)])
+	m := declaration().FindSubmatch(text[:min(len(text), 1024)])
 	if m == nil {
 		return "malformed XML declaration", ErrSyntax
 	}

@@ -65,6 +65,9 @@ func planFor(stated chain.Stated, c *chain.Chain) (plan, error) {
 	switch {
 	case !reflect.DeepEqual(top.Source, is.Source):
 		return plan{}, fmt.Errorf("%w: its top is another image", ErrChain)
+	case is.From == chain.Unstated && is.Source.Dir != nil:
+		// The <driver type> may be there: fat, which is no image format.
+		return plan{}, fmt.Errorf("%w: its top is a directory", ErrChain)
 	case is.From == chain.Unstated:
 		if p.driverType = top.Format.LibvirtName(); p.driverType == "" {
 			return plan{}, fmt.Errorf("%w: its top has no format", ErrChain)

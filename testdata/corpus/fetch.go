@@ -1,0 +1,125 @@
+package corpus
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// fetched returns the folder that holds the archives of a source package.
+func fetched(name string) (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	base = filepath.Join(base, "chainfix-test")
+	folder := filepath.Join(base, "sources", name)
+	if _, err := os.Stat(folder); err == nil {
+		return folder, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		return "", err
+	}
+	scratch, err := os.MkdirTemp(base, "fetch-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(scratch)
+	if err := fetch(scratch, name); err != nil {
+		return "", err
+	}
+	// Only what is complete gets the name that the next run looks for. It may
+	// be there by now: another run was faster.
+	err = os.Rename(filepath.Join(scratch, "archives"), folder)
+	if errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return folder, err
+}
+
+// fetch downloads a source package into scratch/archives. The machine's own
+// lists of packages stay as they are: apt keeps those of this run in scratch.
+func fetch(scratch, name string) error {
+	for _, dir := range []string{"sources.list.d", "lists/partial", "cache/archives/partial", "archives"} {
+		if err := os.MkdirAll(filepath.Join(scratch, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := copySources(filepath.Join(scratch, "sources.list.d")); err != nil {
+		return err
+	}
+	// One source that fails need not be the one that matters.
+	updated := aptGet(scratch, "update")
+	if err := aptGet(scratch, "source", "--download-only", name); err != nil {
+		return errors.Join(updated, err)
+	}
+	return nil
+}
+
+func aptGet(scratch string, args ...string) error {
+	failure := "apt-get " + strings.Join(args, " ")
+	for _, option := range []string{
+		"Dir::Etc::SourceList=/dev/null",
+		"Dir::Etc::SourceParts=" + filepath.Join(scratch, "sources.list.d"),
+		"Dir::State::Lists=" + filepath.Join(scratch, "lists"),
+		"Dir::State::Status=/dev/null",
+		"Dir::Cache=" + filepath.Join(scratch, "cache"),
+		"APT::Update::Error-Mode=any", // else a list that cannot be had is not even mentioned
+		"Acquire::http::Timeout=20",
+		"Acquire::https::Timeout=20",
+	} {
+		args = append(args, "-o", option)
+	}
+	cmd := exec.Command("apt-get", append(args, "-q")...)
+	cmd.Dir = filepath.Join(scratch, "archives")
+	report, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	for line := range strings.Lines(string(report)) {
+		if strings.HasPrefix(line, "E: ") {
+			failure += "\n" + strings.TrimSpace(line)
+		}
+	}
+	return fmt.Errorf("%s: %w", failure, err)
+}
+
+// The two forms in which apt is told where packages come from: one line each
+// in *.list, paragraphs in *.sources. A machine often has no line for sources.
+var (
+	oneLine   = regexp.MustCompile(`(?m)^[ \t]*deb[ \t]`)
+	paragraph = regexp.MustCompile(`(?mi)^Types:.*$`)
+)
+
+// copySources tells apt, in a folder of its own, to take sources from wherever
+// this machine takes packages.
+func copySources(dir string) error {
+	var files []string
+	for _, pattern := range []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if filepath.Ext(file) == ".list" {
+			text = oneLine.ReplaceAll(text, []byte("deb-src "))
+		} else {
+			text = paragraph.ReplaceAll(text, []byte("Types: deb-src"))
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
