@@ -24,12 +24,9 @@ import (
 var corpora = []struct {
 	source           string
 	documents, disks int
-	// optional: the package lists of a partial mirror can name archives that
-	// it does not hold. That is a skip even where peers are required.
-	optional bool
 }{
 	{source: "libvirt", documents: 3000, disks: 1000},
-	{source: "virt-manager", documents: 200, disks: 100, optional: true},
+	{source: "virt-manager", documents: 200, disks: 100},
 }
 
 // TestCorpus takes every XML file that libvirt and virt-manager test
@@ -45,7 +42,7 @@ func TestCorpus(t *testing.T) {
 			peers.Require(t, "apt-get", "xz", "xmllint", "virt-xml-validate")
 			documents, err := corpus.Package(tt.source)
 			if err != nil {
-				if peers.Required() && !tt.optional {
+				if peers.Required() {
 					t.Fatal(err)
 				}
 				t.Skip(err)

@@ -30,27 +30,42 @@ func fetched(name string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(scratch)
-	if err := fetch(scratch, name); err != nil {
-		return "", err
+	// A mirror need not hold every source that its lists name: then another
+	// release's will do.
+	var failures error
+	for _, suite := range []string{ownSuite, "trixie"} {
+		err := fetch(filepath.Join(scratch, suite), name, suite)
+		if err == nil {
+			return folder, keep(filepath.Join(scratch, suite, "archives"), folder)
+		}
+		failures = errors.Join(failures, err)
 	}
-	// Only what is complete gets the name that the next run looks for. It may
-	// be there by now: another run was faster.
-	err = os.Rename(filepath.Join(scratch, "archives"), folder)
-	if errors.Is(err, fs.ErrExist) {
-		err = nil
-	}
-	return folder, err
+	return "", failures
 }
 
-// fetch downloads a source package into scratch/archives. The machine's own
-// lists of packages stay as they are: apt keeps those of this run in scratch.
-func fetch(scratch, name string) error {
+// ownSuite stands for the releases of Debian that the machine itself follows.
+const ownSuite = "own"
+
+func keep(archives, folder string) error {
+	// Only what is complete gets the name that the next run looks for. It may
+	// be there by now: another run was faster.
+	err := os.Rename(archives, folder)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// fetch downloads a source package of a suite into scratch/archives. The
+// machine's own lists of packages stay as they are: apt keeps those of this
+// run in scratch.
+func fetch(scratch, name, suite string) error {
 	for _, dir := range []string{"sources.list.d", "lists/partial", "cache/archives/partial", "archives"} {
 		if err := os.MkdirAll(filepath.Join(scratch, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := copySources(filepath.Join(scratch, "sources.list.d")); err != nil {
+	if err := copySources(filepath.Join(scratch, "sources.list.d"), suite); err != nil {
 		return err
 	}
 	// One source that fails need not be the one that matters.
@@ -94,11 +109,14 @@ func aptGet(scratch string, args ...string) error {
 var (
 	oneLine   = regexp.MustCompile(`(?m)^[ \t]*deb[ \t]`)
 	paragraph = regexp.MustCompile(`(?mi)^Types:.*$`)
+
+	oneLineSuite   = regexp.MustCompile(`(?m)^(deb-src[ \t]+(?:\[[^\]\n]*\][ \t]+)?\S+[ \t]+)\S+`)
+	paragraphSuite = regexp.MustCompile(`(?mi)^Suites:.*$`)
 )
 
 // copySources tells apt, in a folder of its own, to take sources from wherever
 // this machine takes packages.
-func copySources(dir string) error {
+func copySources(dir, suite string) error {
 	var files []string
 	for _, pattern := range []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources"} {
 		found, err := filepath.Glob(pattern)
@@ -116,6 +134,10 @@ func copySources(dir string) error {
 			text = oneLine.ReplaceAll(text, []byte("deb-src "))
 		} else {
 			text = paragraph.ReplaceAll(text, []byte("Types: deb-src"))
+		}
+		if suite != ownSuite {
+			text = oneLineSuite.ReplaceAll(text, []byte("${1}"+suite))
+			text = paragraphSuite.ReplaceAll(text, []byte("Suites: "+suite))
 		}
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644); err != nil {
 			return err
