@@ -35,6 +35,9 @@ const (
 	RawWithSignature Code = "raw-with-signature"
 	Encrypted        Code = "encrypted"
 	DataFile         Code = "data-file"
+	ForeignExtents   Code = "foreign-extents"
+	Differencing     Code = "differencing"
+	ImageSwapped     Code = "image-swapped"
 )
 
 // Findings about a format that nobody recorded.

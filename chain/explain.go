@@ -111,6 +111,18 @@ var explanations = []Explanation{
 			"says; in an image that a guest once wrote, that may be any file of the host.",
 		"Bring the data into one file: qemu-img convert -O qcow2. If you do not know where the image comes from, do not open it."},
 
+	{ForeignExtents, "an image keeps its data in other files, which no domain XML can name",
+		"A VMDK descriptor names the files that hold the data. QEMU opens them on the descriptor's word alone, and libvirt neither sees " +
+			"nor labels them; in an image that a guest once wrote they may be any files of the host.",
+		"Bring the data into one file: qemu-img convert -f vmdk -O qcow2. If you do not know where the image comes from, do not open it."},
+	{Differencing, "an image is a differencing one, which QEMU cannot complete",
+		"A differencing VHD, VHDX or VDI image holds only what differs from its parent. QEMU knows of no parents in these formats: it refuses " +
+			"the image, or shows the guest zeros where the parent's data should be.",
+		"Merge it into its parent with the program that made it, or convert the whole there."},
+	{ImageSwapped, "an image was replaced while it was looked at",
+		"The name leads to another file now than the one that was read, so nothing that was found out about it holds.",
+		"Find out what moves images about on this host, and run chainfix again when it is done."},
+
 	{FormatUnrecorded, "nobody recorded the format, and the rule takes none from the image",
 		"Under --rule declared a format that neither the XML nor an overlay states must come from the operator.",
 		state},

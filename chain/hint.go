@@ -55,7 +55,7 @@ func trustHint(path string, looksLike probe.Format) string {
 
 func trustChoices(path string, looksLike probe.Format) string {
 	raw := "--trust " + shellWord(path+"=raw")
-	if looksLike == "" || looksLike == probe.Raw {
+	if looksLike.LibvirtName() == "" || looksLike == probe.Raw {
 		return raw
 	}
 	return raw + " if a guest has or had it as a raw disk, else --trust " + shellWord(path+"="+string(looksLike))
@@ -63,7 +63,7 @@ func trustChoices(path string, looksLike probe.Format) string {
 
 // stateHint adds the better way: to record the format in the overlay itself.
 func stateHint(path string, overlay Layer, looksLike probe.Format) string {
-	if overlay.Header == nil || overlay.Header.Backing == nil || looksLike == "" {
+	if overlay.Header == nil || overlay.Header.Backing == nil || looksLike.LibvirtName() == "" {
 		return trustHint(path, looksLike)
 	}
 	return trustHint(path, looksLike) + "; or record it in the overlay for good: " + rebaseCommand(overlay, looksLike)

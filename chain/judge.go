@@ -92,6 +92,9 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		}
 		return layer
 	}
+	if format == probe.LUKS {
+		k.refuse(Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
+	}
 	if refs := references(l.header); refs != nil {
 		k.refuse(refs.code, unrecorded+"; its own header says "+string(format)+" and names "+refs.what+
 			", which a guest that once had it as a raw disk could have written", hint)
@@ -121,7 +124,9 @@ func references(h *probe.Header) *reference {
 	case h.Backing != nil:
 		return &reference{ProbedBacking, "the backing image " + strconv.Quote(printable(h.Backing.Name))}
 	case len(h.Extents) > 0:
-		return &reference{ProbedBacking, "the extent " + strconv.Quote(printable(h.Extents[0].Name))}
+		return &reference{ForeignExtents, "the extent " + strconv.Quote(printable(h.Extents[0].Name))}
+	case h.Parent != nil:
+		return &reference{Differencing, "a parent" + parentName(h)}
 	}
 	return nil
 }

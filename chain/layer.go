@@ -57,6 +57,15 @@ type Layer struct {
 	Header *probe.Header // what the image says of itself; nil if it was not read
 }
 
+// header returns the format that the image's header must have: that of the
+// layer, or luks, which the XML calls raw with an <encryption> (libvirt 9.0).
+func (l Layer) header() probe.Format {
+	if e := l.Source.Encryption; l.Format == probe.Raw && e != nil && e.Format == "luks" {
+		return probe.LUKS
+	}
+	return l.Format
+}
+
 // Stated is what a domain XML says of one disk before any image is read.
 type Stated struct {
 	Target string // the <target dev>, such as "vda"

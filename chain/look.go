@@ -76,18 +76,21 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 	return l, nil
 }
 
-// candidate is the one format that the signatures allow: raw where there is
-// none, or only the mark of an ISO file system, which QEMU and libvirt both
-// hand to the guest as raw; "" where there are several.
+// candidate is the one format that the signatures allow; "" where there are
+// several. It is raw where QEMU and libvirt both hand the image to the guest
+// as raw: where neither looks for any mark that is there, and where the only
+// one is an ISO file system's.
 func (l *look) candidate() probe.Format {
+	probed := false
+	for _, s := range l.signatures {
+		probed = probed || s.QEMU || s.Libvirt && s.Format != probe.ISO
+	}
 	formats := l.distinct()
 	switch {
-	case len(formats) == 0:
+	case !probed:
 		return probe.Raw
 	case len(formats) > 1:
 		return ""
-	case formats[0] == probe.ISO:
-		return probe.Raw
 	}
 	return formats[0]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,7 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	}
 	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
 	k.run()
+	k.lookAgain()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -153,10 +155,14 @@ func (k *walk) topWithoutBacking(top Layer) {
 		return
 	}
 	if top.Format == probe.Raw {
-		if l, err := k.look(k.ctx, top.Source, probe.Raw); err == nil {
+		if l, err := k.look(k.ctx, top.Source, top.header()); err == nil {
 			top.Header = l.header
 			k.chain.Layers = append(k.chain.Layers, top)
-			k.noteSignatures(top, l, Warn)
+			if top.header() == probe.Raw {
+				k.noteMarks(top, l)
+			} else if l.headerErr != nil {
+				k.find(FormatMismatch, Warn, Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.headerErr.Error(), "")
+			}
 			return
 		}
 	}
@@ -200,7 +206,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 			k.incomplete = true
 		}
 	}
-	l, err := k.look(k.ctx, layer.Source, layer.Format)
+	l, err := k.look(k.ctx, layer.Source, layer.header())
 	if err != nil {
 		return k.unopened(layer, err)
 	}
@@ -233,13 +239,13 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	if k.refused() {
 		return false
 	}
-	if layer.Format == probe.Raw {
-		if layer.From != Probe && depth > 0 {
-			k.noteSignatures(layer, l, Info)
-		}
-		return true
+	if layer.header() != probe.Raw {
+		return k.readable(layer, l.headerErr) && k.expressible(layer)
 	}
-	return k.readable(layer, l.headerErr) && k.expressible(layer)
+	if depth > 0 {
+		k.noteMarks(layer, l)
+	}
+	return true
 }
 
 // withType gives a source that a header named the type that libvirt would give
@@ -256,6 +262,21 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 			"change the type in the XML")
 	}
 	return layer.Source
+}
+
+// lookAgain refuses a chain of which an image has been replaced since it was
+// opened: what was found out is then of another file than the one QEMU opens.
+func (k *walk) lookAgain() {
+	for i, id := range k.ids {
+		if k.refused() {
+			return
+		}
+		src := k.chain.Layers[i].Source
+		if now, err := k.Opener.Identify(k.ctx, src); err != nil || now != id {
+			k.findAt(i, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(src) + " was replaced while it was looked at",
+				Hint: "run chainfix again when nothing moves images about"})
+		}
+	}
 }
 
 // unopened deals with a layer that could not be opened. An explicit chain that
@@ -299,7 +320,7 @@ func (k *walk) unverifiable(code Code, text, hint string) bool {
 // readable turns what was wrong with a header into a finding.
 func (k *walk) readable(layer Layer, err error) bool {
 	path, _ := LocalPath(layer.Source)
-	name, f := strconv.Quote(path), string(layer.Format)
+	name, f := strconv.Quote(path), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f
@@ -337,11 +358,17 @@ func (k *walk) expressible(layer Layer) bool {
 			", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
 			"bring the data into one file: qemu-img convert -O qcow2")
 	case len(header.Extents) > 0:
-		k.refuse(DataFile, name+" keeps its data in other files, which no domain XML can name",
-			"bring the data into one file: qemu-img convert -O qcow2")
+		k.refuse(ForeignExtents, name+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
+			", which no domain XML can name", "bring the data into one file: qemu-img convert -f "+string(layer.Format)+" -O qcow2")
+	case header.Parent != nil:
+		k.refuse(Differencing, name+" is a differencing image: what it lacks is in its parent"+parentName(header)+
+			", which QEMU does not look for", "merge it into its parent with the program that made it")
 	case header.Encryption == probe.AES:
 		k.refuse(Encrypted, name+" has the old AES encryption, which QEMU no longer runs guests on",
 			"convert it: qemu-img convert, with the secret")
+	case header.Encryption == probe.Plain && layer.Source.Encryption != nil:
+		k.find(Encrypted, Warn, "the XML has a secret for "+name+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
+		return true
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
 		k.refuse(Encrypted, name+" is encrypted, and the XML has no secret for it",
 			"state the secret: <encryption format='luks'> with its <secret> in the <source>")
@@ -354,23 +381,34 @@ func (k *walk) expressible(layer Layer) bool {
 	return false
 }
 
-// noteSignatures reports a raw image that looks like something else: it is
-// believed, since a guest may store images on its disk, but should be known.
-func (k *walk) noteSignatures(layer Layer, l *look, severity Severity) {
-	formats := l.distinct()
-	if len(formats) == 0 || l.candidate() == probe.Raw {
+// noteMarks reports a raw image that looks like something else. It is believed,
+// since a guest may store images on its disk, but should be known: where
+// somebody recorded the format, for the record; at the top, where libvirt
+// writes raw for those who said nothing, and where it was probed, as a warning.
+func (k *walk) noteMarks(layer Layer, l *look) {
+	formats := slices.DeleteFunc(l.distinct(), func(f probe.Format) bool { return f == probe.ISO })
+	if len(formats) == 0 {
 		return
 	}
-	path, _ := LocalPath(layer.Source)
-	hint := ""
-	if severity == Warn {
-		hint = "if the XML is wrong, say so there: <driver name='qemu' type='" + formats[0].LibvirtName() + "'/>"
-		if formats[0].LibvirtName() == "" {
-			hint = ""
+	severity, is, hint := Info, "is stated to be raw", ""
+	switch {
+	case layer.From == Probe:
+		severity, is = Warn, "is raw to QEMU and libvirt"
+	case len(k.chain.Layers) == 1:
+		severity = Warn
+		if name := formats[0].LibvirtName(); name != "" {
+			hint = "if the XML is wrong, say so there: <driver name='qemu' type='" + name + "'/>"
 		}
 	}
-	k.find(RawWithSignature, severity, strconv.Quote(path)+" is stated to be raw and bears the signature of "+
+	k.find(RawWithSignature, severity, Describe(layer.Source)+" "+is+" and bears the signature of "+
 		list(formats)+": the guest sees these bytes as they are", hint)
+}
+
+func parentName(h *probe.Header) string {
+	if h.Parent.Name == "" {
+		return ""
+	}
+	return " " + strconv.Quote(printable(h.Parent.Name))
 }
 
 // conclude settles the verdict.

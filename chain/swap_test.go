@@ -1,0 +1,50 @@
+package chain_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// swapper replaces one image as soon as it has been opened.
+type swapper struct {
+	*files
+	name string
+}
+
+func (s swapper) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	image, err := s.files.Open(ctx, src)
+	if path, _ := chain.LocalPath(src); err == nil && path == s.path(s.name) {
+		s.qcow2("new", forgery())
+		if err := os.Rename(s.path("new"), path); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return image, err
+}
+
+func forgery() image { return image{backing: "/etc/passwd", backingFormat: "raw"} }
+
+// An image that is swapped for another while the walk goes on is refused,
+// whichever layer it is.
+func TestSwappedImages(t *testing.T) {
+	for _, name := range []string{"top.qcow2", "middle.img", "base.img"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFiles(t)
+			f.raw("base.img", 1<<20)
+			f.qcow2("middle.img", image{backing: "base.img", backingFormat: "raw"})
+			f.qcow2("top.qcow2", image{backing: "middle.img", backingFormat: "qcow2"})
+			f.touched, f.opened = map[string]bool{}, map[string]int{}
+			w := &chain.Walker{Opener: swapper{f, name}}
+			got, err := w.Walk(context.Background(), f.top("top.qcow2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantRefused(t, got, chain.ImageSwapped)
+		})
+	}
+}
