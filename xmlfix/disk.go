@@ -14,9 +14,12 @@ type Disk struct {
 	elem   *element
 	tokens []xml.Token // of elem and all in it, without comments
 
-	read   *chain.Stated // what Stated found
-	edits  []edit        // queued, in the order of the document
-	wanted *chain.Chain  // what the edits make the XML state; nil if they remove the chain
+	read *chain.Stated // what Stated found
+	// layOut makes the edits that are queued, in the order of the document;
+	// nil if there are none. They are laid out only when somebody wants the
+	// bytes: most runs over many documents do not.
+	layOut func() ([]edit, error)
+	wanted *chain.Chain // what the edits make the XML state; nil if they remove the chain
 }
 
 // Pos returns the place of the disk's <source> start tag, or, without one, of

@@ -28,7 +28,7 @@ func (d *Document) Disks() []*Disk { return d.disks }
 // Changed reports whether edits are queued.
 func (d *Document) Changed() bool {
 	for _, disk := range d.disks {
-		if len(disk.edits) > 0 {
+		if disk.layOut != nil {
 			return true
 		}
 	}

@@ -26,7 +26,7 @@ type edit struct {
 // [ErrRefused] if that is c's verdict, or [ErrChain] if c is no chain for this
 // disk; then nothing is queued.
 func (k *Disk) SetChain(c *chain.Chain) error {
-	k.edits, k.wanted = nil, nil
+	k.layOut, k.wanted = nil, nil
 	stated, err := k.Stated()
 	if err != nil {
 		return err
@@ -35,20 +35,21 @@ func (k *Disk) SetChain(c *chain.Chain) error {
 	if err != nil {
 		return k.failPlan(err)
 	}
-	edits, err := k.editsFor(p)
-	if err != nil {
-		return k.failPlan(err)
+	if p.store != nil && k.storePlace(p).child("source") == nil {
+		return k.fail(k.Pos(), ErrChain, "the disk has no <source>")
 	}
-	k.edits, k.wanted = edits, c
+	if p.driverType != "" || p.store != nil {
+		k.layOut, k.wanted = func() ([]edit, error) { return k.editsFor(p) }, c
+	}
 	return nil
 }
 
 // RemoveChain queues the removal of the disk's <backingStore>, whatever it
 // holds, in place of whatever was queued for the disk before.
 func (k *Disk) RemoveChain() {
-	k.edits, k.wanted = nil, nil
+	k.layOut, k.wanted = nil, nil
 	if store := k.elem.child("backingStore"); store != nil {
-		k.edits = []edit{k.doc.remove(store)}
+		k.layOut = func() ([]edit, error) { return []edit{k.doc.remove(store)}, nil }
 	}
 }
 
@@ -73,18 +74,19 @@ func (k *Disk) editsFor(p plan) ([]edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent := k.elem
-	if p.keep > 1 {
-		parent = k.elem.backingStores()[p.keep-2]
-	}
+	parent := k.storePlace(p)
 	if old := parent.child("backingStore"); old != nil {
-		edits = append(edits, k.doc.replace(old, e))
-	} else if source := parent.child("source"); source != nil {
-		edits = append(edits, k.doc.insertBehind(source, e))
-	} else {
-		return nil, errors.New("the disk has no <source>")
+		return append(edits, k.doc.replace(old, e)), nil
 	}
-	return edits, nil
+	return append(edits, k.doc.insertBehind(parent.child("source"), e)), nil
+}
+
+// storePlace returns the element in which the new <backingStore> goes.
+func (k *Disk) storePlace(p plan) *element {
+	if p.keep > 1 {
+		return k.elem.backingStores()[p.keep-2]
+	}
+	return k.elem
 }
 
 // editDriver states the format of the top image: in the <driver> behind its

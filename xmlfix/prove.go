@@ -20,7 +20,10 @@ func (d *Document) Bytes() ([]byte, error) {
 	if !d.Changed() {
 		return d.data, nil
 	}
-	edits := d.queued()
+	edits, err := d.queued()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProof, err)
+	}
 	out := splice(d.data, edits)
 	if err := d.prove(edits, out); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProof, err)
@@ -29,13 +32,20 @@ func (d *Document) Bytes() ([]byte, error) {
 }
 
 // queued returns the edits of every disk in the order of the document.
-func (d *Document) queued() []edit {
+func (d *Document) queued() ([]edit, error) {
 	var edits []edit
 	for _, disk := range d.disks {
-		edits = append(edits, disk.edits...)
+		if disk.layOut == nil {
+			continue
+		}
+		own, err := disk.layOut()
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, own...)
 	}
 	slices.SortStableFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
-	return edits
+	return edits, nil
 }
 
 func splice(data []byte, edits []edit) []byte {
@@ -66,7 +76,7 @@ func (d *Document) prove(edits []edit, out []byte) error {
 		return errors.New("it has other disks or another name")
 	}
 	for i, disk := range d.disks {
-		if len(disk.edits) == 0 {
+		if disk.layOut == nil {
 			continue
 		}
 		if err := disk.prove(again.disks[i]); err != nil {
@@ -105,7 +115,7 @@ func (k *Disk) prove(again *Disk) error {
 	if err := again.SetChain(k.wanted); err != nil {
 		return err
 	}
-	if len(again.edits) > 0 {
+	if again.layOut != nil {
 		return errors.New("a second run would change it again")
 	}
 	return nil
