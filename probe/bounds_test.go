@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -41,6 +42,28 @@ func TestReadBounds(t *testing.T) {
 		{"qcow", v1image(v1name(48, "/base")), probe.Qcow, 1, 4096},
 		{"qcow, name far away", v1image(v1name(5*mib, strings.Repeat("x", 1023))), probe.Qcow, 2, 4096 + 1023},
 		{"qed", qed(qedName(1, 64, "/base")), probe.QED, 1, 4096},
+		{"vmdk", vmdk(), probe.VMDK, 2, 512 + 10240},
+		{"vmdk, name at the end", vmdkOver(strings.Repeat(" ", 10240-84-2023) + `parentFileNameHint="` + strings.Repeat("x", 2022) + `"`), probe.VMDK, 2, 512 + 10240},
+		{"vmdk stream", stream(), probe.VMDK, 3, 512 + 10240 + 1536},
+		{"vmdk descriptor", []byte(flatType + "RW 1 FLAT \"flat\" 0\n"), probe.VMDK, 1, 4096},
+		{"vmdk descriptor of any length", apply([]byte(flatType+"RW 1 FLAT \"flat\" 0\n"), end(5*mib)), probe.VMDK, 3, 4096 + mib + 10240},
+		{"vmdk, descriptor far away", holder(vmdkIDs, le64(28, 2048), put(mib, flatType+"RW 1 FLAT \"flat\" 0\n"), end(5*mib)), probe.VMDK, 3, mib + 512 + 10240},
+		{"vdi", vdi(), probe.VDI, 1, 4096},
+		{"vpc, dynamic", vpcImage(), probe.VPC, 1, 4096},
+		{"vpc, headers far apart", vpcImage(be64(16, mib), put(mib, string(vpcImage()[512:1536]))), probe.VPC, 2, 4096 + 1024},
+		{"vpc, fixed", must(mkimage.VPC{VirtualSize: mib, Fixed: true}.Bytes()), probe.VPC, 2, 4096 + 512},
+		{"vhdx", vhdx(), probe.VHDX, 10, 4096 + 2*4096 + 65536 + 6*32 + 8 + 8 + 4 + 32},
+		{"vhdx, longest name", vhdxChild(strings.Repeat("é", 2047) + "x"), probe.VHDX, 11, 4096 + 2*4096 + 65536 + 7*32 + 8 + 8 + 4 + 4097*8 + 4400},
+		{"vhdx, most entries", vhdx(summed(le32(vhdxRegions+8, 2047)), le16(vhdxMetadata+10, 2047)), probe.VHDX, 10, 4096 + 2*4096 + 65536 + 2048*32 + 8 + 8 + 4 + 32},
+		{"parallels", parallels(), probe.Parallels, 1, 4096},
+		{"parallels, largest BAT", parallels(le32(32, 1<<29-200)), probe.Parallels, 1, 4096},
+		{"luks", luks(), probe.LUKS, 1, 4096},
+		{"bochs", bochs(), probe.Bochs, 1, 4096},
+		{"cloop", cloopImage(), probe.Cloop, 1, 4096},
+		{"cloop, most blocks", cloopImage(be32(132, 1<<18-513), end(136), end(2*mib)), probe.Cloop, 2, 2 * mib},
+		{"dmg", dmg(end(4096), end(5*mib), put(5*mib, string(dmg()[dmgTrailer:]))), probe.DMG, 3, 4096 + 515 + 512},
+		{"dmg, resource fork", dmg(fork(dmgChunks(0, 8, 0))), probe.DMG, 4, 4096 + 515 + 512},
+		{"iso", marks(put(isoOffset, "CD001")), probe.ISO, 2, 4096 + 5},
 		{"qed, longest name", qed(qedName(1, 65536-4095, strings.Repeat("x", 4095))), probe.QED, 2, 4096 + 4095},
 	} {
 		r := &countingReader{t: t, r: bytes.NewReader(c.image), size: int64(len(c.image))}
@@ -54,6 +77,38 @@ func TestReadBounds(t *testing.T) {
 		}
 		if strings.Contains(c.name, "name") && (len(h.References()) != 1 || len(h.References()[0].Name) < 1023) {
 			t.Errorf("%s: %+v", c.name, h)
+		}
+	}
+}
+
+// TestReadManyExtents: a descriptor of 1 MiB takes time in proportion, however
+// it is made, and names only so many files.
+func TestReadManyExtents(t *testing.T) {
+	const mib = 1 << 20
+	const line = "RW 1 VMFS \"x\"\n"
+	for _, c := range []struct {
+		name, lines string
+		extents     int
+	}{
+		{"as many as are taken", strings.Repeat(line, 4096), 4096},
+		{"one more", strings.Repeat(line, 4097), -1},
+		{"a megabyte of them", strings.Repeat(line, mib/len(line)), -1},
+		{"one behind a megabyte of newlines", strings.Repeat("\n", mib-1000) + line, -1},
+		{"newlines before a word and spaces", line + strings.Repeat("\n", mib/2) + "RW " + strings.Repeat(" ", mib/2-1000) + "x", 1},
+		{"newlines before a word and digits", line + strings.Repeat("\n", mib/2) + "RW " + strings.Repeat("1", mib/2-1000), 1},
+		{"words, each before all the others", line + strings.Repeat("RW 1\n", mib/5-100), 1},
+		{"one line", line + "RW" + strings.Repeat(" 1", mib/2-1000), 1},
+	} {
+		image := []byte(flatType + c.lines)
+		h, err := read(t, bytes.NewReader(image), int64(len(image)), probe.VMDK)
+		if c.extents < 0 {
+			if !errors.Is(err, probe.ErrLimit) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil || len(h.Extents) != c.extents {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 }

@@ -4,9 +4,10 @@
 // formats an image bears the marks of; whoever writes to the image chooses
 // the answer, so it is a question for a policy and never a fact about the
 // image. [Read] parses the header as one format, which somebody else has
-// stated or a policy has chosen.
+// stated or a policy has chosen. A third question, what an image would hold if
+// it were raw, [Contents] answers for people; it decides nothing either.
 //
-// Images are hostile input. Both functions read through an [io.ReaderAt] and
+// Images are hostile input. All functions read through an [io.ReaderAt] and
 // a size, never beyond that size, never more than 2 MiB of an image, and take
 // no length from a header before they have compared it with a constant. The
 // package opens nothing, follows no name, and knows no paths.

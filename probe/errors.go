@@ -9,7 +9,7 @@ import (
 // image's own sake is an [*Error] that wraps exactly one of these; an error of
 // the reader comes back as it is, wrapped.
 var (
-	// ErrSignature: the image does not begin as its format must.
+	// ErrSignature: the image does not begin, or end, as its format must.
 	ErrSignature = errors.New("signature is missing")
 	// ErrTruncated: the image ends inside something that its header claims.
 	ErrTruncated = errors.New("image is truncated")
@@ -22,8 +22,8 @@ var (
 	// ErrLimit: the header asks for more than this package is willing to
 	// read (2 MiB an image).
 	ErrLimit = errors.New("header exceeds a limit")
-	// ErrUnread: the format is known, but its header is not read here.
-	ErrUnread = errors.New("format is recognised but not read")
+	// ErrUnread: the format is none of those that are read here.
+	ErrUnread = errors.New("format is not read")
 )
 
 // Error says what is wrong with an image and where. Its text quotes whatever

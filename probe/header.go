@@ -11,12 +11,18 @@ type Header struct {
 	// "fixed", "dynamic" or "differencing" of vpc, vhdx and vdi. "" elsewhere.
 	Subformat string
 
-	VirtualSize uint64 // bytes that the guest sees
+	// VirtualSize is how many bytes the guest sees. Of a vmdk descriptor it
+	// is what the extent lines say: QEMU takes the size of a sparse extent
+	// from the header of that file.
+	VirtualSize uint64
 	ClusterSize uint64 // bytes of the unit of allocation; 0 where there is none
 
-	Backing  *Reference  // the backing image; nil if there is none
-	DataFile *Reference  // qcow2's external data file; nil if there is none
-	Extents  []Reference // the files that hold the data of an image that holds none itself
+	Backing  *Reference // the backing image; nil if there is none
+	DataFile *Reference // qcow2's external data file; nil if there is none
+	// Extents are the files that hold the data of an image that holds none
+	// itself, in the order of the disk: those of a vmdk descriptor, at most
+	// 4096 of them, each of which may name further files if it is sparse.
+	Extents []Reference
 	// Parent is what a differencing vpc, vhdx or vdi image stands on: the
 	// data that it lacks is there. QEMU knows of no such thing: it refuses
 	// the image or shows zeros. Name is "" and Offset -1 where the image
@@ -28,8 +34,12 @@ type Header struct {
 	DataFileRaw bool
 
 	Encryption Encryption
-	Dirty      bool // qcow2 incompatible bit 0, qed feature bit 1: the refcounts or tables want a repair
-	Corrupt    bool // qcow2 incompatible bit 1: QEMU opens the image read-only
+	// Dirty: whoever wrote to the image last did not close it. It is qcow2's
+	// incompatible bit 0, qed's feature bit 1 and parallels' in-use mark: the
+	// refcounts or tables want a repair. Of vhdx it means that the log is in
+	// use: if there are entries in it, QEMU opens the image for writing only.
+	Dirty   bool
+	Corrupt bool // qcow2 incompatible bit 1: QEMU opens the image read-only
 }
 
 // References returns every reference of h to another file, the backing image
@@ -51,7 +61,8 @@ func (h *Header) References() []Reference {
 // Encryption says how the content of an image is encrypted.
 type Encryption string
 
-// The ways that qcow and qcow2 know (crypt_method 0, 1 and 2).
+// The ways that qcow and qcow2 know (crypt_method 0, 1 and 2); luks has but the
+// last.
 const (
 	Plain   Encryption = ""
 	AES     Encryption = "aes"
@@ -62,16 +73,19 @@ const (
 // hostile bytes, at most 4095 of them. It may hold anything, a newline or
 // invalid UTF-8 included, except NUL: QEMU and libvirt both stop at the first.
 type Reference struct {
-	Name   string
-	Offset int64 // where the name stands, in bytes from the image's start; -1 for a name the header flags but does not give
+	Name string
+	// Offset is where the name stands, in bytes from the image's start. It is
+	// -1 for a name that the header flags but does not give, and for one
+	// that it gives in UTF-16, which Name holds in UTF-8.
+	Offset int64
 	// CutAtNUL reports that the header's name goes on behind a NUL byte.
 	CutAtNUL bool
 
 	// FormatRecorded reports that the header has a place for the format of
 	// the file named and that this place is filled; Format is what it
 	// holds, up to a NUL: any bytes, "" included. For qed's no-probe
-	// feature and vmdk's parent, whose meaning is fixed, Format is "raw"
-	// and "vmdk".
+	// feature, vmdk's parent and vhdx's, whose meaning is fixed, Format is
+	// "raw", "vmdk" and "vhdx".
 	FormatRecorded bool
 	Format         string
 	// FormatCutAtNUL reports that the recorded format goes on behind a NUL

@@ -22,6 +22,9 @@ const (
 	// a multiple of 1 GiB (BDRV_MAX_LENGTH, QEMU 6.0). No request may go
 	// beyond it, not even one past the end of the file.
 	maxLength = math.MaxInt64 &^ (1<<30 - 1)
+	// maxRequest is the most bytes that QEMU's block layer reads at once
+	// (BDRV_REQUEST_MAX_BYTES).
+	maxRequest = math.MaxInt32 &^ (sectorSize - 1)
 	// sectorSize is the unit in which QEMU counts the guest's bytes.
 	sectorSize = 512
 )
@@ -83,6 +86,18 @@ func (m *image) at(off, n uint64, field string) ([]byte, error) {
 	return m.read(off, n, field)
 }
 
+// padded is at, with zeros where the image has ended: QEMU's block layer reads
+// a file so. The caller bounds n by a constant.
+func (m *image) padded(off, n uint64, field string) ([]byte, error) {
+	off = min(off, m.size)
+	have := min(n, m.size-off)
+	b, err := m.at(off, have, field)
+	if err != nil || have == n {
+		return b, err
+	}
+	return append(b[:have:have], make([]byte, n-have)...), nil
+}
+
 // read reads n bytes at off, which are within the image.
 func (m *image) read(off, n uint64, field string) ([]byte, error) {
 	if n > maxRead-m.spent {
@@ -128,10 +143,15 @@ func (m *image) unsupported(field string, at int64, format string, args ...any) 
 
 // magic compares the start of the image with want.
 func (m *image) magic(want string) error {
-	if !strings.HasPrefix(string(m.head[:min(len(want), len(m.head))]), want) {
+	if !m.begins(want) {
 		return m.fail(ErrSignature, "magic", 0, "the image does not begin with %q", want)
 	}
 	return nil
+}
+
+// begins tells whether the image begins with these few bytes.
+func (m *image) begins(with string) bool {
+	return strings.HasPrefix(string(m.head[:min(len(with), len(m.head))]), with)
 }
 
 // sectors rounds a size down to whole sectors, as QEMU's qcow and qcow2

@@ -1,18 +1,11 @@
 package probe
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 const (
 	qcowMagic      = "QFI\xfb"
 	qcowHeaderSize = 48
 	qcowMaxName    = 1023 // qcow and qcow2 alike
-
-	// qcowMaxL1 is the most bytes of L1 table that QEMU asks for at once
-	// (BDRV_REQUEST_MAX_BYTES).
-	qcowMaxL1 = math.MaxInt32 &^ (sectorSize - 1)
 )
 
 // readQcow reads version 1 of the format, big-endian, which has no
@@ -51,7 +44,7 @@ func readQcow(m *image) (*Header, error) {
 	}
 
 	l1Size := tableEntries(size, uint(clusterBits)+uint(l2Bits)) * 8
-	if l1Size > qcowMaxL1 {
+	if l1Size > maxRequest {
 		return nil, m.corrupt("size", 24, "%d bytes need an L1 table of %d", size, l1Size)
 	}
 	if l1Offset > maxLength-l1Size {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ import (
 type info struct {
 	Format         string  `json:"format"`
 	VirtualSize    uint64  `json:"virtual-size"`
-	ClusterSize    uint64  `json:"cluster-size"`
+	ClusterSize    int64   `json:"cluster-size"`
 	Backing        *string `json:"backing-filename"`
 	BackingFormat  string  `json:"backing-filename-format"`
 	Encrypted      bool    `json:"encrypted"`
@@ -32,15 +33,30 @@ type info struct {
 			DataFile    *string `json:"data-file"`
 			DataFileRaw bool    `json:"data-file-raw"`
 			Corrupt     bool    `json:"corrupt"`
+
+			CreateType string       `json:"create-type"`
+			Extents    []extentInfo `json:"extents"`
 		} `json:"data"`
 	} `json:"format-specific"`
 }
 
-// qemuInfo runs qemu-img info, which opens the image and nothing else. The
+// extentInfo is what it says of an extent of a vmdk image.
+type extentInfo struct {
+	Filename string `json:"filename"`
+	Format   string `json:"format"` // the kind of a file that a descriptor names; "" for the image itself
+}
+
+// qemuInfo runs qemu-img info, which opens the image and nothing else but the
+// extents of a vmdk. The
 // info is nil if qemu-img refuses.
 func qemuInfo(dir, image string, f probe.Format) (*info, string, error) {
 	args := []string{"info", "--output=json"}
-	if f != "" {
+	switch f {
+	case "":
+	case probe.ISO:
+		// QEMU has no driver for it, and shows the guest the image as it is.
+		args = append(args, "-f", "raw")
+	default:
 		args = append(args, "-f", string(f))
 	}
 	out, stderr, err := command(dir, "qemu-img", append(args, image)...)
@@ -52,7 +68,25 @@ func qemuInfo(dir, image string, f probe.Format) (*info, string, error) {
 		return nil, stderr, err
 	}
 	i := new(info)
-	return i, stderr, json.Unmarshal(out, i)
+	err = json.Unmarshal(out, i)
+	if f == probe.ISO {
+		i.Format = string(f)
+	}
+	return i, stderr, err
+}
+
+// qemuHasDriver asks qemu-img's help for a format; distributions leave some
+// out. ISO is read as raw, and cow is refused by all.
+func qemuHasDriver(t testing.TB, f probe.Format) bool {
+	if f == probe.ISO || f == probe.COW {
+		return true
+	}
+	help, stderr, err := command("", "qemu-img", "--help")
+	if err != nil {
+		t.Fatal(err, stderr)
+	}
+	_, formats, _ := strings.Cut(string(help), "Supported formats:")
+	return slices.Contains(strings.Fields(formats), string(f))
 }
 
 func command(dir, program string, args ...string) (stdout []byte, stderr string, err error) {
@@ -68,7 +102,7 @@ func infoOf(h *probe.Header) *info {
 	i := &info{
 		Format:      string(h.Format),
 		VirtualSize: h.VirtualSize,
-		ClusterSize: h.ClusterSize,
+		ClusterSize: int64(h.ClusterSize),
 		Encrypted:   h.Encryption != probe.Plain,
 		Dirty:       h.Dirty,
 	}
@@ -81,6 +115,12 @@ func infoOf(h *probe.Header) *info {
 	}
 	i.FormatSpecific.Data.DataFileRaw = h.DataFileRaw
 	i.FormatSpecific.Data.Corrupt = h.Corrupt
+	if h.Format == probe.VMDK {
+		i.FormatSpecific.Data.CreateType = h.Subformat
+	}
+	for _, extent := range h.Extents {
+		i.FormatSpecific.Data.Extents = append(i.FormatSpecific.Data.Extents, extentInfo{extent.Name, "extent"})
+	}
 	return i
 }
 
@@ -102,6 +142,12 @@ func (i *info) printable() *info {
 	if name := i.FormatSpecific.Data.DataFile; name != nil {
 		s := plain(*name)
 		p.FormatSpecific.Data.DataFile = &s
+	}
+	p.FormatSpecific.Data.Extents = nil
+	for _, extent := range i.FormatSpecific.Data.Extents {
+		if extent.Format != "" {
+			p.FormatSpecific.Data.Extents = append(p.FormatSpecific.Data.Extents, extentInfo{plain(extent.Filename), "extent"})
+		}
 	}
 	return &p
 }
@@ -129,6 +175,13 @@ func (c *comparison) setOurs() {
 	c.ours = nil
 	if c.header != nil {
 		c.ours = infoOf(c.header)
+		switch c.format {
+		case probe.Parallels, probe.Bochs, probe.Cloop:
+			// qemu-img does not show it.
+			if c.theirs != nil && c.theirs.ClusterSize == 0 {
+				c.ours.ClusterSize = 0
+			}
+		}
 	}
 }
 
@@ -181,7 +234,17 @@ var differences = []struct {
 			if !errors.Is(c.err, probe.ErrTruncated) || c.theirs == nil {
 				return false
 			}
-			c.header, c.err = probe.Read(padded(c.image), 1<<63-1, c.format)
+			if c.format == probe.VMDK && vmdkStreamed(c.image) {
+				// Its header stands at the end, where the zeros would be.
+				return c.refusedFor(probe.ErrTruncated, "gdOffset", "") || c.refusedFor(probe.ErrTruncated, "rgdOffset", "")
+			}
+			size := int64(1<<63 - 1)
+			if c.format == probe.DMG {
+				// Its trailer stands at the end: QEMU adds no more than to
+				// a whole sector.
+				size = int64(len(c.image)+511) &^ 511
+			}
+			c.header, c.err = probe.Read(padded(c.image), size, c.format)
 			c.setOurs()
 			return true
 		}},
@@ -248,11 +311,145 @@ var differences = []struct {
 	{"snapshot table",
 		"Read checks where the snapshot table is, not what it says.",
 		func(c *comparison) bool { return c.refusedByQEMU("napshot") }},
+	{"grain size",
+		"VMware's specification wants a power of two, and QEMU computes as if it were one. It divides by what a COWD image makes of it.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "grainSize", "no power of two") }},
+	{"offset that wraps around",
+		"QEMU multiplies the sector by 512 in 64 bits.",
+		func(c *comparison) bool {
+			return c.refusedFor(probe.ErrCorrupt, "gdOffset", "out of range") || c.refusedFor(probe.ErrCorrupt, "rgdOffset", "out of range") ||
+				c.refusedFor(probe.ErrCorrupt, "descriptorOffset", "out of range")
+		}},
+	{"grain directory that wraps around",
+		"QEMU counts the entries of an immense disk in 32 bits, and its guest could not read most of it.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "capacity", "grain directory") }},
+	{"sparse extents",
+		"QEMU opens the extents that a descriptor names and takes sizes from their own headers. Read opens nothing: it has the sizes that the descriptor says, and no size of grains.",
+		func(c *comparison) bool {
+			if c.ours == nil || c.theirs == nil || !slices.ContainsFunc(c.theirs.FormatSpecific.Data.Extents, func(e extentInfo) bool {
+				return strings.HasSuffix(e.Format, "SPARSE")
+			}) {
+				return false
+			}
+			c.theirs.ClusterSize, c.theirs.VirtualSize = c.ours.ClusterSize, c.ours.VirtualSize
+			return true
+		}},
+	{"extent that QEMU cannot open",
+		"Read opens nothing.",
+		func(c *comparison) bool {
+			return c.header != nil && len(c.header.Extents) > 0 && (c.refusedByQEMU("Could not open") || c.refusedByQEMU("Unknown protocol"))
+		}},
+	{"differencing vdi",
+		"QEMU refuses it. Read shows that there is a parent, so that whoever calls can say what is wrong.",
+		func(c *comparison) bool {
+			return c.header != nil && c.header.Parent != nil && c.refusedByQEMU("UUID")
+		}},
+	{"vdi of unknown type",
+		"QEMU does not look at the type.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrUnsupported, "u32Type", "") }},
+	{"vpc of another type",
+		"QEMU takes whatever has a copy of the footer in front for dynamic. A fixed image has none, so that its guest may have written it.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "Disk Type", "with a copy") }},
+	{"vpc blocks of 2 GiB",
+		"To QEMU the size of such a block is negative.",
+		func(c *comparison) bool {
+			return c.theirs != nil && c.theirs.ClusterSize < 0 && c.refusedFor(probe.ErrCorrupt, "Block Size", "")
+		}},
+	{"block allocation table",
+		"Read checks where the table is, not what it says.",
+		func(c *comparison) bool { return c.format == probe.VPC && c.refusedByQEMU("truncated") }},
+	{"vhdx log",
+		"QEMU searches a log that is in use, refuses to open the image for reading if there is an entry in it, and shows no mark if there is none.",
+		func(c *comparison) bool {
+			if c.format != probe.VHDX || c.ours == nil || !c.ours.Dirty {
+				return false
+			}
+			if c.theirs != nil {
+				c.ours.Dirty = false
+				return true
+			}
+			return c.refusedByQEMU("a log that needs to be replayed")
+		}},
+	{"vhdx with a parent",
+		"QEMU refuses it. Read shows the parent, so that whoever calls can say what is wrong.",
+		func(c *comparison) bool {
+			return c.format == probe.VHDX && c.header != nil && c.header.Parent != nil && c.refusedByQEMU("Operation not supported")
+		}},
+	{"vhdx of more than 64 TiB",
+		"The specification's bound. QEMU has none, but counts the blocks in 32 bits.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "VirtualDiskSize", "64 TiB") }},
+	{"vhdx with a large BAT",
+		"Read reads 2 MiB of an image, which is a quarter of a million blocks.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrLimit, "BAT", "") }},
+	{"parallels in use",
+		"qemu-img info never shows the mark.",
+		func(c *comparison) bool {
+			if c.format != probe.Parallels || c.ours == nil || c.theirs == nil || !c.ours.Dirty {
+				return false
+			}
+			c.ours.Dirty = false
+			return true
+		}},
+	{"parallels format extension",
+		"QEMU reads it, and refuses what it does not know, only if it opens the image for reading. Read checks where it is.",
+		func(c *comparison) bool {
+			return c.format == probe.Parallels && extensionOffset(c.image) != 0 && c.refusedByQEMU("")
+		}},
+	{"parallels extension out of range",
+		"QEMU shifts the sector into a signed number of bytes, and crashes or reads elsewhere.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "ext_off", "") }},
+	{"luks key material that wraps around",
+		"QEMU adds sectors in 32 bits. The material would be beyond 2 TiB, and the payload in front of it.",
+		func(c *comparison) bool {
+			var e *probe.Error
+			return errors.As(c.err, &e) && strings.HasSuffix(e.Field, "key-material-offset") && c.refusedFor(probe.ErrCorrupt, e.Field, "reach into the payload")
+		}},
+	{"cloop magic",
+		"QEMU asks for it only when it probes, and opens whatever it was told is a cloop.",
+		func(c *comparison) bool {
+			return c.format == probe.Cloop && c.refusedFor(probe.ErrSignature, "magic", "")
+		}},
+	{"cloop of 2 TiB",
+		"QEMU counts the sectors in 32 bits and shows the guest what is left of the number.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrCorrupt, "num_blocks", "2 TiB") }},
+	{"cloop with very many blocks",
+		"Read reads 2 MiB of an image, which is a quarter of a million blocks.",
+		func(c *comparison) bool {
+			return c.format == probe.Cloop && c.refusedFor(probe.ErrLimit, "offsets", "")
+		}},
+	{"dmg chunks",
+		"Read checks where the tables of chunks are, not what they say.",
+		func(c *comparison) bool { return c.format == probe.DMG && c.refusedByQEMU("") }},
+	{"iso mark",
+		"QEMU has no driver, and so no mark to ask for.",
+		func(c *comparison) bool { return c.refusedFor(probe.ErrSignature, "Standard Identifier", "") }},
 }
 
+// extensionOffset is a Parallels image's ext_off, in sectors.
+func extensionOffset(image []byte) uint64 {
+	return binary.LittleEndian.Uint64(apply(bytes.Clone(image[:min(64, len(image))]), end(64))[56:])
+}
+
+// writeImage leaves holes where there are zeros.
 func writeImage(t testing.TB, path string, image []byte) {
 	t.Helper()
-	if err := os.WriteFile(path, image, 0o600); err != nil {
+	f, err := os.Create(path)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(int64(len(image))); err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	var zeros [page]byte
+	for at := 0; at < len(image); at += page {
+		b := image[at:min(at+page, len(image))]
+		if bytes.Equal(b, zeros[:len(b)]) {
+			continue
+		}
+		if _, err := f.WriteAt(b, int64(at)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

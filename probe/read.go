@@ -7,10 +7,10 @@ import "io"
 // It neither asks whether the image may be trusted to be an f nor opens
 // anything that the header names.
 //
-// Raw, qcow, qcow2 and qed are read; of any other format the error wraps
-// [ErrUnread]. Encryption, a dirty or a corrupt mark and a data file without a
-// name are no errors: the Header says so. At most 2 MiB are read, nearly
-// always 4 KiB in one read.
+// Every [Format] is read; of anything else the error wraps [ErrUnread].
+// Encryption, a dirty or a corrupt mark, a data file without a name and a
+// parent that QEMU knows nothing of are no errors: the Header says so. At most
+// 2 MiB are read, nearly always 4 KiB in one read.
 //
 // An error is an [*Error] that wraps one of the Err... variables, or it wraps
 // the error of r.
@@ -31,4 +31,16 @@ var readers = map[Format]func(*image) (*Header, error){
 	Qcow:  readQcow,
 	Qcow2: readQcow2,
 	QED:   readQED,
+
+	VHDX:      readVHDX,
+	Parallels: readParallels,
+	LUKS:      readLUKS,
+	Bochs:     readBochs,
+	Cloop:     readCloop,
+	DMG:       readDMG,
+	ISO:       readISO,
+	COW:       readCOW,
+	VMDK:      readVMDK,
+	VDI:       readVDI,
+	VPC:       readVPC,
 }

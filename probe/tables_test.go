@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -34,6 +33,18 @@ var readTables = []struct {
 	{probe.Qcow2, qcow2Cases},
 	{probe.Qcow2, qcow2ExtensionCases},
 	{probe.QED, qedCases},
+	{probe.VMDK, vmdkCases},
+	{probe.VMDK, vmdkDescriptorCases},
+	{probe.VDI, vdiCases},
+	{probe.VPC, vpcCases},
+	{probe.VHDX, vhdxCases},
+	{probe.Parallels, parallelsCases},
+	{probe.LUKS, luksCases},
+	{probe.Bochs, bochsCases},
+	{probe.Cloop, cloopCases},
+	{probe.DMG, dmgCases},
+	{probe.ISO, isoCases},
+	{probe.COW, cowCases},
 }
 
 func TestRead(t *testing.T) {
@@ -58,18 +69,29 @@ func TestRead(t *testing.T) {
 func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
 	dir := t.TempDir()
+	writeExtents(t, dir)
+	golden, everyDriver := newGolden(), true
 	unseen := make(map[string]bool)
 	for _, d := range differences {
 		unseen[d.name] = true
 	}
 	for _, table := range readTables {
-		for _, c := range table.cases {
-			writeImage(t, filepath.Join(dir, "image"), c.image)
-			theirs, stderr, err := qemuInfo(dir, "image", table.format)
-			if err != nil {
-				t.Fatal(err)
+		if !qemuHasDriver(t, table.format) {
+			t.Logf("this qemu-img has no driver for %s, whose table is not compared", table.format)
+			for _, c := range table.cases {
+				delete(unseen, c.differs)
 			}
-			deliberate, unexplained := compare(t, c.image, table.format, theirs, stderr).agree()
+			everyDriver = everyDriver && table.format == probe.COW // which no QEMU has
+			continue
+		}
+		images := make([]drawnImage, len(table.cases))
+		for i, c := range table.cases {
+			images[i] = drawnImage{table.format, c.image}
+		}
+		for i, compared := range compareAll(t, dir, images) {
+			c := table.cases[i]
+			golden.add(string(table.format), c, compared.theirs)
+			deliberate, unexplained := compared.agree()
 			if unexplained != "" {
 				t.Errorf("%s/%s: %s", table.format, c.name, unexplained)
 			}
@@ -79,16 +101,19 @@ func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 			delete(unseen, c.differs)
 		}
 	}
+	if everyDriver {
+		golden.compare(t)
+	}
 	for name := range unseen {
 		t.Errorf("no case shows the deliberate difference %q", name)
 	}
 }
 
+// TestReadUnread: every format is read, and nothing else is.
 func TestReadUnread(t *testing.T) {
-	read := []probe.Format{probe.Raw, probe.Qcow, probe.Qcow2, probe.QED}
 	for _, f := range append(probe.Formats(), "", "QCOW2", "file") {
 		_, err := probe.Read(bytes.NewReader(nil), 0, f)
-		if got, want := errors.Is(err, probe.ErrUnread), !slices.Contains(read, f); got != want {
+		if got, want := errors.Is(err, probe.ErrUnread), !slices.Contains(probe.Formats(), f); got != want {
 			t.Errorf("%q: %v", f, err)
 		}
 	}

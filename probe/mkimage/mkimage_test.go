@@ -55,12 +55,36 @@ func TestQEMUReadsThem(t *testing.T) {
 		{"plain", "qed", mkimage.QED{VirtualSize: mib}, nil, mib},
 		{"data", "qed", mkimage.QED{VirtualSize: mib, Data: content(70000)}, content(70000), mib},
 		{"smallest clusters", "qed", mkimage.QED{ClusterBits: 12, VirtualSize: 16 * mib, Data: content(9 * mib)}, content(9 * mib), 16 * mib},
+		{"plain", "vmdk", mkimage.VMDK{VirtualSize: mib}, nil, mib},
+		{"data", "vmdk", mkimage.VMDK{VirtualSize: mib, Data: content(70000)}, content(70000), mib},
+		{"two grain tables", "vmdk", mkimage.VMDK{VirtualSize: 64*mib + 512, Data: content(33 * mib)}, content(33 * mib), 64*mib + 512},
+		{"large disk", "vmdk", mkimage.VMDK{VirtualSize: 1 << 41}, nil, 1 << 41},
+		{"empty", "vdi", mkimage.VDI{}, nil, 0},
+		{"plain", "vdi", mkimage.VDI{VirtualSize: 5*mib + 512}, nil, 5*mib + 512},
+		{"data", "vdi", mkimage.VDI{VirtualSize: 5 * mib, Data: content(mib + 1)}, content(mib + 1), 5 * mib},
+		{"fixed", "vdi", mkimage.VDI{VirtualSize: 2 * mib, Fixed: true, Data: content(1)}, content(1), 2 * mib},
+		{"empty", "vpc", mkimage.VPC{}, nil, 0},
+		{"plain", "vpc", mkimage.VPC{VirtualSize: mib + 512}, nil, mib + 512},
+		{"data", "vpc", mkimage.VPC{VirtualSize: mib, Data: content(70000)}, content(70000), mib},
+		{"fixed", "vpc", mkimage.VPC{VirtualSize: mib, Fixed: true, Data: content(70000)}, content(70000), mib},
+		{"differencing, as if it were not", "vpc", mkimage.VPC{VirtualSize: mib, Parent: "base.vhd", Data: content(5)}, content(5), mib},
+		{"largest", "vpc", mkimage.VPC{VirtualSize: 2040 << 30}, nil, 2040 << 30},
+		{"empty", "vhdx", mkimage.VHDX{}, nil, 0},
+		{"plain", "vhdx", mkimage.VHDX{VirtualSize: mib + 512}, nil, mib + 512},
+		{"data", "vhdx", mkimage.VHDX{VirtualSize: 5 * mib, Data: content(mib + 1)}, content(mib + 1), 5 * mib},
+		{"large blocks", "vhdx", mkimage.VHDX{BlockBits: 23, VirtualSize: 12 * mib, Data: content(9 * mib)}, content(9 * mib), 12 * mib},
+		{"large disk", "vhdx", mkimage.VHDX{BlockBits: 28, VirtualSize: 64 << 40, Data: content(1)}, content(1), 64 << 40},
+		{"empty", "parallels", mkimage.Parallels{}, nil, 0},
+		{"plain", "parallels", mkimage.Parallels{VirtualSize: mib}, nil, mib},
+		{"data", "parallels", mkimage.Parallels{VirtualSize: mib, Data: content(70000)}, content(70000), mib},
+		{"smallest clusters", "parallels", mkimage.Parallels{ClusterBits: 12, VirtualSize: 16*mib + 512, Data: content(9 * mib)}, content(9 * mib), 16*mib + 512},
+		{"largest clusters", "parallels", mkimage.Parallels{ClusterBits: 20, VirtualSize: 2 * mib, Data: content(3)}, content(3), 2 * mib},
 	}
 	for _, test := range tests {
 		t.Run(test.format+"/"+test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "image", test.image)
-			if test.format != "qcow" { // which qemu-img cannot check
+			if test.format != "qcow" && test.format != "vpc" { // which qemu-img cannot check
 				run(t, dir, "qemu-img", "check", "-f", test.format, "image")
 			}
 			info := run(t, dir, "qemu-img", "info", "-f", test.format, "image")
@@ -96,6 +120,39 @@ func TestQEMUFollowsThem(t *testing.T) {
 	}
 	guestReads(t, dir, "qcow2", "top", want)
 	run(t, dir, "qemu-img", "check", "top")
+}
+
+// TestQEMUFollowsVMDK lets QEMU read through a parent and through the files that
+// a descriptor names.
+func TestQEMUFollowsVMDK(t *testing.T) {
+	peers.Require(t, "qemu-img")
+	const size = 1 << 20
+	dir := t.TempDir()
+	write(t, dir, "top", mkimage.VMDK{VirtualSize: size, Backing: "mid", Data: content(10)})
+	write(t, dir, "mid", mkimage.VMDKDescriptor{Backing: "base", Extents: []mkimage.VMDKExtent{
+		{Sectors: 1024, Name: "flat", Offset: 8}, {Kind: "VMFS", Sectors: 1024, Name: "flat"},
+	}})
+	write(t, dir, "base", mkimage.VMDKDescriptor{CreateType: "vmfsSparse", Extents: []mkimage.VMDKExtent{{Kind: "SPARSE", Sectors: 2048, Name: "sparse"}}})
+	write(t, dir, "sparse", mkimage.VMDK{VirtualSize: size, Data: content(70000)})
+	if err := os.WriteFile(filepath.Join(dir, "flat"), content(size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := append(content(size)[4096:][:size/2:size/2], content(size)[:size/2]...)
+	guestReads(t, dir, "vmdk", "mid", want)
+	clear(want[copy(want, content(10)):65536])
+	guestReads(t, dir, "vmdk", "top", want)
+	guestReads(t, dir, "vmdk", "base", append(content(70000), make([]byte, size-70000)...))
+}
+
+// TestQEMURefusesDifferencingVDI: it is made for that.
+func TestQEMURefusesDifferencingVDI(t *testing.T) {
+	peers.Require(t, "qemu-img")
+	dir := t.TempDir()
+	write(t, dir, "image", mkimage.VDI{VirtualSize: 1 << 20, Differencing: true})
+	out, err := exec.Command("qemu-img", "info", "-f", "vdi", filepath.Join(dir, "image")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "non-NULL link UUID") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 func TestDataFile(t *testing.T) {
@@ -135,6 +192,40 @@ func TestRefusals(t *testing.T) {
 		"qed name":                mkimage.QED{Backing: long},
 		"qed data over size":      mkimage.QED{VirtualSize: 512, Data: content(513)},
 		"qed size over tables":    mkimage.QED{ClusterBits: 12, VirtualSize: 1<<34 + 512},
+		"vmdk size in sectors":    mkimage.VMDK{VirtualSize: 1},
+		"vmdk of size 0":          mkimage.VMDK{},
+		"vmdk size over tables":   mkimage.VMDK{VirtualSize: 1 << 51},
+		"vmdk name":               mkimage.VMDK{VirtualSize: 512, Backing: long},
+		"vmdk name with a quote":  mkimage.VMDK{VirtualSize: 512, Backing: "a\"b"},
+		"vmdk data over size":     mkimage.VMDK{VirtualSize: 512, Data: content(513)},
+		"vmdk type":               mkimage.VMDKDescriptor{CreateType: "a\nb"},
+		"vmdk extent kind":        mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Kind: "flat", Name: "x"}}},
+		"vmdk extent name":        mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Name: long[:512]}}},
+		"vmdk extent unnamed":     mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{}}},
+		"vmdk parent's name":      mkimage.VMDKDescriptor{Backing: "a\nb"},
+		"vdi size in sectors":     mkimage.VDI{VirtualSize: 1},
+		"vdi size over blocks":    mkimage.VDI{VirtualSize: 1 << 50},
+		"vdi fixed with parent":   mkimage.VDI{Fixed: true, Differencing: true},
+		"vdi larger than a GiB":   mkimage.VDI{VirtualSize: 1 << 30, Fixed: true},
+		"vdi data over size":      mkimage.VDI{VirtualSize: 512, Data: content(513)},
+		"vpc size in sectors":     mkimage.VPC{VirtualSize: 1},
+		"vpc size":                mkimage.VPC{VirtualSize: 2040<<30 + 512},
+		"vpc fixed with parent":   mkimage.VPC{Fixed: true, Parent: "x"},
+		"vpc larger than a GiB":   mkimage.VPC{VirtualSize: 1 << 30, Fixed: true},
+		"vpc parent's name":       mkimage.VPC{Parent: long},
+		"vpc data over size":      mkimage.VPC{VirtualSize: 512, Data: content(513)},
+		"vhdx blocks":             mkimage.VHDX{BlockBits: 19},
+		"vhdx size in sectors":    mkimage.VHDX{VirtualSize: 1},
+		"vhdx size":               mkimage.VHDX{VirtualSize: 64<<40 + 512},
+		"vhdx parent's name":      mkimage.VHDX{Parent: strings.Repeat(long, 4)},
+		"vhdx data over size":     mkimage.VHDX{VirtualSize: 512, Data: content(513)},
+		"parallels clusters":      mkimage.Parallels{ClusterBits: 11},
+		"parallels in sectors":    mkimage.Parallels{VirtualSize: 1},
+		"parallels size":          mkimage.Parallels{ClusterBits: 12, VirtualSize: 1<<36 + 512},
+		"parallels data":          mkimage.Parallels{VirtualSize: 512, Data: content(513)},
+		"luks size in sectors":    mkimage.LUKS1{VirtualSize: 1},
+		"luks larger than a GiB":  mkimage.LUKS1{VirtualSize: 1 << 30},
+		"luks of 2^64-512 bytes":  mkimage.LUKS1{VirtualSize: 1<<64 - 512},
 		"image larger than a GiB": mkimage.QED{ClusterBits: 20, VirtualSize: 2 << 30, Backing: "x", Data: make([]byte, 1<<30)},
 	} {
 		if b, err := image.Bytes(); err == nil || b != nil {

@@ -1,0 +1,68 @@
+package probe
+
+import "math"
+
+// scanner reads a text by the rules of C's sscanf, which QEMU reads VMDK
+// descriptors with.
+type scanner struct {
+	text []byte
+	at   int // at most len(text)
+}
+
+func notSpace(c byte) bool { return c != ' ' && (c < '\t' || c > '\r') }
+
+// space skips white space, newlines included.
+func (s *scanner) space() {
+	for s.at < len(s.text) && !notSpace(s.text[s.at]) {
+		s.at++
+	}
+}
+
+// literal skips c if it is next.
+func (s *scanner) literal(c byte) bool {
+	if s.at == len(s.text) || s.text[s.at] != c {
+		return false
+	}
+	s.at++
+	return true
+}
+
+// run takes bytes that are in a set, as many as there are and at most n; nil if
+// there is none.
+func (s *scanner) run(n int, in func(byte) bool) []byte {
+	start := s.at
+	for s.at < len(s.text) && s.at-start < n && in(s.text[s.at]) {
+		s.at++
+	}
+	if s.at == start {
+		return nil
+	}
+	return s.text[start:s.at]
+}
+
+// sign skips a sign and tells whether it was a minus.
+func (s *scanner) sign() (minus bool) {
+	minus = s.literal('-')
+	if !minus {
+		s.literal('+')
+	}
+	return minus
+}
+
+// number takes a decimal number with or without a sign. One that is too large
+// becomes the largest there is.
+func (s *scanner) number() (v int64, ok bool) {
+	minus := s.sign()
+	for ; s.at < len(s.text) && '0' <= s.text[s.at] && s.text[s.at] <= '9'; s.at++ {
+		ok = true
+		if d := int64(s.text[s.at] - '0'); v <= (math.MaxInt64-d)/10 {
+			v = v*10 + d
+		} else {
+			v = math.MaxInt64
+		}
+	}
+	if minus {
+		v = -v
+	}
+	return v, ok
+}
