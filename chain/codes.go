@@ -31,7 +31,6 @@ const (
 	NotAnImage       Code = "not-an-image"
 	ImageBroken      Code = "image-broken"
 	FormatMismatch   Code = "format-mismatch"
-	FormatUnread     Code = "format-unread"
 	RawWithSignature Code = "raw-with-signature"
 	Encrypted        Code = "encrypted"
 	DataFile         Code = "data-file"

@@ -96,13 +96,11 @@ var explanations = []Explanation{
 	{FormatMismatch, "an image is not of the format that it is stated to be",
 		"The XML, the overlay or --trust says one format, and the header does not begin as that format must. QEMU would not open it.",
 		"chainfix probe IMAGE shows what the header claims. Mend the statement, if the image was not swapped."},
-	{FormatUnread, "an image has a format whose header is not read",
-		"The format is recognised, so that it is never taken for raw, but what it refers to is not known.",
-		"Convert the image: qemu-img convert -f FORMAT -O qcow2."},
-	{RawWithSignature, "a raw image looks like another format",
-		"Somebody states that the image is raw, and that is believed: a guest may keep an image on its disk. But libvirt also " +
-			"writes raw where nobody said anything, and then the guest sees the container instead of its content.",
-		"If the statement is wrong, mend it: the <driver type> of the disk, or the format that the overlay records."},
+	{RawWithSignature, "a raw image looks like something else",
+		"It bears a format's signature or that of a packed file, and is raw all the same: somebody states so, which is believed, because a " +
+			"guest may keep an image on its disk; or QEMU and libvirt both look past the mark, as they do with the footer of a fixed VHD. But " +
+			"libvirt also writes raw where nobody said anything, and then the guest sees the container instead of its content.",
+		"If raw is wrong, say what is right: the <driver type> of the disk, the format that the overlay records, or --trust. Unpack a packed image."},
 	{Encrypted, "an image is encrypted, and the XML has no secret for it",
 		"Without an <encryption> element with a secret, QEMU cannot open the image. AES encryption of the old kind does not run at all.",
 		"Write <encryption format='luks'> with its <secret> into the <source> of the image. Convert old AES images."},

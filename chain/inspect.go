@@ -68,9 +68,6 @@ func (l *look) qemuChoice() probe.Format {
 
 func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) Finding {
 	path, _ := LocalPath(src)
-	if isUnread(err) {
-		return Finding{Code: FormatUnread, Severity: Warn, Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", a format whose header is not read yet"}
-	}
 	return Finding{Code: ImageBroken, Severity: Refuse,
 		Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
 		Hint: "look at it: qemu-img check -f " + string(f) + " " + shellWord(path)}

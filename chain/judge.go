@@ -88,7 +88,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	if format == probe.Raw {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
-			k.find(ProbedFormat, Info, unrecorded+"; it bears no format's signature, so it is raw", "")
+			k.find(ProbedFormat, Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.speaksForRaw(), "")
 		}
 		return layer
 	}

@@ -2,7 +2,7 @@ package chain
 
 import (
 	"context"
-	"io"
+	"strings"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -21,6 +21,7 @@ type look struct {
 	// signatures are read where nobody stated a format or it is stated raw;
 	// header where a format is stated, or a single signature speaks for one.
 	signatures    []probe.Signature
+	contents      []probe.Content
 	signaturesErr error
 	header        *probe.Header
 	headerErr     error
@@ -59,10 +60,12 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 	}
 	defer image.Close()
 	l := &look{id: image.ID(), size: image.Size()}
-	r := &headReader{r: image, size: l.size, head: w.head[:]}
+	r := &rememberingReader{r: image, size: l.size, head: w.head[:]}
 
 	if claim == "" || claim == probe.Raw {
-		l.signatures, l.signaturesErr = probe.Signatures(r, l.size)
+		if l.signatures, l.signaturesErr = probe.Signatures(r, l.size); l.signaturesErr == nil {
+			l.contents, l.signaturesErr = probe.Contents(r, l.size)
+		}
 	}
 	if claim == "" {
 		if l.signaturesErr != nil {
@@ -111,38 +114,34 @@ next:
 	return formats
 }
 
-// headReader remembers the first bytes of an image, which every reader asks
-// for again.
-type headReader struct {
-	r      io.ReaderAt
-	size   int64
-	head   []byte
-	filled int
-	err    error
-	loaded bool
+// oddities names what a raw image should not look like: formats that left
+// their mark, and files that hold others.
+func (l *look) oddities() []string {
+	var names []string
+	for _, f := range l.distinct() {
+		if f != probe.ISO {
+			names = append(names, string(f))
+		}
+	}
+	for _, c := range l.contents {
+		if c.Kind == probe.OddData {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
-func (h *headReader) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off+int64(len(p)) > int64(len(h.head)) {
-		return h.r.ReadAt(p, off)
-	}
-	if !h.loaded {
-		want := min(int64(len(h.head)), h.size)
-		h.filled, h.err = h.r.ReadAt(h.head[:want], 0)
-		h.loaded = true
-	}
-	if off >= int64(h.filled) {
-		if h.err != nil && h.err != io.EOF {
-			return 0, h.err
+// speaksForRaw says what the image holds that disks of guests hold; "" if that
+// is nothing known.
+func (l *look) speaksForRaw() string {
+	var names []string
+	for _, c := range l.contents {
+		if c.Kind == probe.GuestData {
+			names = append(names, c.Name)
 		}
-		return 0, io.EOF
 	}
-	n := copy(p, h.head[off:h.filled])
-	if n < len(p) {
-		if h.err != nil && h.err != io.EOF {
-			return n, h.err
-		}
-		return n, io.EOF
+	if len(names) == 0 {
+		return ""
 	}
-	return n, nil
+	return " (it holds: " + strings.Join(names, ", ") + ")"
 }

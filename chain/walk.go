@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -328,8 +327,6 @@ func (k *walk) readable(layer Layer, err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case isUnread(err):
-		k.refuse(FormatUnread, name+stated+", a format whose header is not read yet", "convert it: qemu-img convert -f "+f+" -O qcow2")
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
 		k.refuse(FormatMismatch, name+stated+", but its header is not", "look at it: chainfix probe "+shellWord(path))
 	case isProbeError(err):
@@ -339,8 +336,6 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	return false
 }
-
-func isUnread(err error) bool { return errors.Is(err, probe.ErrUnread) }
 
 func isProbeError(err error) bool {
 	var p *probe.Error
@@ -372,6 +367,10 @@ func (k *walk) expressible(layer Layer) bool {
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
 		k.refuse(Encrypted, name+" is encrypted, and the XML has no secret for it",
 			"state the secret: <encryption format='luks'> with its <secret> in the <source>")
+	case header.Dirty && layer.Format == probe.VHDX:
+		k.find(ImageBroken, Warn, name+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
+			"let QEMU replay the log: qemu-img check -r all "+shellWord(path))
+		return true
 	case header.Corrupt:
 		k.find(ImageBroken, Warn, name+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -r all "+shellWord(path))
 		return true
@@ -386,8 +385,8 @@ func (k *walk) expressible(layer Layer) bool {
 // somebody recorded the format, for the record; at the top, where libvirt
 // writes raw for those who said nothing, and where it was probed, as a warning.
 func (k *walk) noteMarks(layer Layer, l *look) {
-	formats := slices.DeleteFunc(l.distinct(), func(f probe.Format) bool { return f == probe.ISO })
-	if len(formats) == 0 {
+	marks := l.oddities()
+	if len(marks) == 0 {
 		return
 	}
 	severity, is, hint := Info, "is stated to be raw", ""
@@ -396,12 +395,12 @@ func (k *walk) noteMarks(layer Layer, l *look) {
 		severity, is = Warn, "is raw to QEMU and libvirt"
 	case len(k.chain.Layers) == 1:
 		severity = Warn
-		if name := formats[0].LibvirtName(); name != "" {
+		if name := probe.Format(marks[0]).LibvirtName(); name != "" {
 			hint = "if the XML is wrong, say so there: <driver name='qemu' type='" + name + "'/>"
 		}
 	}
 	k.find(RawWithSignature, severity, Describe(layer.Source)+" "+is+" and bears the signature of "+
-		list(formats)+": the guest sees these bytes as they are", hint)
+		strings.Join(marks, " and ")+": the guest sees these bytes as they are", hint)
 }
 
 func parentName(h *probe.Header) string {

@@ -195,7 +195,7 @@ func TestRecordedFormats(t *testing.T) {
 		{name: "raw whose bytes say qcow2", base: "qcow2.img", record: "raw", format: probe.Raw, from: chain.Header, note: chain.RawWithSignature},
 		{name: "raw, and what the bytes name is not followed", base: "qcow2-on-file.img", record: "raw", format: probe.Raw, from: chain.Header, note: chain.RawWithSignature},
 		{name: "a NUL ends the field", base: "qcow2.img", record: "qcow2\x00raw", format: probe.Qcow2, from: chain.Header},
-		{name: "vmdk is not read", base: "raw.img", record: "vmdk", refused: chain.FormatUnread},
+		{name: "vmdk whose header is not", base: "raw.img", record: "vmdk", refused: chain.FormatMismatch},
 
 		{name: "protocol name over raw", base: "raw.img", record: "file", format: probe.Raw, from: chain.Probe, note: chain.FormatDisputed},
 		{name: "protocol name over qcow2", base: "qcow2.img", record: "file", refused: chain.RecordContradicts},
@@ -310,7 +310,7 @@ func TestBrokenImagesAreNeverRaw(t *testing.T) {
 	f.put("vhdx", append([]byte("vhdxfile"), make([]byte, 512)...))
 	for name, code := range map[string]chain.Code{
 		"short": chain.ImageBroken, "version 4": chain.ImageBroken, "third byte": chain.ImageBroken,
-		"qed alike": chain.ImageBroken, "vhdx": chain.FormatUnread,
+		"qed alike": chain.ImageBroken, "vhdx": chain.ImageBroken,
 	} {
 		f.qcow2("top.qcow2", image{backing: name})
 		wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), code)
