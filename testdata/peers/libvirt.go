@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,13 +173,24 @@ func (l *Libvirt) Virsh(args ...string) string {
 // Define defines a guest from its XML.
 func (l *Libvirt) Define(document string) {
 	l.t.Helper()
-	file := l.path("guest.xml")
-	if err := os.WriteFile(file, []byte(document), 0o644); err != nil {
+	file, err := l.document(document)
+	if err != nil {
 		l.t.Fatal(err)
 	}
+	defer os.Remove(file)
 	if out, err := l.Try("define", file); err != nil {
 		l.t.Fatalf("virsh define: %v\n%s\n%s", err, out, document)
 	}
+}
+
+// document puts a text where the daemon's user can read it.
+func (l *Libvirt) document(text string) (path string, err error) {
+	file, err := os.CreateTemp(l.Dir, "*.xml")
+	if err != nil {
+		return "", err
+	}
+	_, err = file.WriteString(text)
+	return file.Name(), errors.Join(err, file.Chmod(0o644), file.Close())
 }
 
 // Blockdevs returns the values of QEMU's -blockdev options at a guest's last
@@ -192,14 +202,8 @@ func (l *Libvirt) Blockdevs(guest string) []string {
 		l.t.Fatal(err)
 	}
 	starts := strings.Split(string(log), ": starting up")
-	var all []string
-	for _, m := range blockdev.FindAllStringSubmatch(starts[len(starts)-1], -1) {
-		all = append(all, m[1])
-	}
-	return all
+	return blockdevs(starts[len(starts)-1])
 }
-
-var blockdev = regexp.MustCompile(`(?m)^-blockdev '(\{.*\})' `)
 
 // DebugLog returns what the daemon has logged so far of all that concerns
 // storage.
