@@ -318,6 +318,9 @@ func (k *walk) unverifiable(code Code, text, hint string) bool {
 
 // readable turns what was wrong with a header into a finding.
 func (k *walk) readable(layer Layer, err error) bool {
+	if err == nil {
+		return true
+	}
 	path, _ := LocalPath(layer.Source)
 	name, f := strconv.Quote(path), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust"}[layer.From]
@@ -325,8 +328,6 @@ func (k *walk) readable(layer Layer, err error) bool {
 		stated = " bears the signature of " + f
 	}
 	switch {
-	case err == nil:
-		return true
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
 		k.refuse(FormatMismatch, name+stated+", but its header is not", "look at it: chainfix probe "+shellWord(path))
 	case isProbeError(err):
@@ -345,34 +346,36 @@ func isProbeError(err error) bool {
 // expressible refuses what a header asks for and no domain XML that every
 // libvirt reads can say.
 func (k *walk) expressible(layer Layer) bool {
+	header := layer.Header
+	// Mostly there is nothing to say, so nothing is quoted beforehand.
+	name := func() string { return Describe(layer.Source) }
 	path, _ := LocalPath(layer.Source)
-	name, header := strconv.Quote(path), layer.Header
 	switch {
 	case header.DataFile != nil:
-		k.refuse(DataFile, name+" keeps its data in another file, "+strconv.Quote(header.DataFile.Name)+
+		k.refuse(DataFile, name()+" keeps its data in another file, "+strconv.Quote(header.DataFile.Name)+
 			", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
 			"bring the data into one file: qemu-img convert -O qcow2")
 	case len(header.Extents) > 0:
-		k.refuse(ForeignExtents, name+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
+		k.refuse(ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
 			", which no domain XML can name", "bring the data into one file: qemu-img convert -f "+string(layer.Format)+" -O qcow2")
 	case header.Parent != nil:
-		k.refuse(Differencing, name+" is a differencing image: what it lacks is in its parent"+parentName(header)+
+		k.refuse(Differencing, name()+" is a differencing image: what it lacks is in its parent"+parentName(header)+
 			", which QEMU does not look for", "merge it into its parent with the program that made it")
 	case header.Encryption == probe.AES:
-		k.refuse(Encrypted, name+" has the old AES encryption, which QEMU no longer runs guests on",
+		k.refuse(Encrypted, name()+" has the old AES encryption, which QEMU no longer runs guests on",
 			"convert it: qemu-img convert, with the secret")
 	case header.Encryption == probe.Plain && layer.Source.Encryption != nil:
-		k.find(Encrypted, Warn, "the XML has a secret for "+name+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
+		k.find(Encrypted, Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
 		return true
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
-		k.refuse(Encrypted, name+" is encrypted, and the XML has no secret for it",
+		k.refuse(Encrypted, name()+" is encrypted, and the XML has no secret for it",
 			"state the secret: <encryption format='luks'> with its <secret> in the <source>")
 	case header.Dirty && layer.Format == probe.VHDX:
-		k.find(ImageBroken, Warn, name+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
+		k.find(ImageBroken, Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
 			"let QEMU replay the log: qemu-img check -r all "+shellWord(path))
 		return true
 	case header.Corrupt:
-		k.find(ImageBroken, Warn, name+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -r all "+shellWord(path))
+		k.find(ImageBroken, Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -r all "+shellWord(path))
 		return true
 	default:
 		return true

@@ -34,12 +34,14 @@ type image struct {
 	r      io.ReaderAt
 	size   uint64
 	format Format
-	head   []byte // the image from its start, as far as it has been read
+	head   []byte // the image from its start, as far as it has been read; what a reader returns must not share it
 	spent  uint64 // bytes read so far, at most maxRead
 }
 
-func newImage(r io.ReaderAt, size int64, f Format) (*image, error) {
-	m := &image{r: r, size: uint64(max(size, 0)), format: f}
+// newImage reads the first bytes of an image into head, which has room for
+// headSize bytes.
+func newImage(r io.ReaderAt, size int64, f Format, head []byte) (*image, error) {
+	m := &image{r: r, size: uint64(max(size, 0)), format: f, head: head[:0]}
 	return m, m.grow(min(m.size, headSize))
 }
 
@@ -66,11 +68,15 @@ func (m *image) prefix(n uint64, field string) ([]byte, error) {
 // most maxRead.
 func (m *image) grow(n uint64) error {
 	have := uint64(len(m.head))
-	rest, err := m.read(have, n-have, "header")
-	if err != nil {
+	head := m.head
+	if n > uint64(cap(head)) {
+		head = make([]byte, have, n)
+		copy(head, m.head)
+	}
+	if err := m.readInto(head[have:n], have, "header"); err != nil {
 		return err
 	}
-	m.head = append(m.head, rest...)
+	m.head = head[:n]
 	return nil
 }
 
@@ -100,12 +106,29 @@ func (m *image) padded(off, n uint64, field string) ([]byte, error) {
 
 // read reads n bytes at off, which are within the image.
 func (m *image) read(off, n uint64, field string) ([]byte, error) {
-	if n > maxRead-m.spent {
-		return nil, m.fail(ErrLimit, field, -1, "%d bytes at %d, after %d have been read, are more than %d in all", n, off, m.spent, maxRead)
+	if err := m.affords(off, n, field); err != nil {
+		return nil, err
+	}
+	b := make([]byte, n)
+	return b, m.readInto(b, off, field)
+}
+
+// readInto fills b from off on, which is within the image.
+func (m *image) readInto(b []byte, off uint64, field string) error {
+	n := uint64(len(b))
+	if err := m.affords(off, n, field); err != nil {
+		return err
 	}
 	m.spent += n
-	b := make([]byte, n)
-	return b, readAt(m.r, b, int64(off))
+	return readAt(m.r, b, int64(off))
+}
+
+// affords refuses a read that would be more than maxRead in all.
+func (m *image) affords(off, n uint64, field string) error {
+	if n > maxRead-m.spent {
+		return m.fail(ErrLimit, field, -1, "%d bytes at %d, after %d have been read, are more than %d in all", n, off, m.spent, maxRead)
+	}
+	return nil
 }
 
 // name reads a name of n bytes at off and cuts it at the first NUL.

@@ -1,6 +1,9 @@
 package probe
 
-import "io"
+import (
+	"io"
+	"sync"
+)
 
 // Read parses the header of the image in r, which is size bytes long, as
 // format f, and checks it as QEMU does when it opens the image for reading.
@@ -19,12 +22,18 @@ func Read(r io.ReaderAt, size int64, f Format) (*Header, error) {
 	if !ok {
 		return nil, &Error{Format: f, Offset: -1, Err: ErrUnread}
 	}
-	m, err := newImage(r, size, f)
+	head := heads.Get().(*[headSize]byte)
+	defer heads.Put(head)
+	m, err := newImage(r, size, f, head[:])
 	if err != nil {
 		return nil, err
 	}
 	return read(m)
 }
+
+// heads are the first bytes of images, to be used again: a run over a host
+// reads thousands of headers.
+var heads = sync.Pool{New: func() any { return new([headSize]byte) }}
 
 var readers = map[Format]func(*image) (*Header, error){
 	Raw:   readRaw,

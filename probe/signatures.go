@@ -67,7 +67,7 @@ func bears(found []Signature, f Format) bool {
 }
 
 func takeSample(r io.ReaderAt, size int64) (*sample, error) {
-	m, err := newImage(r, size, "")
+	m, err := newImage(r, size, "", make([]byte, headSize))
 	if err != nil {
 		return nil, err
 	}
