@@ -1,0 +1,104 @@
+package chain_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/testdata/peers"
+)
+
+// docs/formats.md says what QEMU, libvirt and chainfix make of each kind of
+// image below an overlay that does not record its format. All three are asked.
+func TestFormatsAreDocumented(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a real libvirt is left out of a short run")
+	}
+	peers.Require(t, "qemu-img")
+	l := peers.StartLibvirt(t)
+	f := newFiles(t)
+	f.dir = l.Images
+	var b strings.Builder
+	b.WriteString("# Formats\n\n<!-- Generated: go test ./chain -run TestFormatsAreDocumented -update -->\n\n" +
+		"A base image below a qcow2 overlay that does not record its format, under a file name that says nothing: what QEMU 7.2 probes\n" +
+		"(`qemu-img info` without `-f`), what libvirt 9.0 takes it for when a guest starts, and what chainfix does. *Refuses* in the\n" +
+		"column of QEMU or libvirt means that the guest does not start; the code of chainfix's finding stands in brackets. Where QEMU\n" +
+		"names a format and libvirt goes on with raw, the guest of an untouched definition sees the bytes of the container.\n\n" +
+		"| base image | QEMU says | libvirt 9.0 says | `--rule leaf` | `--rule strict` | stated by `--trust` |\n" +
+		"| --- | --- | --- | --- | --- | --- |\n")
+	for _, c := range layerCases {
+		f.write("base.img", c.image)
+		f.qcow2("top.qcow2", image{backing: "base.img"})
+		l.Share(l.Images)
+		libvirt, accepted, err := l.Probes(f.path("top.qcow2"))
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if !accepted {
+			libvirt += ", refuses"
+		}
+		say := func(p chain.Policy) string {
+			got := f.walk(t, p, f.top("top.qcow2"))
+			if got.Verdict == chain.Refused {
+				return "refuses [" + string(firstRefusal(got)) + "]"
+			}
+			says := got.Layers[1].Format.LibvirtName()
+			for _, finding := range got.Findings {
+				if finding.Severity == chain.Warn {
+					says += ", warns [" + string(finding.Code) + "]"
+				}
+			}
+			return says
+		}
+		trust := chain.Policy{Rule: chain.Declared, Trust: []chain.Statement{{Path: f.path("base.img"), Format: c.stated}}}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s`: %s |\n", c.name, qemuProbes(t, f.path("base.img")), libvirt,
+			say(chain.Policy{}), say(chain.Policy{Rule: chain.Strict}), c.stated.LibvirtName(), say(trust))
+	}
+	const path = "../docs/formats.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != b.String() {
+		t.Errorf("%s is not what was found; run the command in its third line\n%s", path, b.String())
+	}
+}
+
+func firstRefusal(c *chain.Chain) chain.Code {
+	for _, finding := range c.Findings {
+		if finding.Severity == chain.Refuse {
+			return finding.Code
+		}
+	}
+	return ""
+}
+
+// qemuProbes returns what qemu-img takes an image for that nobody names.
+func qemuProbes(t *testing.T, path string) string {
+	t.Helper()
+	cmd := exec.Command("qemu-img", "info", "--output=json", filepath.Base(path))
+	cmd.Dir = filepath.Dir(path)
+	out, err := cmd.Output()
+	if err != nil {
+		if _, ok := err.(*exec.ExitError); !ok {
+			t.Fatal(err)
+		}
+		return "refuses"
+	}
+	var info struct{ Format string }
+	if err := json.Unmarshal(out, &info); err != nil {
+		t.Fatal(err)
+	}
+	return info.Format
+}
