@@ -20,7 +20,7 @@
 //
 // # Limits
 //
-// Images are local files and block devices, and raw, qcow, qcow2 and qed are
-// read. Other sources and other formats are recognised and refused, or, where
-// the XML states their whole chain, left as they are with a warning.
+// Images are local files and block devices, in every format that QEMU opens.
+// Other sources are recognised and refused, or, where the XML states their
+// whole chain, left as they are with a warning.
 package chain

@@ -12,8 +12,9 @@
 // no length from a header before they have compared it with a constant. The
 // package opens nothing, follows no name, and knows no paths.
 //
-// The rules are those of QEMU (7.2 to 10.2) and of libvirt (9.0 to 11.3) as
+// The rules are those of QEMU (7.2 to 10.2 for the signatures and for qcow,
+// qcow2 and qed; 7.2 for the other formats) and of libvirt (9.0 to 11.3) as
 // found in their sources and by running them, and of the formats' own
-// documents (QEMU's docs/interop/qcow2.txt and qed_spec.txt). Where this
-// package is stricter than QEMU, a comment at the check says so and why.
+// documents (such as QEMU's docs/interop/qcow2.txt and qed_spec.txt). Where
+// this package is stricter than QEMU, a comment at the check says so and why.
 package probe

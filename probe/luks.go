@@ -37,7 +37,7 @@ type luksSlot struct {
 
 // readLUKS reads version 1 with the checks of crypto/block-luks.c (7.2 and
 // later), big-endian. Version 2 is another format, which QEMU does not open. A
-// header without its payload, which QEMU 9.0 and later can be told to join with
+// header without its payload, which newer QEMUs can be told to join with
 // another file, is no LUKS image here.
 //
 // No passphrase is asked for, no key is derived, and what the key material and
