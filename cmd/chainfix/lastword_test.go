@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,12 +132,17 @@ func (c *truth) startedByLibvirt(t *testing.T, l *peers.Libvirt, document string
 // sees. The codes are those of its refusals.
 func (c *truth) fixed(t *testing.T, l *peers.Libvirt, document string, trust ...string) (o outcome, codes []string) {
 	t.Helper()
-	args := []string{"chainfix", "fix"}
+	args := []string{"fix"}
 	for _, word := range trust {
 		args = append(args, "--trust", word)
 	}
 	var out, findings bytes.Buffer
-	switch status := run(context.Background(), args, streams{strings.NewReader(document), &out, &findings}); status {
+	cmd := exec.Command("chainfix", args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(document), &out, &findings
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	switch status := cmd.ProcessState.ExitCode(); status {
 	case exitDone:
 	case exitRefused:
 		for _, line := range strings.Split(findings.String(), "\n") {
