@@ -3,6 +3,7 @@ package probe_test
 import (
 	"bytes"
 	"errors"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -111,4 +112,34 @@ func TestReadManyExtents(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
+}
+
+// TestReadAllocates: whatever a header asks for, reading it takes little more
+// memory than the bytes that are read.
+func TestReadAllocates(t *testing.T) {
+	for _, table := range readTables {
+		for _, c := range table.cases {
+			r := bytes.NewReader(c.image)
+			if n := allocated(func() { probe.Read(r, r.Size(), table.format) }); n > maxAllocated {
+				t.Errorf("%s/%s: %d bytes", table.format, c.name, n)
+			}
+			if n := allocated(func() { probe.Signatures(r, r.Size()) }); n > 32<<10 {
+				t.Errorf("signatures of %s/%s: %d bytes", table.format, c.name, n)
+			}
+		}
+	}
+}
+
+// maxAllocated is what Read may allocate in all, in bytes: the 2 MiB that it
+// may read, in pieces that double, and what it makes of a text.
+const maxAllocated = 4 << 20
+
+// allocated returns the bytes that f allocates.
+func allocated(f func()) uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	f()
+	metrics.Read(sample)
+	return sample[0].Value.Uint64() - before
 }

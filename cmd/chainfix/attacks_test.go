@@ -198,7 +198,7 @@ func TestAttacks(t *testing.T) {
 			if a.code != "" && !strings.Contains(said, "["+a.code+"]") {
 				t.Errorf("no finding %q:\n%s", a.code, said)
 			}
-			if strings.ContainsAny(said, "\x1b\xff") || strings.Contains(said, "password") {
+			if strings.Contains(said, "\x1b") || strings.Contains(said, "\xff") || strings.Contains(said, "password") {
 				t.Errorf("what the image says reaches the terminal: %q", said)
 			}
 			wantQuiet(t, calls)
