@@ -208,7 +208,14 @@ func create(t *testing.T, dir string, f probe.Format, size string, options []str
 	if f == probe.LUKS {
 		args = append(args, "--object", "secret,id=s,data=chainfix")
 	}
-	if _, stderr, err := command(dir, "qemu-img", append(args, "created", size)...); err != nil {
+	args = append(args, "created", size)
+	_, stderr, err := command(dir, "qemu-img", args...)
+	// For a luks image it measures its own speed, which on a busy machine it
+	// sometimes cannot.
+	for tries := 0; err != nil && strings.Contains(stderr, "accurate CPU usage") && tries < 50; tries++ {
+		_, stderr, err = command(dir, "qemu-img", args...)
+	}
+	if err != nil {
 		t.Fatalf("%s: %v, %s", options, err, stderr)
 	}
 	path := filepath.Join(dir, "created")
