@@ -12,10 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chainfix/chainfix/chain"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/findings.md")
+var update = flag.Bool("update", false, "rewrite the generated documents")
 
 // docs/findings.md is the table that "chainfix explain" reads.
 func TestFindingsAreDocumented(t *testing.T) {
@@ -26,9 +28,14 @@ func TestFindingsAreDocumented(t *testing.T) {
 	for _, e := range chain.Explanations() {
 		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, markdown(e.Meaning), markdown(e.Remedy))
 	}
-	const path = "../docs/findings.md"
+	wantDocument(t, "../docs/findings.md", b.String())
+}
+
+// wantDocument compares a generated document with the file, or writes it.
+func wantDocument(t *testing.T, path, text string) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,8 +43,8 @@ func TestFindingsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(have) != b.String() {
-		t.Errorf("%s is not what the table says; run the command in its second line", path)
+	if diff := cmp.Diff(string(have), text); diff != "" {
+		t.Errorf("%s is out of date; run the command in its third line\n-file +now\n%s", path, diff)
 	}
 }
 

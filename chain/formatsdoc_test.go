@@ -3,7 +3,6 @@ package chain_test
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -60,19 +59,7 @@ func TestFormatsAreDocumented(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s`: %s |\n", c.name, qemuProbes(t, f.path("base.img")), libvirt,
 			say(chain.Policy{}), say(chain.Policy{Rule: chain.Strict}), c.stated.LibvirtName(), say(trust))
 	}
-	const path = "../docs/formats.md"
-	if *update {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != b.String() {
-		t.Errorf("%s is not what was found; run the command in its third line\n%s", path, b.String())
-	}
+	wantDocument(t, "../docs/formats.md", b.String())
 }
 
 func firstRefusal(c *chain.Chain) chain.Code {

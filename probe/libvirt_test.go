@@ -36,9 +36,6 @@ func TestSignaturesAgreeWithLibvirt(t *testing.T) {
 	overlay := filepath.Join(l.Images, "overlay")
 	writeImage(t, overlay, must(mkimage.Qcow2{VirtualSize: 1 << 20, Backing: "image"}.Bytes()))
 	for _, c := range signatureCases {
-		if len(c.image) == 0 {
-			continue // libvirt looks at no file that is empty
-		}
 		writeImage(t, filepath.Join(l.Images, "image"), c.image)
 		l.Share(l.Images)
 		got, _, err := l.Probes(overlay)

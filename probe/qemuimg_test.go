@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 // info is what "qemu-img info --output=json" says of an image, as far as a
@@ -76,7 +77,8 @@ func qemuInfo(dir, image string, f probe.Format) (*info, string, error) {
 }
 
 // qemuHasDriver asks qemu-img's help for a format; distributions leave some
-// out. ISO is read as raw, and cow is refused by all.
+// out. ISO is read as raw, and cow is refused by all. Where peers are required,
+// a driver that is missing is a failure.
 func qemuHasDriver(t testing.TB, f probe.Format) bool {
 	if f == probe.ISO || f == probe.COW {
 		return true
@@ -86,7 +88,11 @@ func qemuHasDriver(t testing.TB, f probe.Format) bool {
 		t.Fatal(err, stderr)
 	}
 	_, formats, _ := strings.Cut(string(help), "Supported formats:")
-	return slices.Contains(strings.Fields(formats), string(f))
+	has := slices.Contains(strings.Fields(formats), string(f))
+	if !has && peers.Required() {
+		t.Errorf("this qemu-img has no driver for %s", f)
+	}
+	return has
 }
 
 func command(dir, program string, args ...string) (stdout []byte, stderr string, err error) {

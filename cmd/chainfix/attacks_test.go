@@ -203,7 +203,8 @@ func TestAttacks(t *testing.T) {
 			}
 			wantQuiet(t, calls)
 			for _, line := range strings.Split(calls, "\n") {
-				if strings.Contains(line, `"`+secret+`"`) || strings.Contains(line, `/link"`) && strings.Contains(a.name, "CVE-2015-5163") {
+				// However the path to it is spelled.
+				if strings.Contains(line, `secret"`) || strings.Contains(line, `/link"`) && strings.Contains(a.name, "CVE-2015-5163") {
 					t.Errorf("the secret file is touched: %s", line)
 				}
 			}
