@@ -52,6 +52,9 @@ func (o Origin) String() string {
 // Layer is one image of a backing chain.
 type Layer struct {
 	Source *libvirtxml.DomainDiskSource
+	// Located is where the image is, if Source names it by a storage pool's
+	// volume and the pool is known; else nil.
+	Located *libvirtxml.DomainDiskSource
 	Format probe.Format  // "" while From is Unstated
 	From   Origin        // who stated Format
 	Header *probe.Header // what the image says of itself; nil if it was not read

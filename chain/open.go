@@ -12,12 +12,16 @@ import (
 // device: a directory, a FIFO, a socket, a character device.
 var ErrNotImage = errors.New("neither a regular file nor a block device")
 
+// ErrNotReadable: an opener does not read sources of this kind.
+var ErrNotReadable = errors.New("source of a kind that is not read")
+
 // FileID tells whether two names are one image: a file by its device and
 // inode, so through symlinks and hard links alike, a block device by its
-// number.
+// number, anything else by its name.
 type FileID struct {
 	Device, Inode uint64
-	Block         bool // Device is the number of the block device itself; Inode is 0
+	Block         bool   // Device is the number of the block device itself; Inode is 0
+	Remote        string // the [Name] of an image that is no local file; the rest is zero
 }
 
 // Image is an open image. ReadAt reads within the Size bytes that the image
@@ -29,8 +33,8 @@ type Image interface {
 	ID() FileID
 }
 
-// Opener opens storage sources. Errors wrap fs.ErrNotExist, fs.ErrPermission
-// or [ErrNotImage] where that is what is wrong.
+// Opener opens storage sources. Errors wrap fs.ErrNotExist, fs.ErrPermission,
+// [ErrNotImage] or [ErrNotReadable] where that is what is wrong.
 type Opener interface {
 	// Open opens what src names, for reading only.
 	Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (Image, error)

@@ -21,7 +21,7 @@ type FileOpener struct{}
 func (FileOpener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (Image, error) {
 	path, ok := LocalPath(src)
 	if !ok {
-		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotImage)
+		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
 	}
 	fd, err := retry(func() (int, error) {
 		return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -45,7 +45,7 @@ func (FileOpener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (I
 func (FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
 	path, ok := LocalPath(src)
 	if !ok {
-		return FileID{}, fmt.Errorf("stat %s: %w", Describe(src), ErrNotImage)
+		return FileID{}, fmt.Errorf("stat %s: %w", Describe(src), ErrNotReadable)
 	}
 	var st unix.Stat_t
 	_, err := retry(func() (int, error) { return 0, unix.Stat(path, &st) })

@@ -23,8 +23,9 @@ var ErrNoTop = errors.New("stated chain has no top layer")
 // that one shared by several disks is read once: make a Walker for each run,
 // and one for each goroutine.
 type Walker struct {
-	Opener Opener // nil means [FileOpener]
-	Policy Policy
+	Opener  Opener  // nil means [FileOpener]
+	Volumes Volumes // nil knows no storage pool
+	Policy  Policy
 
 	looks map[lookKey]looked
 	head  [4096]byte
@@ -284,7 +285,7 @@ func (k *walk) lookAgain() {
 func (k *walk) unopened(layer Layer, err error) bool {
 	what := Describe(layer.Source)
 	switch {
-	case errors.Is(err, ErrNotImage):
+	case errors.Is(err, ErrNotImage), errors.Is(err, ErrNotReadable):
 		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), "")
 		return false
 	case errors.Is(err, fs.ErrNotExist):

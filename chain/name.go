@@ -1,0 +1,47 @@
+package chain
+
+import (
+	"net"
+	"net/url"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// Name returns the name by which an operator states something about an image:
+// the path of a local one, and of one on the network a URI without
+// credentials, in the form in which backing strings have them:
+// "nbd://host:10809/export", "nbd+unix:///export?socket=/run/nbd",
+// "https://host:443/image.qcow2". Several hosts are separated by commas. It is
+// "" for every other source.
+func Name(src *libvirtxml.DomainDiskSource) string {
+	if path, ok := LocalPath(src); ok {
+		return path
+	}
+	if src == nil || src.Network == nil {
+		return ""
+	}
+	n := src.Network
+	name := url.URL{Scheme: n.Protocol, Path: "/" + n.Name, RawQuery: n.Query}
+	if n.Name == "" {
+		name.Path = ""
+	}
+	var hosts []string
+	for _, h := range n.Hosts {
+		switch {
+		case h.Transport == "unix":
+			name.Scheme = n.Protocol + "+unix"
+			name.Path = "/" + n.Name
+			name.RawQuery = "socket=" + h.Socket
+		case h.Port != "":
+			hosts = append(hosts, net.JoinHostPort(strings.Trim(h.Name, "[]"), h.Port))
+		default:
+			hosts = append(hosts, h.Name)
+		}
+	}
+	name.Host = strings.Join(hosts, ",")
+	if n.Snapshot != nil && n.Snapshot.Name != "" {
+		name.Path += "@" + n.Snapshot.Name
+	}
+	return name.String()
+}

@@ -1,0 +1,49 @@
+package chain
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version is a version of libvirt. The zero Version is one that nobody told.
+type Version struct{ Major, Minor, Release int }
+
+// ParseVersion reads X.Y or X.Y.Z, each number at most 999, as libvirt counts
+// them (LIBVIR_CHECK_VERSION).
+func ParseVersion(s string) (Version, error) {
+	words := strings.Split(s, ".")
+	if len(words) != 2 && len(words) != 3 {
+		return Version{}, fmt.Errorf("%q is no version of libvirt (want X.Y or X.Y.Z)", s)
+	}
+	var numbers [3]int
+	for i, word := range words {
+		n, err := strconv.ParseUint(word, 10, 16)
+		if err != nil || n > 999 {
+			return Version{}, fmt.Errorf("%q is no version of libvirt (want X.Y or X.Y.Z)", s)
+		}
+		numbers[i] = int(n)
+	}
+	v := Version{numbers[0], numbers[1], numbers[2]}
+	if v == (Version{}) {
+		return Version{}, fmt.Errorf("%q is no version of libvirt", s)
+	}
+	return v, nil
+}
+
+// Known reports whether somebody told the version.
+func (v Version) Known() bool { return v != Version{} }
+
+// Before reports whether v is older than w.
+func (v Version) Before(w Version) bool {
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Release, w.Release)) < 0
+}
+
+// String returns X.Y.Z, or "unknown".
+func (v Version) String() string {
+	if !v.Known() {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Release)
+}
