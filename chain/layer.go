@@ -55,9 +55,9 @@ type Layer struct {
 	// Located is where the image is, if Source names it by a storage pool's
 	// volume and the pool is known; else nil.
 	Located *libvirtxml.DomainDiskSource
-	Format probe.Format  // "" while From is Unstated
-	From   Origin        // who stated Format
-	Header *probe.Header // what the image says of itself; nil if it was not read
+	Format  probe.Format  // "" while From is Unstated
+	From    Origin        // who stated Format
+	Header  *probe.Header // what the image says of itself; nil if it was not read
 }
 
 // header returns the format that the image's header must have: that of the
