@@ -22,6 +22,7 @@ const (
 	SourceNotLocal    Code = "source-not-local"
 	SourceRelative    Code = "source-relative"
 	SourceType        Code = "source-type"
+	SourceSlice       Code = "source-slice"
 )
 
 // Findings about one image.
@@ -34,6 +35,7 @@ const (
 	RawWithSignature Code = "raw-with-signature"
 	Encrypted        Code = "encrypted"
 	DataFile         Code = "data-file"
+	DataFileConflict Code = "data-file-conflict"
 	ForeignExtents   Code = "foreign-extents"
 	Differencing     Code = "differencing"
 	ImageSwapped     Code = "image-swapped"
@@ -57,6 +59,7 @@ const (
 const (
 	BackingNotLocal     Code = "backing-not-local"
 	NameUnrepresentable Code = "name-unrepresentable"
+	BackingDirectory    Code = "backing-directory"
 	ChainLoop           Code = "chain-loop"
 	ChainTooDeep        Code = "chain-too-deep"
 	ChainStale          Code = "chain-stale"
@@ -67,4 +70,5 @@ const (
 	ChainUnverified     Code = "chain-unverified"
 	ChainKept           Code = "chain-kept"
 	BackingTypeless     Code = "backing-typeless"
+	TargetTooOld        Code = "target-too-old"
 )

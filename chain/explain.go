@@ -68,16 +68,20 @@ var explanations = []Explanation{
 		"libvirt takes such a disk as raw, whatever is in it, and writes raw into the stored definition. If its image bears no " +
 			"signature, raw is written here too. If it does, the guest would see the bytes of the container.",
 		"State what the image is: --trust PATH=raw or --trust PATH=qcow2, or write the <driver type> yourself."},
-	{SourceNotLocal, "an image is not a local file",
-		"Only local files and block devices are read. libvirt cannot read the headers of most network images either, and leaves " +
-			"the rest of the chain to QEMU, which guesses.",
-		"State the whole chain in the XML: <backingStore> with type, <format> and <source> for each image, and <backingStore/> at the end."},
+	{SourceNotLocal, "an image is not read, and its chain is not explicit",
+		"Local files and block devices are read, images on the network only with --network, volumes only where their pool is known, and " +
+			"others not at all. libvirt cannot read the headers of most of them either, and leaves the rest of the chain to QEMU, which guesses.",
+		"--network for images on the network, --pools for volumes. Or state the whole chain in the XML: <backingStore> with type, <format> and " +
+			"<source> for each image, and <backingStore/> at the end."},
 	{SourceRelative, "the XML names an image by a relative path",
 		"libvirt passes it on as it is, and QEMU opens it from its own working directory, which is not yours.",
 		"Name the image by its absolute path."},
 	{SourceType, "the type of a source does not fit what is there",
 		"QEMU opens a source of type file only if it is a regular file, and one of type block only if it is a device.",
 		"Change the type in the XML: type='file' with <source file=...>, type='block' with <source dev=...>."},
+	{SourceSlice, "a slice lies outside its file",
+		"The XML or a header says that the image is a part of a file or device, and that part is not there. QEMU refuses to open it.",
+		"Mend the offset and size of the <slice>, or bring the whole file back."},
 
 	{ImageMissing, "an image does not exist",
 		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +
@@ -106,8 +110,13 @@ var explanations = []Explanation{
 		"Write <encryption format='luks'> with its <secret> into the <source> of the image. Convert old AES images."},
 	{DataFile, "an image keeps its data in another file",
 		"A qcow2 header may name an external data file. libvirt before 10.10 cannot be told of it, so QEMU opens whatever the header " +
-			"says; in an image that a guest once wrote, that may be any file of the host.",
-		"Bring the data into one file: qemu-img convert -O qcow2. If you do not know where the image comes from, do not open it."},
+			"says; in an image that a guest once wrote, that may be any file of the host. Newer ones are told by a <dataStore>, which is " +
+			"written if --target-libvirt says that libvirt is new enough and the name is a plain absolute path.",
+		"If libvirt is 10.10 or newer, say so: --target-libvirt 10.10. Else bring the data into one file: qemu-img convert -O qcow2. If you " +
+			"do not know where the image comes from, do not open it."},
+	{DataFileConflict, "the XML and the header disagree about a data file",
+		"The <dataStore> in the XML names another file than the header of the image, or the header names none at all.",
+		decide},
 
 	{ForeignExtents, "an image keeps its data in other files, which no domain XML can name",
 		"A VMDK descriptor names the files that hold the data. QEMU opens them on the descriptor's word alone, and libvirt neither sees " +
@@ -161,6 +170,9 @@ var explanations = []Explanation{
 	{NameUnrepresentable, "a name in a header cannot be written into a domain XML",
 		"It holds control characters, a NUL, a line end or bytes that are not UTF-8. libvirt would drop or change them.",
 		"Rename the image and write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingDirectory, "a header names a folder as its backing image",
+		"QEMU makes such an image up from the files in the folder, anew at every start. As the base of an overlay it changes under it.",
+		"Put the files into an image and let the overlay name that."},
 	{ChainLoop, "an image is its own backing image",
 		"The same file appears twice in the chain, perhaps through a link. QEMU and libvirt would run until a limit stops them.",
 		"Give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
@@ -192,4 +204,7 @@ var explanations = []Explanation{
 	{BackingTypeless, "a <backingStore> has content but no type",
 		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",
 		"If the chain should go on, add type='file' or type='block'; else remove the content."},
+	{TargetTooOld, "the libvirt that will read the XML does not understand what would have to be written",
+		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs.",
+		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else change the chain as the message says."},
 }

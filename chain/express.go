@@ -13,12 +13,11 @@ func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
 	// Mostly there is nothing to say, so nothing is quoted beforehand.
 	name := func() string { return Describe(layer.Source) }
-	path, _ := LocalPath(layer.Source)
+	path := Name(layer.at())
+	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
+		return false
+	}
 	switch {
-	case header.DataFile != nil:
-		k.refuse(DataFile, name()+" keeps its data in another file, "+strconv.Quote(header.DataFile.Name)+
-			", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
-			"bring the data into one file: qemu-img convert -O qcow2")
 	case len(header.Extents) > 0:
 		k.refuse(ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
 			", which no domain XML can name", "bring the data into one file: qemu-img convert -f "+string(layer.Format)+" -O qcow2")
@@ -33,7 +32,7 @@ func (k *walk) expressible(layer Layer) bool {
 		return true
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
 		k.refuse(Encrypted, name()+" is encrypted, and the XML has no secret for it",
-			"state the secret: <encryption format='luks'> with its <secret> in the <source>")
+			k.secretHint(layer))
 	case header.Dirty && layer.Format == probe.VHDX:
 		k.find(ImageBroken, Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
 			"let QEMU replay the log: qemu-img check -r all "+shellWord(path))

@@ -81,11 +81,9 @@ func rebaseCommand(overlay Layer, format probe.Format) string {
 
 // rebaseTo makes overlay's header name the layer that the XML names.
 func rebaseTo(overlay, backing Layer) string {
-	path, _ := LocalPath(backing.Source)
-	return rebase(overlay, backing.Format, path)
+	return rebase(overlay, backing.Format, Name(backing.at()))
 }
 
 func rebase(overlay Layer, format probe.Format, name string) string {
-	path, _ := LocalPath(overlay.Source)
-	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + shellWord(name) + " " + shellWord(path)
+	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + shellWord(name) + " " + shellWord(Name(overlay.at()))
 }

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -15,7 +16,7 @@ const maxLooks = 1024
 
 // look is what one opening of an image showed.
 type look struct {
-	id   FileID
+	id   imageID
 	size int64
 
 	// signatures are read where nobody stated a format or it is stated raw;
@@ -27,16 +28,27 @@ type look struct {
 	headerErr     error
 }
 
+// imageID tells two images apart: slices of one file are different images.
+type imageID struct {
+	file   FileID
+	offset uint64
+}
+
 type lookKey struct {
-	path  string
+	name  string
+	slice slice
 	claim probe.Format
 }
 
-// look opens a local source once and reads it as claim, or, with claim "", as
-// what it bears the signature of. Looks are remembered, failures too.
+// look opens a source once and reads it as claim, or, with claim "", as what it
+// bears the signature of. Looks are remembered, failures too.
 func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
-	path, _ := LocalPath(src)
-	key := lookKey{path, claim}
+	name := Name(src)
+	if name == "" {
+		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
+	}
+	part, _ := sliceOf(src)
+	key := lookKey{name, part, claim}
 	if known, ok := w.looks[key]; ok {
 		return known.look, known.err
 	}
@@ -59,7 +71,13 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		return nil, err
 	}
 	defer image.Close()
-	l := &look{id: image.ID(), size: image.Size()}
+	part, ok := sliceOf(src)
+	if ok {
+		if image, err = part.cut(image); err != nil {
+			return nil, err
+		}
+	}
+	l := &look{id: imageID{image.ID(), part.offset}, size: image.Size()}
 	r := &rememberingReader{r: image, size: l.size, head: w.head[:]}
 
 	if claim == "" || claim == probe.Raw {

@@ -69,7 +69,7 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 			"write the name anew: qemu-img rebase -u")
 		return nil, false
 	}
-	src, err := ParseBacking(backing.Name, overlay.Source)
+	src, err := ParseBacking(backing.Name, overlay.at())
 	switch {
 	case err == nil:
 		return src, true
@@ -160,7 +160,7 @@ const (
 // stays the XML's: the visit will say that it is missing.
 func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
 	xmlPath, local := LocalPath(stated.Source)
-	named, err := ParseBacking(backing.Name, overlay.Source)
+	named, err := ParseBacking(backing.Name, overlay.at())
 	if err != nil || backing.CutAtNUL || !local {
 		k.find(ChainUnverified, Warn, "the XML names "+Describe(stated.Source)+" below "+Describe(overlay.Source)+
 			", whose header names something that cannot be compared with it; the XML is kept", "")

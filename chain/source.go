@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/chainfix/chainfix/probe"
 	"libvirt.org/go/libvirtxml"
 )
 
@@ -36,10 +37,16 @@ func emptySource(src *libvirtxml.DomainDiskSource) bool {
 	return false
 }
 
-// chainless reports whether src is of a kind that has no image files: libvirt
-// hands it to the guest as it is.
-func chainless(src *libvirtxml.DomainDiskSource) bool {
-	return src.Dir != nil || src.NVME != nil || src.VHostUser != nil || src.VHostVDPA != nil || src.Ctl != nil
+// chainless reports whether a disk with src as its own image, of format f, has
+// no image files below it: libvirt hands the source to the guest as it is.
+func chainless(src *libvirtxml.DomainDiskSource, f probe.Format) bool {
+	switch {
+	case src.Dir != nil, src.VHostUser != nil, src.Ctl != nil:
+		return true
+	case src.NVME != nil, src.VHostVDPA != nil:
+		return !f.CanHaveBacking()
+	}
+	return false
 }
 
 // localSource returns the source for a path: libvirt calls it "block" if a

@@ -15,36 +15,49 @@ import (
 // whether the walk may go on.
 func (k *walk) visit(layer Layer, rec record) bool {
 	depth := len(k.chain.Layers)
+	layer, unlocated := k.locate(layer)
 	k.chain.Layers = append(k.chain.Layers, layer)
-	path, local := LocalPath(layer.Source)
-	if !local {
-		return k.unverifiable(ChainUnverified, Describe(layer.Source)+" is no local file: it is not read", "")
-	}
-	if !strings.HasPrefix(path, "/") {
+	path, local := layer.local()
+	if local && !strings.HasPrefix(path, "/") {
 		k.refuse(SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
 			"name the image absolutely in the XML")
 		return false
 	}
 
 	if layer.From == Unstated {
-		if f, ok := k.trusted(path, layer.Source); ok {
+		if f, ok := k.trusted(Name(layer.at()), layer.at()); ok {
 			layer.Format, layer.From = f, Trust
+			k.chain.Layers[depth] = layer
 			k.incomplete = true
 		}
 	}
-	l, err := k.look(k.ctx, layer.Source, layer.header())
+	switch {
+	case layer.Source.Dir != nil && layer.From != Protocol:
+		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
+			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
+		return false
+	case layer.From == Protocol:
+		return true
+	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
+		// Nothing in the image could change what is written, so nobody is
+		// contacted.
+		return true
+	case unlocated != nil:
+		return k.unopened(layer, unlocated)
+	}
+	l, err := k.look(k.ctx, layer.at(), layer.header())
 	if err != nil {
 		return k.unopened(layer, err)
 	}
 	for i, id := range k.ids {
 		if id == l.id {
-			k.refuse(ChainLoop, strconv.Quote(path)+" is the same image as layer "+strconv.Itoa(i)+", "+
+			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(i)+", "+
 				Describe(k.chain.Layers[i].Source), "give the overlay its real backing image: qemu-img rebase -u")
 			return false
 		}
 	}
 	k.ids = append(k.ids, l.id)
-	layer.Source = k.withType(layer, l.id.Block)
+	layer.Source = k.withType(layer, l.id.file.Block)
 
 	switch layer.From {
 	case Unstated:
@@ -54,8 +67,8 @@ func (k *walk) visit(layer Layer, rec record) bool {
 			layer = k.judge(layer, l, rec)
 		}
 	case XML, Header:
-		if f, ok := k.trusted(path, layer.Source); ok && f != layer.Format {
-			k.refuse(TrustConflict, strconv.Quote(path)+" is stated to be "+string(f)+" by --trust, but "+
+		if f, ok := k.trusted(Name(layer.at()), layer.at()); ok && f != layer.Format {
+			k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by --trust, but "+
 				map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
 				"drop the statement, or mend the one that is wrong")
 		}
@@ -77,10 +90,15 @@ func (k *walk) visit(layer Layer, rec record) bool {
 // withType gives a source that a header named the type that libvirt would give
 // it, and reports one that the XML names with a type QEMU will refuse.
 func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
-	path, _ := LocalPath(layer.Source)
+	path, local := LocalPath(layer.Source)
+	if !local {
+		return layer.Source
+	}
 	depth := len(k.chain.Layers) - 1
 	if depth >= len(k.stated.Layers) || layer.Source != k.stated.Layers[depth].Source {
-		return localSource(path, block)
+		typed := localSource(path, block)
+		typed.Slices = layer.Source.Slices
+		return typed
 	}
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
@@ -95,14 +113,67 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 // whether it is right.
 func (k *walk) unopened(layer Layer, err error) bool {
 	what := Describe(layer.Source)
+	var beyond *sliceError
 	switch {
-	case errors.Is(err, ErrNotImage), errors.Is(err, ErrNotReadable):
+	case errors.As(err, &beyond):
+		k.refuse(SourceSlice, "of "+what+", "+beyond.Error(), "mend the <slice> in the XML, or the file")
+		return false
+	case errors.Is(err, ErrNotImage):
 		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), "")
 		return false
+	case errors.Is(err, ErrNotReadable):
+		return k.unread(layer, what+" is not read", readHint(layer.Source))
+	case layer.Source.Volume != nil && layer.Located == nil:
+		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
 	case errors.Is(err, fs.ErrNotExist):
+		if top := k.stated.Layers[0].Source; top.StartupPolicy == "optional" && !k.stated.Terminated {
+			k.absent(what)
+			return false
+		}
 		return k.unverifiable(ImageMissing, what+" does not exist", "bring the image back, or name the right one in the overlay: qemu-img rebase -u")
 	}
 	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), "run chainfix as a user who may read the image")
+}
+
+// unread deals with an image that nothing here reads.
+func (k *walk) unread(layer Layer, text, hint string) bool {
+	depth := len(k.chain.Layers) - 1
+	switch {
+	case layer.From != Unstated:
+		return k.unverifiable(ChainUnverified, text, hint)
+	case depth > 0:
+		if name := Name(layer.at()); name != "" {
+			hint = trustHint(name, "") + "; or " + hint
+		}
+		k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
+			Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
+		return false
+	}
+	k.find(DriverTypeMissing, Warn, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw",
+		"say so in the XML: <driver name='qemu' type='raw'/>")
+	return false
+}
+
+func readHint(src *libvirtxml.DomainDiskSource) string {
+	if src.Network == nil {
+		return stateChainHint
+	}
+	return "let its header be read: --network; or " + stateChainHint
+}
+
+const stateChainHint = "state the whole chain in the XML, with <backingStore/> at its end"
+
+// absent deals with a chain that lacks an image and a disk that the XML calls
+// optional: libvirt starts the guest without the disk (9.0, whatever is wrong
+// with the chain).
+func (k *walk) absent(what string) {
+	k.chain.Findings = nil // of layers that are not in use
+	k.findAt(WholeDisk, Finding{Code: ImageMissing, Severity: Warn,
+		Text: what + " does not exist, and the disk is optional: libvirt starts the guest without it",
+		Hint: "if the guest needs the disk, bring the image back"})
+	k.chain.Verdict = Skipped
+	k.chain.Layers = k.stated.Layers[:1:1]
+	k.ids = nil
 }
 
 func reason(err error) string {
@@ -133,8 +204,8 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	path, _ := LocalPath(layer.Source)
-	name, f := strconv.Quote(path), string(layer.header())
+	path := Name(layer.at())
+	name, f := Describe(layer.Source), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f

@@ -51,7 +51,7 @@ type walk struct {
 	ctx    context.Context
 	stated Stated
 	chain  *Chain
-	ids    []FileID // of chain.Layers, as far as they were opened
+	ids    []imageID // of chain.Layers, as far as they were opened
 
 	// strayed is set once the chain is no longer the XML's own: what
 	// follows is written anew.
@@ -83,7 +83,7 @@ func (k *walk) refused() bool {
 
 func (k *walk) run() {
 	top := k.stated.Layers[0]
-	if emptySource(top.Source) || chainless(top.Source) {
+	if emptySource(top.Source) || chainless(top.Source, top.Format) {
 		k.chain.Verdict = Skipped
 		k.chain.Layers = k.stated.Layers[:1:1]
 		return
@@ -106,9 +106,8 @@ func (k *walk) run() {
 		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
 	}
-	if _, local := LocalPath(top.Source); !local {
-		k.topNotLocal(top)
-		return
+	if located, err := k.locate(top); err == nil {
+		top = located
 	}
 	if !top.Format.CanHaveBacking() && top.From != Unstated {
 		k.topWithoutBacking(top)
@@ -141,7 +140,7 @@ func (k *walk) lookAgain() {
 			return
 		}
 		src := k.chain.Layers[i].Source
-		if now, err := k.Opener.Identify(k.ctx, src); err != nil || now != id {
+		if now, err := k.Opener.Identify(k.ctx, k.chain.Layers[i].at()); err != nil || now != id.file {
 			k.findAt(i, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(src) + " was replaced while it was looked at",
 				Hint: "run chainfix again when nothing moves images about"})
 		}

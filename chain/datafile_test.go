@@ -1,0 +1,135 @@
+package chain_test
+
+import (
+	"os"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+func store(path string) *libvirtxml.DomainDiskDataStore {
+	return &libvirtxml.DomainDiskDataStore{
+		Format: &libvirtxml.DomainDiskFormat{Type: "raw"},
+		Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}},
+	}
+}
+
+func withStore(l chain.Layer, path string) chain.Layer {
+	src := *l.Source
+	src.DataStore = store(path)
+	l.Source = &src
+	return l
+}
+
+// A data file is told to a libvirt that listens; every other one would drop
+// the element in silence and leave the file to QEMU.
+func TestDataFileIsWrittenForALibvirtThatKnowsIt(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.qcow2("top.qcow2", image{dataFile: f.path("data.raw")})
+	for target, written := range map[chain.Version]bool{
+		{}: false, {6, 1, 0}: false, {9, 0, 0}: false, {10, 9, 0}: false, {10, 10, 0}: true, {11, 3, 0}: true,
+	} {
+		got := f.walk(t, chain.Policy{Target: target}, f.top("top.qcow2"))
+		if !written {
+			wantRefused(t, got, chain.DataFile)
+			continue
+		}
+		wantFixable(t, got, 1)
+		if s := got.Layers[0].Source.DataStore; s == nil || s.Format.Type != "raw" || s.Source.File.File != f.path("data.raw") {
+			t.Errorf("libvirt %v: data store %+v", target, s)
+		}
+	}
+}
+
+func TestDataFileOfALowerLayerIsWrittenToo(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.qcow2("base.qcow2", image{dataFile: f.path("data.raw")})
+	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	got := f.walk(t, chain.Policy{Target: chain.Version{Major: 10, Minor: 10}}, f.top("top.qcow2"))
+	wantFixable(t, got, 2)
+	if got.Layers[0].Source.DataStore != nil || got.Layers[1].Source.DataStore == nil {
+		t.Errorf("layers %+v", got.Layers)
+	}
+}
+
+// Whatever the target, an image whose format came from a probe leads to no
+// data file.
+func TestDataFileOfAnUnrecordedImageIsNeverTouched(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.qcow2("base.qcow2", image{dataFile: f.path("data.raw")})
+	f.qcow2("top.qcow2", image{backing: "base.qcow2"})
+	got := f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("top.qcow2"))
+	wantRefused(t, got, chain.DataFile)
+	f.wantUntouched(t, "data.raw")
+}
+
+func TestNamesOfDataFiles(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.raw("data:1.raw", overlaySize)
+	if err := os.Symlink(f.dir, f.path("folder")); err != nil {
+		t.Fatal(err)
+	}
+	for name, code := range map[string]chain.Code{
+		f.path("data.raw"):           "",
+		f.path("data:1.raw"):         "",
+		f.path("folder/../data.raw"): chain.ImageMissing,
+		f.path("gone.raw"):           chain.ImageMissing,
+		f.dir:                        chain.NotAnImage,
+		"/dev/null":                  chain.NotAnImage,
+		"data.raw":                   chain.DataFile,
+		"./data.raw":                 chain.DataFile,
+		"file:" + f.path("data.raw"): chain.DataFile,
+		`json:{"driver":"file","filename":"` + f.path("data.raw") + `"}`: chain.DataFile,
+		"nbd://user:word@host/x": chain.DataFile,
+		f.path("data\x1b.raw"):   chain.DataFile,
+		f.path("data\xff.raw"):   chain.DataFile,
+	} {
+		f.qcow2("top.qcow2", image{dataFile: name})
+		got := f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("top.qcow2"))
+		if code == "" {
+			wantFixable(t, got, 1)
+			continue
+		}
+		wantRefused(t, got, code)
+	}
+}
+
+func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.raw("other.raw", overlaySize)
+	if err := os.Symlink(f.path("data.raw"), f.path("link.raw")); err != nil {
+		t.Fatal(err)
+	}
+	f.qcow2("top.qcow2", image{dataFile: f.path("data.raw")})
+	f.qcow2("plain.qcow2", image{})
+	top := f.layer("top.qcow2", probe.Qcow2)
+	new := chain.Version{Major: 10, Minor: 10}
+	walk := func(policy chain.Policy, l chain.Layer) *chain.Chain {
+		s := stated(l)
+		s.Terminated = true
+		return f.walk(t, policy, s)
+	}
+	for _, name := range []string{"data.raw", "link.raw"} {
+		wantVerdict(t, walk(chain.Policy{Target: new}, withStore(top, f.path(name))), chain.Explicit, 1)
+		wantVerdict(t, walk(chain.Policy{}, withStore(top, f.path(name))), chain.Explicit, 1)
+	}
+	wantRefused(t, walk(chain.Policy{Target: chain.Version{Major: 9}}, withStore(top, f.path("data.raw"))), chain.DataFile)
+
+	other := withStore(top, f.path("other.raw"))
+	wantRefused(t, walk(chain.Policy{Target: new}, other), chain.DataFileConflict)
+	wantVerdict(t, walk(chain.Policy{Target: new, KeepXML: true}, other), chain.Explicit, 1)
+	got := walk(chain.Policy{Target: new, Refresh: true}, other)
+	wantVerdict(t, got, chain.Fixable, 1)
+	if path := got.Layers[0].Source.DataStore.Source.File.File; path != f.path("data.raw") {
+		t.Errorf("data file %q", path)
+	}
+	wantRefused(t, walk(chain.Policy{Target: new}, withStore(f.layer("plain.qcow2", probe.Qcow2), f.path("data.raw"))), chain.DataFileConflict)
+}

@@ -1,0 +1,222 @@
+package chain_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
+)
+
+func nbd(export string) *libvirtxml.DomainDiskSource {
+	return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{
+		Protocol: "nbd", Name: export, Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "storage.example", Port: "10809"}}}}
+}
+
+func stated(layers ...chain.Layer) chain.Stated { return chain.Stated{Target: "vda", Layers: layers} }
+
+func layerOf(src *libvirtxml.DomainDiskSource, f probe.Format) chain.Layer {
+	return chain.Layer{Source: src, Format: f, From: chain.XML}
+}
+
+// A source that nothing here reads is as good as its stated format: one that
+// can have no backing image ends the chain; of one that can, the rest is a
+// guess unless the XML states it.
+func TestSourcesThatAreNotRead(t *testing.T) {
+	f := newFiles(t)
+	sources := map[string]*libvirtxml.DomainDiskSource{
+		"network":          nbd("disk"),
+		"volume":           {Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "disk"}},
+		"descriptor group": {File: &libvirtxml.DomainDiskSourceFile{File: "/images/disk", FDGroup: "group"}},
+		"nvme":             {NVME: &libvirtxml.DomainDiskSourceNVME{PCI: &libvirtxml.DomainDiskSourceNVMEPCI{Namespace: 1}}},
+		"vhost-vdpa":       {VHostVDPA: &libvirtxml.DomainDiskSourceVHostVDPA{Dev: "/dev/vhost-vdpa-0"}},
+	}
+	for name, src := range sources {
+		t.Run(name, func(t *testing.T) {
+			t.Run("raw", func(t *testing.T) {
+				got := f.walk(t, chain.Policy{}, stated(layerOf(src, probe.Raw)))
+				if got.Verdict != chain.Explicit && got.Verdict != chain.Skipped {
+					t.Errorf("verdict %v; findings %+v", got.Verdict, got.Findings)
+				}
+			})
+			t.Run("qcow2", func(t *testing.T) {
+				finding := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(src, probe.Qcow2))), chain.SourceNotLocal)
+				wantContains(t, finding.Hint, map[string]string{"network": "--network", "volume": "--pools"}[name])
+			})
+			t.Run("qcow2, and the XML states the rest", func(t *testing.T) {
+				s := stated(layerOf(src, probe.Qcow2), f.layer("base.raw", probe.Raw))
+				s.Terminated = true
+				got := f.walk(t, chain.Policy{}, s)
+				wantVerdict(t, got, chain.Explicit, 2)
+				wantFinding(t, got, chain.ChainUnverified, chain.Warn)
+			})
+			t.Run("stated raw below a file", func(t *testing.T) {
+				f.qcow2("top.qcow2", image{})
+				got := f.walk(t, chain.Policy{KeepXML: true}, stated(f.layer("top.qcow2", probe.Qcow2), layerOf(src, probe.Raw)))
+				wantFixable(t, got, 2)
+			})
+			if n := len(f.opened); n > 1 {
+				t.Errorf("%d sources were opened", n)
+			}
+		})
+	}
+}
+
+func TestDriverTypeOfAnUnreadSourceStaysAsItIs(t *testing.T) {
+	got := newFiles(t).walk(t, chain.Policy{}, stated(chain.Layer{Source: nbd("disk")}))
+	wantVerdict(t, got, chain.Explicit, 1)
+	wantFinding(t, got, chain.DriverTypeMissing, chain.Warn)
+}
+
+func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{})
+	folder := &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: f.dir}}
+	t.Run("stated in the XML", func(t *testing.T) {
+		s := stated(f.layer("top.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol})
+		s.Terminated = true
+		wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 2)
+	})
+}
+
+// pools knows one volume of the pool "images".
+type pools struct{ path string }
+
+func (p pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+	if src.Volume.Pool != "images" {
+		return nil, fmt.Errorf("%w: the pool %q is not known", chain.ErrNoVolume, src.Volume.Pool)
+	}
+	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: p.path + "/" + src.Volume.Volume}}, nil
+}
+
+// What a volume's header names starts in the folder of the pool, and the XML
+// keeps calling it a volume.
+func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.qcow2("top.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "top.qcow2"}}
+	w := &chain.Walker{Opener: f, Volumes: pools{f.dir}}
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	got, err := w.Walk(t.Context(), stated(layerOf(volume, probe.Qcow2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFixable(t, got, 2)
+	if got.Layers[0].Source != volume {
+		t.Errorf("the top is %+v, no longer a volume", got.Layers[0].Source)
+	}
+	if path, _ := chain.LocalPath(got.Layers[1].Source); path != f.path("base.raw") {
+		t.Errorf("the base is %q", path)
+	}
+
+	elsewhere := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "other", Volume: "top.qcow2"}}
+	got, err = w.Walk(t.Context(), stated(layerOf(elsewhere, probe.Qcow2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, wantRefused(t, got, chain.SourceNotLocal).Text, `"other"`)
+}
+
+func sliced(src *libvirtxml.DomainDiskSource, offset, size uint) *libvirtxml.DomainDiskSource {
+	part := *src
+	part.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Offset: offset, Size: size}}}
+	return &part
+}
+
+// Two slices of one file are two images: an overlay and its base may lie in
+// one archive.
+func TestSliceIsReadInsteadOfItsFile(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{backing: f.path("base.raw"), backingFormat: "raw"})
+	f.raw("base.raw", 1<<20)
+	top, err := os.ReadFile(f.path("top.qcow2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.put("archive.tar", append(make([]byte, 4096), top...))
+	archive := f.layer("archive.tar", probe.Qcow2).Source
+
+	got := f.walk(t, chain.Policy{}, stated(layerOf(sliced(archive, 4096, uint(len(top))), probe.Qcow2)))
+	wantFixable(t, got, 2)
+
+	for name, s := range map[string]*libvirtxml.DomainDiskSource{
+		"behind the end": sliced(archive, 4096, uint(len(top))+1),
+		"outside":        sliced(archive, 1<<30, 512),
+		"empty":          sliced(archive, 4096, 0),
+		"overflowing":    sliced(archive, ^uint(0)-511, 1024),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(s, probe.Qcow2))), chain.SourceSlice)
+		})
+	}
+
+	t.Run("the same slice twice", func(t *testing.T) {
+		f.qcow2("loop.qcow2", image{backing: f.path("loop.qcow2"), backingFormat: "qcow2"})
+		wantRefused(t, f.walk(t, chain.Policy{}, f.top("loop.qcow2")), chain.ChainLoop)
+	})
+}
+
+// libvirt starts a guest without an optional disk whose chain has a gap, so
+// that is no reason to refuse the guest.
+func TestOptionalDiskWithoutItsImage(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{backing: "gone.qcow2", backingFormat: "qcow2"})
+	for _, name := range []string{"top.qcow2", "gone.qcow2"} {
+		s := f.top(name)
+		s.Layers[0].Source.StartupPolicy = "optional"
+		got := f.walk(t, chain.Policy{}, s)
+		wantVerdict(t, got, chain.Skipped, 1)
+		wantFinding(t, got, chain.ImageMissing, chain.Warn)
+		for _, policy := range []string{"", "mandatory", "requisite"} {
+			s.Layers[0].Source.StartupPolicy = policy
+			wantRefused(t, f.walk(t, chain.Policy{}, s), chain.ImageMissing)
+		}
+	}
+}
+
+// luksQcow2 is an encrypted qcow2 image, as far as its header goes.
+func luksQcow2(t *testing.T) []byte {
+	t.Helper()
+	const luksHeader = 0x0537be77
+	where := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, 1<<16), 1<<16)
+	data, err := mkimage.Qcow2{VirtualSize: 1 << 20, Extensions: []mkimage.Extension{{Type: luksHeader, Data: where}}}.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[35] = 2 // crypt_method
+	return data
+}
+
+func TestSecretThatIsMissingIsShown(t *testing.T) {
+	f := newFiles(t)
+	f.put("base.qcow2", luksQcow2(t))
+	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.Encrypted).Hint
+	for _, part := range []string{"<backingStore", f.path("base.qcow2"), "<encryption", "<secret"} {
+		wantContains(t, hint, part)
+	}
+	hint = wantRefused(t, f.walk(t, chain.Policy{}, f.top("base.qcow2")), chain.Encrypted).Hint
+	wantContains(t, hint, "<encryption")
+	if strings.Contains(hint, "backingStore") {
+		t.Errorf("%q is about a disk's own image", hint)
+	}
+}
+
+func TestErrorsOfTheOpenerForOtherSources(t *testing.T) {
+	_, err := chain.FileOpener{}.Open(t.Context(), nbd("x"))
+	if !errors.Is(err, chain.ErrNotReadable) {
+		t.Errorf("Open: %v", err)
+	}
+	_, err = chain.FileOpener{}.Identify(t.Context(), nbd("x"))
+	if !errors.Is(err, chain.ErrNotReadable) {
+		t.Errorf("Identify: %v", err)
+	}
+}
