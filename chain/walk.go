@@ -159,7 +159,7 @@ func (k *walk) conclude() {
 	default:
 		c.Verdict = Explicit
 	}
-	if c.Verdict == Fixable && k.stated.Bus == "sd" {
-		k.sdBus()
+	if code, reason := k.ignored(); code != "" && (c.Verdict == Fixable || c.Verdict == Explicit) {
+		k.onlyHeaders(code, reason)
 	}
 }

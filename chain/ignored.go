@@ -1,0 +1,43 @@
+package chain
+
+// explicitSince is the first libvirt that reads explicit chains from a
+// definition (with -blockdev; before it they are output only).
+var explicitSince = Version{5, 10, 0}
+
+// ignored returns the finding to make, and why, if the libvirt that reads the
+// XML throws the explicit chain of the disk away and detects it again: of an SD
+// card always, because such disks still use -drive (9.0, 11.3), and before
+// libvirt 5.10 of every disk.
+func (k *walk) ignored() (code Code, reason string) {
+	target := k.Policy.Target
+	switch {
+	case k.stated.Bus == "sd":
+		return SDBus, "libvirt ignores the explicit chain of a disk on the sd bus"
+	case target.Known() && target.Before(explicitSince):
+		return TargetTooOld, "libvirt " + target.String() + " ignores explicit chains"
+	}
+	return "", ""
+}
+
+// onlyHeaders settles the verdict on a disk whose explicit chain is ignored:
+// only what the headers record helps.
+func (k *walk) onlyHeaders(code Code, reason string) {
+	c := k.chain
+	for i, layer := range c.Layers[1:] {
+		overlay := c.Layers[i]
+		if overlay.Header == nil || overlay.Header.Backing == nil || readRecord(overlay.Header.Backing).format == layer.Format {
+			continue
+		}
+		c.Verdict = Refused
+		k.findAt(i+1, Finding{Code: code, Severity: Refuse,
+			Text: reason + ", and no header records the format of " + Describe(layer.Source),
+			Hint: "record it in the overlay: " + rebaseCommand(overlay, layer.Format)})
+		return
+	}
+	if c.Verdict != Fixable || len(c.Layers) == 1 && k.stated.Layers[0].From == Unstated {
+		return // only the <driver type> is missing, which always counts
+	}
+	c.Verdict = Explicit
+	c.Layers = k.stated.Layers
+	k.findAt(WholeDisk, Finding{Code: code, Severity: Info, Text: reason + "; its headers record every format, so nothing is guessed"})
+}

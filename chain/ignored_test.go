@@ -1,0 +1,52 @@
+package chain_test
+
+import (
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// Where libvirt throws the explicit chain away, it is worth nothing, whether it
+// is there already or not: what counts is what the headers record.
+func TestChainsThatLibvirtIgnores(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.qcow2("recorded.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	for name, c := range map[string]struct {
+		bus    string
+		target chain.Version
+		code   chain.Code
+	}{
+		"sd bus":       {"sd", chain.Version{}, chain.SDBus},
+		"libvirt 5.9":  {"virtio", chain.Version{Major: 5, Minor: 9}, chain.TargetTooOld},
+		"libvirt 5.10": {"virtio", chain.Version{Major: 5, Minor: 10}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := chain.Policy{Target: c.target}
+			for _, top := range []string{"recorded.qcow2", "unrecorded.qcow2"} {
+				open := f.top(top)
+				open.Bus = c.bus
+				explicit := open
+				explicit.Layers = append(explicit.Layers[:1:1], f.layer("base.raw", probe.Raw))
+				explicit.Terminated = true
+				switch {
+				case c.code == "":
+					wantFixable(t, f.walk(t, policy, open), 2)
+					wantVerdict(t, f.walk(t, policy, explicit), chain.Explicit, 2)
+				case top == "recorded.qcow2":
+					got := f.walk(t, policy, open)
+					wantVerdict(t, got, chain.Explicit, 1)
+					wantFinding(t, got, c.code, chain.Info)
+					wantVerdict(t, f.walk(t, policy, explicit), chain.Explicit, 2)
+				default:
+					for _, s := range []chain.Stated{open, explicit} {
+						finding := wantRefused(t, f.walk(t, policy, s), c.code)
+						wantContains(t, finding.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw")
+					}
+				}
+			}
+		})
+	}
+}
