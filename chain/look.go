@@ -14,18 +14,32 @@ import (
 // with the number of documents.
 const maxLooks = 1024
 
-// look is what one opening of an image showed.
+// look is what one opening of an image showed, with its header read as the
+// format that somebody claims.
 type look struct {
+	*sight
+	header    *probe.Header
+	headerErr error
+}
+
+// sight is what one opening of an image showed. It holds enough to answer what
+// the image is in the format that it bears the signature of and as raw, so that
+// nobody has to open it again.
+type sight struct {
 	id   imageID
 	size int64
 
-	// signatures are read where nobody stated a format or it is stated raw;
-	// header where a format is stated, or a single signature speaks for one.
 	signatures    []probe.Signature
 	contents      []probe.Content
 	signaturesErr error
-	header        *probe.Header
-	headerErr     error
+	readings      []reading
+}
+
+// reading is a header, read as one format.
+type reading struct {
+	claim  probe.Format
+	header *probe.Header
+	err    error
 }
 
 // imageID tells two images apart: slices of one file are different images.
@@ -34,38 +48,69 @@ type imageID struct {
 	offset uint64
 }
 
-type lookKey struct {
+type sightKey struct {
 	name  string
 	slice slice
-	claim probe.Format
 }
 
-// look opens a source once and reads it as claim, or, with claim "", as what it
-// bears the signature of. Looks are remembered, failures too.
+type seen struct {
+	sight *sight
+	err   error
+}
+
+// look opens a source and reads it as claim, or, with claim "", as what it
+// bears the signature of; then there is no header where that is not one format.
+// What was seen is remembered, failures too: an image is opened again only for
+// a claim that it contradicts.
 func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
 	name := Name(src)
 	if name == "" {
 		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
 	}
 	part, _ := sliceOf(src)
-	key := lookKey{name, part, claim}
-	if known, ok := w.looks[key]; ok {
-		return known.look, known.err
+	key := sightKey{name, part}
+	known, ok := w.seen[key]
+	if ok && known.err != nil {
+		return nil, known.err
 	}
-	l, err := w.open(ctx, src, claim)
-	if w.looks == nil || len(w.looks) >= maxLooks {
-		w.looks = make(map[lookKey]looked)
+	if ok {
+		if l, ok := known.sight.as(claim); ok {
+			return l, nil
+		}
 	}
-	w.looks[key] = looked{l, err}
-	return l, err
+	s, err := w.open(ctx, src, claim)
+	if w.seen == nil || len(w.seen) >= maxLooks {
+		w.seen = make(map[sightKey]seen)
+	}
+	w.seen[key] = seen{s, err}
+	if err != nil {
+		return nil, err
+	}
+	l, _ := s.as(claim)
+	return l, nil
 }
 
-type looked struct {
-	look *look
-	err  error
+// as returns the image as claim has it; ok is false if it was not read so.
+func (s *sight) as(claim probe.Format) (l *look, ok bool) {
+	l = &look{sight: s}
+	if claim == "" {
+		if s.signaturesErr != nil {
+			return l, true
+		}
+		if claim = s.candidate(); claim == "" {
+			return l, true
+		}
+	}
+	for _, r := range s.readings {
+		if r.claim == claim {
+			l.header, l.headerErr = r.header, r.err
+			return l, true
+		}
+	}
+	return nil, false
 }
 
-func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
+func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*sight, error) {
 	image, err := w.Opener.Open(ctx, src)
 	if err != nil {
 		return nil, err
@@ -77,36 +122,33 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 			return nil, err
 		}
 	}
-	l := &look{id: imageID{image.ID(), part.offset}, size: image.Size()}
-	r := &rememberingReader{r: image, size: l.size, head: w.head[:]}
-
-	if claim == "" || claim == probe.Raw {
-		if l.signatures, l.signaturesErr = probe.Signatures(r, l.size); l.signaturesErr == nil {
-			l.contents, l.signaturesErr = probe.Contents(r, l.size)
-		}
+	s := &sight{id: imageID{image.ID(), part.offset}, size: image.Size()}
+	r := &rememberingReader{r: image, size: s.size, head: w.head[:]}
+	claims := []probe.Format{claim, probe.Raw}
+	if s.signatures, s.signaturesErr = probe.Signatures(r, s.size); s.signaturesErr == nil {
+		s.contents, s.signaturesErr = probe.Contents(r, s.size)
+		claims = append(claims, s.candidate())
 	}
-	if claim == "" {
-		if l.signaturesErr != nil {
-			return l, nil
+	for _, c := range claims {
+		if _, done := s.as(c); c == "" || done {
+			continue
 		}
-		if claim = l.candidate(); claim == "" {
-			return l, nil
-		}
+		header, err := probe.Read(r, s.size, c)
+		s.readings = append(s.readings, reading{c, header, err})
 	}
-	l.header, l.headerErr = probe.Read(r, l.size, claim)
-	return l, nil
+	return s, nil
 }
 
 // candidate is the one format that the signatures allow; "" where there are
 // several. It is raw where QEMU and libvirt both hand the image to the guest
 // as raw: where neither looks for any mark that is there, and where the only
 // one is an ISO file system's.
-func (l *look) candidate() probe.Format {
+func (s *sight) candidate() probe.Format {
 	probed := false
-	for _, s := range l.signatures {
-		probed = probed || s.QEMU || s.Libvirt && s.Format != probe.ISO
+	for _, mark := range s.signatures {
+		probed = probed || mark.QEMU || mark.Libvirt && mark.Format != probe.ISO
 	}
-	formats := l.distinct()
+	formats := s.distinct()
 	switch {
 	case !probed:
 		return probe.Raw
@@ -118,30 +160,30 @@ func (l *look) candidate() probe.Format {
 
 // distinct returns the formats of the signatures, each once: a dynamic VHD
 // bears its mark at both ends.
-func (l *look) distinct() []probe.Format {
+func (s *sight) distinct() []probe.Format {
 	var formats []probe.Format
 next:
-	for _, s := range l.signatures {
+	for _, mark := range s.signatures {
 		for _, f := range formats {
-			if f == s.Format {
+			if f == mark.Format {
 				continue next
 			}
 		}
-		formats = append(formats, s.Format)
+		formats = append(formats, mark.Format)
 	}
 	return formats
 }
 
 // oddities names what a raw image should not look like: formats that left
 // their mark, and files that hold others.
-func (l *look) oddities() []string {
+func (s *sight) oddities() []string {
 	var names []string
-	for _, f := range l.distinct() {
+	for _, f := range s.distinct() {
 		if f != probe.ISO {
 			names = append(names, string(f))
 		}
 	}
-	for _, c := range l.contents {
+	for _, c := range s.contents {
 		if c.Kind == probe.OddData {
 			names = append(names, c.Name)
 		}
@@ -151,9 +193,9 @@ func (l *look) oddities() []string {
 
 // speaksForRaw says what the image holds that disks of guests hold; "" if that
 // is nothing known.
-func (l *look) speaksForRaw() string {
+func (s *sight) speaksForRaw() string {
 	var names []string
-	for _, c := range l.contents {
+	for _, c := range s.contents {
 		if c.Kind == probe.GuestData {
 			names = append(names, c.Name)
 		}

@@ -21,8 +21,8 @@ type Walker struct {
 	Volumes Volumes // nil knows no storage pool
 	Policy  Policy
 
-	looks map[lookKey]looked
-	head  [4096]byte
+	seen map[sightKey]seen
+	head [4096]byte
 }
 
 // Walk finds the chain of one disk. What is wrong with the chain or its images
