@@ -53,6 +53,9 @@ const (
 	RecordContradicts   Code = "record-contradicts"
 	SizeContradicts     Code = "size-contradicts"
 	TrustConflict       Code = "trust-conflict"
+	RawDiskElsewhere    Code = "raw-disk-elsewhere"
+	StatedElsewhere     Code = "stated-elsewhere"
+	StatedConflict      Code = "stated-conflict"
 )
 
 // Findings about the chain.

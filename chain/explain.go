@@ -160,6 +160,16 @@ var explanations = []Explanation{
 		"The file is exactly as long as its overlay's virtual disk. Raw disks are; images in another format only by rare chance. " +
 			"It looks like a raw disk whose guest has written a header into it.",
 		state},
+	{RawDiskElsewhere, "an image is or was a raw disk that a guest may write",
+		"Its header claims a format, but the definition of a guest, or the metadata of a snapshot, has the image as a raw disk. That guest can " +
+			"have written any header into it, so the header is not believed.",
+		state},
+	{StatedElsewhere, "the definition of another guest states the format of an image",
+		"Nobody recorded it in the overlay, but another definition or snapshot of this host says what the image is, so nothing had to be guessed.",
+		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+	{StatedConflict, "the definitions of guests state different formats for one image",
+		"One of them shows its guest garbage, or will.",
+		"Find out which is right and mend the other definition; then, or with --trust PATH=FORMAT, the format is settled."},
 	{TrustConflict, "--trust contradicts what the XML or the overlay says",
 		"A statement fills silence; it does not override what somebody recorded.",
 		"Drop the statement, or mend the record: qemu-img rebase -u, or the XML's <format>."},

@@ -22,6 +22,9 @@ const (
 	Header
 	// Trust: the operator states it.
 	Trust
+	// Libvirt: the definition or a snapshot of another guest states it (see
+	// [Evidence]).
+	Libvirt
 	// Protocol: the kind of storage source implies it.
 	Protocol
 	// Probe: a rule took it from the image's own header. Nothing that this
@@ -30,7 +33,7 @@ const (
 )
 
 // String returns the word that the JSON output has for o: "" for Unstated,
-// then "xml", "header", "trust", "protocol", "probe".
+// then "xml", "header", "trust", "libvirt", "protocol", "probe".
 func (o Origin) String() string {
 	switch o {
 	case Unstated:
@@ -41,6 +44,8 @@ func (o Origin) String() string {
 		return "header"
 	case Trust:
 		return "trust"
+	case Libvirt:
+		return "libvirt"
 	case Protocol:
 		return "protocol"
 	case Probe:

@@ -59,6 +59,14 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	k.ids = append(k.ids, l.id)
 	layer.Source = k.withType(layer, l.id.file.Block)
 
+	if layer.From == Unstated && depth > 0 {
+		layer, l = k.testify(layer, l)
+		if k.refused() {
+			return false
+		}
+	} else if layer.From != Unstated {
+		k.noteRawDisk(layer, l)
+	}
 	switch layer.From {
 	case Unstated:
 		if depth == 0 {
@@ -206,7 +214,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	path := Name(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
-	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust"}[layer.From]
+	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f
 	}

@@ -20,6 +20,8 @@ type Walker struct {
 	Opener  Opener  // nil means [FileOpener]
 	Volumes Volumes // nil knows no storage pool
 	Policy  Policy
+	// Evidence is what other definitions of the host say; nil knows none.
+	Evidence Evidence
 
 	seen map[sightKey]seen
 	head [4096]byte
