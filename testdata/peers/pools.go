@@ -25,7 +25,8 @@ func (l *Libvirt) StartPool(name, definition string) {
 }
 
 // VolumeGuest returns the definition of a guest with one disk: a volume of a
-// storage pool, in a format.
+// storage pool, in a format. The words are put in as they are: those of the
+// caller have to be XML.
 func VolumeGuest(name, pool, volume, format string) string {
 	return fmt.Sprintf(`<domain type='qemu'>
   <name>%s</name>
