@@ -1,0 +1,176 @@
+// Package pools knows where the volumes of libvirt's storage pools are, from
+// the definitions of the pools alone. No libvirt is asked.
+//
+// A libvirt that starts a guest refuses a volume of a pool that is not running
+// at that moment, and one that the pool did not have when it was last
+// refreshed; of a pool that was redefined while it ran it uses the old
+// definition. None of that can be known from the definitions: what is said here
+// is where the volume is if the pool runs as it is defined.
+package pools
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// MaxDefinition is the most bytes that the definition of a pool may have. Those
+// of real pools have one or two KiB.
+const MaxDefinition = 1 << 20
+
+// ErrDuplicate: there is a pool of that name already.
+var ErrDuplicate = errors.New("storage pool is defined twice")
+
+// Pools is a set of storage pools. The zero Pools is an empty one. It may be
+// used by several goroutines.
+type Pools struct {
+	dir string // where the definitions of pools that are not in known may be; "" is nowhere
+
+	mu    sync.Mutex
+	known map[string]*pool
+}
+
+var _ chain.Volumes = (*Pools)(nil)
+
+// Read returns the pools that are defined in a folder of libvirt's storage
+// driver: /etc/libvirt/storage, or ~/.config/libvirt/storage of a session
+// daemon. Nothing else in the folder counts, nor what is below it (autostart/).
+//
+// The definition of a pool is read when a volume of it is first looked for,
+// from the one file that libvirt takes it from: NAME.xml (9.0,
+// virStoragePoolObjLoad, ignores a pool whose file has another name). So a file
+// that is of no use hinders only those who need it. A transient pool has no
+// file there.
+func Read(dir string) (*Pools, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, &fs.PathError{Op: "read", Path: dir, Err: unix.ENOTDIR}
+	}
+	return &Pools{dir: dir}, nil
+}
+
+// Add adds a pool by its definition, as "virsh pool-dumpxml" prints it. Errors
+// wrap [ErrDefinition] or [ErrDuplicate].
+func (p *Pools) Add(definition []byte) error {
+	added, err := parse(definition)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch _, err := p.find(added.name); {
+	case err == nil:
+		return fmt.Errorf("%w: %q", ErrDuplicate, added.name)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %q, whose other definition is of no use: %w", ErrDuplicate, added.name, err)
+	}
+	p.keep(added)
+	return nil
+}
+
+// Locate returns the source that libvirt makes of a volume's source when it
+// starts the guest (virDomainStorageSourceTranslateSourcePool, 9.0). All that
+// the source says apart from the volume's name stays.
+//
+// Nothing is opened but the pool's definition and, where libvirt names the
+// device of a partition by a link, the folder of links. Whether a volume
+// is a file or a folder is told by a stat, as there; one that is not there is a file.
+//
+// Errors wrap [chain.ErrNoVolume].
+func (p *Pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+	if src == nil || src.Volume == nil {
+		return nil, fmt.Errorf("%w: %s is no volume", chain.ErrNoVolume, chain.Describe(src))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pool, err := p.find(src.Volume.Pool)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", chain.ErrNoVolume, err)
+	}
+	located, err := pool.locate(src)
+	if err != nil {
+		return nil, fmt.Errorf("%w: pool %q, volume %q: %w", chain.ErrNoVolume, pool.name, src.Volume.Volume, err)
+	}
+	return located, nil
+}
+
+// find returns the pool of a name. Errors wrap fs.ErrNotExist if nothing
+// defines it.
+func (p *Pools) find(name string) (*pool, error) {
+	if found := p.known[name]; found != nil {
+		return found, nil
+	}
+	if !plainName(name) {
+		return nil, fmt.Errorf("%q is no name of a storage pool", name)
+	}
+	if p.dir == "" {
+		return nil, fmt.Errorf("the storage pool %q is not known: %w", name, fs.ErrNotExist)
+	}
+	file := filepath.Join(p.dir, name+".xml")
+	definition, err := readDefinition(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the storage pool %q is not defined in %q: %w", name, p.dir, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the storage pool %q: %q: %w", name, file, err)
+	}
+	found, err := parse(definition)
+	if err == nil && found.name != name {
+		err = fmt.Errorf("%w: libvirt ignores the pool %q in a file of another name", ErrDefinition, found.name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", file, err)
+	}
+	p.keep(found)
+	return found, nil
+}
+
+func (p *Pools) keep(added *pool) {
+	if p.known == nil {
+		p.known = make(map[string]*pool)
+	}
+	p.known[added.name] = added
+}
+
+// readDefinition reads a regular file of at most [MaxDefinition] bytes. It does
+// not wait for a FIFO.
+func readDefinition(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, reason(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	definition, err := io.ReadAll(io.LimitReader(file, MaxDefinition+1))
+	if err != nil {
+		return nil, reason(err)
+	}
+	return definition, nil
+}
+
+// reason drops the path of an error, which is quoted elsewhere.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
