@@ -1,9 +1,5 @@
 package chain
 
-// explicitSince is the first libvirt that reads explicit chains from a
-// definition (with -blockdev; before it they are output only).
-var explicitSince = Version{5, 10, 0}
-
 // ignored returns the finding to make, and why, if the libvirt that reads the
 // XML throws the explicit chain of the disk away and detects it again: of an SD
 // card always, because such disks still use -drive (9.0, 11.3), and before

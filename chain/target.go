@@ -88,8 +88,10 @@ var features = []feature{
 }
 
 var (
-	explicitSince = Version{5, 10, 0} // backingStoreInput in formatdomaincaps.rst
-	volumeSince   = oldestTarget      // below the top; there it is as old as 1.0.5
+	// Before it, explicit chains were output only (backingStoreInput in
+	// formatdomaincaps.rst).
+	explicitSince = Version{5, 10, 0}
+	volumeSince   = oldestTarget // below the top; there it is as old as 1.0.5
 
 	// A deeper chain than deepLayers does not start from 10.8, which changed
 	// the JSON library, to 11.10 (release notes of 12.0.0: "more than ~25").
@@ -97,6 +99,31 @@ var (
 	deepBroken = Version{10, 8, 0}
 	deepAgain  = Version{12, 0, 0}
 )
+
+// meetTarget refuses a chain that the libvirt which will read it would not
+// understand. What the XML says already is left to it, unless the operator
+// names that libvirt.
+func (k *walk) meetTarget() {
+	for _, r := range unsupported(k.chain.Layers, k.Policy.Target) {
+		f := Finding{Code: TargetTooOld, Severity: Refuse, Text: r.String(),
+			Hint: "if the libvirt that will read the XML is new enough, say so: --target-libvirt " + r.since.String()}
+		switch target := k.Policy.Target; {
+		case r.layer == WholeDisk && !target.Known():
+			// The depth alone: most versions can do it.
+			f.Severity = Warn
+		case r.layer == 0, !target.Known() && k.states(r.layer):
+			continue
+		case target.Known():
+			f.Text, f.Hint = r.String()+"; the target is "+target.String(), ""
+		}
+		k.findAt(r.layer, f)
+	}
+}
+
+// states reports whether the XML states a layer of the chain in these words.
+func (k *walk) states(layer int) bool {
+	return layer < len(k.stated.Layers) && k.stated.Layers[layer].Source == k.chain.Layers[layer].Source
+}
 
 // unsupported returns what the explicit chain of these layers says and target
 // does not understand, or, if that is not known, what not every libvirt since

@@ -161,7 +161,14 @@ func (k *walk) conclude() {
 	default:
 		c.Verdict = Explicit
 	}
-	if code, reason := k.ignored(); code != "" && (c.Verdict == Fixable || c.Verdict == Explicit) {
+	code, reason := k.ignored()
+	switch {
+	case c.Verdict != Fixable && c.Verdict != Explicit:
+	case code != "":
 		k.onlyHeaders(code, reason)
+	case c.Verdict == Fixable:
+		if k.meetTarget(); k.refused() {
+			c.Verdict = Refused
+		}
 	}
 }

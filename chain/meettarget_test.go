@@ -1,0 +1,55 @@
+package chain_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// What a header leads to is written only for a libvirt that understands it;
+// what the XML says already is its author's affair, until the operator names
+// the libvirt that will read it.
+func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
+	f := newFiles(t)
+	nfs := nbd("export/base.raw")
+	nfs.Network.Protocol = "nfs"
+	for _, c := range []struct {
+		target  chain.Version
+		refused bool
+	}{{chain.Version{}, true}, {chain.Version{Major: 6, Minor: 1}, true}, {chain.Version{Major: 7}, false}} {
+		f.qcow2("top.qcow2", image{backing: `json:{"driver":"nfs","server":{"type":"inet","host":"storage.example"},"path":"/export/base.raw","user":0,"group":0}`, backingFormat: "raw"})
+		got := f.walk(t, chain.Policy{Target: c.target}, f.top("top.qcow2"))
+		if c.refused {
+			wantRefused(t, got, chain.TargetTooOld)
+		} else {
+			wantFixable(t, got, 2)
+		}
+	}
+
+	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(nfs, probe.Raw))
+	f.qcow2("top.qcow2", image{backing: "elsewhere.raw", backingFormat: "raw"})
+	wantFixable(t, f.walk(t, chain.Policy{KeepXML: true}, s), 2)
+	wantRefused(t, f.walk(t, chain.Policy{KeepXML: true, Target: chain.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
+}
+
+func TestDeepChains(t *testing.T) {
+	f := newFiles(t)
+	f.raw("0", 1<<20)
+	for i := range 30 {
+		f.qcow2(fmt.Sprint(i+1), image{backing: fmt.Sprint(i), backingFormat: map[bool]string{true: "raw", false: "qcow2"}[i == 0]})
+	}
+	for target, refused := range map[chain.Version]bool{{10, 7, 0}: false, {10, 8, 0}: true, {11, 10, 0}: true, {12, 0, 0}: false} {
+		got := f.walk(t, chain.Policy{Target: target}, f.top("30"))
+		if refused {
+			wantRefused(t, got, chain.TargetTooOld)
+		} else {
+			wantFixable(t, got, 31)
+		}
+	}
+	got := f.walk(t, chain.Policy{}, f.top("30"))
+	wantFixable(t, got, 31)
+	wantFinding(t, got, chain.TargetTooOld, chain.Warn)
+	wantFixable(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("24")), 25)
+}
