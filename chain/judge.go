@@ -3,34 +3,8 @@ package chain
 import (
 	"strconv"
 
-	"libvirt.org/go/libvirtxml"
-
 	"github.com/chainfix/chainfix/probe"
 )
-
-// trusted returns the format that the operator states for an image, by the
-// name that the chain has for it or by any other name of the same file.
-func (k *walk) trusted(path string, src *libvirtxml.DomainDiskSource) (probe.Format, bool) {
-	for _, s := range k.Policy.Trust {
-		if s.Path == path {
-			return s.Format, true
-		}
-	}
-	if len(k.Policy.Trust) == 0 {
-		return "", false
-	}
-	id, err := k.Opener.Identify(k.ctx, src)
-	if err != nil {
-		return "", false
-	}
-	for _, s := range k.Policy.Trust {
-		other, err := k.Opener.Identify(k.ctx, localSource(s.Path, false))
-		if err == nil && other == id {
-			return s.Format, true
-		}
-	}
-	return "", false
-}
 
 // assumeRaw settles the format of a disk without a <driver type>. libvirt
 // takes it as raw, whatever is in it (9.0: it even writes raw into the stored
@@ -38,6 +12,9 @@ func (k *walk) trusted(path string, src *libvirtxml.DomainDiskSource) (probe.For
 // something else, somebody has to say which.
 func (k *walk) assumeRaw(layer Layer, l *look) Layer {
 	path, _ := LocalPath(layer.Source)
+	if k.refused() { // the operator's statements contradict each other
+		return layer
+	}
 	if l.signaturesErr != nil {
 		k.refuse(ImageUnreadable, strconv.Quote(path)+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
 		return layer
@@ -59,6 +36,9 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	path, _ := LocalPath(layer.Source)
 	name := strconv.Quote(path)
 	overlay := k.chain.Layers[len(k.chain.Layers)-2]
+	if k.refused() { // the operator's statements contradict each other
+		return layer
+	}
 	unrecorded := "the format of " + name + " is not recorded in " + Describe(overlay.Source)
 	if l.signaturesErr != nil {
 		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
@@ -66,7 +46,14 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	}
 	format := l.candidate()
 	hint := stateHint(path, overlay, format)
-	if k.Policy.Rule == Declared {
+	rule := k.ruleFor(path)
+	doubt := k.doubt(path)
+	// A raw image has no header that could be believed.
+	believed := doubt == "" && format != "" && format != probe.Raw
+	if doubt != "" && k.Policy.believed(path) {
+		unrecorded += "; its name is in a folder whose headers are believed, but " + doubt
+	}
+	if rule == Declared && !believed {
 		k.refuse(FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
 		return layer
 	}
@@ -81,7 +68,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	for _, f := range s.witnesses() {
 		k.refuse(f.Code, unrecorded+"; "+f.Text, hint)
 	}
-	if k.Policy.Rule == Strict && format != probe.Raw {
+	if rule == Strict && format != probe.Raw && !believed {
 		k.refuse(ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
 			", and the rule \"strict\" believes only raw", hint)
 	}
@@ -94,6 +81,9 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	}
 	if format == probe.LUKS {
 		k.refuse(Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
+	}
+	if believed {
+		return k.believe(layer, l, unrecorded, hint)
 	}
 	if refs := references(l.header); refs != nil {
 		k.refuse(refs.code, unrecorded+"; its own header says "+string(format)+" and names "+refs.what+

@@ -229,7 +229,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		}
 	case XML, Header:
 		if f, ok := k.trusted(path, layer.Source); ok && f != layer.Format {
-			k.refuse(TrustConflict, strconv.Quote(path)+" is stated to be "+string(f)+" by --trust, but "+
+			k.refuse(TrustConflict, strconv.Quote(path)+" is stated to be "+string(f)+" by the operator, but "+
 				map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
 				"drop the statement, or mend the one that is wrong")
 		}
@@ -324,7 +324,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	path, _ := LocalPath(layer.Source)
 	name, f := strconv.Quote(path), string(layer.header())
-	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust"}[layer.From]
+	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f
 	}
