@@ -59,7 +59,10 @@ func ParseFormat(name string) (probe.Format, error) {
 // silence of the headers; it does not override what a header or the XML says.
 type Statement struct {
 	// Path names the image: as the chain spells it, or by any other name of
-	// the same file; an image that is no local file by its [Name].
+	// the same file; an image that is no local file by its [Name]. Of two
+	// statements with one path the first counts, and the one with the
+	// chain's spelling before all others; other names of one file must
+	// agree.
 	Path string
 	// Pattern makes Path a pattern of [path.Match] that is held against the
 	// path of a local image as the chain spells it, cleaned, with no symlink

@@ -45,13 +45,17 @@ func (k *walk) trusted(name string, src *libvirtxml.DomainDiskSource) (probe.For
 	return statements[0].Format, true
 }
 
-// statedByFile returns the statements whose path is another name of the file.
+// statedByFile returns the statements whose path is another name of the file:
+// of those with one path the first, which counts there too.
 func (k *walk) statedByFile(src *libvirtxml.DomainDiskSource) (found []Statement) {
 	id, err := k.Opener.Identify(k.ctx, src)
 	if err != nil {
 		return nil
 	}
 	for _, s := range k.Policy.Trust {
+		if slices.ContainsFunc(found, func(before Statement) bool { return before.Path == s.Path }) {
+			continue
+		}
 		if s.Pattern || !strings.HasPrefix(s.Path, "/") && strings.Contains(s.Path, "://") {
 			continue
 		}

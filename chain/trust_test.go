@@ -41,6 +41,7 @@ func TestStatements(t *testing.T) {
 		{name: "hard link", trust: []chain.Statement{is("hard.img", q)}, want: q},
 		{name: "path before other names", trust: []chain.Statement{is("hard.img", raw), is("dir/base.img", q)}, want: q},
 		{name: "names of one file disagree", trust: []chain.Statement{is("hard.img", raw), is("dir/link.img", q)}, refused: chain.TrustConflict},
+		{name: "first of two by another name", trust: []chain.Statement{is("hard.img", q), is("hard.img", raw)}, want: q},
 		{name: "names of one file agree", trust: []chain.Statement{is("hard.img", q), is("dir/link.img", q)}, want: q},
 
 		{name: "pattern", trust: []chain.Statement{like("dir/*.img", q)}, want: q},
