@@ -181,7 +181,8 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 	}
 }
 
-// Whatever contradicts a header contradicts one that is believed.
+// Whatever contradicts a header contradicts one that is believed: what it names
+// is then not even looked at.
 func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
 	cases := map[string]struct {
 		prepare func(f *files)
@@ -189,20 +190,20 @@ func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
 		format  string
 		code    chain.Code
 	}{
-		"name": {func(f *files) { f.qcow2("golden/base.raw", image{}) }, "golden/base.raw", "", chain.NameContradicts},
+		"name": {func(f *files) { f.qcow2("golden/base.raw", image{backing: "third.img"}) }, "golden/base.raw", "", chain.NameContradicts},
 		"size": {func(f *files) {
-			f.qcow2("golden/base.img", image{})
+			f.qcow2("golden/base.img", image{backing: "third.img"})
 			f.grow("golden/base.img", overlaySize)
 		}, "golden/base.img", "", chain.SizeContradicts},
-		"record": {func(f *files) { f.qcow2("golden/base.img", image{}) }, "golden/base.img", "vhdx", chain.RecordContradicts},
+		"record": {func(f *files) { f.qcow2("golden/base.img", image{backing: "third.img"}) }, "golden/base.img", "vhdx", chain.RecordContradicts},
 		"two signatures": {func(f *files) {
-			f.qcow2("golden/base.img", image{})
+			f.qcow2("golden/base.img", image{backing: "third.img"})
 			f.grow("golden/base.img", 1<<20)
 			signIn(f, "golden/base.img", "CD001", 32769)
 		}, "golden/base.img", "", chain.AmbiguousSignatures},
 		"encryption": {func(f *files) { f.write("golden/base.img", mkimage.LUKS1{VirtualSize: 1 << 20}) }, "golden/base.img", "", chain.Encrypted},
 		"broken header": {func(f *files) {
-			f.qcow2("golden/base.img", image{})
+			f.qcow2("golden/base.img", image{backing: "third.img"})
 			signIn(f, "golden/base.img", "\x00\x00\x00\x3f", 20) // cluster bits
 		}, "golden/base.img", "", chain.ImageBroken},
 	}
@@ -213,6 +214,7 @@ func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
 			f.qcow2("guests/top.qcow2", image{backing: f.path(c.backing), backingFormat: c.format})
 			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 			wantRefused(t, got, c.code)
+			f.wantUntouched(t, "golden/third.img")
 		})
 	}
 }

@@ -83,6 +83,9 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		k.refuse(Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
 	}
 	if believed {
+		if k.refused() {
+			return layer // what it names is nobody's business any more
+		}
 		return k.believe(layer, l, unrecorded, hint)
 	}
 	if refs := references(l.header); refs != nil {
