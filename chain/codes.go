@@ -46,6 +46,7 @@ const (
 	FormatUnrecorded    Code = "format-unrecorded"
 	FormatDisputed      Code = "format-disputed"
 	ProbedFormat        Code = "probed-format"
+	BelievedHeader      Code = "believed-header"
 	ProbedNotRaw        Code = "probed-not-raw"
 	ProbedBacking       Code = "probed-backing"
 	AmbiguousSignatures Code = "ambiguous-signatures"

@@ -140,6 +140,10 @@ var explanations = []Explanation{
 	{ProbedFormat, "a format was taken from the image's own header",
 		"Nobody recorded it; the rule allowed the header's word, and nothing contradicted it. docs/rules.md says what that proves.",
 		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BelievedHeader, "a format was taken from the image's own header, because the policy believes it",
+		"Nobody recorded it, but the image is in a folder of which the policy file says that no guest ever had an image of it as a raw disk. " +
+			"Nothing contradicted the header, and it names no other file, or a backing image that is there and in such a folder too.",
+		"Nothing needs doing while what the policy file says is true. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
 	{ProbedNotRaw, "the header claims a format, and the rule believes only raw",
 		"Under --rule strict a claim to be anything but raw must come from the operator, because a guest can write such a header.",
 		state},
@@ -170,9 +174,10 @@ var explanations = []Explanation{
 	{StatedConflict, "the definitions of guests state different formats for one image",
 		"One of them shows its guest garbage, or will.",
 		"Find out which is right and mend the other definition; then, or with --trust PATH=FORMAT, the format is settled."},
-	{TrustConflict, "--trust contradicts what the XML or the overlay says",
-		"A statement fills silence; it does not override what somebody recorded.",
-		"Drop the statement, or mend the record: qemu-img rebase -u, or the XML's <format>."},
+	{TrustConflict, "the operator's statement contradicts what the XML, the overlay or another statement says",
+		"A statement, by --trust or in the policy file, fills silence; it does not override what somebody recorded. Two patterns that match one image, or " +
+			"two names of one file, must not be stated to be different formats.",
+		"Drop the statement that is wrong, or mend the record: qemu-img rebase -u, or the XML's <format>. A statement with the image's own path comes before all others."},
 
 	{BackingNotLocal, "a header names a backing image by protocol",
 		"The name is a URI, a json: description or another form that is no local file name. These are not followed.",

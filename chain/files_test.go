@@ -145,6 +145,27 @@ func (f *files) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	return chain.FileOpener{}.Identify(ctx, src)
 }
 
+func (f *files) Resolve(ctx context.Context, path string) (string, error) {
+	f.touch(file(path), false)
+	return chain.FileOpener{}.Resolve(ctx, path)
+}
+
+func (f *files) symlink(to, name string) {
+	f.t.Helper()
+	if err := os.Symlink(to, f.path(name)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *files) mkdir(names ...string) {
+	f.t.Helper()
+	for _, name := range names {
+		if err := os.MkdirAll(f.path(name), 0o755); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
 func (f *files) wantUntouched(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {

@@ -52,9 +52,18 @@ func (m *imageMap) Identify(_ context.Context, src *libvirtxml.DomainDiskSource)
 	return chain.FileID{Inode: m.id(path)}, nil
 }
 
+// Resolve knows no symlinks.
+func (m *imageMap) Resolve(_ context.Context, path string) (string, error) {
+	m.touched[path]++
+	if _, ok := m.images[path]; !ok && path != "/" {
+		return "", m.missing(path)
+	}
+	return path, nil
+}
+
 // FuzzWalk walks over three images of any content, with what the operator may
-// say of the second. Whatever they say, nothing is touched that is not a layer
-// of the chain, a layer that chose its own format is the last one and refers
+// say of the second or of the folder. Whatever they say, nothing is touched that
+// is not a layer of the chain or named by an image that is believed, a layer that chose its own format is the last one and refers
 // to nothing, and what is not refused is complete.
 func FuzzWalk(f *testing.F) {
 	bytesOf := func(i interface{ Bytes() ([]byte, error) }) []byte {
@@ -84,6 +93,10 @@ func FuzzWalk(f *testing.F) {
 	// The operator's word: the rule's higher bits say on what.
 	f.Add(small("b", ""), small("c", ""), raw, uint8(0<<0|1<<2))
 	f.Add(small("b", ""), vmdk, raw, uint8(0<<0|2<<2))
+	// All headers are believed.
+	f.Add(small("b", ""), small("c", ""), raw, uint8(0|1<<4))
+	f.Add(small("b", ""), small("c", ""), small("d", ""), uint8(2|1<<4))
+	f.Add(small("b", ""), small("nbd://c", ""), raw, uint8(1|1<<4))
 	f.Fuzz(func(t *testing.T, a, b, c []byte, rule uint8) {
 		top := probe.Qcow2
 		switch {
@@ -98,6 +111,10 @@ func FuzzWalk(f *testing.F) {
 			policy.Trust = []chain.Statement{{Path: "/b", Format: stated}}
 		}
 		trusted := len(policy.Trust) > 0
+		believed := rule>>4&1 == 1
+		if believed {
+			policy.Folders = []chain.Folder{{Path: "/", Believed: true}}
+		}
 		w := &chain.Walker{Opener: images, Policy: policy}
 		got, err := w.Walk(context.Background(), chain.Stated{Layers: []chain.Layer{{Source: file("/a"), Format: top, From: chain.XML}}})
 		if err != nil {
@@ -119,12 +136,15 @@ func FuzzWalk(f *testing.F) {
 			if layer.Format == "" || layer.From == chain.Unstated || layer.Header == nil {
 				t.Fatalf("layer %d of a chain that is not refused is %+v", i, layer)
 			}
+			if layer.From == chain.Trust && !trusted && (!believed || i == 0 || layer.Format == probe.Raw) {
+				t.Fatalf("layer %d is trusted as %q on nobody's word", i, layer.Format)
+			}
 			if layer.From == chain.Probe && len(layer.Header.References()) > 0 {
 				t.Fatalf("layer %d chose its own format and refers to %+v", i, layer.Header.References())
 			}
 		}
 		for path := range images.touched {
-			if !layers[path] && !(trusted && path == "/b") {
+			if !layers[path] && !(trusted && path == "/b") && !believed {
 				t.Fatalf("%q was touched and is no layer", path)
 			}
 		}

@@ -3,62 +3,42 @@ package chain
 import (
 	"strconv"
 
-	"libvirt.org/go/libvirtxml"
-
 	"github.com/chainfix/chainfix/probe"
 )
-
-// trusted returns the format that the operator states for an image, by the
-// name that the chain has for it or by any other name of the same file.
-func (k *walk) trusted(path string, src *libvirtxml.DomainDiskSource) (probe.Format, bool) {
-	for _, s := range k.Policy.Trust {
-		if s.Path == path {
-			return s.Format, true
-		}
-	}
-	if len(k.Policy.Trust) == 0 {
-		return "", false
-	}
-	id, err := k.Opener.Identify(k.ctx, src)
-	if err != nil {
-		return "", false
-	}
-	for _, s := range k.Policy.Trust {
-		other, err := k.Opener.Identify(k.ctx, localSource(s.Path, false))
-		if err == nil && other == id {
-			return s.Format, true
-		}
-	}
-	return "", false
-}
 
 // assumeRaw settles the format of a disk without a <driver type>. libvirt
 // takes it as raw, whatever is in it (9.0: it even writes raw into the stored
 // definition), so raw is what the XML means; but where the image looks like
 // something else, somebody has to say which.
 func (k *walk) assumeRaw(layer Layer, l *look) Layer {
-	path, _ := LocalPath(layer.Source)
+	path := Name(layer.at())
+	if k.refused() { // the operator's statements contradict each other
+		return layer
+	}
 	if l.signaturesErr != nil {
-		k.refuse(ImageUnreadable, strconv.Quote(path)+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
+		k.refuse(ImageUnreadable, Describe(layer.Source)+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
 		return layer
 	}
 	if l.candidate() != probe.Raw {
-		k.refuse(DriverTypeMissing, "no <driver type> is stated for "+strconv.Quote(path)+": libvirt takes it as raw, but it bears the signature of "+
+		k.refuse(DriverTypeMissing, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw, but it bears the signature of "+
 			list(l.distinct()), trustHint(path, l.distinct()[0]))
 		return layer
 	}
 	layer.Format, layer.From = probe.Raw, XML
 	k.incomplete = true
-	k.find(DriverTypeMissing, Info, "no <driver type> is stated for "+strconv.Quote(path)+": libvirt takes it as raw, and it bears no signature", "")
+	k.find(DriverTypeMissing, Info, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw, and it bears no signature", "")
 	return layer
 }
 
 // judge decides whether the format of a backing image that nobody stated may
 // be taken from its header. On refusal the layer stays unstated.
 func (k *walk) judge(layer Layer, l *look, rec record) Layer {
-	path, _ := LocalPath(layer.Source)
-	name := strconv.Quote(path)
+	path := Name(layer.at())
+	name := Describe(layer.Source)
 	overlay := k.chain.Layers[len(k.chain.Layers)-2]
+	if k.refused() { // the operator's statements contradict each other
+		return layer
+	}
 	unrecorded := "the format of " + name + " is not recorded in " + Describe(overlay.Source)
 	if l.signaturesErr != nil {
 		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
@@ -66,7 +46,14 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	}
 	format := l.candidate()
 	hint := stateHint(path, overlay, format)
-	if k.Policy.Rule == Declared {
+	rule := k.ruleFor(path)
+	doubt := k.doubt(path)
+	// A raw image has no header that could be believed.
+	believed := doubt == "" && format != "" && format != probe.Raw
+	if doubt != "" && k.Policy.believed(path) {
+		unrecorded += "; its name is in a folder whose headers are believed, but " + doubt
+	}
+	if rule == Declared && !believed {
 		k.refuse(FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
 		return layer
 	}
@@ -81,7 +68,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	for _, f := range s.witnesses() {
 		k.refuse(f.Code, unrecorded+"; "+f.Text, hint)
 	}
-	if k.Policy.Rule == Strict && format != probe.Raw {
+	if rule == Strict && format != probe.Raw && !believed {
 		k.refuse(ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
 			", and the rule \"strict\" believes only raw", hint)
 	}
@@ -94,6 +81,12 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 	}
 	if format == probe.LUKS {
 		k.refuse(Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
+	}
+	if believed {
+		if k.refused() {
+			return layer // what it names is nobody's business any more
+		}
+		return k.believe(layer, l, unrecorded, hint)
 	}
 	if refs := references(l.header); refs != nil {
 		k.refuse(refs.code, unrecorded+"; its own header says "+string(format)+" and names "+refs.what+

@@ -41,3 +41,13 @@ type Opener interface {
 	// Identify tells what src names without opening it.
 	Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error)
 }
+
+// Resolver is an [Opener] that follows symlinks without opening what they lead
+// to. Without it no image is believed ([Folder]), and the rules of folders go
+// by names alone. An Opener that wraps another should pass it on.
+type Resolver interface {
+	// Resolve returns the absolute path of what is at path, with every
+	// symlink in it followed, and so free of "..". Errors wrap
+	// fs.ErrNotExist or fs.ErrPermission where that is what is wrong.
+	Resolve(ctx context.Context, path string) (string, error)
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
@@ -57,6 +58,15 @@ func (FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource
 		return FileID{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return id, nil
+}
+
+// Resolve reads the symlinks on the way to path. See [Resolver].
+func (FileOpener) Resolve(ctx context.Context, path string) (string, error) {
+	// Not filepath.Abs first: that cleans, and "link/.." is where link leads.
+	if !filepath.IsAbs(path) {
+		return "", &fs.PathError{Op: "resolve", Path: path, Err: fs.ErrInvalid}
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 func identity(st *unix.Stat_t) (FileID, error) {

@@ -42,30 +42,55 @@ func ParseRule(name string) (Rule, error) {
 	return 0, fmt.Errorf("unknown rule %q (want %q, %q or %q)", name, Leaf, Strict, Declared)
 }
 
+// ParseFormat returns the format that QEMU or libvirt calls name, of those that
+// a disk of a libvirt guest can have: "vhdx" and "vhd" are one, "luks", "iso"
+// and "cow" are none (see [probe.FromLibvirt]).
+func ParseFormat(name string) (probe.Format, error) {
+	if f, ok := probe.FromLibvirt(name); ok {
+		return f, nil
+	}
+	if f := probe.Format(name); f.LibvirtName() != "" {
+		return f, nil
+	}
+	return "", fmt.Errorf("%q is no format that a libvirt disk can have", name)
+}
+
 // Statement is the operator's word on the format of one image. It fills the
 // silence of the headers; it does not override what a header or the XML says.
 type Statement struct {
 	// Path names the image: as the chain spells it, or by any other name of
-	// the same file; an image that is no local file by its [Name].
+	// the same file; an image that is no local file by its [Name]. Of two
+	// statements with one path the first counts, and the one with the
+	// chain's spelling before all others; other names of one file must
+	// agree.
 	Path string
 	// Pattern makes Path a pattern of [path.Match] that is held against the
-	// name as the chain spells it, cleaned. A statement with a plain path
-	// comes before one with a pattern.
+	// path of a local image as the chain spells it, cleaned, with no symlink
+	// followed. A malformed one matches nothing. A statement with a plain
+	// path comes before one with a pattern; patterns that match one image
+	// must agree.
 	Pattern bool
 	Format  probe.Format
 }
 
 // Folder is what the operator states about the images in a folder and in all
-// folders below it. The innermost folder that says something counts.
+// folders below it.
 type Folder struct {
-	Path string // absolute
-	// Rule replaces the policy's for an image in the folder; nil leaves it.
+	Path string // absolute; a relative one holds nothing
+	// Rule replaces the policy's for an image in the folder; nil leaves that
+	// to the next folder outside. Where the image's name and its place,
+	// symlinks followed, are in folders of different rules, the stricter
+	// counts.
 	Rule *Rule
 	// Believed states that no guest ever had an image of the folder as a raw
 	// disk, so that their headers tell the truth: an unrecorded format is
 	// what the header says, with [Trust] as its origin, even of an image
 	// that refers to a backing image, if that is there and in a folder that
-	// is believed too. Whatever contradicts a header still does.
+	// is believed too. Whatever contradicts a header still does, and where
+	// there is no header the rule decides. The innermost folder counts: one
+	// that is not believed ends the belief in the one around it. Images are
+	// in a folder only if both their name and, symlinks followed, their
+	// place are; that takes a [Resolver].
 	Believed bool
 }
 

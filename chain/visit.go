@@ -76,7 +76,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		}
 	case XML, Header:
 		if f, ok := k.trusted(Name(layer.at()), layer.at()); ok && f != layer.Format {
-			k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by --trust, but "+
+			k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by the operator, but "+
 				map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
 				"drop the statement, or mend the one that is wrong")
 		}
@@ -214,7 +214,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	path := Name(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
-	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "--trust", Libvirt: "another guest's definition"}[layer.From]
+	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f
 	}

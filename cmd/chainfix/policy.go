@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/policyfile"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -16,49 +17,89 @@ func policyFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
 		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
+		&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
+		&cli.StringFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
+		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
 		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
 		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
 	}
 }
 
+// policyOf returns what the operator decides about images.
 func policyOf(c *cli.Context) (chain.Policy, error) {
+	f, err := decisionsOf(c)
+	return f.Policy, err
+}
+
+// decisionsOf returns what the policy file and the flags say. The flags have
+// the last word, but for the rules of the file's folders, which stay.
+func decisionsOf(c *cli.Context) (policyfile.File, error) {
+	statements, err := statementsOf(c)
+	if err != nil {
+		return policyfile.File{}, err
+	}
 	rule, err := chain.ParseRule(c.String("rule"))
 	if err != nil {
-		return chain.Policy{}, usageError("--rule: %w", err)
+		return policyfile.File{}, usageError("--rule: %w", err)
 	}
-	policy := chain.Policy{Rule: rule, Refresh: c.Bool("refresh"), KeepXML: c.Bool("keep-xml")}
-	if policy.Refresh && policy.KeepXML {
-		return chain.Policy{}, usageError("--refresh and --keep-xml contradict each other")
+	var target chain.Version
+	if c.IsSet("target-libvirt") {
+		if target, err = chain.ParseVersion(c.String("target-libvirt")); err != nil {
+			return policyfile.File{}, usageError("--target-libvirt: %w", err)
+		}
 	}
+	if c.Bool("refresh") && c.Bool("keep-xml") {
+		return policyfile.File{}, usageError("--refresh and --keep-xml contradict each other")
+	}
+
+	decided := &policyfile.File{}
+	if c.IsSet("policy") {
+		if decided, err = policyfile.Read(c.String("policy")); err != nil {
+			return policyfile.File{}, inputError(err)
+		}
+	}
+	policy := &decided.Policy
+	policy.Refresh, policy.KeepXML = c.Bool("refresh"), c.Bool("keep-xml")
+	policy.Trust = append(statements, policy.Trust...)
+	if c.IsSet("rule") {
+		policy.Rule = rule
+	}
+	if target.Known() {
+		policy.Target = target
+	}
+	if c.IsSet("pools") {
+		decided.Pools = c.String("pools")
+	}
+	return *decided, nil
+}
+
+// statementsOf reads the --trust flags.
+func statementsOf(c *cli.Context) ([]chain.Statement, error) {
+	var statements []chain.Statement
 	stated := make(map[string]probe.Format)
 	for _, word := range c.StringSlice("trust") {
 		s, err := parseTrust(word)
 		if err != nil {
-			return chain.Policy{}, usageError("--trust: %w", err)
+			return nil, usageError("--trust: %w", err)
 		}
 		if before, ok := stated[s.Path]; ok && before != s.Format {
-			return chain.Policy{}, usageError("--trust: %q is stated to be both %s and %s", s.Path, before, s.Format)
+			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Path, before, s.Format)
 		}
 		stated[s.Path] = s.Format
-		policy.Trust = append(policy.Trust, s)
+		statements = append(statements, s)
 	}
-	return policy, nil
+	return statements, nil
 }
 
-// parseTrust reads PATH=FORMAT; the path may hold further equals signs. The
-// format is QEMU's name or libvirt's.
+// parseTrust reads PATH=FORMAT; the path may hold further equals signs.
 func parseTrust(word string) (chain.Statement, error) {
 	i := strings.LastIndexByte(word, '=')
 	if i <= 0 {
 		return chain.Statement{}, fmt.Errorf("%q is not PATH=FORMAT", word)
 	}
-	path, name := word[:i], word[i+1:]
-	if f, ok := probe.FromLibvirt(name); ok {
-		return chain.Statement{Path: path, Format: f}, nil
+	format, err := chain.ParseFormat(word[i+1:])
+	if err != nil {
+		return chain.Statement{}, err
 	}
-	f := probe.Format(name)
-	if f.LibvirtName() == "" {
-		return chain.Statement{}, fmt.Errorf("%q is no format that a libvirt disk can have", name)
-	}
-	return chain.Statement{Path: path, Format: f}, nil
+	return chain.Statement{Path: word[:i], Format: format}, nil
 }

@@ -1,0 +1,321 @@
+package chain_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
+)
+
+func ruled(path string, rule chain.Rule) chain.Folder { return chain.Folder{Path: path, Rule: &rule} }
+func believing(path string) chain.Folder              { return chain.Folder{Path: path, Believed: true} }
+
+// goldenFiles is a folder "golden" whose images record no format, three deep,
+// an overlay of it outside, and a secret.
+func goldenFiles(t *testing.T) *files {
+	f := newFiles(t)
+	f.mkdir("golden/old", "guests", "elsewhere")
+	f.raw("secret", 1<<20)
+	f.raw("golden/old/first.img", 1<<20)
+	f.qcow2("golden/old/second.img", image{backing: "first.img"})
+	f.qcow2("golden/third.img", image{backing: "old/second.img"})
+	f.qcow2("guests/top.qcow2", image{backing: "../golden/third.img"})
+	return f
+}
+
+// A believed folder is libvirt's criterion "backing file is present and
+// trusted": the chain is followed on the headers' word, whatever the rule, and
+// ends where there is no header to believe.
+func TestBelievedHeadersAreFollowed(t *testing.T) {
+	f := goldenFiles(t)
+	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict} {
+		got := f.walk(t, chain.Policy{Rule: rule, Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
+		wantFixable(t, got, 4)
+		for i, want := range []chain.Layer{
+			{Format: probe.Qcow2, From: chain.XML}, {Format: probe.Qcow2, From: chain.Trust},
+			{Format: probe.Qcow2, From: chain.Trust}, {Format: probe.Raw, From: chain.Probe},
+		} {
+			if have := got.Layers[i]; have.Format != want.Format || have.From != want.From {
+				t.Errorf("%v: layer %d is %q from %v, want %q from %v", rule, i, have.Format, have.From, want.Format, want.From)
+			}
+		}
+		wantFinding(t, got, chain.BelievedHeader, chain.Info)
+	}
+	// Nobody said what the raw image at the end is, and it has no header.
+	got := f.walk(t, chain.Policy{Rule: chain.Declared, Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
+	wantContains(t, wantRefused(t, got, chain.FormatUnrecorded).Text, "first.img")
+
+	// Without the statement nothing is followed.
+	wantRefused(t, f.walk(t, chain.Policy{}, f.top("guests/top.qcow2")), chain.ProbedBacking)
+	f.wantUntouched(t, "golden/old/second.img", "guests/../golden/old/second.img")
+}
+
+// A format that a believed image records of its backing image is a record like
+// any other, and holds outside of every folder too.
+func TestBelievedImageMayRecord(t *testing.T) {
+	f := goldenFiles(t)
+	f.qcow2("golden/fourth.img", image{backing: "old/second.img", backingFormat: "qcow2"})
+	f.qcow2("guests/top.qcow2", image{backing: "../golden/fourth.img"})
+	got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
+	wantFixable(t, got, 4)
+	if got.Layers[2].From != chain.Header {
+		t.Errorf("a recorded format is from %v", got.Layers[2].From)
+	}
+}
+
+// The attacks: an image that is not in the folder, whatever way leads to it,
+// gets nothing from the belief in it.
+func TestBeliefEndsAtTheFolder(t *testing.T) {
+	cases := []struct {
+		name    string
+		prepare func(f *files)
+		backing string // of the top, in guests/
+		text    string // what the refusal says
+	}{
+		{"dots out of the folder", func(f *files) { f.qcow2("elsewhere/forged", image{backing: f.path("secret")}) },
+			"../golden/../elsewhere/forged", "elsewhere/forged"},
+		{"dots behind a symlink", func(f *files) {
+			// Cleaned, this is golden/forged; the system opens elsewhere/forged.
+			f.mkdir("elsewhere/deep")
+			f.symlink("../elsewhere/deep", "golden/link")
+			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
+			f.qcow2("golden/forged", image{backing: "third.img"})
+		}, "../golden/link/../forged", "leads to"},
+		{"symlink out of the folder", func(f *files) {
+			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
+			f.symlink("../elsewhere/forged", "golden/link")
+		}, "../golden/link", "leads to"},
+		{"symlink of a folder", func(f *files) {
+			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
+			f.symlink(f.path("elsewhere"), "golden/link")
+		}, "../golden/link/forged", "leads to"},
+		{"symlink into the folder", func(f *files) { f.symlink("../golden/third.img", "elsewhere/link") },
+			"../elsewhere/link", "old/second.img"},
+		{"folder whose name begins alike", func(f *files) {
+			f.mkdir("golden-not")
+			f.qcow2("golden-not/forged", image{backing: f.path("secret")})
+		}, "../golden-not/forged", "golden-not"},
+		{"folder within that is not believed", func(f *files) {
+			f.mkdir("golden/uploads")
+			f.qcow2("golden/uploads/forged", image{backing: "../third.img"})
+		}, "../golden/uploads/forged", "golden/uploads"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := goldenFiles(t)
+			c.prepare(f)
+			f.qcow2("guests/top.qcow2", image{backing: c.backing})
+			policy := chain.Policy{Folders: []chain.Folder{believing(f.path("golden")), ruled(f.path("golden/uploads"), chain.Leaf)}}
+			got := f.walk(t, policy, f.top("guests/top.qcow2"))
+			wantContains(t, wantRefused(t, got, chain.ProbedBacking).Text, c.text)
+			f.wantUntouched(t, "secret", "golden/third.img")
+			wantVerdict(t, got, chain.Refused, 2)
+		})
+	}
+}
+
+// What a believed image names is followed only into a believed folder, and
+// looked at only if its name is there.
+func TestBelievedImageNamesNothingOutside(t *testing.T) {
+	cases := []struct {
+		name    string
+		base    interface{ Bytes() ([]byte, error) }
+		prepare func(f *files)
+		code    chain.Code
+		text    string
+		opened  string // must not be
+	}{
+		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: chain.ProbedBacking, text: "is in no folder"},
+		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: chain.ProbedBacking, text: "is in no folder"},
+		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: chain.ProbedBacking, text: "is in no folder"},
+		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: chain.ProbedBacking, text: "is in no folder"},
+		{name: "symlink", base: mkimage.Qcow2{Backing: "link"}, prepare: func(f *files) { f.symlink("../secret", "golden/link") },
+			code: chain.ProbedBacking, text: "leads to", opened: "golden/link"},
+		{name: "symlink of symlinks", base: mkimage.Qcow2{Backing: "old/link"}, prepare: func(f *files) {
+			f.symlink("..", "golden/up")
+			f.symlink("../up/secret", "golden/old/link")
+		}, code: chain.ProbedBacking, text: "leads to", opened: "golden/old/link"},
+		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: chain.ProbedBacking, text: "is not there"},
+		{name: "symlink to itself", base: mkimage.Qcow2{Backing: "loop"}, prepare: func(f *files) { f.symlink("loop", "golden/loop") },
+			code: chain.ProbedBacking, text: "cannot be found", opened: "golden/loop"},
+		{name: "protocol", base: mkimage.Qcow2{Backing: "nbd://user:password@host/x"}, code: chain.ProbedBacking, text: "local file"},
+		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: chain.DataFile, text: "a backing image only"},
+		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: chain.DataFile, text: "a backing image only"},
+		{name: "extent", base: mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "old/first.img"}}},
+			code: chain.ForeignExtents, text: "a backing image only"},
+		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: chain.Differencing, text: "a backing image only"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := goldenFiles(t)
+			if q, ok := c.base.(mkimage.Qcow2); ok {
+				q.VirtualSize = overlaySize
+				c.base = q
+			}
+			f.write("golden/base.img", c.base)
+			if c.prepare != nil {
+				c.prepare(f)
+			}
+			f.qcow2("guests/top.qcow2", image{backing: f.path("golden/base.img")})
+			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
+			finding := wantRefused(t, got, c.code)
+			wantContains(t, finding.Text, c.text)
+			wantContains(t, finding.Text, "which is believed")
+			f.wantUntouched(t, "secret", "golden/../secret", "golden/old/first.img")
+			if f.touched["/etc/hostname"] || f.opened[f.path(c.opened)] > 0 {
+				t.Error("what the image names was looked at")
+			}
+			wantVerdict(t, got, chain.Refused, 2)
+			for _, finding := range got.Findings {
+				if strings.Contains(finding.Text+finding.Hint, "password") {
+					t.Errorf("a password is shown: %q", finding.Text+finding.Hint)
+				}
+			}
+		})
+	}
+}
+
+// Whatever contradicts a header contradicts one that is believed: what it names
+// is then not even looked at.
+func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
+	cases := map[string]struct {
+		prepare func(f *files)
+		backing string
+		format  string
+		code    chain.Code
+	}{
+		"name": {func(f *files) { f.qcow2("golden/base.raw", image{backing: "third.img"}) }, "golden/base.raw", "", chain.NameContradicts},
+		"size": {func(f *files) {
+			f.qcow2("golden/base.img", image{backing: "third.img"})
+			f.grow("golden/base.img", overlaySize)
+		}, "golden/base.img", "", chain.SizeContradicts},
+		"record": {func(f *files) { f.qcow2("golden/base.img", image{backing: "third.img"}) }, "golden/base.img", "vhdx", chain.RecordContradicts},
+		"two signatures": {func(f *files) {
+			f.qcow2("golden/base.img", image{backing: "third.img"})
+			f.grow("golden/base.img", 1<<20)
+			signIn(f, "golden/base.img", "CD001", 32769)
+		}, "golden/base.img", "", chain.AmbiguousSignatures},
+		"encryption": {func(f *files) { f.write("golden/base.img", mkimage.LUKS1{VirtualSize: 1 << 20}) }, "golden/base.img", "", chain.Encrypted},
+		"broken header": {func(f *files) {
+			f.qcow2("golden/base.img", image{backing: "third.img"})
+			signIn(f, "golden/base.img", "\x00\x00\x00\x3f", 20) // cluster bits
+		}, "golden/base.img", "", chain.ImageBroken},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			f := goldenFiles(t)
+			c.prepare(f)
+			f.qcow2("guests/top.qcow2", image{backing: f.path(c.backing), backingFormat: c.format})
+			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
+			wantRefused(t, got, c.code)
+			f.wantUntouched(t, "golden/third.img")
+		})
+	}
+}
+
+func signIn(f *files, name, mark string, off int64) {
+	f.t.Helper()
+	w, err := os.OpenFile(f.path(name), os.O_WRONLY, 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.WriteAt([]byte(mark), off); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// A folder may be named by a symlink, and its images by symlinks within it.
+func TestBelievedFolderBehindSymlinks(t *testing.T) {
+	f := goldenFiles(t)
+	f.symlink(f.path("golden"), "names")
+	f.symlink("third.img", "golden/latest.img")
+	f.symlink(f.path("golden/third.img"), "golden/newest.img")
+	policy := chain.Policy{Folders: []chain.Folder{believing(f.path("names"))}}
+	for _, base := range []string{"names/third.img", "names/latest.img", "names/newest.img", "names/old/../third.img", "names//./third.img"} {
+		f.qcow2("guests/top.qcow2", image{backing: f.path(base)})
+		wantFixable(t, f.walk(t, policy, f.top("guests/top.qcow2")), 4)
+	}
+	// By its other name the folder was not stated.
+	f.qcow2("guests/top.qcow2", image{backing: f.path("golden/third.img")})
+	wantRefused(t, f.walk(t, policy, f.top("guests/top.qcow2")), chain.ProbedBacking)
+}
+
+// An Opener that cannot follow symlinks believes nothing.
+func TestNoBeliefWithoutResolver(t *testing.T) {
+	f := goldenFiles(t)
+	w := &chain.Walker{Opener: struct{ chain.Opener }{f}, Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	got, err := w.Walk(context.Background(), f.top("guests/top.qcow2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, wantRefused(t, got, chain.ProbedBacking).Text, "symlinks are not followed here")
+}
+
+// The rule is that of the innermost folder that has one, and of the stricter
+// of two that an image is in by its name and by its place.
+func TestRulesOfFolders(t *testing.T) {
+	f := newFiles(t)
+	f.mkdir("a/b/c", "ab", "guests")
+	for _, name := range []string{"top.img", "a/x.img", "a/b/x.img", "a/b/c/x.img", "ab/x.img"} {
+		f.qcow2(name, image{})
+	}
+	f.symlink("../a/b/x.img", "ab/link.img")
+	f.symlink("../../ab/x.img", "a/b/link.img")
+	f.symlink("a/b/c", "link")
+	f.symlink("ab", "named")
+	policy := chain.Policy{Rule: chain.Strict, Folders: []chain.Folder{
+		ruled(f.path("a"), chain.Leaf), ruled(f.path("a/b"), chain.Declared), {Path: f.path("a/b/c")}, ruled("ab", chain.Leaf), ruled(f.path("named"), chain.Leaf),
+	}}
+	const declared, strict, leaf = chain.FormatUnrecorded, chain.ProbedNotRaw, chain.Code("")
+	for base, want := range map[string]chain.Code{
+		"top.img": strict, "a/x.img": leaf, "a/b/x.img": declared, "a/b/c/x.img": declared, "ab/x.img": strict,
+		"a/b/../x.img": leaf, "a/b/c/../../x.img": leaf, "a/../ab/x.img": strict,
+		"ab/link.img": declared, "a/b/link.img": declared, "link/../x.img": declared, "named/x.img": leaf,
+	} {
+		t.Run(base, func(t *testing.T) {
+			f.qcow2("guests/top.qcow2", image{backing: f.path(base)})
+			got := f.walk(t, policy, f.top("guests/top.qcow2"))
+			if want == leaf {
+				wantFixable(t, got, 2)
+				return
+			}
+			wantRefused(t, got, want)
+		})
+	}
+	// Two entries for one folder: the stricter counts, whichever comes first.
+	for _, folders := range [][]chain.Folder{
+		{ruled(f.path("a"), chain.Leaf), ruled(f.path("a/"), chain.Declared)},
+		{ruled(f.path("a"), chain.Declared), ruled(f.path("a/"), chain.Leaf)},
+	} {
+		f.qcow2("guests/top.qcow2", image{backing: f.path("a/x.img")})
+		wantRefused(t, f.walk(t, chain.Policy{Folders: folders}, f.top("guests/top.qcow2")), declared)
+	}
+	everywhere := chain.Policy{Folders: []chain.Folder{ruled("/", chain.Strict)}}
+	wantRefused(t, f.walk(t, everywhere, f.top("guests/top.qcow2")), strict)
+}
+
+func TestResolve(t *testing.T) {
+	f := newFiles(t)
+	f.raw("image", 512)
+	f.symlink("image", "link")
+	real, err := chain.FileOpener{}.Resolve(context.Background(), f.path("image"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := (chain.FileOpener{}).Resolve(context.Background(), f.path("link")); err != nil || got != real {
+		t.Errorf("Resolve(link) = %q, %v, want %q", got, err, real)
+	}
+	for path, want := range map[string]error{f.path("gone"): fs.ErrNotExist, "image": fs.ErrInvalid, "": fs.ErrInvalid} {
+		if got, err := (chain.FileOpener{}).Resolve(context.Background(), path); !errors.Is(err, want) {
+			t.Errorf("Resolve(%q) = %q, %v, want %v", path, got, err, want)
+		}
+	}
+}

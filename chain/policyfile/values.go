@@ -1,0 +1,120 @@
+package policyfile
+
+import (
+	"path"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+func (r reader) rule(n *yaml.Node) (chain.Rule, error) {
+	word, err := r.text(n, "rule")
+	if err != nil {
+		return 0, err
+	}
+	rule, err := chain.ParseRule(word)
+	if err != nil {
+		return 0, r.fail(n, ErrValue, "%v", err)
+	}
+	return rule, nil
+}
+
+func (r reader) target(n *yaml.Node) (chain.Version, error) {
+	word, err := r.text(n, "target-libvirt")
+	if err != nil {
+		return chain.Version{}, err
+	}
+	v, err := chain.ParseVersion(word)
+	if err != nil {
+		return chain.Version{}, r.fail(n, ErrValue, "%v", err)
+	}
+	return v, nil
+}
+
+func (r reader) format(n *yaml.Node) (probe.Format, error) {
+	word, err := r.text(n, "format")
+	if err != nil {
+		return "", err
+	}
+	f, err := chain.ParseFormat(word)
+	if err != nil {
+		return "", r.fail(n, ErrValue, "%v", err)
+	}
+	return f, nil
+}
+
+// headers reads "believed" or "judged", which ends the belief in a folder
+// around this one.
+func (r reader) headers(n *yaml.Node) (believed bool, err error) {
+	word, err := r.text(n, "headers")
+	switch {
+	case err != nil:
+		return false, err
+	case word != "believed" && word != "judged":
+		return false, r.fail(n, ErrValue, `headers must be "believed" or "judged"`)
+	}
+	return word == "believed", nil
+}
+
+// path reads an absolute path that is spelled in the only way there is.
+func (r reader) path(n *yaml.Node, what string) (string, error) {
+	p, err := r.text(n, what)
+	switch {
+	case err != nil:
+		return "", err
+	case !strings.HasPrefix(p, "/"):
+		return "", r.fail(n, ErrValue, "%s must be an absolute path", what)
+	case strings.ContainsFunc(p, unicode.IsControl):
+		return "", r.fail(n, ErrValue, "%s has a control character in it", what)
+	case path.Clean(p) != p:
+		return "", r.fail(n, ErrValue, `%s must have no ".", "..", doubled or trailing slash in it: %q`, what, path.Clean(p))
+	}
+	return p, nil
+}
+
+// glob reads a pattern of [path.Match] over absolute paths.
+func (r reader) glob(n *yaml.Node, what string) (string, error) {
+	pattern, err := r.path(n, what)
+	if err != nil {
+		return "", err
+	}
+	_, err = path.Match(pattern, "")
+	switch {
+	case err != nil:
+		return "", r.fail(n, ErrValue, "%s is malformed", what)
+	case !strings.ContainsAny(pattern, `*?[`):
+		return "", r.fail(n, ErrValue, `%s has none of *, ? and [ in it: use "path"`, what)
+	case strings.Contains(pattern, "**"):
+		return "", r.fail(n, ErrValue, `%s has ** in it, which would mean no more than *: no pattern reaches into folders`, what)
+	case strings.Contains(pattern, "[!"):
+		return "", r.fail(n, ErrValue, "%s has [! in it, which a shell takes for [^ and this does not: write [^", what)
+	}
+	return pattern, nil
+}
+
+// source reads the name of an image on the network, as [chain.Name] has it. It
+// is not shown, since somebody may have written a password into it.
+func (r reader) source(n *yaml.Node, what string) (string, error) {
+	name, err := r.text(n, what)
+	if err != nil {
+		return "", err
+	}
+	scheme, rest, ok := strings.Cut(name, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	authority, _, _ = strings.Cut(authority, "?")
+	switch {
+	case !ok || scheme == "" || strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz+") != "":
+		return "", r.fail(n, ErrValue, "%s must be a URI, such as nbd://host:10809/export", what)
+	case scheme == "file":
+		return "", r.fail(n, ErrValue, `%s is a local file: use "path"`, what)
+	case strings.Contains(authority, "@"):
+		return "", r.fail(n, ErrValue, "%s must have no user name and no password in it", what)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "", r.fail(n, ErrValue, "%s has a control character in it", what)
+	}
+	return name, nil
+}
