@@ -75,6 +75,10 @@ func TestRealServers(t *testing.T) {
 			return source("nbd", "disk", peers.QemuNBD(t, "unix", "--format=raw", "--read-only", "--export-name=disk", path))
 		}},
 		{"ftp by qemu-img", func(t *testing.T) *libvirtxml.DomainDiskSource { return source("ftp", name, peers.FTP(t, dir)) }},
+		{"iscsi by qemu-img", func(t *testing.T) *libvirtxml.DomainDiskSource {
+			address, target := peers.ISCSI(t, path)
+			return source("iscsi", target+"/1", address)
+		}},
 	} {
 		t.Run(way.name, func(t *testing.T) { compare(t, o, way.src(t), path) })
 	}

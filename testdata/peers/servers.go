@@ -3,7 +3,6 @@ package peers
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -108,7 +107,7 @@ func HTTPWithoutRanges(t testing.TB, dir string) (address string) {
 		t.Fatal(err)
 	}
 	serve(t, cmd)
-	return ready(t, bufio.NewScanner(out), httpReady)
+	return "127.0.0.1:" + ready(t, bufio.NewScanner(out), httpReady)[1]
 }
 
 // FTP serves the files of a folder to anybody until the test ends, with
@@ -117,19 +116,93 @@ func HTTPWithoutRanges(t testing.TB, dir string) (address string) {
 func FTP(t testing.TB, dir string) (address string) {
 	t.Helper()
 	Require(t, "/usr/bin/python3", "qemu-img")
-	for what, test := range map[string]*exec.Cmd{
-		"python3-pyftpdlib":        exec.Command("/usr/bin/python3", "-c", "import pyftpdlib"),
-		"QEMU's ftp driver (curl)": exec.Command("sh", "-c", `qemu-img --help | grep -q '^Supported formats:.* ftp '`),
-	} {
-		if err := test.Run(); err == nil {
-			continue
-		}
-		if Required() {
-			t.Fatalf("peer %q is missing, and CHAINFIX_REQUIRE_PEERS is set", what)
-		}
-		t.Skipf("peer %q is missing", what)
-	}
+	require(t, "python3-pyftpdlib", exec.Command("/usr/bin/python3", "-c", "import pyftpdlib"))
+	requireDriver(t, "ftp")
 	cmd := exec.Command("/usr/bin/python3", "-u", "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", "0", "-d", dir)
+	return "127.0.0.1:" + serveUntil(t, cmd, ftpReady)[1]
+}
+
+// ready reads what a server prints up to the line that says it is there.
+func ready(t testing.TB, lines *bufio.Scanner, line *regexp.Regexp) (matched []string) {
+	t.Helper()
+	var printed []string
+	for lines.Scan() {
+		if m := line.FindStringSubmatch(lines.Text()); m != nil {
+			return m
+		}
+		printed = append(printed, lines.Text())
+	}
+	t.Fatalf("the server does not say that it is ready: %q", printed)
+	return nil
+}
+
+var iscsiReady = regexp.MustCompile(`bs_init`)
+
+// ISCSI serves an image file as unit 1 of a target to anybody until the test
+// ends, with tgtd, which only root can start. It returns HOST:PORT and the name
+// of the target. QEMU's driver, which is a module of its own, must be there
+// too.
+func ISCSI(t testing.TB, image string) (address, target string) {
+	t.Helper()
+	Require(t, "tgtd", "tgtadm", "qemu-img")
+	requireDriver(t, "iscsi")
+	if os.Getuid() != 0 {
+		t.Skip("tgtd wants root")
+	}
+	// It can neither be handed a socket nor asked which port it found.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = listener.Addr().String()
+	listener.Close()
+	dir, err := os.MkdirTemp("", "tgt-") // the path of a socket has little room
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	environment := append(os.Environ(), "TGT_IPC_SOCKET="+filepath.Join(dir, "socket"))
+
+	cmd := exec.Command("tgtd", "-f", "--iscsi", "portal="+address)
+	cmd.Env = environment
+	serveUntil(t, cmd, iscsiReady)
+	const name = "iqn.2026-11.test.chainfix:disk"
+	for _, args := range [][]string{
+		{"--op", "new", "--mode", "target", "--tid", "1", "-T", name},
+		{"--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", image},
+		{"--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL"},
+	} {
+		admin := exec.Command("tgtadm", append([]string{"--lld", "iscsi"}, args...)...)
+		admin.Env = environment
+		if out, err := admin.CombinedOutput(); err != nil {
+			t.Fatalf("tgtadm %q: %v\n%s", args, err, out)
+		}
+	}
+	return address, name
+}
+
+// requireDriver is [Require] for one of QEMU's block drivers.
+func requireDriver(t testing.TB, driver string) {
+	t.Helper()
+	require(t, "QEMU's driver "+driver, exec.Command("sh", "-c", `qemu-img --help | grep -q "^Supported formats:.* $1\b"`, "sh", driver))
+}
+
+// require is [Require] for what only running a command can tell.
+func require(t testing.TB, what string, test *exec.Cmd) {
+	t.Helper()
+	if err := test.Run(); err == nil {
+		return
+	}
+	if Required() {
+		t.Fatalf("peer %q is missing, and CHAINFIX_REQUIRE_PEERS is set", what)
+	}
+	t.Skipf("peer %q is missing", what)
+}
+
+// serveUntil is serve for a server that logs to its standard error. It returns
+// what matched in the first line that matches.
+func serveUntil(t testing.TB, cmd *exec.Cmd, line *regexp.Regexp) (matched []string) {
+	t.Helper()
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,21 +211,7 @@ func FTP(t testing.TB, dir string) (address string) {
 	cmd.Stderr = in
 	serve(t, cmd)
 	in.Close()
-	address = ready(t, bufio.NewScanner(out), ftpReady)
+	matched = ready(t, bufio.NewScanner(out), line)
 	go io.Copy(io.Discard, out) // it goes on to log
-	return address
-}
-
-// ready reads what a server prints up to the line that has its port.
-func ready(t testing.TB, lines *bufio.Scanner, line *regexp.Regexp) (address string) {
-	t.Helper()
-	var printed []string
-	for lines.Scan() {
-		if m := line.FindStringSubmatch(lines.Text()); m != nil {
-			return fmt.Sprintf("127.0.0.1:%s", m[1])
-		}
-		printed = append(printed, lines.Text())
-	}
-	t.Fatalf("the server does not say where it listens: %q", printed)
-	return ""
+	return matched
 }
