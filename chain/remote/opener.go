@@ -22,7 +22,8 @@ var (
 	// ErrNoRanges: an HTTP server does not serve ranges of bytes. QEMU opens
 	// no image there either (block/curl.c, 7.2).
 	ErrNoRanges = errors.New("the server does not serve ranges of bytes")
-	// ErrRedirect: an HTTP server redirects. QEMU would follow, to wherever.
+	// ErrRedirect: an HTTP server redirects. QEMU would follow it to any host
+	// (block/curl.c, 7.2).
 	ErrRedirect = errors.New("the server redirects")
 	// ErrAnswer: a server answers something else than it was asked, or
 	// reports an error of its own.
@@ -37,7 +38,8 @@ var (
 )
 
 // Opener opens images on the network. See [chain.Opener]; errors wrap besides
-// what is named there the variables of this package, [chain.ErrChanged],
+// what is named there the variables of this package, those of package nbd,
+// [chain.ErrChanged],
 // [context.DeadlineExceeded] for an image that is not read in time, and
 // [context.Canceled].
 type Opener struct {
