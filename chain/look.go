@@ -48,9 +48,12 @@ type imageID struct {
 	offset uint64
 }
 
+// sightKey is how a source is remembered. How one on the network is to be
+// reached, its cookies for one, may decide what is there.
 type sightKey struct {
 	name  string
 	slice slice
+	how   string
 }
 
 type seen struct {
@@ -68,7 +71,10 @@ func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
 	}
 	part, _ := sliceOf(src)
-	key := sightKey{name, part}
+	key := sightKey{name: name, slice: part}
+	if src.Network != nil {
+		key.how = fragment(src, "source")
+	}
 	known, ok := w.seen[key]
 	if ok && known.err != nil {
 		return nil, known.err

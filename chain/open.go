@@ -15,6 +15,9 @@ var ErrNotImage = errors.New("neither a regular file nor a block device")
 // ErrNotReadable: an opener does not read sources of this kind.
 var ErrNotReadable = errors.New("source of a kind that is not read")
 
+// ErrChanged: an image has become another one since it was opened.
+var ErrChanged = errors.New("image was replaced while it was looked at")
+
 // FileID tells whether two names are one image: a file by its device and
 // inode, so through symlinks and hard links alike, a block device by its
 // number, anything else by its name.
@@ -34,7 +37,8 @@ type Image interface {
 }
 
 // Opener opens storage sources. Errors wrap fs.ErrNotExist, fs.ErrPermission,
-// [ErrNotImage] or [ErrNotReadable] where that is what is wrong.
+// [ErrNotImage] or [ErrNotReadable] where that is what is wrong, those of an
+// Image's ReadAt [ErrChanged].
 type Opener interface {
 	// Open opens what src names, for reading only.
 	Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (Image, error)

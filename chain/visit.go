@@ -133,6 +133,9 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		return k.unread(layer, what+" is not read", readHint(layer.Source))
 	case layer.Source.Volume != nil && layer.Located == nil:
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
+	case errors.Is(err, ErrChanged):
+		k.refuse(ImageSwapped, what+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
+		return false
 	case errors.Is(err, fs.ErrNotExist):
 		if top := k.stated.Layers[0].Source; top.StartupPolicy == "optional" && !k.stated.Terminated {
 			k.absent(what)
@@ -140,7 +143,14 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		}
 		return k.unverifiable(ImageMissing, what+" does not exist", "bring the image back, or name the right one in the overlay: qemu-img rebase -u")
 	}
-	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), "run chainfix as a user who may read the image")
+	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
+}
+
+func unreadableHint(layer Layer) string {
+	if _, local := layer.local(); !local {
+		return "reach its server from here, or " + stateChainHint
+	}
+	return "run chainfix as a user who may read the image"
 }
 
 // unread deals with an image that nothing here reads.
@@ -219,12 +229,14 @@ func (k *walk) readable(layer Layer, err error) bool {
 		stated = " bears the signature of " + f
 	}
 	switch {
+	case errors.Is(err, ErrChanged):
+		k.refuse(ImageSwapped, name+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
 		k.refuse(FormatMismatch, name+stated+", but its header is not", "look at it: chainfix probe "+shellWord(path))
 	case isProbeError(err):
 		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+shellWord(path))
 	default:
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), "")
+		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
 	}
 	return false
 }

@@ -31,7 +31,7 @@ type reporter interface {
 }
 
 func check(c *cli.Context, std streams) error {
-	policy, err := policyOf(c)
+	newWalker, err := walkersOf(c)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func check(c *cli.Context, std streams) error {
 		return err
 	}
 	worst := exitDone
-	err = eachDocument(c.Context, std, policy, args, func(e *examined) error {
+	err = eachDocument(c.Context, std, newWalker, args, func(e *examined) error {
 		worst = max(worst, e.status())
 		printFindings(std.err, e)
 		return report.document(e)
@@ -67,7 +67,7 @@ func check(c *cli.Context, std streams) error {
 
 // eachDocument examines the documents on every processor and hands them to use
 // in the order of args. Only as many as there are workers are held at a time.
-func eachDocument(ctx context.Context, std streams, policy chain.Policy, args []string, use func(*examined) error) error {
+func eachDocument(ctx context.Context, std streams, newWalker func() *chain.Walker, args []string, use func(*examined) error) error {
 	workers := min(runtime.GOMAXPROCS(0), len(args))
 	type job struct {
 		in   input
@@ -96,7 +96,7 @@ func eachDocument(ctx context.Context, std streams, policy chain.Policy, args []
 	})
 	for range workers {
 		group.Go(func() error {
-			w := &chain.Walker{Policy: policy}
+			w := newWalker()
 			for j := range jobs {
 				e, err := examineInput(ctx, w, std, j.in)
 				if err != nil {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"github.com/urfave/cli/v2"
-
-	"github.com/chainfix/chainfix/chain"
 )
 
 func fixCommand(std streams) *cli.Command {
@@ -24,7 +22,7 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	policy, err := policyOf(c)
+	newWalker, err := walkersOf(c)
 	if err != nil {
 		return err
 	}
@@ -33,7 +31,7 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	e, err := examine(c.Context, &chain.Walker{Policy: policy}, in.name, data)
+	e, err := examine(c.Context, newWalker(), in.name, data)
 	if err != nil {
 		return inputError(err)
 	}

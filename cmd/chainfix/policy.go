@@ -13,7 +13,7 @@ import (
 
 // policyFlags are the same on every command that walks a chain.
 func policyFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
 		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
@@ -22,13 +22,7 @@ func policyFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
 		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
 		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
-	}
-}
-
-// policyOf returns what the operator decides about images.
-func policyOf(c *cli.Context) (chain.Policy, error) {
-	f, err := decisionsOf(c)
-	return f.Policy, err
+	}, networkFlags()...)
 }
 
 // decisionsOf returns what the policy file and the flags say. The flags have

@@ -1,0 +1,257 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// maxHeader bounds the header of an answer, in bytes.
+const maxHeader = 64 << 10
+
+// newRequest is the request for an image, as QEMU's curl would make it. It
+// lacks the range.
+func newRequest(src *libvirtxml.DomainDiskSource) (*http.Request, error) {
+	u, err := location(src.Network)
+	if err != nil {
+		return nil, err
+	}
+	request := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{
+		"User-Agent":      {"chainfix"},
+		"Accept-Encoding": {"identity"},
+	}}
+	if u.Port() == ports[u.Scheme] {
+		// A server may hold the signature of a request against this.
+		request.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	}
+	if src.Cookies == nil {
+		return request, nil
+	}
+	var cookies []string
+	for _, c := range src.Cookies.Cookies {
+		// libvirt takes a value in quotes, and none that would need them.
+		bare := c.Value
+		if len(bare) > 1 && strings.HasPrefix(bare, `"`) && strings.HasSuffix(bare, `"`) {
+			bare = bare[1 : len(bare)-1]
+		}
+		if (&http.Cookie{Name: c.Name, Value: bare}).Valid() != nil || strings.ContainsAny(bare, " ,") {
+			return nil, fmt.Errorf("the cookie %s cannot be sent", strconv.Quote(c.Name))
+		}
+		cookies = append(cookies, c.Name+"="+c.Value)
+	}
+	if len(cookies) > 0 {
+		request.Header.Set("Cookie", strings.Join(cookies, "; "))
+	}
+	return request, nil
+}
+
+func tlsConfig(src *libvirtxml.DomainDiskSource, roots *x509.CertPool) *tls.Config {
+	return &tls.Config{RootCAs: roots, InsecureSkipVerify: src.SSL != nil && src.SSL.Verify == "no"}
+}
+
+// httpPeer asks for ranges of one file.
+type httpPeer struct {
+	ctx       context.Context
+	request   *http.Request
+	transport *http.Transport
+	first     []byte // what came with the size
+	version   version
+}
+
+// version tells whether two answers are of one file.
+type version struct {
+	size           int64
+	etag, modified string
+}
+
+// openHTTP asks for the first block, whose answer tells the size.
+func openHTTP(ctx context.Context, request *http.Request, config *tls.Config) (peer, int64, error) {
+	h := &httpPeer{ctx: ctx, request: request, transport: &http.Transport{
+		// No Proxy. With a configuration for TLS, HTTP/2 stays off.
+		DialContext:            new(net.Dialer).DialContext,
+		TLSClientConfig:        config,
+		MaxConnsPerHost:        1,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}}
+	// A round trip of the transport follows no redirect and keeps no cookie.
+	block := make([]byte, blockSize)
+	n, v, err := h.get(block, 0, true)
+	if err != nil {
+		h.close()
+		return nil, 0, err
+	}
+	h.first, h.version = block[:n], v
+	return h, v.size, nil
+}
+
+func (h *httpPeer) close() error {
+	h.transport.CloseIdleConnections()
+	return nil
+}
+
+func (h *httpPeer) fetch(p []byte, off int64) error {
+	// The first block is here already.
+	if n := int64(len(h.first)); off == 0 {
+		off = int64(copy(p, h.first))
+		if p = p[n:]; len(p) == 0 {
+			return nil
+		}
+	}
+	_, v, err := h.get(p, off, false)
+	if err == nil && v != h.version {
+		err = chain.ErrChanged
+	}
+	return err
+}
+
+// get fills p from off on, or, at the first time, as far as the file goes.
+func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err error) {
+	request := h.request.Clone(h.ctx)
+	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1))
+	answer, err := h.transport.RoundTrip(request)
+	if err != nil {
+		return 0, version{}, err
+	}
+	defer answer.Body.Close()
+	v = version{etag: answer.Header.Get("ETag"), modified: answer.Header.Get("Last-Modified")}
+	switch {
+	case answer.StatusCode == http.StatusPartialContent:
+	case first && empty(answer):
+		return 0, v, nil
+	case !first && h.shrunk(answer, v):
+		return 0, version{}, chain.ErrChanged
+	default:
+		return 0, version{}, status(answer)
+	}
+	if encoding := answer.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return 0, version{}, fmt.Errorf("%w: its Content-Encoding is %s", ErrAnswer, shorten(encoding))
+	}
+	var from, last int64
+	if from, last, v.size, err = contentRange(answer.Header.Values("Content-Range")); err != nil {
+		return 0, version{}, err
+	}
+	want := int64(len(p))
+	if first {
+		want = min(want, v.size)
+	}
+	if from != off || last != off+want-1 {
+		if !first && v.size != h.version.size {
+			return 0, version{}, chain.ErrChanged
+		}
+		return 0, version{}, fmt.Errorf("%w: asked for bytes %d to %d, it has sent %d to %d of %d", ErrAnswer, off, off+want-1, from, last, v.size)
+	}
+	if answer.ContentLength >= 0 && answer.ContentLength != want {
+		return 0, version{}, fmt.Errorf("%w: a range of %d bytes with a Content-Length of %d", ErrAnswer, want, answer.ContentLength)
+	}
+	return int(want), v, body(answer.Body, p[:want])
+}
+
+// body reads what must be exactly as long as p.
+func body(r io.Reader, p []byte) error {
+	n, err := io.ReadFull(r, p)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: of %d bytes it has sent %d: %w", ErrAnswer, len(p), n, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return err
+	}
+	var more [1]byte
+	switch n, err := io.ReadFull(r, more[:]); {
+	case n > 0:
+		return fmt.Errorf("%w: it has sent more than %d bytes", ErrAnswer, len(p))
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+// empty reports whether an answer to a request for the first bytes is that
+// there are none: a server may ignore the range then, or refuse it.
+func empty(answer *http.Response) bool {
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return answer.ContentLength == 0
+	case http.StatusRequestedRangeNotSatisfiable:
+		return answer.Header.Get("Content-Range") == "bytes */0"
+	}
+	return false
+}
+
+// shrunk reports whether a range that was there is missing because the file is
+// another one now.
+func (h *httpPeer) shrunk(answer *http.Response, now version) bool {
+	switch answer.StatusCode {
+	case http.StatusOK:
+		now.size = answer.ContentLength
+		return now != h.version
+	case http.StatusRequestedRangeNotSatisfiable:
+		return true
+	}
+	return false
+}
+
+// status turns an answer without the range into an error.
+func status(answer *http.Response) error {
+	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	switch answer.StatusCode {
+	case http.StatusOK:
+		return ErrNoRanges
+	case http.StatusNotFound, http.StatusGone:
+		return fmt.Errorf("the server answers %s: %w", said, fs.ErrNotExist)
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return fmt.Errorf("the server answers %s: %w", said, fs.ErrPermission)
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		to, err := answer.Location()
+		if err != nil {
+			return fmt.Errorf("%w, nowhere", ErrRedirect)
+		}
+		// What is left out may be a secret.
+		bare := url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
+		return fmt.Errorf("%w to %s; the source must name the image itself", ErrRedirect, shorten(bare.String()))
+	}
+	return fmt.Errorf("%w: %s", ErrAnswer, said)
+}
+
+// contentRange reads "bytes FIRST-LAST/SIZE".
+func contentRange(values []string) (first, last, size int64, err error) {
+	if len(values) != 1 {
+		return 0, 0, 0, fmt.Errorf("%w: %d times Content-Range", ErrAnswer, len(values))
+	}
+	numbers, ok := strings.CutPrefix(values[0], "bytes ")
+	span, total, slash := strings.Cut(numbers, "/")
+	from, to, dash := strings.Cut(span, "-")
+	var parsed [3]int64
+	for i, s := range []string{from, to, total} {
+		n, err := strconv.ParseUint(s, 10, 63)
+		ok = ok && err == nil
+		parsed[i] = int64(n)
+	}
+	first, last, size = parsed[0], parsed[1], parsed[2]
+	if !ok || !slash || !dash || first > last || last >= size {
+		return 0, 0, 0, fmt.Errorf("%w: its Content-Range is %s", ErrAnswer, shorten(values[0]))
+	}
+	return first, last, size, nil
+}
+
+// shorten quotes what a server has sent.
+func shorten(s string) string {
+	const most = 200
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "..."
+	}
+	return strconv.Quote(s)
+}
