@@ -15,13 +15,14 @@ const (
 
 // Findings about what the domain XML says of a disk.
 const (
-	MirrorRunning     Code = "mirror"
-	LiveDump          Code = "live-dump"
-	SDBus             Code = "sd-bus"
-	DriverTypeMissing Code = "driver-type-missing"
-	SourceNotLocal    Code = "source-not-local"
-	SourceRelative    Code = "source-relative"
-	SourceType        Code = "source-type"
+	MirrorRunning       Code = "mirror"
+	LiveDump            Code = "live-dump"
+	SDBus               Code = "sd-bus"
+	DriverTypeMissing   Code = "driver-type-missing"
+	SourceNotLocal      Code = "source-not-local"
+	SourceRelative      Code = "source-relative"
+	SourceType          Code = "source-type"
+	SourceInexpressible Code = "source-inexpressible"
 )
 
 // Findings about one image.
