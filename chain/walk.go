@@ -110,7 +110,7 @@ func (k *walk) run() {
 	}
 	if what := k.stated.Inexpressible; what != "" {
 		k.chain.Layers = k.stated.Layers
-		if k.stated.Terminated && top.From != Unstated {
+		if k.stated.Terminated && top.Format.CanHaveBacking() {
 			k.find(SourceInexpressible, Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
 			return
 		}

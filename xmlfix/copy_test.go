@@ -30,19 +30,20 @@ const lossyDisk = `<disk type='file'?>
 
 func qcow2(path string) chain.Layer { return layer(file(path), probe.Qcow2) }
 
-// TestSourcesAreCopied: what libvirtxml does not know of an image survives
-// when the image above it changes, or its format.
-func TestSourcesAreCopied(t *testing.T) {
+type copyTest struct {
+	name   string
+	in     string
+	layers []chain.Layer
+	want   string
+}
+
+// copyTests change what is above an image, or its format.
+func copyTests() []copyTest {
 	in := head + "    " + strings.ReplaceAll(lossyDisk, "?", " unknown='yes'") + "\n" + tail
 	const format = `<format type="qcow2" unknown='yes'><metadata_cache unknown='yes'><max_size unit='bytes'>4096</max_size></metadata_cache></format>`
 	known := strings.Replace(in, format, strings.ReplaceAll(format, " unknown='yes'", ""), 1)
 	lower := in[strings.Index(in, "        <backingStore type='file'>\n          <format type=\""):strings.Index(in, "      </backingStore>\n      <target")]
-	tests := []struct {
-		name   string
-		in     string
-		layers []chain.Layer
-		want   string
-	}{
+	return []copyTest{
 		{"another image above", in, []chain.Layer{qcow2("/a"), qcow2("/z"), qcow2("/c")}, strings.Replace(in, "'/b'", "'/z'", 1)},
 		{"another format above", in, []chain.Layer{qcow2("/a"), layer(file("/b"), probe.QED), qcow2("/c")},
 			strings.Replace(in, "<format type='qcow2'/>", "<format type='qed'/>", 1)},
@@ -64,7 +65,11 @@ func TestSourcesAreCopied(t *testing.T) {
 		{"looks like a stand-in", strings.Replace(in, "<unknown unknown='yes'/>", "<copy-0/><copy-1/>", 1), []chain.Layer{qcow2("/a"), qcow2("/z"), qcow2("/c")},
 			strings.Replace(strings.Replace(in, "<unknown unknown='yes'/>", "<copy-0/><copy-1/>", 1), "'/b'", "'/z'", 1)},
 	}
-	for _, tt := range tests {
+}
+
+// TestSourcesAreCopied: what libvirtxml does not know of an image survives.
+func TestSourcesAreCopied(t *testing.T) {
+	for _, tt := range copyTests() {
 		t.Run(tt.name, func(t *testing.T) {
 			doc := parse(t, tt.in)
 			disk := doc.Disks()[0]

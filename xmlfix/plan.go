@@ -75,6 +75,8 @@ func driverTypeFor(is, want chain.Layer) (string, error) {
 	switch {
 	case !reflect.DeepEqual(withoutDataStore(want.Source), withoutDataStore(is.Source)):
 		return "", errors.New("its top is another image")
+	case is.Source.VHostUser != nil:
+		return "", errors.New("its top is a vhost-user device") // libvirt allows it no chain
 	case is.From == chain.Unstated && is.Source.Dir != nil:
 		// The <driver type> may be there: fat, which is no image format.
 		return "", errors.New("its top is a directory")
@@ -118,10 +120,8 @@ func (p plan) check() error {
 		if sourceType(layer.Source) == "" {
 			return errors.New("a layer has no source that a <backingStore> can have")
 		}
-		if p.copies[i] < 0 {
-			if err := writable(layer.Source); err != nil {
-				return err
-			}
+		if err := writable(layer.Source); err != nil && (p.copies[i] < 0 || !isPassed(layer.Source)) {
+			return err
 		}
 		if err := checkDataStore(layer); err != nil {
 			return err
@@ -189,6 +189,12 @@ func writable(src *libvirtxml.DomainDiskSource) error {
 		return errors.New("a layer has a source without a name")
 	}
 	return nil
+}
+
+// isPassed reports whether an image is handed to QEMU as a descriptor, which
+// needs no name. libvirtxml cannot write that, but it can be copied.
+func isPassed(src *libvirtxml.DomainDiskSource) bool {
+	return src.File != nil && src.File.FDGroup != ""
 }
 
 // states reports whether a disk says exactly what c does.

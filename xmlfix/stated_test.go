@@ -103,7 +103,7 @@ var statedTests = []struct {
 		want: chain.Stated{Layers: []chain.Layer{{Source: &libvirtxml.DomainDiskSource{
 			Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}, From: chain.XML}}}},
 	{name: "descriptor group", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' fdgroup='g'/>" + store("raw", "/b' fdgroup='h", "<backingStore/>") + vda + "</disk>",
-		want: chain.Stated{Layers: []chain.Layer{layer(passed("/a", "g"), probe.Qcow2), layer(passed("/b", "h"), probe.Raw)}, Terminated: true},
+		want:   chain.Stated{Layers: []chain.Layer{layer(passed("/a", "g"), probe.Qcow2), layer(passed("/b", "h"), probe.Raw)}, Terminated: true},
 		beyond: "the test driver can pass none"},
 	{name: "nvme below", disk: fileDisk(store("qcow2", "/b", nvme("raw", "<backingStore/>"))),
 		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2), layer(file("/b"), probe.Qcow2)},
