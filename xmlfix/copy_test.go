@@ -62,6 +62,8 @@ func copyTests() []copyTest {
 ` + in[strings.Index(in, "      <target"):]},
 		{"startup policy and index", strings.Replace(in, `"/c" unknown='yes'`, `"/c" startupPolicy='optional' unknown='yes' index='7'`, 1), []chain.Layer{qcow2("/a"), qcow2("/z"), qcow2("/c")},
 			strings.Replace(in, "'/b'", "'/z'", 1)},
+		{"descriptor without a name", strings.Replace(in, `file="/c"`, "fdgroup='g'", 1), []chain.Layer{qcow2("/a"), qcow2("/z"), layer(passed("", "g"), probe.Qcow2)},
+			strings.Replace(strings.Replace(in, `file="/c"`, "fdgroup='g'", 1), "'/b'", "'/z'", 1)},
 		{"looks like a stand-in", strings.Replace(in, "<unknown unknown='yes'/>", "<copy-0/><copy-1/>", 1), []chain.Layer{qcow2("/a"), qcow2("/z"), qcow2("/c")},
 			strings.Replace(strings.Replace(in, "<unknown unknown='yes'/>", "<copy-0/><copy-1/>", 1), "'/b'", "'/z'", 1)},
 	}
