@@ -15,14 +15,15 @@ const (
 
 // Findings about what the domain XML says of a disk.
 const (
-	MirrorRunning     Code = "mirror"
-	LiveDump          Code = "live-dump"
-	SDBus             Code = "sd-bus"
-	DriverTypeMissing Code = "driver-type-missing"
-	SourceNotLocal    Code = "source-not-local"
-	SourceRelative    Code = "source-relative"
-	SourceType        Code = "source-type"
-	SourceSlice       Code = "source-slice"
+	MirrorRunning       Code = "mirror"
+	LiveDump            Code = "live-dump"
+	SDBus               Code = "sd-bus"
+	DriverTypeMissing   Code = "driver-type-missing"
+	SourceNotLocal      Code = "source-not-local"
+	SourceRelative      Code = "source-relative"
+	SourceType          Code = "source-type"
+	SourceInexpressible Code = "source-inexpressible"
+	SourceSlice         Code = "source-slice"
 )
 
 // Findings about one image.

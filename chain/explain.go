@@ -42,8 +42,11 @@ var explanations = []Explanation{
 			"one, a checker the other. Such a document is refused rather than interpreted.",
 		"Remove what the message names. virsh define followed by virsh dumpxml --inactive shows what libvirt makes of it."},
 	{NotADomain, "the document is not a domain XML",
-		"Only <domain> documents are handled. Snapshots, checkpoints, status files and lone disks have disks too, but other rules.",
-		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml."},
+		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
+			"files hold copies of a guest's definition: to mend the definition does not mend them.",
+		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml VM | chainfix | " +
+			"virsh managedsave-define VM /dev/stdin. For a snapshot: virsh snapshot-dumpxml VM NAME, fix its <domain> and <inactiveDomain> " +
+			"each by itself, put them back, and virsh snapshot-create VM FILE --redefine."},
 	{InputLimit, "the input is over a limit",
 		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser.",
 		"Check that the input is what you meant to give."},
@@ -82,6 +85,10 @@ var explanations = []Explanation{
 	{SourceSlice, "a slice lies outside its file",
 		"The XML or a header says that the image is a part of a file or device, and that part is not there. QEMU refuses to open it.",
 		"Mend the offset and size of the <slice>, or bring the whole file back."},
+	{SourceInexpressible, "the explicit chain has a source that is left alone",
+		"libvirt allows a <backingStore> of type nvme, but the XML library that chainfix shares with other programs cannot express one. What " +
+			"stands there is never changed. If the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
+		"If it is refused, state the rest of the chain in the XML by hand, with <backingStore/> at its end."},
 
 	{ImageMissing, "an image does not exist",
 		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +

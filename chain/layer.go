@@ -60,7 +60,7 @@ type Layer struct {
 	// Located is where the image is, if Source names it by a storage pool's
 	// volume and the pool is known; else nil.
 	Located *libvirtxml.DomainDiskSource
-	Format  probe.Format  // "" while From is Unstated
+	Format  probe.Format  // "" while From is Unstated, and for a folder of which QEMU makes an image up
 	From    Origin        // who stated Format
 	Header  *probe.Header // what the image says of itself; nil if it was not read
 }
@@ -89,6 +89,11 @@ type Stated struct {
 	// Typeless reports that the end is a <backingStore> with content but
 	// without a type, which libvirt reads as the end of the chain.
 	Typeless bool
+	// Inexpressible is what the XML says of a backing image that libvirtxml
+	// cannot express, such as "a <backingStore> of type nvme"; "" if there
+	// is none. Layers end above it. Terminated then tells of the chain that
+	// the XML goes on to there.
+	Inexpressible string
 
 	Mirror bool // a <mirror> is there: a block job is running
 	Live   bool // the XML is a running guest's, into which libvirt has written what it detected

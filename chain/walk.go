@@ -104,6 +104,16 @@ func (k *walk) run() {
 			Hint: "use the stored definition: virsh dumpxml --inactive VM"})
 		return
 	}
+	if what := k.stated.Inexpressible; what != "" {
+		k.chain.Layers = k.stated.Layers
+		if k.stated.Terminated && top.Format.CanHaveBacking() {
+			k.find(SourceInexpressible, Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
+			return
+		}
+		k.refuse(SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
+			"state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end")
+		return
+	}
 	if k.stated.Typeless {
 		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})

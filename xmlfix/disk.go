@@ -50,27 +50,39 @@ func (k *Disk) Stated() (chain.Stated, error) {
 	if e, err := checkDisk(k.elem); err != nil {
 		return stated, k.fail(e.pos, ErrDisk, err.Error())
 	}
-	disk, err := k.unmarshal()
+	stores := k.elem.backingStores()
+	beyond := inexpressible(stores)
+	disk, err := k.unmarshal(stores, beyond)
 	if err != nil {
 		return stated, k.fail(k.elem.pos, ErrDisk, quoteInside(err.Error()))
 	}
 	read, err := statedBy(disk)
+	if err == nil {
+		err = checkFormats(beyond)
+	}
 	if err != nil {
 		return stated, k.fail(k.elem.pos, ErrDisk, err.Error())
 	}
-	stores := k.elem.backingStores()
 	if last := lastOf(stores); last != nil && !last.typed() {
-		read.Typeless = len(last.children) > 0
+		read.Terminated, read.Typeless = true, len(last.children) > 0
+	}
+	if len(beyond) > 0 {
+		value, _ := beyond[0].attr("type")
+		read.Inexpressible = "a <backingStore> of type " + value
 	}
 	read.Live = k.doc.live || indexed(k.elem) || indexed(stores...)
 	k.read = &read
 	return read, nil
 }
 
-// unmarshal hands the disk to libvirtxml, as far as libvirt reads it.
-func (k *Disk) unmarshal() (*libvirtxml.DomainDisk, error) {
+// unmarshal hands the disk to libvirtxml, as far as libvirt reads it and
+// libvirtxml can express it: without the backing stores that are beyond it.
+func (k *Disk) unmarshal(stores, beyond []*element) (*libvirtxml.DomainDisk, error) {
 	replay := &tokenReader{tokens: k.tokens}
-	if last := lastOf(k.elem.backingStores()); last != nil && !last.typed() {
+	switch last := lastOf(stores); {
+	case len(beyond) > 0:
+		replay.skipFrom, replay.skipTo = beyond[0].firstToken, beyond[0].endToken
+	case last != nil && !last.typed():
 		replay.skipFrom, replay.skipTo = last.firstToken+1, last.endToken-1
 	}
 	disk := &libvirtxml.DomainDisk{}

@@ -1,4 +1,5 @@
-// Package xmlfix edits the backing chains in a domain XML, and nothing else.
+// Package xmlfix edits the backing chains in a domain XML, or in the XML of one
+// disk, and nothing else.
 //
 // [Parse] finds the disks of a document; [Disk.Stated] says what the XML
 // states of one, in the terms of package chain; [Disk.SetChain] queues the

@@ -17,14 +17,16 @@ type edit struct {
 // place of whatever was queued for the disk before. An explicit or skipped
 // chain needs none.
 //
-// Layers that the XML states already stay byte for byte; what is below the
-// first that differs is written anew, with a type, a <format> and a <source>
-// for each layer and an empty <backingStore/> at the end, and so is a <driver
-// type> that is missing.
+// Layers that the XML states already stay byte for byte, except for a
+// <dataStore> that is added to a <source>, replaced or taken out; what is below
+// the first that differs is written anew, with a type, a <format> and a
+// <source> for each layer and an empty <backingStore/> at the end, and so is a
+// <driver type> that is missing. There, too, the <source> of an image that the
+// XML states keeps its bytes, with its own indent and quotes.
 //
 // The error is an [*Error]. It wraps [ErrDisk] as [Disk.Stated] does,
 // [ErrRefused] if that is c's verdict, or [ErrChain] if c is no chain for this
-// disk; then nothing is queued.
+// disk, or what the XML says of an image would be lost; then nothing is queued.
 func (k *Disk) SetChain(c *chain.Chain) error {
 	k.layOut, k.wanted = nil, nil
 	stated, err := k.Stated()
@@ -35,17 +37,33 @@ func (k *Disk) SetChain(c *chain.Chain) error {
 	if err != nil {
 		return k.failPlan(err)
 	}
-	if p.store != nil && k.storePlace(p).child("source") == nil {
-		return k.fail(k.Pos(), ErrChain, "the disk has no <source>")
+	if err := k.checkPlaces(p); err != nil {
+		return k.fail(k.Pos(), ErrChain, err.Error())
 	}
-	if p.driverType != "" || p.store != nil {
+	if p.driverType != "" || p.rewrite || len(p.dataStores) > 0 {
 		k.layOut, k.wanted = func() ([]edit, error) { return k.editsFor(p) }, c
 	}
 	return nil
 }
 
+// checkPlaces finds out whether the document has the elements that a plan's
+// edits have to do with, and lets them go without a loss.
+func (k *Disk) checkPlaces(p plan) error {
+	if p.rewrite && k.storePlace(p).child("source") == nil {
+		return errors.New("the disk has no <source>")
+	}
+	for _, i := range p.dataStores {
+		if k.elementsOf(i).source == nil {
+			return errors.New("the disk has no <source>")
+		}
+	}
+	return k.checkCopies(p)
+}
+
 // RemoveChain queues the removal of the disk's <backingStore>, whatever it
-// holds, in place of whatever was queued for the disk before.
+// holds, in place of whatever was queued for the disk before. A <dataStore> in
+// the disk's own <source> stays: it is a part of that image, not of the chain
+// below it.
 func (k *Disk) RemoveChain() {
 	k.layOut, k.wanted = nil, nil
 	if store := k.elem.child("backingStore"); store != nil {
@@ -67,24 +85,35 @@ func (k *Disk) editsFor(p plan) ([]edit, error) {
 	if p.driverType != "" {
 		edits = append(edits, k.editDriver(p.driverType))
 	}
-	if p.store == nil {
+	for _, i := range p.dataStores {
+		e, err := k.doc.setDataStore(k.elementsOf(i).source, p.layers[i].Source.DataStore)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, e)
+	}
+	if !p.rewrite {
 		return edits, nil
 	}
-	e, err := storeElement(p.store)
+	f, err := k.storeFragment(p)
 	if err != nil {
 		return nil, err
 	}
 	parent := k.storePlace(p)
+	var e edit
 	if old := parent.child("backingStore"); old != nil {
-		return append(edits, k.doc.replace(old, e)), nil
+		e = k.doc.replace(old, f.root)
+	} else {
+		e = k.doc.insertBehind(parent.child("source"), f.root)
 	}
-	return append(edits, k.doc.insertBehind(parent.child("source"), e)), nil
+	e.text = f.printed(e.text)
+	return append(edits, e), nil
 }
 
 // storePlace returns the element in which the new <backingStore> goes.
 func (k *Disk) storePlace(p plan) *element {
 	if p.keep > 1 {
-		return k.elem.backingStores()[p.keep-2]
+		return k.elementsOf(p.keep - 1).store
 	}
 	return k.elem
 }

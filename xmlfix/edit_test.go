@@ -74,6 +74,17 @@ var editTests = []struct {
 	{"CRLF", crlf(libvirtStyle), three, crlf(libvirtStyleThree)},
 	{"double quotes", double(libvirtStyle), three, double(libvirtStyleThree)},
 	{"explicit already", libvirtStyleThree, three, libvirtStyleThree},
+	{"slice of an image", libvirtStyle, []chain.Layer{two[0], {Source: sliceOf(file("/b")), Format: probe.Raw, From: chain.Header}},
+		strings.Replace(libvirtStyle, "      <target", `      <backingStore type='file'>
+        <format type='raw'/>
+        <source file='/b'>
+          <slices>
+            <slice type='storage' offset='0' size='512'/>
+          </slices>
+        </source>
+        <backingStore/>
+      </backingStore>
+      <target`, 1)},
 	{"image alone", libvirtStyle, two[:1], strings.Replace(libvirtStyle, "<source file='/a'/>\n", "<source file='/a'/>\n      <backingStore/>\n", 1)},
 
 	{"one line", domain(fileDisk("")), three,
@@ -189,6 +200,11 @@ func indexed(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 	return src
 }
 
+func sliceOf(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
+	src.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Size: 512}}}
+	return src
+}
+
 // fixable returns the chain of a document's first disk with other layers below
 // its own image.
 func fixable(t testing.TB, disk *xmlfix.Disk, layers []chain.Layer) *chain.Chain {
@@ -267,6 +283,7 @@ func TestRemoveChain(t *testing.T) {
 		{"comment on its line", strings.Replace(libvirtStyle, "      <target", "      <backingStore/><!-- end -->\n      <target", 1),
 			strings.Replace(libvirtStyle, "      <target", "      <!-- end -->\n      <target", 1)},
 		{"disk that cannot be read", domain(fileDisk("<backingStore type='tape'/>")), domain(fileDisk(""))},
+		{"nvme", domain(fileDisk(nvme("raw", "<backingStore/>"))), domain(fileDisk(""))},
 		{"nothing to remove", libvirtStyle, libvirtStyle},
 	}
 	for _, tt := range tests {
@@ -360,6 +377,10 @@ func TestSetChainRefuses(t *testing.T) {
 		{"layer without format", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, {Source: file("/b")}}}, xmlfix.ErrChain},
 		{"layer of luks", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, layer(file("/b"), probe.LUKS)}}, xmlfix.ErrChain},
 		{"layer without source", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, {Format: probe.Raw}}}, xmlfix.ErrChain},
+		{"layer of a descriptor", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, layer(passed("", "g"), probe.Raw)}}, xmlfix.ErrChain},
+		{"layer with a slice of nothing", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, layer(sliceOf(file("")), probe.Raw)}}, xmlfix.ErrChain},
+		{"layer without protocol", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top,
+			layer(&libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{}}, probe.Raw)}}, xmlfix.ErrChain},
 		{"layer without name", chain.Chain{Verdict: chain.Fixable, Layers: []chain.Layer{top, layer(file(""), probe.Raw)}}, xmlfix.ErrChain},
 	}
 	for _, tt := range tests {
@@ -380,6 +401,15 @@ func TestSetChainRefuses(t *testing.T) {
 	err := directory.SetChain(fixable(t, directory, []chain.Layer{{Format: probe.Raw, From: chain.Trust}}))
 	if want := "test.xml:1:128: chain cannot be written: its top is a directory"; err == nil || err.Error() != want {
 		t.Errorf("a directory: %v, want %s", err, want)
+	}
+	const socket = "<disk type='vhostuser'><driver name='qemu' type='raw'/><source type='unix' path='/s'/>" + vda + "</disk>"
+	user := parse(t, domain(socket)).Disks()[0]
+	if err := user.SetChain(fixable(t, user, []chain.Layer{layer(nil, probe.Raw)})); !errors.Is(err, xmlfix.ErrChain) {
+		t.Errorf("a vhost-user device: %v", err)
+	}
+	beyond := parse(t, domain(fileDisk(nvme("raw", "<backingStore/>")))).Disks()[0]
+	if err := beyond.SetChain(fixable(t, beyond, two)); !errors.Is(err, xmlfix.ErrChain) || !strings.Contains(err.Error(), "of type nvme") {
+		t.Errorf("a chain above nvme: %v", err)
 	}
 	unreadable := parse(t, domain(fileDisk("<backingStore type='tape'/>"))).Disks()[0]
 	if err := unreadable.SetChain(&chain.Chain{Verdict: chain.Fixable, Layers: two}); !errors.Is(err, xmlfix.ErrDisk) {

@@ -18,7 +18,7 @@ var (
 	ErrEncoding = errors.New("not UTF-8 XML 1.0")
 	// ErrAmbiguous: libvirt and Go would read the document differently.
 	ErrAmbiguous = errors.New("ambiguous XML")
-	// ErrNotDomain: the document is something else than a domain XML.
+	// ErrNotDomain: the document is neither a domain XML nor a lone <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
 	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs] or
 	// [MaxDiskElements].

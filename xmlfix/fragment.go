@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/beevik/etree"
-	"libvirt.org/go/libvirtxml"
 )
 
 // layout is how the neighbourhood of an edit is written.
@@ -18,9 +17,10 @@ type layout struct {
 	indent, step, eol string
 }
 
-// storeElement makes an element of a <backingStore> in libvirt's own order.
-func storeElement(store *libvirtxml.DomainDiskBackingStore) (*etree.Element, error) {
-	text, err := xml.Marshal(store)
+// marshalled makes an element of a value of libvirtxml's, in libvirt's own
+// order.
+func marshalled(value any) (*etree.Element, error) {
+	text, err := xml.Marshal(value)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ func seeds() []string {
 	for _, tt := range editTests {
 		all = append(all, tt.in)
 	}
+	for _, tt := range dataStoreTests {
+		all = append(all, tt.in, tt.want)
+	}
+	all = append(all, plainDisk, strings.ReplaceAll(lossyDisk, "?", " unknown='yes'"))
 	return slices.DeleteFunc(all, func(s string) bool { return len(s) > 2048 })
 }
 
@@ -135,11 +139,11 @@ func outlineOf(data []byte) outline {
 				found.live = slices.ContainsFunc(t.Attr, func(a xml.Attr) bool { return a.Name == xml.Name{Local: "id"} })
 			case ":domain/:name":
 				names++
-			case ":domain/:devices/:disk":
+			case ":domain/:devices/:disk", ":disk":
 				found.disks = append(found.disks, span{start: start})
 			}
 		case xml.EndElement:
-			if strings.Join(path, "/") == ":domain/:devices/:disk" {
+			if at := strings.Join(path, "/"); at == ":domain/:devices/:disk" || at == ":disk" {
 				found.disks[len(found.disks)-1].end = int(dec.InputOffset())
 			}
 			path = path[:len(path)-1]
@@ -153,14 +157,15 @@ func outlineOf(data []byte) outline {
 
 // FuzzSetChain gives every disk that can be read a chain: some of the layers
 // that it states, and two more below them, or a new one above those that it
-// states. Either that is refused by name, or the document says so, says the
+// states, and one of them a data store. Either that is refused by name, or the document says so, says the
 // same in a second run, and is the old one again when the chain is removed.
 func FuzzSetChain(f *testing.F) {
 	for i, s := range seeds() {
-		f.Add([]byte(s), "/b", `/'c' "d" & <é>`, uint8(i), uint8(i/3), uint8(i/5))
-		f.Add([]byte(s), "/b", "", uint8(above), uint8(i/3), uint8(1))
+		f.Add([]byte(s), "/b", `/'c' "d" & <é>`, uint8(i), uint8(i/3), uint8(i/5), uint8(0xFF))
+		f.Add([]byte(s), "/b", "/c", uint8(i), uint8(i/3), uint8(i*3), uint8(i%3))
+		f.Add([]byte(s), "/b", "", uint8(above), uint8(i/3), uint8(1), uint8(0xFF))
 	}
-	f.Fuzz(func(t *testing.T, data []byte, first, second string, keep, kinds, formats uint8) {
+	f.Fuzz(func(t *testing.T, data []byte, first, second string, keep, kinds, formats, stores uint8) {
 		below := []chain.Layer{fuzzLayer(first, kinds, formats), fuzzLayer(second, kinds>>4, formats>>4)}
 		doc, err := xmlfix.Parse("fuzz.xml", data)
 		if err != nil {
@@ -180,13 +185,18 @@ func FuzzSetChain(f *testing.F) {
 			if s.Layers[0].From == chain.Unstated {
 				layers[0].Format = probe.Qcow2
 			}
+			added := -1
+			if stores < 0x80 && layers[0].Format == probe.Qcow2 {
+				added = int(stores) % len(layers)
+				layers[added].Source = withDataStore(layers[added].Source, dataStore(first))
+			}
 			c := &chain.Chain{Verdict: chain.Fixable, Layers: layers}
 			if err := disk.SetChain(c); err != nil {
 				checkError(t, data, err, xmlfix.ErrChain)
 				continue
 			}
 			chains[i] = c
-			same = same && s.Layers[0].From == chain.XML && len(s.Layers) == 1 && !s.Terminated
+			same = same && s.Layers[0].From == chain.XML && len(s.Layers) == 1 && !s.Terminated && added != 0
 		}
 		out, err := doc.Bytes()
 		if err != nil {
@@ -209,6 +219,14 @@ const above = 0xFF
 
 // fuzzLayer makes a layer of a name.
 func fuzzLayer(name string, kind, format uint8) chain.Layer {
+	l := plainFuzzLayer(name, kind, format)
+	if format >= 0x80 {
+		l.Format, l.Source.DataStore = probe.Qcow2, dataStore(name)
+	}
+	return l
+}
+
+func plainFuzzLayer(name string, kind, format uint8) chain.Layer {
 	all := probe.Formats()
 	src := file(name)
 	switch kind % 4 {
@@ -271,6 +289,17 @@ func asLayer(j int, src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSour
 		return &plain
 	}
 	return src
+}
+
+func dataStore(path string) *libvirtxml.DomainDiskDataStore {
+	return &libvirtxml.DomainDiskDataStore{Format: &libvirtxml.DomainDiskFormat{Type: "raw"}, Source: file(path)}
+}
+
+// withDataStore returns a source with another data store, or none.
+func withDataStore(src *libvirtxml.DomainDiskSource, store *libvirtxml.DomainDiskDataStore) *libvirtxml.DomainDiskSource {
+	other := *src
+	other.DataStore = store
+	return &other
 }
 
 // removed takes the chains of the disks that got one out again.

@@ -18,9 +18,9 @@ var singletons = map[string][]string{
 
 func isSingleton(parent, child string) bool { return slices.Contains(singletons[parent], child) }
 
-// diskTypes and storeTypes are the types of a <disk> and of a <backingStore>
-// that libvirtxml v1.12001.0 can express. A backing image may be of type nvme
-// too for libvirt 9.0.
+// diskTypes and storeTypes are the types of a <disk>, and of a <backingStore>
+// or <dataStore>, that libvirtxml v1.12001.0 can express. Either of the latter
+// may be of type nvme too for libvirt.
 var (
 	diskTypes  = []string{"file", "block", "dir", "network", "volume", "nvme", "vhostuser", "vhostvdpa", "ctl"}
 	storeTypes = []string{"file", "block", "dir", "network", "volume", "vhostuser", "vhostvdpa", "ctl"}
@@ -37,6 +37,11 @@ func checkDisk(disk *element) (*element, error) {
 	if value, ok := driver.attr("type"); ok && value == "" {
 		return driver, errors.New("the type of the <driver> is empty")
 	}
+	if store := disk.child("source").child("dataStore"); store != nil {
+		if err := checkDataStoreElement(store); err != nil {
+			return store, err
+		}
+	}
 	for _, store := range disk.backingStores() {
 		if !store.typed() {
 			break
@@ -51,9 +56,7 @@ func checkDisk(disk *element) (*element, error) {
 func checkStore(store *element) error {
 	value, _ := store.attr("type")
 	switch {
-	case value == "nvme":
-		return errors.New("a <backingStore> of type nvme cannot be expressed by libvirtxml")
-	case !slices.Contains(storeTypes, value):
+	case value != "nvme" && !slices.Contains(storeTypes, value):
 		return fmt.Errorf("unknown type %q of a <backingStore>", value)
 	case store.child("format") == nil:
 		return errors.New("a <backingStore> has no <format>")
@@ -61,6 +64,56 @@ func checkStore(store *element) error {
 		return errors.New("a <backingStore> has no <source>")
 	case len(store.child("source").attrs) == 0:
 		return errors.New("a <backingStore> has an empty <source>")
+	}
+	if store := store.child("source").child("dataStore"); store != nil {
+		return checkDataStoreElement(store)
+	}
+	return nil
+}
+
+// checkDataStoreElement demands what libvirt does since it knows the element
+// (10.10); libvirt 9.0 ignores it, whatever it holds.
+func checkDataStoreElement(store *element) error {
+	value, typed := store.attr("type")
+	format, _ := store.child("format").attr("type")
+	switch {
+	case !typed:
+		return errors.New("a <dataStore> has no type")
+	case value == "nvme":
+		return errors.New("a <dataStore> of type nvme cannot be expressed by libvirtxml")
+	case !slices.Contains(storeTypes, value):
+		return fmt.Errorf("unknown type %q of a <dataStore>", value)
+	case format != "raw":
+		return errors.New("a <dataStore> is not stated to be raw")
+	case store.child("source") == nil:
+		return errors.New("a <dataStore> has no <source>")
+	case store.child("source").child("dataStore") != nil:
+		return errors.New("a <dataStore> has a <dataStore>")
+	}
+	return nil
+}
+
+// inexpressible returns the first of a disk's backing stores that libvirtxml
+// cannot express, with those below it; none mostly.
+func inexpressible(stores []*element) []*element {
+	for i, store := range stores {
+		if value, _ := store.attr("type"); value == "nvme" {
+			return stores[i:]
+		}
+	}
+	return nil
+}
+
+// checkFormats demands of backing stores that libvirtxml does not read what
+// layerOf does of the others.
+func checkFormats(stores []*element) error {
+	for _, store := range stores {
+		if !store.typed() {
+			break
+		}
+		if _, err := formatNamed(formatOf(store.child("format"))); err != nil {
+			return err
+		}
 	}
 	return nil
 }

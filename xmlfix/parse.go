@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Parse reads a domain XML. The name is for messages: a file's, or what stands
-// for it.
+// Parse reads a domain XML, or a lone <disk>, which libvirt takes where it
+// attaches or updates a device. The name is for messages: a file's, or what
+// stands for it.
 //
 // The document keeps data, which must not be changed as long as the document
 // is in use. Errors are [*Error] and wrap [ErrSyntax], [ErrEncoding],
@@ -210,6 +211,9 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 			return other, p.fail(start, ErrSyntax, "second root element <"+nameOf(t.Name)+">")
 		}
 		p.rooted = true
+		if t.Name.Local == "disk" {
+			return inDisk, nil
+		}
 		return root, p.checkRoot(t, start)
 	}
 	parent := p.open[len(p.open)-1].kind
@@ -359,25 +363,4 @@ func (p *parser) procInst(t xml.ProcInst, start int) error {
 		return p.fail(start, ErrSyntax, "no white space behind the target of a processing instruction")
 	}
 	return nil
-}
-
-// hintFor tells what to do with a document that has another root.
-func hintFor(root string) string {
-	for _, o := range otherDocuments {
-		if o.root == root {
-			return o.hint
-		}
-	}
-	return "give the guest's definition: virsh dumpxml --inactive VM"
-}
-
-// otherDocuments are libvirt's documents that one may take for a domain XML.
-var otherDocuments = []struct{ root, hint string }{
-	{"disk", "a lone disk is not handled yet; give the guest's definition: virsh dumpxml --inactive VM"},
-	{"domainsnapshot", "snapshot metadata is not handled yet; give the guest's own definition: virsh dumpxml --inactive VM"},
-	{"domaincheckpoint", "checkpoint metadata is not handled yet; give the guest's own definition: virsh dumpxml --inactive VM"},
-	{"domainbackup", "a backup description is not handled; give the guest's own definition: virsh dumpxml --inactive VM"},
-	{"domstatus", "this is libvirt's private record of a running guest, never to be edited; give the definition: virsh dumpxml --inactive VM"},
-	{"inactiveDomain", "this is a part of snapshot metadata, not handled yet; give the guest's own definition: virsh dumpxml --inactive VM"},
-	{"volume", "a storage volume has no domain's disks; its chain is in its header: qemu-img rebase -u"},
 }

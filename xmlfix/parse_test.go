@@ -250,7 +250,8 @@ func TestDisksByPath(t *testing.T) {
 }
 
 func TestOtherDocuments(t *testing.T) {
-	for _, root := range []string{"disk", "domainsnapshot", "domaincheckpoint", "domainbackup", "domstatus", "inactiveDomain", "volume", "network", "html"} {
+	for _, root := range []string{"domainsnapshot", "domaincheckpoint", "domainbackup", "domstatus", "inactiveDomain",
+		"pool", "volume", "network", "devices", "html"} {
 		e := wantError(t, "<"+root+"><disk/></"+root+">", xmlfix.ErrNotDomain, "1:1")
 		if !strings.Contains(e.Detail, "<"+root+">") || e.Hint == "" {
 			t.Errorf("%s: %q, hint %q", root, e.Detail, e.Hint)

@@ -12,40 +12,23 @@ import (
 
 // plan is what has to change for a disk to state a chain.
 type plan struct {
-	driverType string // for the <driver>; "" leaves it alone
+	layers     []chain.Layer // the chain's
+	driverType string        // for the <driver>; "" leaves it alone
 	// keep is the number of layers, the top included, that stay as they
-	// are. What is below them becomes store; nil leaves it alone.
-	keep  int
-	store *libvirtxml.DomainDiskBackingStore
+	// are, but for their data stores.
+	keep int
+	// dataStores are the layers, of those, that get another data store, or
+	// lose theirs.
+	dataStores []int
+	// rewrite is set if what is below the layers that are kept is written
+	// anew. Then copies has, for each layer there, the one of the XML's that
+	// it has its source from, or -1.
+	rewrite bool
+	copies  []int
 }
 
-// Apply makes a disk of a libvirtxml.Domain state the chain c, as
-// [Disk.SetChain] does in a document. On an error nothing was changed; it
-// wraps [ErrDisk], [ErrRefused] or [ErrChain].
-func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
-	stated, err := StatedBy(disk)
-	if err != nil {
-		return err
-	}
-	p, err := planFor(stated, c)
-	if err != nil {
-		return err
-	}
-	if p.driverType != "" {
-		if disk.Driver == nil {
-			disk.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu"}
-		}
-		disk.Driver.Type = p.driverType
-	}
-	if p.store != nil {
-		place := &disk.BackingStore
-		for range p.keep - 1 {
-			place = &(*place).BackingStore
-		}
-		*place = p.store
-	}
-	return nil
-}
+// lower returns the layers that are written anew.
+func (p plan) lower() []chain.Layer { return p.layers[p.keep:] }
 
 // planFor compares what a disk states with what it should. The error wraps
 // ErrRefused or ErrChain.
@@ -57,37 +40,93 @@ func planFor(stated chain.Stated, c *chain.Chain) (plan, error) {
 	default:
 		return plan{}, ErrRefused
 	}
-	if len(c.Layers) == 0 {
-		return plan{}, fmt.Errorf("%w: it has no layers", ErrChain)
-	}
-	var p plan
-	top, is := c.Layers[0], stated.Layers[0]
 	switch {
-	case !reflect.DeepEqual(top.Source, is.Source):
-		return plan{}, fmt.Errorf("%w: its top is another image", ErrChain)
-	case is.From == chain.Unstated && is.Source.Dir != nil:
-		// The <driver type> may be there: fat, which is no image format.
-		return plan{}, fmt.Errorf("%w: its top is a directory", ErrChain)
-	case is.From == chain.Unstated:
-		if p.driverType = top.Format.LibvirtName(); p.driverType == "" {
-			return plan{}, fmt.Errorf("%w: its top has no format", ErrChain)
-		}
-	case top.Format != is.Format:
-		return plan{}, fmt.Errorf("%w: its top is %s, but the XML states %s", ErrChain, top.Format, is.Format)
+	case len(c.Layers) == 0:
+		return plan{}, fmt.Errorf("%w: it has no layers", ErrChain)
+	case stated.Inexpressible != "":
+		return plan{}, fmt.Errorf("%w: below its layers the XML has %s", ErrChain, stated.Inexpressible)
 	}
-	p.keep = 1
+	p := plan{layers: c.Layers, keep: 1}
+	var err error
+	if p.driverType, err = driverTypeFor(stated.Layers[0], c.Layers[0]); err != nil {
+		return plan{}, fmt.Errorf("%w: %w", ErrChain, err)
+	}
 	for p.keep < min(len(c.Layers), len(stated.Layers)) && sameLayer(c.Layers[p.keep], stated.Layers[p.keep]) {
 		p.keep++
 	}
-	if p.keep == len(c.Layers) && p.keep == len(stated.Layers) && ends(c.Layers, stated.Terminated) {
-		return p, nil
+	for i, layer := range c.Layers[:p.keep] {
+		if !sameDataStore(layer.Source, stated.Layers[i].Source) {
+			p.dataStores = append(p.dataStores, i)
+		}
 	}
-	store, err := storeOf(c.Layers[p.keep:])
-	if err != nil {
+	p.rewrite = p.keep < len(c.Layers) || p.keep < len(stated.Layers) || !ends(c.Layers, stated.Terminated)
+	for i, layer := range p.lower() {
+		p.copies = append(p.copies, statedAs(layer, stated.Layers, p.keep+i))
+	}
+	if err := p.check(); err != nil {
 		return plan{}, fmt.Errorf("%w: %w", ErrChain, err)
 	}
-	p.store = store
 	return p, nil
+}
+
+// driverTypeFor returns what the <driver> of a disk has to state for its own
+// image to be as it should; "" if it does.
+func driverTypeFor(is, want chain.Layer) (string, error) {
+	switch {
+	case !reflect.DeepEqual(withoutDataStore(want.Source), withoutDataStore(is.Source)):
+		return "", errors.New("its top is another image")
+	case is.From == chain.Protocol && want.Format != is.Format:
+		return "", errors.New("its top is a directory")
+	case is.Source.VHostUser != nil:
+		return "", errors.New("its top is a vhost-user device") // libvirt allows it no chain
+	case is.From == chain.Unstated:
+		name := want.Format.LibvirtName()
+		if name == "" {
+			return "", errors.New("its top has no format")
+		}
+		return name, nil
+	case want.Format != is.Format:
+		return "", fmt.Errorf("its top is %s, but the XML states %s", want.Format, is.Format)
+	}
+	return "", nil
+}
+
+// statedAs returns the layer of the XML that has the source of one which is
+// written as the i-th: if there are several, the i-th; -1 if there is none.
+func statedAs(layer chain.Layer, stated []chain.Layer, i int) int {
+	if i < len(stated) && sameImage(layer.Source, stated[i].Source) {
+		return i
+	}
+	for j, is := range stated {
+		if sameImage(layer.Source, is.Source) {
+			return j
+		}
+	}
+	return -1
+}
+
+// check refuses layers that the XML cannot state.
+func (p plan) check() error {
+	for _, i := range p.dataStores {
+		if err := checkDataStore(p.layers[i]); err != nil {
+			return err
+		}
+	}
+	for i, layer := range p.lower() {
+		if layer.Format.LibvirtName() == "" {
+			return fmt.Errorf("%s has no format that a <backingStore> can state", chain.Describe(layer.Source))
+		}
+		if sourceType(layer.Source) == "" {
+			return errors.New("a layer has no source that a <backingStore> can have")
+		}
+		if err := writable(layer.Source); err != nil && (p.copies[i] < 0 || !isPassed(layer.Source)) {
+			return err
+		}
+		if err := checkDataStore(layer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ends reports whether the XML says where a chain of these layers ends. Of a
@@ -97,9 +136,30 @@ func ends(layers []chain.Layer, terminated bool) bool {
 	return terminated || len(layers) == 1 && !layers[0].Format.CanHaveBacking()
 }
 
-// sameLayer reports whether the XML's layer is what a lower layer should be.
+// sameLayer reports whether the XML's layer is what a lower layer should be,
+// but for its data store.
 func sameLayer(want, is chain.Layer) bool {
-	return want.Format == is.Format && reflect.DeepEqual(plainSource(want.Source), plainSource(is.Source))
+	return want.Format == is.Format && sameImage(want.Source, is.Source)
+}
+
+// sameImage reports whether two sources, as they are written below the top,
+// differ in nothing but their data stores.
+func sameImage(a, b *libvirtxml.DomainDiskSource) bool {
+	return reflect.DeepEqual(withoutDataStore(plainSource(a)), withoutDataStore(plainSource(b)))
+}
+
+// sameDataStore reports whether sources of one image have the same data store.
+func sameDataStore(a, b *libvirtxml.DomainDiskSource) bool {
+	return reflect.DeepEqual(plainSource(a).DataStore, plainSource(b).DataStore)
+}
+
+func withoutDataStore(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
+	if src == nil || src.DataStore == nil {
+		return src
+	}
+	bare := *src
+	bare.DataStore = nil
+	return &bare
 }
 
 // plainSource returns src as it is written below the top: libvirt takes no
@@ -110,42 +170,30 @@ func plainSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource 
 	}
 	plain := *src
 	plain.Index, plain.StartupPolicy = 0, ""
+	if src.DataStore != nil {
+		store := *src.DataStore
+		store.Source = plainSource(store.Source)
+		plain.DataStore = &store
+	}
 	return &plain
 }
 
-// storeOf builds the <backingStore> of layers; of none it is the empty one
-// that ends a chain.
-func storeOf(layers []chain.Layer) (*libvirtxml.DomainDiskBackingStore, error) {
-	store := &libvirtxml.DomainDiskBackingStore{}
-	for i := len(layers) - 1; i >= 0; i-- {
-		layer := layers[i]
-		name := layer.Format.LibvirtName()
-		if name == "" {
-			return nil, fmt.Errorf("%s has no format that a <backingStore> can state", chain.Describe(layer.Source))
-		}
-		if err := writable(layer.Source); err != nil {
-			return nil, err
-		}
-		store = &libvirtxml.DomainDiskBackingStore{
-			Format:       &libvirtxml.DomainDiskFormat{Type: name},
-			Source:       plainSource(layer.Source),
-			BackingStore: store,
-		}
-	}
-	return store, nil
-}
-
 // writable refuses a source that libvirtxml v1.12001.0 would drop when it
-// writes it.
+// writes it, whatever else is in it, and those without a name.
 func writable(src *libvirtxml.DomainDiskSource) error {
 	switch {
-	case sourceType(src) == "":
-		return errors.New("a layer has no source that a <backingStore> can have")
 	case src.File != nil && src.File.File == "", src.Block != nil && src.Block.Dev == "",
+		src.Dir != nil && src.Dir.Dir == "", src.Network != nil && src.Network.Protocol == "",
 		src.Volume != nil && (src.Volume.Pool == "" || src.Volume.Volume == ""):
 		return errors.New("a layer has a source without a name")
 	}
 	return nil
+}
+
+// isPassed reports whether an image is handed to QEMU as a descriptor, which
+// needs no name. libvirtxml cannot write that, but it can be copied.
+func isPassed(src *libvirtxml.DomainDiskSource) bool {
+	return src.File != nil && src.File.FDGroup != ""
 }
 
 // states reports whether a disk says exactly what c does.
@@ -153,14 +201,11 @@ func states(stated chain.Stated, c *chain.Chain) bool {
 	if len(stated.Layers) != len(c.Layers) || !ends(stated.Layers, stated.Terminated) {
 		return false
 	}
-	for i, layer := range stated.Layers {
+	for i, is := range stated.Layers {
 		want := c.Layers[i]
-		if layer.From != chain.XML || layer.Format != want.Format {
-			return false
-		}
-		if i > 0 && !sameLayer(want, layer) {
+		if is.From == chain.Unstated || is.Format != want.Format || !reflect.DeepEqual(plainSource(want.Source), plainSource(is.Source)) {
 			return false
 		}
 	}
-	return reflect.DeepEqual(stated.Layers[0].Source, c.Layers[0].Source)
+	return reflect.DeepEqual(withoutDataStore(stated.Layers[0].Source), withoutDataStore(c.Layers[0].Source))
 }

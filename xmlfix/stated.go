@@ -72,7 +72,7 @@ func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {
 	}
 	name := disk.Driver.Type
 	if name == "aio" {
-		name = "raw" // libvirt's old word, in a <driver> only
+		name = "raw"
 	}
 	return layerOf(src, name)
 }
@@ -81,21 +81,30 @@ func storeLayer(store *libvirtxml.DomainDiskBackingStore) (chain.Layer, error) {
 	if store.Format == nil || store.Format.Type == "" {
 		return chain.Layer{}, errors.New("a <backingStore> has no <format type>")
 	}
-	if store.Format.Type == "aio" {
-		return chain.Layer{}, errors.New(`unknown format "aio" of a <backingStore>`)
-	}
 	return layerOf(store.Source, store.Format.Type)
 }
 
 func layerOf(src *libvirtxml.DomainDiskSource, name string) (chain.Layer, error) {
-	if src.Dir != nil && (name == "fat" || name == "dir") {
-		return chain.Layer{Source: src}, nil // QEMU makes the image up: there is no format to state
+	if src.Dir != nil && (name == "fat" || name == "dir") || src.Volume != nil && name == "fat" {
+		// QEMU makes the image up, of a folder in a pool too: there is no
+		// format to state.
+		return chain.Layer{Source: src, From: chain.Protocol}, nil
 	}
-	f, ok := probe.FromLibvirt(name)
-	if !ok {
-		return chain.Layer{}, fmt.Errorf("format %q is none that libvirt gives to QEMU", name)
+	f, err := formatNamed(name)
+	if err != nil {
+		return chain.Layer{}, err
 	}
 	return chain.Layer{Source: src, Format: f, From: chain.XML}, nil
+}
+
+// formatNamed returns the format that a <format type> states. aio is a word
+// that libvirt has for raw in a <driver> only.
+func formatNamed(name string) (probe.Format, error) {
+	f, ok := probe.FromLibvirt(name)
+	if !ok || name == "aio" {
+		return "", fmt.Errorf("format %q is none that libvirt gives to QEMU", name)
+	}
+	return f, nil
 }
 
 // sourceType returns the type attribute that goes with a source; "" for an

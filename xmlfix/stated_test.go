@@ -98,7 +98,25 @@ var statedTests = []struct {
 		want: chain.Stated{Target: "hda", Device: "cdrom", Bus: "ide", Layers: []chain.Layer{layer(file(""), probe.Raw)}}},
 	{name: "directory", disk: "<disk type='dir' device='floppy'><driver name='qemu' type='fat'/><source dir='/a'/><target dev='fda' bus='fdc'/><readonly/></disk>",
 		want: chain.Stated{Target: "fda", Device: "floppy", Bus: "fdc", Layers: []chain.Layer{
-			layer(&libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/a"}}, "")}}},
+			{Source: &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/a"}}, From: chain.Protocol}}}},
+	{name: "directory of a pool", disk: "<disk type='volume'><driver name='qemu' type='fat'/><source pool='p' volume='v'/>" + vda + "<readonly/></disk>",
+		want: chain.Stated{Layers: []chain.Layer{{Source: &libvirtxml.DomainDiskSource{
+			Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}, From: chain.Protocol}}}},
+	{name: "descriptor group", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' fdgroup='g'/>" + store("raw", "/b' fdgroup='h", "<backingStore/>") + vda + "</disk>",
+		want:   chain.Stated{Layers: []chain.Layer{layer(passed("/a", "g"), probe.Qcow2), layer(passed("/b", "h"), probe.Raw)}, Terminated: true},
+		beyond: "the test driver can pass none"},
+	{name: "nvme below", disk: fileDisk(store("qcow2", "/b", nvme("raw", "<backingStore/>"))),
+		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2), layer(file("/b"), probe.Qcow2)},
+			Inexpressible: "a <backingStore> of type nvme", Terminated: true}},
+	{name: "nvme below without an end", disk: fileDisk(nvme("qcow2", "")),
+		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Inexpressible: "a <backingStore> of type nvme"}},
+	{name: "more below nvme", disk: fileDisk(nvme("qcow2", store("raw", "/c", "<backingStore/>"))),
+		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Inexpressible: "a <backingStore> of type nvme", Terminated: true}},
+	{name: "typeless below nvme", disk: fileDisk(nvme("qcow2", "<backingStore><source file='/c'/></backingStore>")),
+		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Inexpressible: "a <backingStore> of type nvme", Terminated: true, Typeless: true}},
+	{name: "data store", disk: strings.Replace(fileDisk(""), "'/a'/>", "'/a'>"+inlineData+"</source>", 1),
+		want:   chain.Stated{Layers: []chain.Layer{layer(withDataStore(file("/a"), dataStore("/d")), probe.Qcow2)}},
+		beyond: "libvirt before 10.10 drops it"},
 	{name: "encryption next to the source", disk: fileDisk("<encryption format='luks'><secret type='passphrase' uuid='4c5f8d0a-0000-4000-8000-000000000001'/></encryption>"),
 		want: chain.Stated{Layers: []chain.Layer{layer(encrypted(file("/a")), probe.Qcow2)}}},
 	{name: "encryption in the source", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a'>" +
@@ -126,16 +144,35 @@ var statedTests = []struct {
 	{name: "backing store of empty type", disk: fileDisk("<backingStore type=''><format type='raw'/><source file='/b'/></backingStore>"), wrong: `unknown type ""`},
 	{name: "backing store of unknown format", disk: fileDisk(store("vhdx", "/b", "")), wrong: `format "vhdx"`},
 	{name: "backing store of luks", disk: fileDisk(store("luks", "/b", "")), wrong: `format "luks"`},
-	{name: "backing store of aio", disk: fileDisk(store("aio", "/b", "")), wrong: `unknown format "aio"`},
+	{name: "backing store of aio", disk: fileDisk(store("aio", "/b", "")), wrong: `format "aio"`},
+
+	{name: "unknown format below nvme", disk: fileDisk(nvme("qcow2", store("luks", "/c", "<backingStore/>"))), wrong: `format "luks"`},
+	{name: "unknown type below nvme", disk: fileDisk(nvme("qcow2", "<backingStore type='tape'/>")), wrong: `unknown type "tape"`},
 
 	// What libvirt's parser takes and we do not.
+	{name: "data store without type", disk: strings.Replace(fileDisk(""), "'/a'/>", "'/a'>"+strings.Replace(inlineData, " type='file'", "", 1)+"</source>", 1),
+		wrong: "a <dataStore> has no type", beyond: "libvirt before 10.10 drops it"},
+	{name: "data store in qcow2", disk: fileDisk(strings.Replace(store("qcow2", "/b", ""), "'/b'/>", "'/b'>"+strings.Replace(inlineData, "raw", "qcow2", 1)+"</source>", 1)),
+		wrong: "a <dataStore> is not stated to be raw", beyond: "libvirt before 10.10 drops it"},
+	{name: "data store of type nvme", disk: strings.Replace(fileDisk(""), "'/a'/>", "'/a'>"+strings.Replace(inlineData, "'file'", "'nvme'", 1)+"</source>", 1),
+		wrong: "type nvme cannot be expressed", beyond: "libvirt before 10.10 drops it"},
 	{name: "backing store with an empty source", disk: fileDisk("<backingStore type='file'><format type='raw'/><source/></backingStore>"),
 		wrong: "empty <source>", beyond: "it is taken and useless"},
-	{name: "backing store of type nvme", disk: fileDisk("<backingStore type='nvme'><format type='raw'/><source type='pci' managed='yes' namespace='1'>" +
-		"<address domain='0' bus='1' slot='0' function='0'/></source></backingStore>"), wrong: "type nvme", beyond: "libvirtxml cannot express it"},
 	{name: "iso", disk: strings.Replace(fileDisk(""), "qcow2", "iso", 1), wrong: `format "iso"`, beyond: "QEMU's driver refuses it at start"},
 	{name: "number that libvirtxml cannot hold", disk: "<disk type='file'><driver name='qemu' type='raw'/><source file='/a'/><target dev='vda' rotation_rate='\u009b'/></disk>",
 		wrong: `strconv.ParseUint: parsing \"\\u009b\"`, beyond: "rejected in another way"},
+}
+
+// nvme is a backing store that libvirtxml cannot express.
+func nvme(format, below string) string {
+	return "<backingStore type='nvme'><format type='" + format + "'/><source type='pci' managed='yes' namespace='1'>" +
+		"<address domain='0x0000' bus='0x01' slot='0x00' function='0x0'/></source>" + below + "</backingStore>"
+}
+
+func passed(path, group string) *libvirtxml.DomainDiskSource {
+	src := file(path)
+	src.File.FDGroup = group
+	return src
 }
 
 func encrypted(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
@@ -187,6 +224,7 @@ func TestStatedBy(t *testing.T) {
 		"typeless": true, "typeless with what nobody knows": true, "typeless below": true,
 		"white space in attributes": true, "references in attributes": true, "line feed by reference": true,
 		"index on the source": true, "index below": true,
+		"nvme below": true, "nvme below without an end": true, "more below nvme": true, "typeless below nvme": true,
 	}
 	for _, tt := range statedTests {
 		if lost[tt.name] || tt.wrong != "" {

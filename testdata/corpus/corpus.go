@@ -1,7 +1,7 @@
 // Package corpus gathers the domain XMLs that other projects test themselves
-// with.
+// with, and the schemas of a libvirt that is newer than the machine's own.
 //
-// They are fetched from Debian's source packages, by whatever the machine's own
+// They are fetched from Debian's packages, by whatever the machine's own
 // apt is set up for, and stay in the user's cache folder: nothing of them is
 // part of this repository.
 package corpus
@@ -27,7 +27,9 @@ type Document struct {
 // Package returns every *.xml of a Debian source package. What was fetched
 // once is not fetched again.
 func Package(name string) ([]Document, error) {
-	folder, err := fetched(name)
+	// A mirror need not hold every source that its lists name: then another
+	// release's will do.
+	folder, err := fetched(name, source, ownSuite, newSuite)
 	if err != nil {
 		return nil, err
 	}
@@ -61,26 +63,60 @@ func unpack(archive string) ([]Document, error) {
 		if err != nil {
 			return nil, err
 		}
-		return read(plain)
+		return read(plain, ".xml")
 	}
 	xz := exec.Command("xz", "--decompress", "--stdout")
 	xz.Stdin = file
-	plain, err := xz.StdoutPipe()
+	return readFrom(xz, ".xml")
+}
+
+// readFrom reads the archive that a command prints.
+func readFrom(cmd *exec.Cmd, extension string) ([]Document, error) {
+	plain, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := xz.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	found, err := read(plain)
+	found, err := read(plain, extension)
 	io.Copy(io.Discard, plain) // what may stand behind the archive's end
-	if failed := xz.Wait(); err == nil && failed != nil {
-		err = fmt.Errorf("xz: %w", failed)
+	if failed := cmd.Wait(); err == nil && failed != nil {
+		err = fmt.Errorf("%s: %w", cmd.Args[0], failed)
 	}
 	return found, err
 }
 
-func read(plain io.Reader) ([]Document, error) {
+// newSuite is the release of Debian that has libvirt 11.3.
+const newSuite = "trixie"
+
+// Schemas writes the RELAX NG schemas of libvirt 11.3 into a folder: they know
+// elements that those of the machine's own libvirt need not know, as
+// <dataStore>, which is from 10.10. The one of a domain is domain.rng.
+func Schemas(dir string) error {
+	folder, err := fetched("libvirt-common", binary, newSuite)
+	if err != nil {
+		return err
+	}
+	packages, err := filepath.Glob(filepath.Join(folder, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, name := range packages {
+		found, err := readFrom(exec.Command("dpkg-deb", "--fsys-tarfile", name), ".rng")
+		if err != nil {
+			return err
+		}
+		for _, d := range found {
+			if err := os.WriteFile(filepath.Join(dir, filepath.Base(d.Name)), d.Data, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func read(plain io.Reader, extension string) ([]Document, error) {
 	var found []Document
 	archive := tar.NewReader(plain)
 	for {
@@ -91,7 +127,7 @@ func read(plain io.Reader) ([]Document, error) {
 		if err != nil {
 			return nil, err
 		}
-		if header.Typeflag != tar.TypeReg || filepath.Ext(header.Name) != ".xml" {
+		if header.Typeflag != tar.TypeReg || filepath.Ext(header.Name) != extension {
 			continue
 		}
 		data, err := io.ReadAll(archive)

@@ -11,14 +11,23 @@ import (
 	"strings"
 )
 
-// fetched returns the folder that holds the archives of a source package.
-func fetched(name string) (string, error) {
+// kind is the kind of a package, as sources.list calls it.
+type kind string
+
+const (
+	source kind = "deb-src"
+	binary kind = "deb"
+)
+
+// fetched returns the folder that holds the archives of a package, from the
+// first of the suites that has them.
+func fetched(name string, k kind, suites ...string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
 	base = filepath.Join(base, "chainfix-test")
-	folder := filepath.Join(base, "sources", name)
+	folder := filepath.Join(base, map[kind]string{source: "sources", binary: "packages"}[k], name)
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
@@ -30,11 +39,9 @@ func fetched(name string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(scratch)
-	// A mirror need not hold every source that its lists name: then another
-	// release's will do.
 	var failures error
-	for _, suite := range []string{ownSuite, "trixie"} {
-		err := fetch(filepath.Join(scratch, suite), name, suite)
+	for _, suite := range suites {
+		err := fetch(filepath.Join(scratch, suite), name, k, suite)
 		if err == nil {
 			return folder, keep(filepath.Join(scratch, suite, "archives"), folder)
 		}
@@ -56,21 +63,24 @@ func keep(archives, folder string) error {
 	return err
 }
 
-// fetch downloads a source package of a suite into scratch/archives. The
-// machine's own lists of packages stay as they are: apt keeps those of this
-// run in scratch.
-func fetch(scratch, name, suite string) error {
+// fetch downloads a package of a suite into scratch/archives. The machine's own
+// lists of packages stay as they are: apt keeps those of this run in scratch.
+func fetch(scratch, name string, k kind, suite string) error {
 	for _, dir := range []string{"sources.list.d", "lists/partial", "cache/archives/partial", "archives"} {
 		if err := os.MkdirAll(filepath.Join(scratch, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	if err := copySources(filepath.Join(scratch, "sources.list.d"), suite); err != nil {
+	if err := copySources(filepath.Join(scratch, "sources.list.d"), k, suite); err != nil {
 		return err
 	}
 	// One source that fails need not be the one that matters.
 	updated := aptGet(scratch, "update")
-	if err := aptGet(scratch, "source", "--download-only", name); err != nil {
+	download := []string{"download", name}
+	if k == source {
+		download = []string{"source", "--download-only", name}
+	}
+	if err := aptGet(scratch, download...); err != nil {
 		return errors.Join(updated, err)
 	}
 	return nil
@@ -110,13 +120,13 @@ var (
 	oneLine   = regexp.MustCompile(`(?m)^[ \t]*deb[ \t]`)
 	paragraph = regexp.MustCompile(`(?mi)^Types:.*$`)
 
-	oneLineSuite   = regexp.MustCompile(`(?m)^(deb-src[ \t]+(?:\[[^\]\n]*\][ \t]+)?\S+[ \t]+)\S+`)
+	oneLineSuite   = regexp.MustCompile(`(?m)^(deb(?:-src)?[ \t]+(?:\[[^\]\n]*\][ \t]+)?\S+[ \t]+)\S+`)
 	paragraphSuite = regexp.MustCompile(`(?mi)^Suites:.*$`)
 )
 
-// copySources tells apt, in a folder of its own, to take sources from wherever
-// this machine takes packages.
-func copySources(dir, suite string) error {
+// copySources tells apt, in a folder of its own, to take packages of a kind
+// from wherever this machine takes its own.
+func copySources(dir string, k kind, suite string) error {
 	var files []string
 	for _, pattern := range []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources"} {
 		found, err := filepath.Glob(pattern)
@@ -131,9 +141,9 @@ func copySources(dir, suite string) error {
 			return err
 		}
 		if filepath.Ext(file) == ".list" {
-			text = oneLine.ReplaceAll(text, []byte("deb-src "))
+			text = oneLine.ReplaceAll(text, []byte(string(k)+" "))
 		} else {
-			text = paragraph.ReplaceAll(text, []byte("Types: deb-src"))
+			text = paragraph.ReplaceAll(text, []byte("Types: "+string(k)))
 		}
 		if suite != ownSuite {
 			text = oneLineSuite.ReplaceAll(text, []byte("${1}"+suite))

@@ -1,0 +1,78 @@
+package xmlfix
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// checkDataStore refuses a data store that libvirt would not take: it has to be
+// raw and plain, and belong to a qcow2 image (libvirt 10.10 to 11.3).
+func checkDataStore(layer chain.Layer) error {
+	store := layer.Source.DataStore
+	if store == nil {
+		return nil
+	}
+	what := chain.Describe(layer.Source)
+	switch {
+	case layer.Format != probe.Qcow2:
+		return fmt.Errorf("%s has a data store, which is for qcow2 only", what)
+	case store.Format == nil || store.Format.Type != "raw" || store.Format.MetadataCache != nil:
+		return fmt.Errorf("the data store of %s is not plainly raw", what)
+	case sourceType(store.Source) == "":
+		return fmt.Errorf("the data store of %s has no source that it can have", what)
+	case store.Source.DataStore != nil || store.Source.Slices != nil:
+		return fmt.Errorf("the data store of %s has a data store or slices of its own", what)
+	}
+	if err := writable(store.Source); err != nil {
+		return errors.New("a data store has a source without a name")
+	}
+	return nil
+}
+
+// setDataStore returns the edit that gives a <source> a data store, in place of
+// the one that it has, or takes that out if store is nil.
+func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDataStore) (edit, error) {
+	old := source.child("dataStore")
+	if store == nil {
+		return d.remove(old), nil
+	}
+	plain := *store
+	plain.Source = plainSource(store.Source)
+	e, err := marshalled(&plain)
+	switch {
+	case err != nil:
+		return edit{}, err
+	case old != nil:
+		return d.replace(old, e), nil
+	case len(source.children) > 0:
+		return d.insertBehind(lastOf(source.children), e), nil
+	}
+
+	// There is no element yet to stand next to.
+	l := d.layoutIn(source.parent, source)
+	indent, lines := d.indentOf(source)
+	inside := d.data[source.open:source.close]
+	l.lines = lines && len(bytes.TrimSpace(inside)) == 0
+	before, behind := "", ""
+	if l.lines {
+		l.eol, l.indent = d.eolBefore(source.start()-len(indent)), indent+l.step
+		before, behind = l.eol+l.indent, l.eol+indent
+	}
+	text := before + l.print(e)
+	switch {
+	case d.selfClosed(source):
+		return edit{source.end - len("/>"), source.end, ">" + text + behind + "</source>"}, nil
+	case bytes.IndexByte(inside, '\n') >= 0:
+		behind = "" // the end tag has a line of its own
+	}
+	return edit{source.open, source.open, text + behind}, nil
+}
+
+// selfClosed reports whether an element is written as <a/>.
+func (d *Document) selfClosed(e *element) bool { return e.open == e.end }
