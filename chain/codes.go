@@ -55,7 +55,13 @@ const (
 
 // Findings about the chain.
 const (
-	BackingNotLocal     Code = "backing-not-local"
+	BackingInvalid      Code = "backing-invalid"
+	BackingCredentials  Code = "backing-credentials"
+	BackingUnmapped     Code = "backing-unmapped"
+	BackingDisputed     Code = "backing-disputed"
+	BackingRelative     Code = "backing-relative"
+	BackingDuplicate    Code = "backing-duplicate"
+	BackingNoPool       Code = "backing-no-pool"
 	NameUnrepresentable Code = "name-unrepresentable"
 	ChainLoop           Code = "chain-loop"
 	ChainTooDeep        Code = "chain-too-deep"

@@ -76,6 +76,9 @@ func rebaseCommand(overlay Layer, format probe.Format) string {
 	if overlay.Header != nil && overlay.Header.Backing != nil {
 		name = overlay.Header.Backing.Name
 	}
+	if !looksLikeFile(name) {
+		return strings.Replace(rebase(overlay, format, ""), "-b PATH ", "-b NAME ", 1) // it may hold a password
+	}
 	return rebase(overlay, format, name)
 }
 

@@ -19,6 +19,7 @@ func TestExplicitChains(t *testing.T) {
 	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
 	f.qcow2("moved.qcow2", image{backing: "/gone/base.raw", backingFormat: "raw"})
 	f.qcow2("remote.qcow2", image{backing: "nbd://host/export", backingFormat: "raw"})
+	f.qcow2("unusable.qcow2", image{backing: "nbd://user@host/export", backingFormat: "raw"})
 	if err := os.Symlink("base.raw", f.path("link.raw")); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,9 @@ func TestExplicitChains(t *testing.T) {
 		{"moved", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
 		{"moved, and the header does not win", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, refresh, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
 		{"moved and unterminated", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, !end, chain.Policy{}, chain.Fixable, chain.ChainMoved, 2, "base.raw"},
-		{"not comparable", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainUnverified, 2, "base.raw"},
+		{"not comparable", []stated{{"unusable.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainUnverified, 2, "base.raw"},
+		{"the header's image is on the network", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
+		{"the header's image is on the network, kept", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "base.raw"},
 
 		{"formats in conflict", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, chain.Policy{}, chain.Refused, chain.FormatConflict, 1, ""},
 		{"formats in conflict, refreshed", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, refresh, chain.Fixable, chain.FormatConflict, 3, "base.raw"},
