@@ -70,25 +70,27 @@ func stateHint(path string, overlay Layer, looksLike probe.Format) string {
 }
 
 // rebaseCommand records format for the backing image that overlay's header
-// names, without touching any data.
+// names, without touching any data. A name with a protocol may hold a password
+// and becomes NAME.
 func rebaseCommand(overlay Layer, format probe.Format) string {
-	name := ""
+	word := "PATH"
 	if overlay.Header != nil && overlay.Header.Backing != nil {
-		name = overlay.Header.Backing.Name
+		word = "NAME"
+		if name := overlay.Header.Backing.Name; looksLikeFile(name) {
+			word = shellWord(name)
+		}
 	}
-	if !looksLikeFile(name) {
-		return strings.Replace(rebase(overlay, format, ""), "-b PATH ", "-b NAME ", 1) // it may hold a password
-	}
-	return rebase(overlay, format, name)
+	return rebase(overlay, format, word)
 }
 
 // rebaseTo makes overlay's header name the layer that the XML names.
 func rebaseTo(overlay, backing Layer) string {
 	path, _ := LocalPath(backing.Source)
-	return rebase(overlay, backing.Format, path)
+	return rebase(overlay, backing.Format, shellWord(path))
 }
 
-func rebase(overlay Layer, format probe.Format, name string) string {
+// rebase names the backing image by a word for the shell.
+func rebase(overlay Layer, format probe.Format, word string) string {
 	path, _ := LocalPath(overlay.Source)
-	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + shellWord(name) + " " + shellWord(path)
+	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + word + " " + shellWord(path)
 }
