@@ -103,7 +103,7 @@ var casesOfLibvirt = []backingCase{
 	{s: `json:{"file.driver":"nbd", "file.export":"blah", "file.host":"example.org", "file.port":"6000"}`, diskType: "network", source: `<source protocol='nbd' name='blah'><host name='example.org' port='6000'/></source>`},
 	{s: `json:{"file":{"driver":"nbd", "export":"blah", "server":{"type":"inet", "host":"example.org", "port":"6000"}}}`, diskType: "network", source: `<source protocol='nbd' name='blah'><host name='example.org' port='6000'/></source>`},
 	{s: `json:{"file":{"driver":"nbd", "server":{"type":"unix", "path":"/path/socket"}}}`, diskType: "network", source: `<source protocol='nbd'><host transport='unix' socket='/path/socket'/></source>`},
-	// The XML has no place for the user before 9.8, and libvirt loses it.
+	// libvirt keeps the user for the start; the XML of 9.0 has no place for it.
 	{s: `json:{"file":{"driver":"ssh", "host":"example.org", "port":"6000", "path":"blah", "user":"user"}}`, err: ErrCredentials},
 	{s: `json:{"file.driver":"ssh", "file.host":"example.org", "file.port":"6000", "file.path":"blah", "file.user":"user"}`, err: ErrCredentials},
 	{s: `json:{"file":{"driver":"ssh", "path":"blah", "server":{"host":"example.org", "port":"6000"}, "user":"user"}}`, err: ErrCredentials},

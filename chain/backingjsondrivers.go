@@ -280,9 +280,8 @@ func parseSheepdog(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	return networkSource("sheepdog", o.name("vdi"), o.server("sheepdog", o.object("server"))), nil
 }
 
-// parseSSH: libvirt keeps user and host_key_check for the guest's start and has
-// no place for them in the XML (9.0, 11.3), so they can be no others than the
-// defaults.
+// parseSSH: libvirt keeps user and host_key_check for the guest's start; its XML
+// has no place for them in 9.0, so they can be no others than the defaults.
 func parseSSH(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	if o.values["host_key_check"] == "yes" {
 		o.text("host_key_check")

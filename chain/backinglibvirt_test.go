@@ -32,6 +32,7 @@ func TestBackingsAsLibvirtOpensThem(t *testing.T) {
 		`json:{"driver":"file","filename":` + file + `}`,
 		`json:{"file.driver":"host_device","file.filename":` + file + `}`,
 		`json:{"file":{"driver":"raw","file":{"driver":"file","filename":` + file + `}}}`,
+		`json:{"file":{"driver":"raw"},"file.file":{"driver":"file","filename":` + file + `}}`,
 		`json:{"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":` + file + `}}`,
 		`json:{"driver":"raw","size":1024,"file":{"driver":"file","filename":` + file + `}}`,
 		`json:{"driver":"raw","offset":512,"size":1024,"file.driver":"nbd","file.host":"h"}`,
