@@ -62,7 +62,13 @@ const (
 
 // Findings about the chain.
 const (
-	BackingNotLocal     Code = "backing-not-local"
+	BackingInvalid      Code = "backing-invalid"
+	BackingCredentials  Code = "backing-credentials"
+	BackingUnmapped     Code = "backing-unmapped"
+	BackingDisputed     Code = "backing-disputed"
+	BackingRelative     Code = "backing-relative"
+	BackingDuplicate    Code = "backing-duplicate"
+	BackingNoPool       Code = "backing-no-pool"
 	NameUnrepresentable Code = "name-unrepresentable"
 	BackingDirectory    Code = "backing-directory"
 	ChainLoop           Code = "chain-loop"

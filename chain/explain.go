@@ -186,11 +186,35 @@ var explanations = []Explanation{
 			"two names of one file, must not be stated to be different formats.",
 		"Drop the statement that is wrong, or mend the record: qemu-img rebase -u, or the XML's <format>. A statement with the image's own path comes before all others."},
 
-	{BackingNotLocal, "a header names a backing image by protocol",
-		"The name is a URI, a json: description or another form that is no local file name. These are not followed.",
-		"State the whole chain in the XML, with <backingStore/> at its end."},
+	{BackingInvalid, "a header names a backing image in a form that libvirt cannot use",
+		"The name is a URI, a json: description or another form with a protocol, and libvirt would refuse to start the guest: the protocol " +
+			"or the JSON driver is none of its own, or an address, a number or the whole is malformed. A file whose own name has a colon in it reads like that, too.",
+		"Write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY, with ./ in front of a file name that has a colon in it."},
+	{BackingCredentials, "a header holds credentials",
+		"The backing string has a user name, a password or the name of a secret in it. libvirt drops some of these, and for others leaves the chain to " +
+			"QEMU, which then guesses formats. Everybody who may read the image can read them.",
+		"State the whole chain in the XML, with <auth> and a libvirt secret in the <source>, and write the name without them: " +
+			"qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY. Change the password."},
+	{BackingUnmapped, "a header says something of its backing image that the XML cannot",
+		"libvirt would silently drop it: an nbd server's tls-creds, and the guest's data goes over the network in plain text; an iSCSI initiator; a URI's fragment.",
+		"State the whole chain in the XML, which has a place for some of it, or write the name without it: " +
+			"qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingDisputed, "libvirt and QEMU read the name of a backing image differently",
+		"Each would open something else, such as ssh://HOST/PATH, whose path libvirt takes to start in the user's home. Which one was meant cannot be told from here.",
+		"State the whole chain in the XML, or write the name in a form that both read alike: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingRelative, "a header names a backing image by a relative path that starts nowhere",
+		"Only a plain file name starts in the directory of its overlay. Inside a json: description, and where a socket or a folder is named, QEMU starts in " +
+			"its own working directory; and an overlay that has no directory has nothing that a name could start from.",
+		"Write an absolute name: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingDuplicate, "a header gives an option of its backing image twice",
+		"Equal keys, or dotted ones that collide with nested ones, let two programs read two different things.",
+		"Write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingNoPool, "a header names an rbd image without its pool, or a gluster file without its volume",
+		"libvirt takes both for what they are and then cannot start the guest.",
+		"Write the whole name: qemu-img rebase -u -f FORMAT -F FORMAT -b rbd:POOL/IMAGE OVERLAY."},
 	{NameUnrepresentable, "a name in a header cannot be written into a domain XML",
-		"It holds control characters, a NUL, a line end or bytes that are not UTF-8. libvirt would drop or change them.",
+		"It holds control characters, a NUL, a line end or bytes that are not UTF-8, which libvirt would drop or change; or it is empty, or has " +
+			"a slash where the XML divides it.",
 		"Rename the image and write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingDirectory, "a header names a folder as its backing image",
 		"QEMU makes such an image up from the files in the folder, anew at every start. As the base of an overlay it changes under it.",

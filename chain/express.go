@@ -13,7 +13,7 @@ func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
 	// Mostly there is nothing to say, so nothing is quoted beforehand.
 	name := func() string { return Describe(layer.Source) }
-	path := Name(layer.at())
+	path := shownName(layer.at())
 	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
 		return false
 	}

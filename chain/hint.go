@@ -70,20 +70,25 @@ func stateHint(path string, overlay Layer, looksLike probe.Format) string {
 }
 
 // rebaseCommand records format for the backing image that overlay's header
-// names, without touching any data.
+// names, without touching any data. A name with a protocol may hold a password
+// and becomes NAME.
 func rebaseCommand(overlay Layer, format probe.Format) string {
-	name := ""
+	word := "PATH"
 	if overlay.Header != nil && overlay.Header.Backing != nil {
-		name = overlay.Header.Backing.Name
+		word = "NAME"
+		if name := overlay.Header.Backing.Name; looksLikeFile(name) {
+			word = shellWord(name)
+		}
 	}
-	return rebase(overlay, format, name)
+	return rebase(overlay, format, word)
 }
 
 // rebaseTo makes overlay's header name the layer that the XML names.
 func rebaseTo(overlay, backing Layer) string {
-	return rebase(overlay, backing.Format, Name(backing.at()))
+	return rebase(overlay, backing.Format, shellWord(shownName(backing.at())))
 }
 
-func rebase(overlay Layer, format probe.Format, name string) string {
-	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + shellWord(name) + " " + shellWord(Name(overlay.at()))
+// rebase names the backing image by a word for the shell.
+func rebase(overlay Layer, format probe.Format, word string) string {
+	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + word + " " + shellWord(shownName(overlay.at()))
 }

@@ -2,8 +2,10 @@ package chain
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
 
+	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -24,6 +26,20 @@ func TestShellWordsArePastedSafely(t *testing.T) {
 	for _, name := range []string{"", "a\nb", "a\x1b[31m", "\xff", "right\u202eto left", "\u009b31m"} {
 		if word := shellWord(name); word != "PATH" {
 			t.Errorf("%q is shown as %q", name, word)
+		}
+	}
+}
+
+// What a header holds may be a password, unless it is a file's name.
+func TestHintsShowNoPassword(t *testing.T) {
+	for name, shown := range map[string]bool{
+		"base.img": true,
+		`json:{"driver":"https","url":"https://h/f","cookie":"a=base.img"}`: false,
+		"https://h/base.img": false,
+	} {
+		overlay := Layer{Source: localSource("/x/top", false), Format: probe.Qcow2, Header: &probe.Header{Backing: &probe.Reference{Name: name}}}
+		if hint := rebaseCommand(overlay, probe.Raw); strings.Contains(hint, "base.img") != shown || !strings.HasSuffix(hint, " /x/top") {
+			t.Errorf("of %q: %s", name, hint)
 		}
 	}
 }

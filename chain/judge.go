@@ -11,7 +11,7 @@ import (
 // definition), so raw is what the XML means; but where the image looks like
 // something else, somebody has to say which.
 func (k *walk) assumeRaw(layer Layer, l *look) Layer {
-	path := Name(layer.at())
+	path := shownName(layer.at())
 	if k.refused() { // the operator's statements contradict each other
 		return layer
 	}
@@ -45,7 +45,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		return layer
 	}
 	format := l.candidate()
-	hint := stateHint(path, overlay, format)
+	hint := stateHint(shownName(layer.at()), overlay, format)
 	rule := k.ruleFor(path)
 	doubt := k.doubt(path)
 	// A raw image has no header that could be believed.
@@ -61,7 +61,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		k.refuse(AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+list(l.distinct()), hint)
 		return layer
 	}
-	s := suspect{path: path, size: l.size, format: format, record: rec}
+	s := suspect{name: name, extension: extensionOf(layer.at()), size: l.size, format: format, record: rec}
 	if overlay.Header != nil {
 		s.overlaySize, s.hasOverlay = overlay.Header.VirtualSize, true
 	}

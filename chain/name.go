@@ -9,10 +9,13 @@ import (
 
 // Name returns the name by which an operator states something about an image:
 // the path of a local one, and of one on the network a URI without
-// credentials, in the form in which backing strings have them:
-// "nbd://host:10809/export", "nbd+unix:///export?socket=/run/nbd",
-// "https://host:443/image.qcow2". Several hosts are separated by commas. It is
-// "" for every other source.
+// credentials: "nbd://host:10809/export",
+// "nbd+unix:///export?socket=/run/nbd", "https://host:443/image.qcow2", and
+// for protocols without URIs of their own likewise "rbd://host/pool/image".
+// Several hosts are separated by commas. It is "" for every other source.
+//
+// The query of a URL is a part of the name, since it may choose the image; it
+// may also be a secret, so a Name is not for showing.
 func Name(src *libvirtxml.DomainDiskSource) string {
 	if path, ok := LocalPath(src); ok {
 		return path
@@ -43,6 +46,18 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 		name.Path += "@" + n.Snapshot.Name
 	}
 	return name.String()
+}
+
+// shownName is the name of an image for people: of a query, which may hold a
+// secret, they see that there is one.
+func shownName(src *libvirtxml.DomainDiskSource) string {
+	if src == nil || src.Network == nil || src.Network.Query == "" {
+		return Name(src)
+	}
+	shown, network := *src, *src.Network
+	network.Query = "..."
+	shown.Network = &network
+	return Name(&shown)
 }
 
 // bracketed puts an IPv6 address in brackets, as a URI has it. (Package net

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"errors"
+	"reflect"
 	"strconv"
 
 	"libvirt.org/go/libvirtxml"
@@ -70,15 +71,37 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 		return nil, false
 	}
 	src, err := ParseBacking(backing.Name, overlay.at())
-	switch {
-	case err == nil:
+	if err == nil {
 		return src, true
-	case errors.Is(err, ErrNotLocal):
-		k.refuse(BackingNotLocal, what+": "+err.Error(), "state the whole chain in the XML, with <backingStore/> at its end")
-	default:
-		k.refuse(NameUnrepresentable, what+": "+err.Error(), "write the name anew: qemu-img rebase -u")
+	}
+	for _, refusal := range refusals {
+		if errors.Is(err, refusal.err) {
+			k.refuse(refusal.code, what+": "+err.Error(), refusal.hint)
+		}
 	}
 	return nil, false
+}
+
+const (
+	stateChain = "state the whole chain in the XML, with <backingStore/> at its end"
+	renameHint = "write the name anew: qemu-img rebase -u -b"
+)
+
+// refusals are those of [ParseBacking].
+var refusals = []struct {
+	err  error
+	code Code
+	hint string
+}{
+	{ErrBacking, BackingInvalid, renameHint},
+	{ErrCredentials, BackingCredentials, stateChain + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
+	{ErrUnmapped, BackingUnmapped, stateChain},
+	{ErrDisputed, BackingDisputed, stateChain},
+	{ErrRelative, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
+	{ErrNoDirectory, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
+	{ErrDuplicate, BackingDuplicate, renameHint},
+	{ErrNoPool, BackingNoPool, renameHint},
+	{ErrUnrepresentable, NameUnrepresentable, renameHint},
 }
 
 // stale deals with an XML that goes on where the header ends: what is left of
@@ -159,27 +182,33 @@ const (
 // overlay, and if not, which name counts. An image that is in neither place
 // stays the XML's: the visit will say that it is missing.
 func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
-	xmlPath, local := LocalPath(stated.Source)
 	named, err := ParseBacking(backing.Name, overlay.at())
-	if err != nil || backing.CutAtNUL || !local {
+	if located, err := k.locate(stated); err == nil {
+		stated = located
+	}
+	xmlName, headerName := Name(stated.at()), Name(named)
+	if err != nil || backing.CutAtNUL || xmlName == "" || headerName == "" {
 		k.find(ChainUnverified, Warn, "the XML names "+Describe(stated.Source)+" below "+Describe(overlay.Source)+
 			", whose header names something that cannot be compared with it; the XML is kept", "")
 		return xmls
 	}
-	headerPath, _ := LocalPath(named)
-	if xmlPath == headerPath {
+	sameSlices := reflect.DeepEqual(stated.Source.Slices, named.Slices)
+	if xmlName == headerName && sameSlices {
 		return xmls
 	}
-	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.Source)
+	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
 	headerID, headerErr := k.Opener.Identify(k.ctx, named)
-	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(xmlPath) + ", but the header " + strconv.Quote(headerPath)
+	// What is not looked at may be there.
+	unseen := errors.Is(xmlErr, ErrNotReadable) || errors.Is(headerErr, ErrNotReadable)
+	gone := headerErr != nil && !errors.Is(headerErr, ErrNotReadable)
+	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + ", but the header " + strconv.Quote(shownName(named))
 	switch {
-	case xmlErr == nil && headerErr == nil && xmlID == headerID:
+	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlices:
 		return xmls // two spellings of one image: the XML's stays
-	case xmlErr == nil && headerErr != nil:
+	case gone && (xmlErr == nil || unseen):
 		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))
 		return xmls
-	case headerErr != nil:
+	case gone:
 		return xmls
 	case k.Policy.Refresh:
 		k.find(ChainConflict, Warn, text+"; the header wins", "")
@@ -187,6 +216,8 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case k.Policy.KeepXML:
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
 		return xmls
+	case unseen:
+		k.refuse(ChainConflict, text, chooseHint)
 	case xmlErr == nil:
 		k.refuse(ChainConflict, text+", and both are there", chooseHint)
 	default:

@@ -2,7 +2,10 @@ package chain_test
 
 import (
 	"os"
+	"slices"
 	"testing"
+
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
@@ -19,6 +22,7 @@ func TestExplicitChains(t *testing.T) {
 	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
 	f.qcow2("moved.qcow2", image{backing: "/gone/base.raw", backingFormat: "raw"})
 	f.qcow2("remote.qcow2", image{backing: "nbd://host/export", backingFormat: "raw"})
+	f.qcow2("unusable.qcow2", image{backing: "nbd://user@host/export", backingFormat: "raw"})
 	if err := os.Symlink("base.raw", f.path("link.raw")); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,9 @@ func TestExplicitChains(t *testing.T) {
 		{"moved", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
 		{"moved, and the header does not win", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, refresh, chain.Explicit, chain.ChainMoved, 2, "base.raw"},
 		{"moved and unterminated", []stated{{"moved.qcow2", "qcow2"}, {"base.raw", "raw"}}, !end, chain.Policy{}, chain.Fixable, chain.ChainMoved, 2, "base.raw"},
-		{"not comparable", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainUnverified, 2, "base.raw"},
+		{"not comparable", []stated{{"unusable.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ChainUnverified, 2, "base.raw"},
+		{"the header's image is on the network", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
+		{"the header's image is on the network, kept", []stated{{"remote.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "base.raw"},
 
 		{"formats in conflict", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, chain.Policy{}, chain.Refused, chain.FormatConflict, 1, ""},
 		{"formats in conflict, refreshed", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, refresh, chain.Fixable, chain.FormatConflict, 3, "base.raw"},
@@ -118,5 +124,54 @@ func TestRefreshKeepsTheAgreeingPart(t *testing.T) {
 	wantFixable(t, got, 3)
 	if got.Layers[1].Source != s.Layers[1].Source || got.Layers[1].From != chain.XML {
 		t.Errorf("the agreeing layer was written anew: %+v", got.Layers[1])
+	}
+}
+
+// Images on the network are compared by name; nothing is contacted.
+func TestExplicitChainsOnTheNetwork(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	nbd := func(host, export string) *libvirtxml.DomainDiskSource {
+		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "nbd", Name: export,
+			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: host, Port: "10809"}}}}
+	}
+	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}
+	sliced := file(f.path("base.raw"))
+	sliced.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Size: 512}}}
+	for _, c := range []struct {
+		name, backing string
+		stated        *libvirtxml.DomainDiskSource
+		verdict       chain.Verdict
+		code          chain.Code // of the comparison; "" if it says nothing
+	}{
+		{"equal", "nbd://host/export", nbd("host", "export"), chain.Explicit, ""},
+		{"equal, spelled differently", `json:{"driver":"nbd","export":"export","server":{"type":"inet","host":"host","port":"10809"}}`, nbd("host", "export"), chain.Explicit, ""},
+		{"another export", "nbd://host/export", nbd("host", "other"), chain.Refused, chain.ChainConflict},
+		{"another host", "nbd://host/export", nbd("other", "export"), chain.Refused, chain.ChainConflict},
+		{"the header's is local and there", "base.raw", nbd("host", "export"), chain.Refused, chain.ChainConflict},
+		{"the header's is local and gone", "gone.raw", nbd("host", "export"), chain.Explicit, chain.ChainMoved},
+		{"a volume", "nbd://host/export", volume, chain.Explicit, chain.ChainUnverified},
+		{"a name with credentials", "nbd://user@host/export", nbd("host", "export"), chain.Explicit, chain.ChainUnverified},
+		{"a slice", "base.raw", sliced, chain.Refused, chain.ChainConflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
+			s := f.top("top.qcow2")
+			s.Layers = append(s.Layers, chain.Layer{Source: c.stated, Format: probe.Raw, From: chain.XML})
+			s.Terminated = true
+			got := f.walk(t, chain.Policy{}, s)
+			if got.Verdict != c.verdict {
+				t.Errorf("%v, want %v: %+v", got.Verdict, c.verdict, got.Findings)
+			}
+			var codes []chain.Code
+			for _, finding := range got.Findings {
+				if finding.Layer == 0 {
+					codes = append(codes, finding.Code)
+				}
+			}
+			if c.code == "" && len(codes) > 0 || c.code != "" && !slices.Contains(codes, c.code) {
+				t.Errorf("the comparison says %q, want %q: %+v", codes, c.code, got.Findings)
+			}
+		})
 	}
 }

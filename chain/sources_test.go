@@ -69,6 +69,42 @@ func TestSourcesThatAreNotRead(t *testing.T) {
 	}
 }
 
+// What a header calls a server is written without a word to it, if nothing in
+// the image could matter; else the operator is asked.
+func TestBackingImagesOnTheNetwork(t *testing.T) {
+	f := newFiles(t)
+	const name = "nbd://storage.example:10809/disk"
+	for _, c := range []struct {
+		recorded string
+		trust    probe.Format
+		code     chain.Code // "" if the chain can be written
+	}{
+		{"raw", "", ""},
+		{"vdi", "", ""},
+		{"qcow2", "", chain.SourceNotLocal},
+		{"", "", chain.FormatUnrecorded},
+		{"", "raw", ""},
+		{"", "qcow2", chain.SourceNotLocal},
+		{"raw", "qcow2", chain.TrustConflict},
+	} {
+		f.qcow2("top.qcow2", image{backing: name, backingFormat: c.recorded})
+		policy := chain.Policy{}
+		if c.trust != "" {
+			policy.Trust = []chain.Statement{{Path: name, Format: c.trust}}
+		}
+		got := f.walk(t, policy, f.top("top.qcow2"))
+		if c.code == "" {
+			wantFixable(t, got, 2)
+		} else {
+			finding := wantRefused(t, got, c.code)
+			if c.code == chain.FormatUnrecorded {
+				wantContains(t, finding.Hint, "--trust "+name+"=raw")
+				wantContains(t, finding.Hint, "--network")
+			}
+		}
+	}
+}
+
 func TestDriverTypeOfAnUnreadSourceStaysAsItIs(t *testing.T) {
 	got := newFiles(t).walk(t, chain.Policy{}, stated(chain.Layer{Source: nbd("disk")}))
 	wantVerdict(t, got, chain.Explicit, 1)

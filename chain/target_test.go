@@ -56,7 +56,7 @@ func targetDisk(kindAndSource string) string {
 	return fmt.Sprintf("<disk type='%s' device='disk'><driver name='qemu' type='qcow2'/>%s<target dev='vda' bus='virtio'/></disk>", kind, source)
 }
 
-func sourceOf(t *testing.T, disk string) *libvirtxml.DomainDiskSource {
+func statedSource(t *testing.T, disk string) *libvirtxml.DomainDiskSource {
 	t.Helper()
 	var d libvirtxml.DomainDisk
 	if err := d.Unmarshal(disk); err != nil {
@@ -79,7 +79,7 @@ func whats(needs []requirement) []string {
 func TestUnsupportedSources(t *testing.T) {
 	for _, tt := range targetTests {
 		t.Run(tt.disk, func(t *testing.T) {
-			layers := []Layer{{Source: sourceOf(t, targetDisk(tt.disk)), Format: probe.Qcow2}}
+			layers := []Layer{{Source: statedSource(t, targetDisk(tt.disk)), Format: probe.Qcow2}}
 			got := unsupported(layers, oldest)
 			if tt.what == "" {
 				if len(got) != 0 {
@@ -146,7 +146,7 @@ func TestUnsupportedAsLibvirt(t *testing.T) {
 				read := unsupported([]Layer{{Source: d.Devices.Disks[0].Source, Format: probe.Qcow2}}, oldest)
 				kept = slices.ContainsFunc(read, func(r requirement) bool { return r.what == tt.what })
 			}
-			needs := unsupported([]Layer{{Source: sourceOf(t, targetDisk(tt.disk)), Format: probe.Qcow2}}, installed)
+			needs := unsupported([]Layer{{Source: statedSource(t, targetDisk(tt.disk)), Format: probe.Qcow2}}, installed)
 			if understood := len(needs) == 0; understood != kept {
 				t.Errorf("libvirt %s keeps it: %v; understood: %v\n%s", installed, kept, understood, report)
 			}

@@ -24,12 +24,15 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		return false
 	}
 
-	if layer.From == Unstated {
-		if f, ok := k.trusted(Name(layer.at()), layer.at()); ok {
-			layer.Format, layer.From = f, Trust
-			k.chain.Layers[depth] = layer
-			k.incomplete = true
-		}
+	if f, ok := k.trusted(Name(layer.at()), layer.at()); ok && layer.From == Unstated {
+		layer.Format, layer.From = f, Trust
+		k.chain.Layers[depth] = layer
+		k.incomplete = true
+	} else if ok && f != layer.Format && layer.From != Protocol {
+		k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by the operator, but "+
+			map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
+			"drop the statement, or mend the one that is wrong")
+		return false
 	}
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
@@ -65,19 +68,10 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	} else if layer.From != Unstated {
 		k.noteRawDisk(layer, l)
 	}
-	switch layer.From {
-	case Unstated:
-		if depth == 0 {
-			layer = k.assumeRaw(layer, l)
-		} else {
-			layer = k.judge(layer, l, rec)
-		}
-	case XML, Header:
-		if f, ok := k.trusted(Name(layer.at()), layer.at()); ok && f != layer.Format {
-			k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by the operator, but "+
-				map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
-				"drop the statement, or mend the one that is wrong")
-		}
+	if layer.From == Unstated && depth == 0 {
+		layer = k.assumeRaw(layer, l)
+	} else if layer.From == Unstated {
+		layer = k.judge(layer, l, rec)
 	}
 	layer.Header = l.header
 	k.chain.Layers[depth] = layer
@@ -158,7 +152,7 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	case layer.From != Unstated:
 		return k.unverifiable(ChainUnverified, text, hint)
 	case depth > 0:
-		if name := Name(layer.at()); name != "" {
+		if name := shownName(layer.at()); name != "" {
 			hint = trustHint(name, "") + "; or " + hint
 		}
 		k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
@@ -220,7 +214,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	path := Name(layer.at())
+	path := shownName(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/probe"
+	"libvirt.org/go/libvirtxml"
 )
 
 // extensions are the file name endings that speak for formats. An ending that
@@ -31,10 +32,11 @@ var extensions = map[string][]probe.Format{
 
 // suspect is an image whose header would have to choose its format.
 type suspect struct {
-	path   string
-	size   int64
-	format probe.Format // what the header speaks for
-	record record       // what the overlay's header says, if in dispute
+	name      string // of the image, quoted
+	extension string // of its file name, in lower case
+	size      int64
+	format    probe.Format // what the header speaks for
+	record    record       // what the overlay's header says, if in dispute
 	// overlaySize is the virtual size of the overlay in bytes; valid only if
 	// hasOverlay.
 	overlaySize uint64
@@ -48,13 +50,12 @@ func (s suspect) witnesses() []Finding {
 	against := func(code Code, text string) {
 		found = append(found, Finding{Code: code, Severity: Refuse, Text: text})
 	}
-	bears := strconv.Quote(s.path) + " bears the header of " + string(s.format)
+	bears := s.name + " bears the header of " + string(s.format)
 	if s.format == probe.Raw {
-		bears = strconv.Quote(s.path) + " bears no format's signature"
+		bears = s.name + " bears no format's signature"
 	}
-	extension := strings.ToLower(path.Ext(s.path))
-	if speaksFor, ok := extensions[extension]; ok && !slices.Contains(speaksFor, s.format) {
-		against(NameContradicts, bears+", but its name ends in "+strconv.Quote(extension))
+	if speaksFor, ok := extensions[s.extension]; ok && !slices.Contains(speaksFor, s.format) {
+		against(NameContradicts, bears+", but its name ends in "+strconv.Quote(s.extension))
 	}
 	if s.record.meant != "" && s.record.meant != s.format {
 		against(RecordContradicts, bears+", but its overlay records "+
@@ -65,4 +66,13 @@ func (s suspect) witnesses() []Finding {
 			" bytes long, exactly the virtual size of its overlay, as a raw disk would be")
 	}
 	return found
+}
+
+// extensionOf returns the ending of an image's name, in lower case.
+func extensionOf(src *libvirtxml.DomainDiskSource) string {
+	name, local := LocalPath(src)
+	if !local && src.Network != nil {
+		name = src.Network.Name
+	}
+	return strings.ToLower(path.Ext(name))
 }

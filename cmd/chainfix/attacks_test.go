@@ -136,11 +136,11 @@ var attacks = []attack{
 	}, top: named("base.img", "qcow2"), format: "qcow2", status: exitRefused, code: "data-file"},
 
 	// A recorded name leads away from the local files.
-	{name: "CVE-2013-1922 nbd", top: named("nbd:localhost:10809", "qcow2"), format: "qcow2", status: exitRefused, code: "backing-not-local"},
-	{name: "CVE-2026-34881 http", top: named("http://user:password@localhost/x", "raw"), format: "qcow2", status: exitRefused, code: "backing-not-local"},
-	{name: "json name", top: named(`json:{"driver":"file","filename":"secret"}`, "raw"), format: "qcow2", status: exitRefused, code: "backing-not-local"},
-	{name: "file protocol", top: named("file:secret", "raw"), format: "qcow2", status: exitRefused, code: "backing-not-local"},
-	{name: "fat directory", top: named("fat:/etc", "raw"), format: "qcow2", status: exitRefused, code: "backing-not-local"},
+	{name: "CVE-2013-1922 nbd", top: named("nbd:localhost:10809", "qcow2"), format: "qcow2", status: exitRefused, code: "source-not-local"},
+	{name: "CVE-2026-34881 http", top: named("http://user:password@localhost/x", "raw"), format: "qcow2", status: exitRefused, code: "backing-credentials"},
+	{name: "json name", top: named(`json:{"driver":"file","filename":"secret"}`, "raw"), format: "qcow2", status: exitRefused, code: "backing-relative"},
+	{name: "file protocol", top: named("file:secret", "raw"), format: "qcow2", status: exitRefused, code: "backing-invalid"},
+	{name: "fat directory", top: named("fat:/etc", "raw"), format: "qcow2", status: exitRefused, code: "source-not-local"},
 
 	// A recorded name leads to what is no image.
 	{name: "FIFO", top: named("special", "raw"), format: "qcow2", prepare: special(func(p string) error { return syscall.Mkfifo(p, 0o644) }), status: exitRefused, code: "not-an-image"},
