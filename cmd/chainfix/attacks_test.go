@@ -140,7 +140,7 @@ var attacks = []attack{
 	{name: "CVE-2026-34881 http", top: named("http://user:password@localhost/x", "raw"), format: "qcow2", status: exitRefused, code: "backing-credentials"},
 	{name: "json name", top: named(`json:{"driver":"file","filename":"secret"}`, "raw"), format: "qcow2", status: exitRefused, code: "backing-relative"},
 	{name: "file protocol", top: named("file:secret", "raw"), format: "qcow2", status: exitRefused, code: "backing-invalid"},
-	{name: "fat directory", top: named("fat:/etc", "raw"), format: "qcow2", status: exitRefused, code: "source-not-local"},
+	{name: "fat directory", top: named("fat:/etc", "raw"), format: "qcow2", status: exitRefused, code: "backing-directory"},
 
 	// A recorded name leads to what is no image.
 	{name: "FIFO", top: named("special", "raw"), format: "qcow2", prepare: special(func(p string) error { return syscall.Mkfifo(p, 0o644) }), status: exitRefused, code: "not-an-image"},

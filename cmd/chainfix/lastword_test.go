@@ -68,7 +68,11 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 	ours, codes := c.fixed(t, l, plain)
 	trusted = ours
 	if len(c.stated) > 0 {
-		trusted, _ = c.fixed(t, l, plain, c.stated...)
+		var flags []string
+		for _, word := range c.stated {
+			flags = append(flags, "--trust", word)
+		}
+		trusted, _ = c.fixed(t, l, plain, flags...)
 	}
 	for who, o := range map[string]outcome{"chainfix": ours, "chainfix --trust": trusted} {
 		if o == wrong || o == foreign {
@@ -130,12 +134,9 @@ func (c *truth) startedByLibvirt(t *testing.T, l *peers.Libvirt, document string
 
 // fixed runs chainfix on a definition and finds out what a guest of its output
 // sees. The codes are those of its refusals.
-func (c *truth) fixed(t *testing.T, l *peers.Libvirt, document string, trust ...string) (o outcome, codes []string) {
+func (c *truth) fixed(t *testing.T, l *peers.Libvirt, document string, flags ...string) (o outcome, codes []string) {
 	t.Helper()
-	args := []string{"fix"}
-	for _, word := range trust {
-		args = append(args, "--trust", word)
-	}
+	args := append([]string{"fix"}, flags...)
 	var out, findings bytes.Buffer
 	cmd := exec.Command("chainfix", args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(document), &out, &findings
