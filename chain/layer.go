@@ -79,6 +79,9 @@ type Stated struct {
 	Target string // the <target dev>, such as "vda"
 	Device string // "disk", "cdrom", "floppy" or "lun"; "" means disk
 	Bus    string // the <target bus>; "" if it is left out
+	// ReadOnly says that the guest does not write to the disk's own image:
+	// it is <readonly/>, a CD-ROM, or <transient/>.
+	ReadOnly bool
 
 	// Layers are the disk's own image and the explicit backing images below
 	// it, top first. There is always a top; its Source may be empty (an

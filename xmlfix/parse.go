@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,8 @@ type parser struct {
 	tag  tag
 	open []opened // the elements that are open, the root first
 
+	metadata bool // the document is one of [MetadataDisks]
+
 	rooted     bool // the root has begun
 	named      bool // the domain's first <name> has begun
 	domainName strings.Builder
@@ -56,6 +59,7 @@ type kind int
 const (
 	other kind = iota
 	root
+	metadataRoot
 	devices
 	domainName
 	inDisk // a disk or anything in it
@@ -211,7 +215,10 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 			return other, p.fail(start, ErrSyntax, "second root element <"+nameOf(t.Name)+">")
 		}
 		p.rooted = true
-		if t.Name.Local == "disk" {
+		switch {
+		case p.metadata && slices.Contains(metadataRoots, t.Name.Local):
+			return metadataRoot, p.checkNamespace(t, start)
+		case !p.metadata && t.Name.Local == "disk":
 			return inDisk, nil
 		}
 		return root, p.checkRoot(t, start)
@@ -222,6 +229,8 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 		return inDisk, nil
 	case t.Name.Space != "":
 		return other, nil
+	case parent == metadataRoot:
+		return p.kindOfCopy(t, start)
 	case parent == root && t.Name.Local == "devices":
 		return devices, p.checkNamespace(t, start)
 	case parent == root && t.Name.Local == "name" && !p.named:

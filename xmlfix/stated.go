@@ -31,7 +31,11 @@ func StatedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 }
 
 func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
-	stated := chain.Stated{Device: disk.Device, Mirror: disk.Mirror != nil}
+	stated := chain.Stated{
+		Device:   disk.Device,
+		ReadOnly: disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Transient != nil,
+		Mirror:   disk.Mirror != nil,
+	}
 	if disk.Target != nil {
 		stated.Target, stated.Bus = disk.Target.Dev, disk.Target.Bus
 	}

@@ -95,12 +95,12 @@ var statedTests = []struct {
 	{name: "block device", disk: "<disk type='block' device='lun'><driver name='qemu' type='raw'/><source dev='/dev/sda'/><target dev='sda' bus='scsi'/></disk>",
 		want: chain.Stated{Target: "sda", Device: "lun", Bus: "scsi", Layers: []chain.Layer{layer(block("/dev/sda"), probe.Raw)}}},
 	{name: "empty drive", disk: "<disk type='file' device='cdrom'><driver name='qemu' type='raw'/><target dev='hda' bus='ide'/><readonly/></disk>",
-		want: chain.Stated{Target: "hda", Device: "cdrom", Bus: "ide", Layers: []chain.Layer{layer(file(""), probe.Raw)}}},
+		want: chain.Stated{Target: "hda", Device: "cdrom", Bus: "ide", ReadOnly: true, Layers: []chain.Layer{layer(file(""), probe.Raw)}}},
 	{name: "directory", disk: "<disk type='dir' device='floppy'><driver name='qemu' type='fat'/><source dir='/a'/><target dev='fda' bus='fdc'/><readonly/></disk>",
-		want: chain.Stated{Target: "fda", Device: "floppy", Bus: "fdc", Layers: []chain.Layer{
+		want: chain.Stated{Target: "fda", Device: "floppy", Bus: "fdc", ReadOnly: true, Layers: []chain.Layer{
 			{Source: &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/a"}}, From: chain.Protocol}}}},
 	{name: "directory of a pool", disk: "<disk type='volume'><driver name='qemu' type='fat'/><source pool='p' volume='v'/>" + vda + "<readonly/></disk>",
-		want: chain.Stated{Layers: []chain.Layer{{Source: &libvirtxml.DomainDiskSource{
+		want: chain.Stated{ReadOnly: true, Layers: []chain.Layer{{Source: &libvirtxml.DomainDiskSource{
 			Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}, From: chain.Protocol}}}},
 	{name: "descriptor group", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' fdgroup='g'/>" + store("raw", "/b' fdgroup='h", "<backingStore/>") + vda + "</disk>",
 		want:   chain.Stated{Layers: []chain.Layer{layer(passed("/a", "g"), probe.Qcow2), layer(passed("/b", "h"), probe.Raw)}, Terminated: true},

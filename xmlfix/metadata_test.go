@@ -1,0 +1,52 @@
+package xmlfix_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// A snapshot's metadata has the disks of the guest as it was, and of its stored
+// definition where the guest was running.
+func TestMetadataDisks(t *testing.T) {
+	const disk = "<devices><disk type='file'><driver type='raw'/><source file='%'/><target dev='vda'/></disk></devices>"
+	disks := func(path string) string { return strings.ReplaceAll(disk, "%", path) }
+	for _, c := range []struct {
+		document string
+		want     []string
+		err      error
+	}{
+		{"<domainsnapshot><name>s</name><disks><disk name='vda'/></disks><domain id='1'><name>g</name>" + disks("/a") + "</domain><inactiveDomain>" + disks("/b") +
+			"</inactiveDomain></domainsnapshot>", []string{"/a", "/b"}, nil},
+		{"<domaincheckpoint><domain>" + disks("/a") + "</domain></domaincheckpoint>", []string{"/a"}, nil},
+		{"<domainsnapshot><x><domain>" + disks("/a") + "</domain></x></domainsnapshot>", nil, nil},
+		{"<domainsnapshot>" + disks("/a") + "</domainsnapshot>", nil, nil},
+		{"<domain>" + disks("/a") + "</domain>", []string{"/a"}, nil},
+		{"<domainsnapshot><domain xmlns='urn:x'>" + disks("/a") + "</domain></domainsnapshot>", nil, xmlfix.ErrAmbiguous},
+		{"<domainsnapshot><domain><devices><disk><source file='/a'/><source file='/b'/></disk></devices></domain></domainsnapshot>", nil, xmlfix.ErrAmbiguous},
+		{"<domstatus><domain>" + disks("/a") + "</domain></domstatus>", nil, xmlfix.ErrNotDomain},
+		{"<disk><source file='/a'/></disk>", nil, xmlfix.ErrNotDomain},
+	} {
+		found, err := xmlfix.MetadataDisks("metadata.xml", []byte(c.document))
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, want %v", c.document, err, c.err)
+			continue
+		}
+		var paths []string
+		for _, d := range found {
+			stated, err := d.Stated()
+			if err != nil {
+				t.Fatal(err)
+			}
+			path, _ := chain.LocalPath(stated.Layers[0].Source)
+			paths = append(paths, path)
+		}
+		if !slices.Equal(paths, c.want) {
+			t.Errorf("%s: disks %q, want %q", c.document, paths, c.want)
+		}
+	}
+}
