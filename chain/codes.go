@@ -26,6 +26,12 @@ const (
 	SourceSlice         Code = "source-slice"
 )
 
+// Findings about a guest of a host.
+const (
+	ManagedSave Code = "managed-save"
+	BlockJob    Code = "block-job"
+)
+
 // Findings about one image.
 const (
 	ImageMissing     Code = "image-missing"

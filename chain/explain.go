@@ -55,6 +55,13 @@ var explanations = []Explanation{
 			"does not know, or uses a source that the XML library cannot carry without loss.",
 		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
 
+	{ManagedSave, "the guest has a managed save image",
+		"Its next start restores the saved state, with the XML that is stored in the image; the definition counts only after that. It is left alone.",
+		"Start the guest and shut it down, then fix it. Or fix the stored XML: virsh managedsave-dumpxml VM | chainfix > FILE, then " +
+			"virsh managedsave-define VM FILE."},
+	{BlockJob, "a block job runs on one of the guest's disks",
+		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",
+		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
 	{MirrorRunning, "a block job is running on the disk",
 		"A <mirror> element is there only while a block copy or an active commit runs. Its end changes the chain, and a " +
 			"definition made now would be wrong by then.",

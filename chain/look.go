@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -10,9 +11,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// maxLooks bounds what a Walker remembers, so that its memory does not grow
-// with the number of documents.
-const maxLooks = 1024
+// defaultRemember bounds what a Walker remembers, so that its memory does not
+// grow with the number of documents.
+const defaultRemember = 1024
 
 // look is what one opening of an image showed, with its header read as the
 // format that somebody claims.
@@ -85,7 +86,7 @@ func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		}
 	}
 	s, err := w.open(ctx, src, claim)
-	if w.seen == nil || len(w.seen) >= maxLooks {
+	if w.seen == nil || len(w.seen) >= cmp.Or(w.Remember, defaultRemember) {
 		w.seen = make(map[sightKey]seen)
 	}
 	w.seen[key] = seen{s, err}

@@ -22,6 +22,9 @@ type Walker struct {
 	Policy  Policy
 	// Evidence is what other definitions of the host say; nil knows none.
 	Evidence Evidence
+	// Remember is how many images are remembered, so that they need not be
+	// opened again; 0 means 1024. Each takes about a KiB.
+	Remember int
 
 	seen map[sightKey]seen
 	head [4096]byte
