@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -377,7 +378,13 @@ func TestSlowServers(t *testing.T) {
 	// Each tells when it has said what it says, and waits for the client to
 	// go.
 	said := make(chan struct{})
-	silent := func(conn net.Conn, greeting string) {
+	silent := func(conn net.Conn, protocol, greeting string) {
+		if protocol == "http" {
+			// An answer to nothing would be an error of its own.
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+				t.Error(err)
+			}
+		}
 		io.WriteString(conn, greeting)
 		said <- struct{}{}
 		io.Copy(io.Discard, conn)
@@ -400,7 +407,7 @@ func TestSlowServers(t *testing.T) {
 			defer listener.Close()
 			go func() {
 				if conn, err := listener.Accept(); err == nil {
-					silent(conn, test.greeting)
+					silent(conn, test.protocol, test.greeting)
 				}
 			}()
 			ctx, cancel := context.WithCancel(t.Context())

@@ -26,6 +26,8 @@ type Libvirt struct {
 
 	t          testing.TB
 	credential *syscall.Credential // nil: the user of the test
+	process    int                 // the daemon's
+	killed     bool                // the test has killed it
 }
 
 const qemuConf = `stdio_handler = "file"
@@ -67,11 +69,50 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	if out, err := l.Command("libvirtd", "--daemon", "--pid-file", pidFile).CombinedOutput(); err != nil {
 		t.Fatalf("libvirtd: %v\n%s", err, out)
 	}
-	t.Cleanup(func() { l.stop(pidFile) })
+	if l.process, err = readProcess(pidFile); err != nil {
+		t.Fatalf("the daemon's process is not known: %v", err)
+	}
+	t.Cleanup(l.stop)
 	return l
 }
 
 func (l *Libvirt) path(name string) string { return filepath.Join(l.Dir, name) }
+
+// Socket is where the daemon listens.
+func (l *Libvirt) Socket() string { return l.path("run/libvirt/libvirt-sock") }
+
+// URI is what every user that may open the socket can connect to.
+func (l *Libvirt) URI() string { return "qemu+unix:///session?socket=" + l.Socket() }
+
+// ConfigDir is where the daemon keeps the guests' definitions. The metadata of
+// snapshots and the managed save images are in folders of it, storage pools in
+// the folder "storage" beside it.
+func (l *Libvirt) ConfigDir() string { return l.path("config/libvirt/qemu") }
+
+// StatusDir is where the daemon keeps the XML of the guests that run.
+func (l *Libvirt) StatusDir() string { return l.path("run/libvirt/qemu/run") }
+
+// Signal sends a signal to the daemon: SIGSTOP, so that it answers nobody,
+// SIGCONT, SIGKILL. Guests outlive the daemon, and end with the test.
+func (l *Libvirt) Signal(signal syscall.Signal) {
+	l.t.Helper()
+	if err := syscall.Kill(l.process, signal); err != nil {
+		l.t.Fatalf("signal %v to the daemon: %v", signal, err)
+	}
+	l.killed = l.killed || signal == syscall.SIGKILL
+}
+
+func readProcess(pidFile string) (int, error) {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil && pid <= 1 {
+		err = fmt.Errorf("process %d", pid)
+	}
+	return pid, err
+}
 
 func nobody(t testing.TB) *syscall.Credential {
 	u, err := user.Lookup("nobody")
@@ -87,22 +128,41 @@ func nobody(t testing.TB) *syscall.Credential {
 }
 
 // stop ends the guests and the daemon.
-func (l *Libvirt) stop(pidFile string) {
-	for _, guest := range strings.Fields(l.Virsh("list", "--name")) {
-		l.Virsh("destroy", guest)
+func (l *Libvirt) stop() {
+	if l.killed {
+		l.endGuests()
+		return
 	}
-	text, err := os.ReadFile(pidFile)
+	l.Signal(syscall.SIGCONT)
+	for _, guest := range strings.Split(strings.TrimSpace(l.Virsh("list", "--name")), "\n") {
+		if guest != "" {
+			l.Virsh("destroy", guest)
+		}
+	}
+	l.Signal(syscall.SIGKILL)
+}
+
+// endGuests ends the guests of a daemon that is no more.
+func (l *Libvirt) endGuests() {
+	pidFiles, err := filepath.Glob(filepath.Join(l.StatusDir(), "*.pid"))
 	if err != nil {
-		l.t.Errorf("the daemon's process is not known: %v", err)
-		return
+		l.t.Error(err)
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
-		l.t.Errorf("the daemon's process is %q", text)
-		return
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		l.t.Errorf("end of the daemon: %v", err)
+	for _, pidFile := range pidFiles {
+		pid, err := readProcess(pidFile)
+		if err != nil {
+			l.t.Errorf("end of %q: %v", pidFile, err)
+			continue
+		}
+		// The daemon's own is among them, and the number of a process that
+		// has ended may be another's by now.
+		commandLine, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || !strings.Contains(string(commandLine), l.Dir) || !strings.Contains(string(commandLine), "qemu-system") {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			l.t.Errorf("end of %q: %v", pidFile, err)
+		}
 	}
 }
 

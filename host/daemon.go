@@ -1,0 +1,117 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/digitalocean/go-libvirt"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Daemon is a connection to a libvirt daemon. Its methods may be called from
+// several goroutines; the daemon gets one call at a time.
+//
+// libvirt's protocol cannot take a call back: where the context of a call ends
+// before the answer is there, the connection is closed, and every later call
+// returns [ErrGone].
+type Daemon struct {
+	rpc     *libvirt.Libvirt
+	guard   *guard
+	turn    chan struct{} // holds one while a call is under way
+	version chain.Version
+}
+
+// Connect connects to the daemon that a URI names: qemu:///system or
+// qemu:///session, both also as qemu+unix:///..., and with ?socket=PATH, which
+// says where the daemon listens. Without that it is looked for where libvirt's
+// own clients look (virtqemud-sock, then libvirt-sock, in /var/run/libvirt or
+// the user's runtime folder). No daemon is started.
+//
+// A URI of another kind is an [ErrURI]. Where nobody listens, the error wraps
+// the system's (fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED).
+func Connect(ctx context.Context, uri string) (*Daemon, error) {
+	a, err := parseURI(uri, os.Getenv, os.Geteuid())
+	if err != nil {
+		return nil, err
+	}
+	socket := a.socket()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %q: %w", socket, systemError(err))
+	}
+	d := &Daemon{guard: newGuard(conn), turn: make(chan struct{}, 1)}
+	d.rpc = libvirt.NewWithDialer(d.guard)
+	err = d.call(ctx, "virConnectOpen", func() error { return d.rpc.ConnectToURI(libvirt.ConnectURI(a.uri)) })
+	if err == nil {
+		err = d.askVersion(ctx)
+	}
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("connect to %q: %w", socket, err)
+	}
+	return d, nil
+}
+
+// systemError drops what package net says around the system's error: it
+// repeats the path without quotes.
+func systemError(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
+}
+
+func (d *Daemon) askVersion(ctx context.Context) error {
+	return d.call(ctx, "virConnectGetLibVersion", func() error {
+		v, err := d.rpc.ConnectGetLibVersion()
+		// libvirt counts each part up to 999.
+		d.version = chain.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
+		return err
+	})
+}
+
+// Version is the version of the daemon's libvirt.
+func (d *Daemon) Version() chain.Version { return d.version }
+
+// Close ends the connection. A call that is under way returns [ErrGone].
+func (d *Daemon) Close() error { return d.guard.Close() }
+
+// call makes one call of libvirt's API, when its turn has come. All errors of
+// go-libvirt's go through here.
+func (d *Daemon) call(ctx context.Context, name string, f func() error) error {
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", name, context.Cause(ctx))
+	}
+	stop := context.AfterFunc(ctx, func() { d.guard.end(errors.New("a call was given up")) })
+	defer stop()
+
+	err := f()
+	var refused libvirt.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return newError(name, refused.Code, refused.Message)
+	case errors.Is(err, libvirt.ErrUnsupported):
+		return newError(name, codeRPC, "unknown procedure")
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", name, context.Cause(ctx))
+	}
+	// Whatever else has happened, there is no telling what the next answer
+	// would belong to.
+	return fmt.Errorf("%s: %w: %w", name, ErrGone, d.guard.end(errReply))
+}

@@ -1,0 +1,191 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/go-libvirt"
+
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// Guests reads the guests. See [Inventory].
+func (d *Daemon) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
+	return func(yield func(*Guest, error) bool) {
+		var listed []libvirt.Domain
+		err := d.call(ctx, "virConnectListAllDomains", func() (err error) {
+			listed, _, err = d.rpc.ConnectListAllDomains(1, libvirt.ConnectListDomainsPersistent)
+			return err
+		})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		slices.SortFunc(listed, func(a, b libvirt.Domain) int { return strings.Compare(a.Name, b.Name) })
+		for _, domain := range listed {
+			guest, err := d.inspect(ctx, domain.UUID)
+			switch {
+			case errors.Is(err, ErrNoGuest):
+				continue
+			case ends(ctx, err):
+				yield(nil, err)
+				return
+			case err != nil:
+				guest = &Guest{Name: domain.Name, UUID: formatUUID(domain.UUID)}
+			}
+			if !yield(guest, err) {
+				return
+			}
+		}
+	}
+}
+
+// ends reports whether after this error there is nothing more to be had.
+func ends(ctx context.Context, err error) bool {
+	return err != nil && (ctx.Err() != nil || errors.Is(err, ErrGone))
+}
+
+// Inspect reads one guest again. The error is [ErrNoGuest] where the guest is
+// gone, or has no persistent definition any more.
+func (d *Daemon) Inspect(ctx context.Context, uuid string) (*Guest, error) {
+	id, err := parseUUID(uuid)
+	if err != nil {
+		return nil, err
+	}
+	return d.inspect(ctx, id)
+}
+
+func (d *Daemon) inspect(ctx context.Context, id libvirt.UUID) (*Guest, error) {
+	var domain libvirt.Domain
+	err := d.call(ctx, "virDomainLookupByUUID", func() (err error) {
+		domain, err = d.rpc.DomainLookupByUUID(id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	guest := &Guest{
+		Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1,
+		metadata: func(ctx context.Context) iter.Seq2[*Metadata, error] { return d.metadata(ctx, domain) },
+	}
+	if guest.Active {
+		// Without its definition a running guest goes on, and the text
+		// that libvirt gives instead would be the running one's.
+		persistent := int32(0)
+		err := d.call(ctx, "virDomainIsPersistent", func() (err error) {
+			persistent, err = d.rpc.DomainIsPersistent(domain)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if persistent == 0 {
+			return nil, fmt.Errorf("%w: %q has no persistent definition", ErrNoGuest, guest.Name)
+		}
+		if guest.Live, err = d.dump(ctx, domain, 0); err != nil {
+			return nil, err
+		}
+		if guest.BlockJob, err = d.hasBlockJob(ctx, domain, guest.Live); err != nil {
+			return nil, err
+		}
+	}
+	if guest.Definition, err = d.dump(ctx, domain, libvirt.DomainXMLInactive|libvirt.DomainXMLSecure); err != nil {
+		return nil, err
+	}
+	err = d.call(ctx, "virDomainHasManagedSaveImage", func() error {
+		has, err := d.rpc.DomainHasManagedSaveImage(domain, 0)
+		guest.ManagedSave = has != 0
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return guest, nil
+}
+
+func (d *Daemon) dump(ctx context.Context, domain libvirt.Domain, flags libvirt.DomainXMLFlags) ([]byte, error) {
+	return d.text(ctx, "virDomainGetXMLDesc", func() (string, error) { return d.rpc.DomainGetXMLDesc(domain, flags) })
+}
+
+// text makes a call that returns a text.
+func (d *Daemon) text(ctx context.Context, name string, f func() (string, error)) ([]byte, error) {
+	var text string
+	err := d.call(ctx, name, func() (err error) {
+		text, err = f()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []byte(text), nil
+}
+
+// hasBlockJob asks for each disk of a running guest. The XML itself shows only
+// jobs that have a <mirror>.
+func (d *Daemon) hasBlockJob(ctx context.Context, domain libvirt.Domain, live []byte) (bool, error) {
+	document, err := xmlfix.Parse(domain.Name, live)
+	if err != nil {
+		return false, fmt.Errorf("the XML that %q runs with: %w", domain.Name, err)
+	}
+	for _, disk := range document.Disks() {
+		// An error is about what chainfix cannot do with the disk; the name
+		// of its target is there all the same.
+		stated, _ := disk.Stated()
+		found := int32(0)
+		err := d.call(ctx, "virDomainGetBlockJobInfo", func() (err error) {
+			found, _, _, _, _, err = d.rpc.DomainGetBlockJobInfo(domain, stated.Target, 0)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		if found != 0 || stated.Mirror {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func formatUUID(id libvirt.UUID) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
+}
+
+// parseUUID reads a UUID in libvirt's spelling.
+func parseUUID(s string) (libvirt.UUID, error) {
+	var id libvirt.UUID
+	digits, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(digits) != len(id) {
+		return id, fmt.Errorf("%w: %q is no UUID", ErrNoGuest, s)
+	}
+	copy(id[:], digits)
+	return id, nil
+}
+
+// Define makes a text the persistent definition of the guest whose name and
+// UUID are in it, or a new guest if there is none. A running guest goes on as
+// it is.
+//
+// The text is not validated against libvirt's schema
+// (VIR_DOMAIN_DEFINE_VALIDATE), which rejects definitions that libvirt itself
+// has written and starts, and lets pass some that it does not understand as
+// they are meant. What libvirt has made of the text is to be read back with
+// [Daemon.Inspect]. A text of more than 4 MiB does not fit into libvirt's
+// protocol, and is [ErrTooLong].
+func (d *Daemon) Define(ctx context.Context, definition []byte) error {
+	if len(definition) > maxString {
+		return fmt.Errorf("virDomainDefineXMLFlags: %w: libvirt takes %d bytes, and the definition has %d", ErrTooLong, maxString, len(definition))
+	}
+	if bytes.IndexByte(definition, 0) >= 0 {
+		return fmt.Errorf("virDomainDefineXMLFlags: %w: it holds a NUL, behind which libvirt would not read", ErrDefinition)
+	}
+	return d.call(ctx, "virDomainDefineXMLFlags", func() error {
+		_, err := d.rpc.DomainDefineXMLFlags(string(definition), 0)
+		return err
+	})
+}

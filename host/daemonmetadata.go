@@ -1,0 +1,112 @@
+package host
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/go-libvirt"
+)
+
+func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain) iter.Seq2[*Metadata, error] {
+	return func(yield func(*Metadata, error) bool) {
+		var snapshots []libvirt.DomainSnapshot
+		err := d.call(ctx, "virDomainListAllSnapshots", func() (err error) {
+			snapshots, _, err = d.rpc.DomainListAllSnapshots(domain, 1, 0)
+			return err
+		})
+		var names []string
+		for _, snapshot := range snapshots {
+			names = append(names, snapshot.Name)
+		}
+		read := func(name string) ([]byte, error) {
+			return d.text(ctx, "virDomainSnapshotGetXMLDesc", func() (string, error) {
+				return d.rpc.DomainSnapshotGetXMLDesc(libvirt.DomainSnapshot{Name: name, Dom: domain}, 0)
+			})
+		}
+		if !readAll(ctx, Snapshot, names, err, read, yield) {
+			return
+		}
+
+		var checkpoints []libvirt.DomainCheckpoint
+		err = d.call(ctx, "virDomainListAllCheckpoints", func() (err error) {
+			checkpoints, _, err = d.rpc.DomainListAllCheckpoints(domain, 1, 0)
+			return err
+		})
+		if hasCode(err, codeNoSupport, codeRPC) {
+			// libvirt before 5.6 has no checkpoints.
+			err = nil
+		}
+		names = nil
+		for _, checkpoint := range checkpoints {
+			names = append(names, checkpoint.Name)
+		}
+		read = func(name string) ([]byte, error) {
+			return d.text(ctx, "virDomainCheckpointGetXMLDesc", func() (string, error) {
+				return d.rpc.DomainCheckpointGetXMLDesc(libvirt.DomainCheckpoint{Name: name, Dom: domain}, 0)
+			})
+		}
+		readAll(ctx, Checkpoint, names, err, read, yield)
+	}
+}
+
+// readAll yields each of the names with its text, or the error of their list.
+// It reports whether there may be more.
+func readAll(ctx context.Context, kind MetadataKind, names []string, listed error, read func(name string) ([]byte, error), yield func(*Metadata, error) bool) bool {
+	switch {
+	case hasCode(listed, codeNoDomain):
+		return false
+	case listed != nil:
+		yield(nil, listed)
+		return false
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		text, err := read(name)
+		switch {
+		case hasCode(err, codeNoDomain, codeNoSnapshot, codeNoCheckpoint):
+			continue
+		case ends(ctx, err):
+			yield(nil, err)
+			return false
+		}
+		if !yield(&Metadata{Kind: kind, Name: name, XML: text}, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// Pools reads the pools as the daemon has them. See [Inventory]. A daemon
+// without a driver for storage has none.
+func (d *Daemon) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
+	return func(yield func(*Pool, error) bool) {
+		var listed []libvirt.StoragePool
+		err := d.call(ctx, "virConnectListAllStoragePools", func() (err error) {
+			listed, _, err = d.rpc.ConnectListAllStoragePools(1, 0)
+			return err
+		})
+		if hasCode(err, codeNoSupport) {
+			return
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		slices.SortFunc(listed, func(a, b libvirt.StoragePool) int { return strings.Compare(a.Name, b.Name) })
+		for _, pool := range listed {
+			text, err := d.text(ctx, "virStoragePoolGetXMLDesc", func() (string, error) { return d.rpc.StoragePoolGetXMLDesc(pool, 0) })
+			switch {
+			case hasCode(err, codeNoStoragePool):
+				continue
+			case ends(ctx, err):
+				yield(nil, err)
+				return
+			}
+			if !yield(&Pool{Name: pool.Name, XML: text}, err) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	// ErrURI: a URI names no libvirt of this machine's, or has parts that
+	// [Connect] does not know.
+	ErrURI = errors.New("not the URI of a libvirt on this machine")
+	// ErrGone: the connection to the daemon is lost, for good: the daemon has
+	// ended or has closed it, sent what is no answer, or the context of an
+	// earlier call has ended. Whether the last call had an effect is unknown.
+	ErrGone = errors.New("the connection to libvirt is lost")
+	// ErrNoGuest: libvirt has no persistent definition of this guest's.
+	ErrNoGuest = errors.New("no such guest")
+	// ErrTooLong: a text is longer than libvirt's protocol, or this package,
+	// takes.
+	ErrTooLong = errors.New("too long")
+	// ErrDefinition: a file is not the definition of a guest.
+	ErrDefinition = errors.New("not the definition of a guest")
+)
+
+// Numbers of libvirt's errors (virErrorNumber, libvirt/virterror.h).
+const (
+	codeNoSupport     = 3
+	codeXMLDetail     = 35
+	codeRPC           = 39
+	codeNoDomain      = 42
+	codeNoStoragePool = 49
+	codeNoSnapshot    = 72
+	codeNoCheckpoint  = 103
+)
+
+// maxMessage is how much of a message of libvirt's is kept, in bytes.
+const maxMessage = 2000
+
+// Error is libvirt's own answer that it did not do what it was asked. One with
+// the code of VIR_ERR_NO_DOMAIN is an [ErrNoGuest].
+type Error struct {
+	Call    string // the function of libvirt's API, such as "virDomainDefineXMLFlags"
+	Code    int    // virErrorNumber
+	Message string // libvirt's words, as they came, but for a quotation of the XML; at most 2000 bytes
+}
+
+func newError(call string, code uint32, message string) *Error {
+	if code == codeXMLDetail {
+		// Behind the first line stands the line of the XML that libxml2
+		// stumbled over. There may be a password in it.
+		message, _, _ = strings.Cut(message, "\n")
+	}
+	if len(message) > maxMessage {
+		message = message[:maxMessage] + "..."
+	}
+	return &Error{Call: call, Code: int(code), Message: message}
+}
+
+// Error returns one line, with libvirt's words quoted.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: libvirt says %s (error %d)", e.Call, strconv.Quote(e.Message), e.Code)
+}
+
+// Is reports whether the error is target: [ErrNoGuest], or nothing.
+func (e *Error) Is(target error) bool {
+	return target == ErrNoGuest && e.Code == codeNoDomain
+}
+
+// hasCode reports whether err is libvirt's answer with one of the codes.
+func hasCode(err error, codes ...int) bool {
+	var e *Error
+	return errors.As(err, &e) && slices.Contains(codes, e.Code)
+}

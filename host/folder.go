@@ -1,0 +1,184 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Folder is a host whose libvirt does not run, or is not to be asked: the
+// files that it has left. They are opened for reading, and nothing else is
+// opened.
+//
+// Each folder but the first may be missing, or be "": then nothing is in it.
+type Folder struct {
+	Definitions    string // the guests' definitions, GUEST.xml
+	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml
+	CheckpointDir  string // the metadata of their checkpoints, GUEST/CHECKPOINT.xml
+	ManagedSaveDir string // their managed save images, GUEST.save
+	StatusDir      string // the XML of those that run, GUEST.xml
+	PoolDir        string // the definitions of storage pools, POOL.xml
+}
+
+// FolderAt returns the host whose definitions are in dir, with the other
+// folders where libvirt 9.0 has them:
+//
+//   - for ROOT/etc/libvirt/qemu those of the system's daemon, in
+//     ROOT/var/lib/libvirt/qemu and, of what runs, in ROOT/run/libvirt/qemu;
+//   - for any other those of a session's daemon, within dir. Where a session
+//     keeps what runs is not known from that.
+//
+// Storage pools are in the folder "storage" beside dir.
+func FolderAt(dir string) *Folder {
+	f := &Folder{Definitions: dir, PoolDir: filepath.Join(dir, "..", "storage")}
+	state := dir
+	if root, ok := strings.CutSuffix(absolute(dir), "/etc/libvirt/qemu"); ok {
+		state = root + "/var/lib/libvirt/qemu"
+		f.StatusDir = root + "/run/libvirt/qemu"
+	}
+	f.SnapshotDir = filepath.Join(state, "snapshot")
+	f.CheckpointDir = filepath.Join(state, "checkpoint")
+	f.ManagedSaveDir = filepath.Join(state, "save")
+	return f
+}
+
+func absolute(dir string) string {
+	if path, err := filepath.Abs(dir); err == nil {
+		return path
+	}
+	return dir
+}
+
+// Version is not known.
+func (f *Folder) Version() chain.Version { return chain.Version{} }
+
+// Guests reads the guests. See [Inventory]. Those of one folder are sorted by
+// the names of their files, which in libvirt's own folder are the guests'. A
+// file with another suffix than ".xml", and a folder, is none of them; an
+// [ErrDefinition] is about a file that is there and is no definition, and
+// [ErrTooLong] about one of more than 64 MiB.
+func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
+	return func(yield func(*Guest, error) bool) {
+		for file, err := range documents(f.Definitions) {
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			guest, err := f.read(file)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				guest = &Guest{Name: file.name, File: file.path}
+			}
+			if !yield(guest, err) {
+				return
+			}
+		}
+	}
+}
+
+func (f *Folder) read(file document) (*Guest, error) {
+	definition, err := file.read()
+	if err != nil {
+		return nil, err
+	}
+	guest := &Guest{File: file.path, Definition: definition}
+	if guest.Name, guest.UUID, err = identify(definition); err != nil {
+		return nil, fmt.Errorf("%q: %w", file.path, err)
+	}
+	name := guest.Name
+	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+
+	if f.StatusDir != "" {
+		status, err := document{path: filepath.Join(f.StatusDir, name+".xml")}.read()
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		default:
+			guest.Active = true
+			if guest.Live, guest.BlockJob, err = readStatus(status); err != nil {
+				return nil, fmt.Errorf("%q: %w", f.StatusDir, err)
+			}
+		}
+	}
+	if f.ManagedSaveDir != "" {
+		_, err := os.Stat(filepath.Join(f.ManagedSaveDir, name+".save"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, quotePath(err)
+		}
+		guest.ManagedSave = err == nil
+	}
+	return guest, nil
+}
+
+func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata, error] {
+	return func(yield func(*Metadata, error) bool) {
+		for _, of := range []struct {
+			kind MetadataKind
+			dir  string
+		}{{Snapshot, f.SnapshotDir}, {Checkpoint, f.CheckpointDir}} {
+			if of.dir == "" {
+				continue
+			}
+			for file, err := range documents(filepath.Join(of.dir, guest)) {
+				if errors.Is(err, fs.ErrNotExist) {
+					break
+				}
+				if err == nil {
+					err = context.Cause(ctx)
+				}
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				text, err := file.read()
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
+				if !yield(&Metadata{Kind: of.kind, Name: file.name, File: file.path, XML: text}, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Pools reads the pools' definitions. See [Inventory].
+func (f *Folder) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
+	return func(yield func(*Pool, error) bool) {
+		if f.PoolDir == "" {
+			return
+		}
+		for file, err := range documents(f.PoolDir) {
+			if errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			text, err := file.read()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(&Pool{Name: file.name, File: file.path, XML: text}, err) {
+				return
+			}
+		}
+	}
+}

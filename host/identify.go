@@ -1,0 +1,106 @@
+package host
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// identify returns the name and the UUID that a definition states, the first
+// of each, as libvirt takes them. It looks no further than it must: whether
+// the rest is sound is for package xmlfix to say.
+func identify(definition []byte) (name, uuid string, err error) {
+	decoder := xml.NewDecoder(bytes.NewReader(definition))
+	root, err := element(decoder)
+	if err != nil || root == nil {
+		return "", "", fmt.Errorf("%w: it is not XML in UTF-8", ErrDefinition)
+	}
+	if root.Name.Local != "domain" {
+		return "", "", fmt.Errorf("%w: its root element is %q", ErrDefinition, root.Name.Local)
+	}
+	found := map[string]*string{"name": &name, "uuid": &uuid}
+	for len(found) > 0 {
+		child, err := element(decoder)
+		if err != nil {
+			return "", "", fmt.Errorf("%w: it is not well-formed", ErrDefinition)
+		}
+		if child == nil {
+			break
+		}
+		target := found[child.Name.Local]
+		if target == nil || child.Name.Space != "" {
+			err = decoder.Skip()
+		} else {
+			delete(found, child.Name.Local)
+			err = decoder.DecodeElement(target, child)
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("%w: it is not well-formed", ErrDefinition)
+		}
+	}
+	// libvirt makes names of files of it.
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return "", "", fmt.Errorf("%w: its name is %q", ErrDefinition, name)
+	}
+	return name, strings.TrimSpace(uuid), nil
+}
+
+// element returns the next start tag; nil if the end of the parent, or of the
+// text, comes first.
+func element(decoder *xml.Decoder) (*xml.StartElement, error) {
+	for {
+		token, err := decoder.Token()
+		if err == io.EOF {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			return &t, nil
+		case xml.EndElement:
+			return nil, nil
+		}
+	}
+}
+
+// readStatus takes the running guest's XML out of libvirt's record of it, a
+// <domstatus>, which also says whether there are block jobs (libvirt since
+// 5.6 writes it so).
+func readStatus(status []byte) (live []byte, blockJob bool, err error) {
+	broken := fmt.Errorf("%w: not the record of a running guest", ErrDefinition)
+	decoder := xml.NewDecoder(bytes.NewReader(status))
+	root, err := element(decoder)
+	if err != nil || root == nil || root.Name.Local != "domstatus" {
+		return nil, false, broken
+	}
+	for {
+		// White space and comments are skipped on the way to the tag.
+		child, err := element(decoder)
+		if err != nil {
+			return nil, false, broken
+		}
+		if child == nil {
+			break
+		}
+		tag := bytes.LastIndexByte(status[:decoder.InputOffset()], '<')
+		if err := decoder.Skip(); err != nil {
+			return nil, false, broken
+		}
+		switch child.Name.Local {
+		case "domain":
+			live = status[tag:decoder.InputOffset()]
+		case "blockjobs":
+			for _, a := range child.Attr {
+				blockJob = blockJob || a.Name.Local == "active" && a.Value == "yes"
+			}
+		}
+	}
+	if live == nil {
+		return nil, false, broken
+	}
+	return live, blockJob, nil
+}
