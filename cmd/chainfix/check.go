@@ -128,7 +128,7 @@ func eachDocument(ctx context.Context, std streams, newWalker func() *chain.Walk
 func examineInput(ctx context.Context, w *chain.Walker, std streams, in input) (*examined, error) {
 	data, err := in.read(std.in)
 	if err != nil {
-		return &examined{name: in.name, problem: err}, nil
+		return unreadable(in.name, err), nil
 	}
 	e, err := examine(ctx, w, in.name, data)
 	if err != nil {
@@ -144,16 +144,16 @@ func (r *textReport) begin() error { return nil }
 func (r *textReport) end() error   { return nil }
 
 func (r *textReport) document(e *examined) error {
-	if e.problem != nil {
+	if e.Err != nil {
 		return nil // the findings say it
 	}
-	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain), e.verdict())
-	for _, d := range e.disks {
-		text = fmt.Appendf(text, "  %s: %s\n", strconv.Quote(d.target), d.verdict())
-		if d.chain == nil {
+	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain), e.Verdict())
+	for _, d := range e.Disks {
+		text = fmt.Appendf(text, "  %s: %s\n", strconv.Quote(d.Target), d.Verdict())
+		if d.Chain == nil {
 			continue
 		}
-		for _, layer := range d.chain.Layers {
+		for _, layer := range d.Chain.Layers {
 			format, from := string(layer.Format), layer.From.String()
 			if layer.From == chain.Unstated {
 				format, from = "?", "-"

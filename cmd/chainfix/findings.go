@@ -14,18 +14,18 @@ import (
 // printFindings says everything about a document, compiler style: a line a
 // finding, then a line with what would help.
 func printFindings(w io.Writer, e *examined) {
-	if e.problem != nil {
-		printProblem(w, e.name, e.problem)
+	if e.Err != nil {
+		printProblem(w, e.name, e.Err)
 	}
-	for _, d := range e.disks {
-		if d.err != nil {
-			printProblem(w, e.name, d.err)
+	for _, d := range e.Disks {
+		if d.Err != nil {
+			printProblem(w, e.name, d.Err)
 		}
-		if d.chain == nil {
+		if d.Chain == nil {
 			continue
 		}
-		pos := d.disk.Pos()
-		for _, f := range d.chain.Findings {
+		pos := d.Disk.Pos()
+		for _, f := range d.Chain.Findings {
 			place := fmt.Sprintf("%s:%d:%d", shownName(e.name), pos.Line, pos.Column)
 			printFinding(w, place, f)
 		}

@@ -39,7 +39,7 @@ func fix(c *cli.Context, std streams) error {
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}
-	fixed, err := e.doc.Bytes()
+	fixed, err := e.Document.Bytes()
 	if err != nil {
 		return inputError(err)
 	}

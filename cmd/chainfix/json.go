@@ -80,21 +80,21 @@ func encodeJSON(v any) ([]byte, error) {
 }
 
 func documentOf(e *examined) documentJSON {
-	doc := documentJSON{Name: e.name, Domain: e.domain, Verdict: e.verdict().String(), Disks: []diskJSON{}}
-	if e.problem != nil {
-		f, _ := problemFinding(e.problem)
+	doc := documentJSON{Name: e.name, Domain: e.domain, Verdict: e.Verdict().String(), Disks: []diskJSON{}}
+	if e.Err != nil {
+		f, _ := problemFinding(e.Err)
 		doc.Findings = findingsOf([]chain.Finding{f})
 	}
-	for _, d := range e.disks {
-		disk := diskJSON{Target: d.target, Verdict: d.verdict().String(), Layers: []layerJSON{}, Findings: []findingJSON{}}
-		if d.chain != nil {
-			for _, layer := range d.chain.Layers {
+	for _, d := range e.Disks {
+		disk := diskJSON{Target: d.Target, Verdict: d.Verdict().String(), Layers: []layerJSON{}, Findings: []findingJSON{}}
+		if d.Chain != nil {
+			for _, layer := range d.Chain.Layers {
 				disk.Layers = append(disk.Layers, layerOf(layer))
 			}
-			disk.Findings = findingsOf(d.chain.Findings)
+			disk.Findings = findingsOf(d.Chain.Findings)
 		}
-		if d.err != nil {
-			f, _ := problemFinding(d.err)
+		if d.Err != nil {
+			f, _ := problemFinding(d.Err)
 			disk.Findings = append(disk.Findings, findingsOf([]chain.Finding{f})...)
 		}
 		doc.Disks = append(doc.Disks, disk)

@@ -31,7 +31,7 @@ func strip(c *cli.Context, std streams) error {
 	}
 	doc, err := xmlfix.Parse(in.name, data)
 	if err != nil {
-		e := &examined{name: in.name, problem: err}
+		e := unreadable(in.name, err)
 		printFindings(std.err, e)
 		return ended(e.status())
 	}

@@ -1,0 +1,87 @@
+package host
+
+import (
+	"context"
+	"errors"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// Examination is one domain XML with what is to be said about its disks.
+type Examination struct {
+	// Document has the edits queued that make the chains explicit which are
+	// Fixable. It is nil if there is no reading it, and Err says why.
+	Document *xmlfix.Document
+	Disks    []DiskExamination
+	Err      error
+}
+
+// DiskExamination is one disk of an [Examination].
+type DiskExamination struct {
+	Disk   *xmlfix.Disk
+	Target string       // the <target dev>
+	Stated chain.Stated // what the XML states; not valid with Err
+	Chain  *chain.Chain // nil if the disk could not be read
+	Err    error        // the disk could not be read, or its chain not be written
+}
+
+// Examine walks the chains of every disk of a document and queues the edits
+// that would make them explicit. The name is for messages. What is wrong with
+// the document or a disk is in the Examination; the error is for a context that
+// has ended.
+func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*Examination, error) {
+	doc, err := xmlfix.Parse(name, data)
+	if err != nil {
+		return &Examination{Err: err}, nil
+	}
+	e := &Examination{Document: doc}
+	for _, disk := range doc.Disks() {
+		d := DiskExamination{Disk: disk}
+		d.Stated, err = disk.Stated()
+		d.Target = d.Stated.Target
+		if err != nil {
+			d.Err = err
+			e.Disks = append(e.Disks, d)
+			continue
+		}
+		if d.Chain, err = w.Walk(ctx, d.Stated); err != nil {
+			return nil, err
+		}
+		if d.Chain.Verdict == chain.Fixable {
+			d.Err = disk.SetChain(d.Chain)
+		}
+		e.Disks = append(e.Disks, d)
+	}
+	return e, nil
+}
+
+// Verdict is that of the worst disk; of a document that cannot be read it is
+// Refused.
+func (e *Examination) Verdict() chain.Verdict {
+	if e.Err != nil {
+		return chain.Refused
+	}
+	worst := chain.Explicit
+	for _, d := range e.Disks {
+		if v := d.Verdict(); v != chain.Skipped {
+			worst = max(worst, v)
+		}
+	}
+	return worst
+}
+
+// Verdict is the chain's; of a disk that cannot be read or written it is
+// Refused.
+func (d DiskExamination) Verdict() chain.Verdict {
+	if d.Err != nil {
+		return chain.Refused
+	}
+	return d.Chain.Verdict
+}
+
+// Unreadable reports that the document is none that could be examined, as
+// opposed to one that says two things at once, which is refused like a chain.
+func (e *Examination) Unreadable() bool {
+	return e.Err != nil && !errors.Is(e.Err, xmlfix.ErrAmbiguous)
+}
