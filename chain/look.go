@@ -21,6 +21,7 @@ type look struct {
 	*sight
 	header    *probe.Header
 	headerErr error
+	sees      sees // what libvirt sees of header
 }
 
 // sight is what one opening of an image showed. It holds enough to answer what
@@ -41,6 +42,7 @@ type reading struct {
 	claim  probe.Format
 	header *probe.Header
 	err    error
+	sees   sees
 }
 
 // imageID tells two images apart: slices of one file are different images.
@@ -110,7 +112,7 @@ func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 	}
 	for _, r := range s.readings {
 		if r.claim == claim {
-			l.header, l.headerErr = r.header, r.err
+			l.header, l.headerErr, l.sees = r.header, r.err, r.sees
 			return l, true
 		}
 	}
@@ -134,14 +136,14 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 	claims := []probe.Format{claim, probe.Raw}
 	if s.signatures, s.signaturesErr = probe.Signatures(r, s.size); s.signaturesErr == nil {
 		s.contents, s.signaturesErr = probe.Contents(r, s.size)
-		claims = append(claims, s.candidate())
+		claims = append(claims, s.candidate(), s.libvirtsChoice())
 	}
 	for _, c := range claims {
 		if _, done := s.as(c); c == "" || done {
 			continue
 		}
 		header, err := probe.Read(r, s.size, c)
-		s.readings = append(s.readings, reading{c, header, err})
+		s.readings = append(s.readings, reading{c, header, err, libvirtSees(r.loadedHead(), s.size, header)})
 	}
 	return s, nil
 }

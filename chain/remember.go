@@ -59,3 +59,7 @@ func (m *rememberingReader) fromHead(p []byte, off int64) (int, error) {
 	}
 	return n, io.EOF
 }
+
+// loadedHead returns the first bytes of the image, as far as they were read. It
+// is valid until the next image is opened.
+func (m *rememberingReader) loadedHead() []byte { return m.head[:m.filled] }

@@ -83,8 +83,11 @@ func TestGuestStartsOnceItIsFixed(t *testing.T) {
 // node is a -blockdev option, as far as it matters here. Backing is nil only if
 // there is no such key: QEMU then follows the image's header.
 type node struct {
-	Driver  string          `json:"driver"`
-	Backing json.RawMessage `json:"backing"`
+	Name     string          `json:"node-name"`
+	Driver   string          `json:"driver"`
+	Filename string          `json:"filename"` // of the driver "file"
+	File     string          `json:"file"`     // the node below, of another
+	Backing  json.RawMessage `json:"backing"`
 }
 
 func blockdevNode(t *testing.T, option string) node {

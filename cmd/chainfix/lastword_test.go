@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -65,6 +66,9 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 	t.Helper()
 	plain := c.definition()
 	theirs = c.startedByLibvirt(t, l, plain)
+	if got, want := predict(t, plain), c.expected(t, theirs); got.Outcome != want {
+		t.Errorf("%s: %s is predicted (%s), but libvirt alone: %s", c.name, got.Outcome, got.Words, theirs)
+	}
 	ours, codes := c.fixed(t, l, plain)
 	trusted = ours
 	if len(c.stated) > 0 {
@@ -83,6 +87,59 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 		}
 	}
 	return theirs, ours, trusted
+}
+
+// expected is the prediction that an outcome of libvirt alone bears out. Right
+// bytes are not enough: an overlay that covers the whole disk hides a base that
+// was opened wrongly. And where libvirt itself follows an image whose format it
+// has guessed, a qed overlay's, nobody looks what comes of that. The files that
+// hold the data of a vmdk descriptor are another matter: QEMU opens them on the
+// word of an image whose format somebody stated.
+func (c *truth) expected(t *testing.T, theirs outcome) chain.Outcome {
+	t.Helper()
+	switch {
+	case c.guessIsFollowed():
+		return chain.Misopens
+	case theirs == refused:
+		return chain.Refuses
+	case theirs == right && c.opensRightly(t):
+		return chain.Starts
+	}
+	return chain.Misopens
+}
+
+// guessIsFollowed tells whether the first image whose format is not recorded is
+// that of a qed overlay, and has a backing image.
+func (c *truth) guessIsFollowed() bool {
+	layers := strings.Split(c.name, " over ")
+	for i, layer := range layers {
+		if strings.HasPrefix(layer, "unrecorded ") {
+			return strings.TrimPrefix(layers[i-1], "unrecorded ") == "qed" && i < len(layers)-1
+		}
+	}
+	return false
+}
+
+// opensRightly tells whether libvirt has given every image to the driver that
+// made it.
+func (c *truth) opensRightly(t *testing.T) bool {
+	t.Helper()
+	file := make(map[string]string) // by node
+	for _, option := range c.plain {
+		node := blockdevNode(t, option)
+		if node.Driver == "file" {
+			file[node.Name] = filepath.Clean(node.Filename)
+			continue
+		}
+		i := slices.Index(c.images, file[node.File])
+		// A fixed VHD has the bytes of the disk in front of its footer, which
+		// an overlay of the same size hides.
+		footer := i == 0 && strings.HasSuffix(c.name, " vpcfixed") && node.Driver == "raw"
+		if i < 0 || c.drivers[i] != node.Driver && !footer {
+			return false
+		}
+	}
+	return true
 }
 
 const lastWordChains = 204 // each kind of base below 0 to 4 overlays, more than twice
@@ -128,7 +185,8 @@ func (c *truth) startedByLibvirt(t *testing.T, l *peers.Libvirt, document string
 		return refused
 	}
 	options := l.Blockdevs(c.guest())
-	l.Virsh("destroy", c.guest())
+	l.End(c.guest())
+	c.plain = options
 	return c.seen(t, options)
 }
 

@@ -19,15 +19,17 @@ const truthSize = 2 << 20
 type truth struct {
 	name    string // says what the chain is made of, top first
 	dir     string
-	top     string // the top image's path
-	format  string // libvirt's name for its format
-	images  []string
+	top     string   // the top image's path
+	format  string   // libvirt's name for its format
+	images  []string // the base first
+	drivers []string // QEMU's, of each image
 	content []byte
 	// stated is the operator's word on each image whose format no header
 	// records.
 	stated []string
 
 	outcomes map[string]outcome // by graph of nodes
+	plain    []string           // the nodes of the definition as it is; nil if it is refused
 }
 
 // baseKind is a kind of image that a chain can end in.
@@ -92,6 +94,7 @@ func (b *builder) build(n int, base baseKind, overlays int) *truth {
 	os.Remove(flat)
 	c.name = base.name
 	c.add(name)
+	c.drivers = append(c.drivers, base.driver)
 	for i := range overlays {
 		below, name = b.overlay(c, i, below, name)
 	}
@@ -154,6 +157,7 @@ func (b *builder) overlay(c *truth, i int, below baseKind, backing string) (base
 	}
 	c.name = kind.name + map[bool]string{true: " over ", false: " over unrecorded "}[recorded] + c.name
 	c.add(name)
+	c.drivers = append(c.drivers, kind.driver)
 	return kind, name
 }
 

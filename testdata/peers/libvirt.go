@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Libvirt is a private libvirt daemon with real QEMU behind it: a session
@@ -129,20 +131,14 @@ func nobody(t testing.TB) *syscall.Credential {
 
 // stop ends the guests and the daemon.
 func (l *Libvirt) stop() {
-	if l.killed {
-		l.endGuests()
-		return
+	if !l.killed {
+		l.Signal(syscall.SIGKILL)
 	}
-	l.Signal(syscall.SIGCONT)
-	for _, guest := range strings.Split(strings.TrimSpace(l.Virsh("list", "--name")), "\n") {
-		if guest != "" {
-			l.Virsh("destroy", guest)
-		}
-	}
-	l.Signal(syscall.SIGKILL)
+	l.endGuests()
 }
 
-// endGuests ends the guests of a daemon that is no more.
+// endGuests ends the guests of a daemon that is no more. While there is one it
+// takes more than a second over each.
 func (l *Libvirt) endGuests() {
 	pidFiles, err := filepath.Glob(filepath.Join(l.StatusDir(), "*.pid"))
 	if err != nil {
@@ -233,14 +229,67 @@ func (l *Libvirt) Virsh(args ...string) string {
 // Define defines a guest from its XML.
 func (l *Libvirt) Define(document string) {
 	l.t.Helper()
+	if out, err := l.TryDefine(document); err != nil {
+		l.t.Fatalf("virsh define: %v\n%s\n%s", err, out, document)
+	}
+}
+
+// TryDefine is Define for what may be refused. It returns what virsh printed.
+func (l *Libvirt) TryDefine(document string) (string, error) {
+	l.t.Helper()
 	file, err := l.document(document)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer os.Remove(file)
-	if out, err := l.Try("define", file); err != nil {
-		l.t.Fatalf("virsh define: %v\n%s\n%s", err, out, document)
+	return l.Try("define", file)
+}
+
+// OpenFiles returns the paths of what the QEMU of a running guest has open.
+func (l *Libvirt) OpenFiles(guest string) []string {
+	l.t.Helper()
+	folder := fmt.Sprintf("/proc/%d/fd", l.qemu(guest))
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		l.t.Fatal(err)
 	}
+	var paths []string
+	for _, entry := range entries {
+		if path, err := os.Readlink(filepath.Join(folder, entry.Name())); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// End ends the QEMU of a running guest. When it returns, the guest's images are
+// closed. The daemon, which takes more than a second over each guest that ends
+// ("virsh destroy" waits for that), notices in its own time.
+func (l *Libvirt) End(guest string) {
+	l.t.Helper()
+	process, err := unix.PidfdOpen(l.qemu(guest), 0)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer unix.Close(process)
+	if err := unix.PidfdSendSignal(process, unix.SIGTERM, nil, 0); err != nil {
+		l.t.Fatal(err)
+	}
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, -1); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// qemu returns the process of a running guest.
+func (l *Libvirt) qemu(guest string) int {
+	l.t.Helper()
+	pid, err := readProcess(filepath.Join(l.StatusDir(), guest+".pid"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return pid
 }
 
 // document puts a text where the daemon's user can read it.

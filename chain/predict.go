@@ -1,0 +1,200 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Outcome is what becomes of a disk when a guest is started with its
+// definition as it is.
+type Outcome int
+
+const (
+	// Starts: the guest starts and sees the bytes of its disk.
+	Starts Outcome = iota
+	// Refuses: libvirt, or the QEMU that it runs, refuses the disk, and the
+	// guest does not start.
+	Refuses
+	// Misopens: the guest starts and sees bytes that are not its disk's, such
+	// as a container's, or zeros in the place of a base; or QEMU opens a file
+	// that nobody stated, on the word of an image whose format was guessed.
+	Misopens
+)
+
+// String returns "starts", "refuses" or "misopens", the words of the JSON
+// output.
+func (o Outcome) String() string {
+	switch o {
+	case Starts:
+		return "starts"
+	case Refuses:
+		return "refuses"
+	case Misopens:
+		return "misopens"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
+
+// Prediction is what a libvirt will do with a disk.
+type Prediction struct {
+	Outcome Outcome
+	// Words say why, in one line: libvirt's own words where it refuses, what
+	// QEMU objects to, or what is opened wrongly. Of a disk that starts they
+	// say what depends on more than the images, such as a file that libvirt
+	// does not know of and a host with security labels keeps QEMU from; mostly
+	// they are "". Names are quoted, and credentials are not shown.
+	Words string
+	// Layer is the index of the image that the words are about, 0 the top; or
+	// [WholeDisk].
+	Layer int
+}
+
+var (
+	// ErrNoTarget: a prediction was asked for without a version of libvirt.
+	ErrNoTarget = errors.New("no version of libvirt is given")
+	// ErrUnseen: what happens depends on an image that could not be looked
+	// at here, although libvirt or QEMU may be able to.
+	ErrUnseen = errors.New("what happens depends on an image that cannot be read here")
+)
+
+// Predict says what the libvirt of version target, with a QEMU of its time,
+// does with one disk when the guest starts. stated is the definition as it is;
+// of a policy nothing counts. The rules are those of libvirt 9.0 and 11.3, by
+// version where they differ, and of QEMU 7.2 and 10.0.
+//
+// It reads what [Walker.Walk] reads, and shares its memory: after a Walk it
+// opens nothing. An image that is only named by one whose format nobody stated
+// is not looked at, though libvirt or QEMU might open it; the rules alone then
+// say how it ends. That an image which is stated to be raw bears another
+// format's signature counts for nothing: that is what the guest was given.
+// Servers are taken to answer, files to be readable by QEMU, and pools to be
+// active. A header that breaks its format's specification, or that ends the
+// image before its time, counts as one that QEMU refuses, though it may be
+// lenient.
+//
+// The error is for a context that has ended, wraps the error of an image that
+// could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
+// [ErrNoTop].
+func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Prediction, error) {
+	switch {
+	case len(stated.Layers) == 0:
+		return Prediction{}, ErrNoTop
+	case !target.Known():
+		return Prediction{}, ErrNoTarget
+	}
+	if w.Opener == nil {
+		w.Opener = FileOpener{}
+	}
+	p := &predictor{Walker: w, ctx: ctx, stated: stated, rules: rulesOf(target), found: Prediction{Layer: WholeDisk}}
+	err := p.run()
+	if err := ctx.Err(); err != nil {
+		return Prediction{}, err
+	}
+	var r *refusal
+	switch {
+	case errors.As(err, &r) && r.libvirts && stated.Layers[0].Source.StartupPolicy == "optional":
+		// Whatever libvirt finds wrong with the chain (9.0). What QEMU
+		// objects to comes later.
+		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.words, r.layer}, nil
+	case errors.As(err, &r):
+		return Prediction{Refuses, r.words, r.layer}, nil
+	case err != nil:
+		return Prediction{}, err
+	}
+	return p.found, nil
+}
+
+// refusal ends a prediction: the guest does not start.
+type refusal struct {
+	layer    int
+	words    string
+	libvirts bool // else QEMU's
+}
+
+func (r *refusal) Error() string { return r.words }
+
+// predictor is the state of one Predict.
+type predictor struct {
+	*Walker
+	ctx    context.Context
+	stated Stated
+	rules  rules
+	layer  int // that is being looked at
+	ids    []imageID
+
+	// layers are those of the XML that libvirt takes, and start the one from
+	// which it goes on by itself.
+	layers     []Layer
+	terminated bool
+	start      Layer
+
+	found Prediction // as long as nothing is refused
+}
+
+// libvirt ends the prediction with libvirt's refusal.
+func (p *predictor) libvirt(words string) error { return &refusal{p.layer, words, true} }
+
+// qemu ends it with QEMU's.
+func (p *predictor) qemu(words string) error { return &refusal{p.layer, words, false} }
+
+// misopens notes what is opened wrongly. The first one is told, and only if
+// nothing is refused.
+func (p *predictor) misopens(words string) {
+	if p.found.Outcome != Misopens {
+		p.found = Prediction{Misopens, words, p.layer}
+	}
+}
+
+// remark notes something about a disk that starts.
+func (p *predictor) remark(words string) {
+	if p.found.Words == "" {
+		p.found = Prediction{Starts, words, p.layer}
+	}
+}
+
+func (p *predictor) run() error {
+	layers, terminated := p.stated.Layers, p.stated.Terminated
+	top := layers[0]
+	if emptySource(top.Source) || chainless(top.Source, top.Format) {
+		return nil
+	}
+	onDrive := p.rules.drive || p.stated.Bus == "sd"
+	if onDrive {
+		// libvirt forgets the explicit chain (sd: 9.0 and 11.3).
+		layers, terminated = layers[:1:1], false
+	}
+	if err := p.bounded(len(layers), top); err != nil {
+		return err
+	}
+	p.layers, p.terminated, p.start = layers, terminated, top
+	last, l, err := p.explicit()
+	if err != nil || last.Source == nil {
+		return err
+	}
+	if !onDrive {
+		return p.detect(last, l)
+	}
+	if !p.rules.drive {
+		// libvirt walks the chain all the same, and may refuse it; what it
+		// finds it does not tell QEMU.
+		before := *p
+		var r *refusal
+		if err := p.detect(last, l); errors.As(err, &r) && r.libvirts {
+			return err
+		}
+		*p = before
+	}
+	return p.follow(last, l.header)
+}
+
+// bounded refuses a chain of n layers that is too deep.
+func (p *predictor) bounded(n int, of Layer) error {
+	switch {
+	case n > MaxLayers:
+		return p.libvirt("backing store for " + Describe(of.Source) + " is self-referential or too deeply nested")
+	case n > p.rules.deepest:
+		return p.libvirt(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", p.rules.deepest))
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+package chain
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// image opens what a layer leads to. An image that is missing, or none, is a
+// refusal; one that cannot be looked at here is [ErrUnseen].
+func (p *predictor) image(layer Layer, claim probe.Format) (*look, error) {
+	what := Describe(layer.Source)
+	if name, local := layer.local(); local && !strings.HasPrefix(name, "/") {
+		return nil, p.qemu("QEMU looks for " + what + " in its own working directory")
+	}
+	l, err := p.look(p.ctx, layer.at(), claim)
+	var beyond *sliceError
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.As(err, &beyond):
+		return nil, p.qemu("QEMU refuses " + what + ": " + beyond.Error())
+	case errors.Is(err, ErrNotImage):
+		return nil, p.libvirt(what + " is " + ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, p.missing(layer)
+	}
+	return nil, p.unread(layer, err)
+}
+
+// missing is libvirt's refusal of a file that is not there. The last image of an
+// explicit chain that ends it leaves to QEMU, which says it in other words.
+func (p *predictor) missing(layer Layer) error {
+	const none = ": No such file or directory"
+	optional := p.layer == 0 && layer.Source.StartupPolicy == "optional"
+	switch {
+	case p.terminated && p.layer == len(p.layers)-1 && (p.layer > 0 || layer.Format.CanHaveBacking()) && !optional:
+		return p.qemu("Could not open " + Describe(layer.Source) + none)
+	case p.layer == 0:
+		return p.libvirt("Cannot access storage file " + Describe(layer.Source) + none)
+	}
+	return p.libvirt("Cannot access backing file " + Describe(layer.Source) + " of storage file " + Describe(p.start.Source) + none)
+}
+
+// unread is the error for an image that cannot be looked at here.
+func (p *predictor) unread(layer Layer, err error) error {
+	return &unseenError{Describe(layer.Source), err}
+}
+
+// unseen is the error for an image that nothing here reads.
+func (p *predictor) unseen(layer Layer) error {
+	_, err := p.locate(layer)
+	if err == nil {
+		_, err = p.look(p.ctx, layer.at(), layer.header())
+	}
+	return p.unread(layer, err)
+}
+
+// unseenError is [ErrUnseen] with its reason.
+type unseenError struct {
+	what string
+	err  error
+}
+
+func (e *unseenError) Error() string {
+	if e.err == nil {
+		return ErrUnseen.Error() + ": " + e.what
+	}
+	return ErrUnseen.Error() + ": " + e.what + ": " + strconv.Quote(reason(e.err))
+}
+
+func (e *unseenError) Unwrap() []error { return []error{ErrUnseen, e.err} }
+
+// opens checks what QEMU checks when it opens an image as the layer's format.
+func (p *predictor) opens(layer Layer, h *probe.Header, headerErr error) error {
+	what, f := Describe(layer.Source), layer.header()
+	refuses := func(why string) error {
+		return p.qemu("QEMU refuses " + what + " as " + string(f) + ": " + why)
+	}
+	if f == probe.Raw {
+		return nil
+	}
+	if headerErr != nil {
+		if isProbeError(headerErr) {
+			return refuses(headerErr.Error())
+		}
+		return p.unread(layer, headerErr)
+	}
+	secret := layer.Source.Encryption != nil
+	writes := p.layer == 0 && !p.stated.ReadOnly
+	switch {
+	case h.Encryption == probe.AES && p.layer >= len(p.layers):
+		return p.libvirt("old qcow/qcow2 encryption is not supported")
+	case h.Encryption == probe.AES:
+		return refuses("it has the old AES encryption")
+	case h.Encryption != probe.Plain && !secret && p.layer >= len(p.layers):
+		return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+	case h.Encryption != probe.Plain && !secret:
+		return refuses("it is encrypted, and the XML has no secret for it")
+	case h.Encryption == probe.Plain && secret:
+		return refuses("it is not encrypted, but the XML has a secret for it")
+	case h.Parent != nil && f != probe.VPC:
+		return refuses("it is a differencing image")
+	case h.Parent != nil:
+		p.misopens("QEMU does not know that " + what + " is a differencing image: the guest sees zeros where its parent has data")
+	case h.Corrupt && writes:
+		return refuses("it is marked corrupt and cannot be opened for writing")
+	case h.Dirty && f == probe.VHDX && !writes:
+		return refuses("its log has to be replayed, which needs it to be opened for writing")
+	case writes && slices.Contains([]probe.Format{probe.Bochs, probe.Cloop, probe.DMG}, f):
+		return refuses("the format is for reading only")
+	case writes && f == probe.VMDK && h.Version == 3 && h.Subformat != "streamOptimized":
+		return refuses("version 3 is for reading only")
+	}
+	return nil
+}
+
+// holds checks the other files that hold the data of an image whose format
+// somebody stated: QEMU opens them on the header's word. found tells that
+// libvirt reads the header.
+func (p *predictor) holds(layer Layer, h *probe.Header, found bool) error {
+	if h.DataFile != nil || layer.Source.DataStore != nil {
+		if err := p.dataIn(layer, h, found); err != nil {
+			return err
+		}
+	}
+	if len(h.Extents) == 0 {
+		return nil
+	}
+	name, local := layer.local()
+	for _, extent := range h.Extents {
+		file := extent.Name
+		if !strings.HasPrefix(file, "/") {
+			if !local {
+				break
+			}
+			file = directory(name) + file
+		}
+		if _, err := p.Opener.Identify(p.ctx, localSource(file, false)); errors.Is(err, fs.ErrNotExist) {
+			return p.qemu("Could not open " + strconv.Quote(file) + ", an extent of " + Describe(layer.Source) + ": No such file or directory")
+		}
+	}
+	p.remark("QEMU opens the files in which " + Describe(layer.Source) + " has its data, such as " + strconv.Quote(printable(h.Extents[0].Name)) +
+		", on the header's word: libvirt knows nothing of them, and with security labels the guest does not start")
+	return nil
+}
+
+// dataIn checks the external data file of a qcow2 image.
+func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
+	what := Describe(layer.Source)
+	if store := layer.Source.DataStore; store != nil && p.rules.dataStore {
+		if h.DataFile == nil {
+			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
+		}
+		return p.there(what, store.Source)
+	}
+	if h.DataFile == nil {
+		return nil
+	}
+	name := h.DataFile.Name
+	quoted := strconv.Quote(printable(name))
+	switch {
+	case name == "":
+		return p.qemu("QEMU refuses " + what + ": it has its data in another file and does not say in which")
+	case p.rules.dataStore && found && !looksLikeFile(name):
+		p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
+		return nil
+	case p.rules.dataStore && found:
+		if file, ok := p.path(layer, name); ok {
+			return p.there(what, localSource(file, false))
+		}
+		return nil
+	case !strings.HasPrefix(name, "/"):
+		// QEMU takes it for a plain file name (7.2.13, 9.1), and starts from
+		// the directory in which libvirt starts it.
+		if _, err := p.Opener.Identify(p.ctx, localSource("/"+name, false)); err == nil {
+			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
+			return nil
+		}
+		return p.qemu("Could not open " + quoted + ", the data file of " + what + ", which QEMU looks for in its own working directory: No such file or directory")
+	}
+	if err := p.there(what, localSource(name, false)); err != nil {
+		return err
+	}
+	p.remark("QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start")
+	return nil
+}
+
+// there refuses a data file that is missing.
+func (p *predictor) there(of string, src *libvirtxml.DomainDiskSource) error {
+	if _, err := p.Opener.Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
+		return p.qemu("Could not open " + Describe(src) + ", the data file of " + of + ": No such file or directory")
+	}
+	return nil
+}
+
+// follow deals with what QEMU does where it is told nothing of what is below an
+// overlay: it goes by the headers, and guesses what they do not record.
+func (p *predictor) follow(overlay Layer, h *probe.Header) error {
+	for h != nil && h.Backing != nil {
+		named, overlaySize := strconv.Quote(printable(h.Backing.Name)), h.VirtualSize
+		rec := readRecord(h.Backing)
+		if p.layer+1 == MaxLayers {
+			return p.qemu("QEMU follows the chain until it runs out of files that it may open")
+		}
+		p.layer++
+		known, guessed, err := p.qemusFormat(overlay, h.Backing, rec)
+		if err != nil {
+			return err
+		}
+		file, ok := p.path(overlay, h.Backing.Name)
+		if !ok {
+			words := "QEMU opens " + named + " on the word of " + Describe(overlay.Source) + ", whose chain libvirt leaves to it"
+			if guessed {
+				p.misopens(words + ", and guesses its format")
+			} else {
+				p.remark(words)
+			}
+			return nil
+		}
+		layer := Layer{Source: localSource(file, false), Format: known, From: Header}
+		l, header, headerErr, err := p.imageAs(layer, known, rec)
+		if err != nil {
+			return err
+		}
+		if err := p.seenBefore(layer, l); err != nil {
+			return err
+		}
+		h = header
+		if guessed {
+			layer.Format = l.qemusChoice(file)
+			if len(l.distinct()) > 1 && len(l.containers()) > 0 {
+				p.misopens(Describe(layer.Source) + ", whose format nobody recorded, bears the signatures of " + list(l.distinct()) + ", of which QEMU takes one")
+				return nil
+			}
+			if layer.Format == probe.Raw {
+				p.doubts(layer, l, word{}, overlaySize)
+				return nil
+			}
+			if refs := references(h); refs != nil {
+				p.misopens("QEMU guesses that " + Describe(layer.Source) + " is " + string(layer.Format) + ", and opens " + refs.what)
+				return nil
+			}
+		}
+		if err := p.opens(layer, h, headerErr); err != nil {
+			return err
+		}
+		if h == nil {
+			return nil
+		}
+		if err := p.holds(layer, h, false); err != nil {
+			return err
+		}
+		overlay = layer
+	}
+	return nil
+}
+
+// qemusFormat returns the format that QEMU reads in an overlay's header for its
+// backing image; guessed if there is none.
+func (p *predictor) qemusFormat(overlay Layer, ref *probe.Reference, rec record) (f probe.Format, guessed bool, err error) {
+	switch {
+	case !ref.FormatRecorded || ref.Format == "":
+		return "", true, nil
+	case rec.format != "":
+		return rec.format, false, nil
+	case slices.Contains(protocols, ref.Format):
+		return probe.Raw, false, nil
+	case slices.Contains(probe.Formats(), probe.Format(ref.Format)) && ref.Format != string(probe.ISO) && ref.Format != string(probe.COW):
+		return probe.Format(ref.Format), false, nil
+	}
+	return "", false, p.qemu("QEMU refuses the backing image of " + Describe(overlay.Source) + ": Unknown driver " + strconv.Quote(ref.Format))
+}
+
+// qemusChoice is the format for which QEMU's probing takes an image of this
+// name.
+func (l *look) qemusChoice(name string) probe.Format {
+	for _, s := range l.signatures {
+		if s.QEMU {
+			return s.Format
+		}
+	}
+	if len(path.Base(name)) > 4 && strings.HasSuffix(name, ".dmg") {
+		return probe.DMG
+	}
+	return probe.Raw
+}
+
+// imageAs opens an image that an overlay records to be of format f. Where the
+// record counts as none to chainfix, the image was opened without a format, and
+// is not opened again.
+func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (l *look, h *probe.Header, headerErr, err error) {
+	claim := f
+	if rec.format == "" {
+		claim = ""
+	}
+	if l, err = p.image(layer, claim); err != nil {
+		return nil, nil, nil, err
+	}
+	switch {
+	case claim == f || l.candidate() == f:
+		return l, l.header, l.headerErr, nil
+	case l.signaturesErr != nil:
+		return nil, nil, nil, p.unread(layer, l.signaturesErr)
+	case l.candidate() == "":
+		if l, err = p.image(layer, f); err != nil {
+			return nil, nil, nil, err
+		}
+		return l, l.header, l.headerErr, nil
+	}
+	return l, nil, &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}, nil
+}

@@ -1,0 +1,224 @@
+package chain
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/chainfix/chainfix/probe"
+)
+
+// detect deals with what libvirt finds by itself below layer, the last one that
+// the XML states, and hands to QEMU.
+func (p *predictor) detect(layer Layer, l *look) error {
+	if _, local := layer.local(); !local {
+		// It reads no header on the network (but of gluster's, where that
+		// module is installed).
+		return p.follow(layer, l.header)
+	}
+	p.start = layer
+	if err := p.seenBefore(layer, l); err != nil {
+		return err
+	}
+	for layer.Format.CanHaveBacking() && l.header.Backing != nil {
+		backing := l.header.Backing
+		if !l.sees.backing {
+			p.blind(layer, l)
+			return nil
+		}
+		src, err := p.named(layer, backing.Name)
+		rd := p.rules.reads(layer.Format, backing, l.sees)
+		p.layer++
+		if err != nil {
+			return p.unnamed(layer, backing, rd, err)
+		}
+		file, local := LocalPath(src)
+		if !local {
+			return p.elsewhere(layer, backing, rd, src)
+		}
+		if !utf8.ValidString(file) {
+			return p.qemu("libvirt cannot tell QEMU the name " + strconv.Quote(file) + ", which is no UTF-8")
+		}
+		below := Layer{Source: src, Format: rd.format, From: Header}
+		if err := p.bounded(p.layer+1, below); err != nil {
+			return err
+		}
+		if rd.refusal != "" {
+			return p.libvirt(rd.refusal)
+		}
+		if rd.format == "" || rd.fallback {
+			return p.unrecorded(layer, below, rd)
+		}
+		if f := rd.record.format; f != "" && f != rd.format {
+			p.misopens("libvirt reads " + string(rd.format) + " as the format that " + Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
+		}
+		next, h, headerErr, err := p.imageAs(below, rd.format, rd.record)
+		if err != nil {
+			return err
+		}
+		if err := p.seenBefore(below, next); err != nil {
+			return err
+		}
+		if rd.format == probe.Raw {
+			return p.raw(below, next)
+		}
+		if err := p.opens(below, h, headerErr); err != nil {
+			return err
+		}
+		if err := p.holds(below, h, true); err != nil {
+			return err
+		}
+		layer, l = below, next
+	}
+	return nil
+}
+
+// blind deals with a name that QEMU finds in a header and libvirt does not. It
+// then tells QEMU that there is no backing image (9.0 and 11.3).
+func (p *predictor) blind(layer Layer, l *look) {
+	why := "in another place than where it looks"
+	if l.size > libvirtReads && layer.Format != probe.VMDK {
+		why = "past the " + strconv.Itoa(libvirtReads) + " bytes that it reads"
+	}
+	p.misopens("libvirt does not find the backing image that " + Describe(layer.Source) + " names, " + why +
+		": the guest sees zeros where that has data")
+}
+
+// unspecified is libvirt's refusal of an image whose format is not recorded.
+func (p *predictor) unspecified(overlay Layer, ref *probe.Reference) error {
+	return p.libvirt("format of backing image " + strconv.Quote(printable(ref.Name)) + " of image " + Describe(overlay.Source) +
+		" was not specified in the image metadata (See https://libvirt.org/kbase/backing_chains.html for troubleshooting)")
+}
+
+// unrecorded deals with an image whose format is not recorded in a way that
+// libvirt understands: the last one that is looked at.
+func (p *predictor) unrecorded(overlay, layer Layer, rd word) error {
+	// The overlay was read before, so this is remembered.
+	above, err := p.image(overlay, overlay.header())
+	if err != nil {
+		return err
+	}
+	ref := above.header.Backing
+	if !rd.safe && !rd.fallback && p.rules.unrecorded == refusesAll {
+		return p.unspecified(overlay, ref)
+	}
+	layer.Format, layer.From = "", Unstated
+	l, err := p.image(layer, "")
+	if err != nil {
+		return err
+	}
+	if err := p.seenBefore(layer, l); err != nil {
+		return err
+	}
+	if l.signaturesErr != nil {
+		return p.unread(layer, l.signaturesErr)
+	}
+	layer.From = Probe
+	if layer.Format = l.libvirtsChoice(); rd.fallback || !rd.safe && p.rules.unrecorded == takesRaw {
+		layer.Format = probe.Raw
+	}
+	switch layer.Format {
+	case probe.COW:
+		return p.libvirt("'cow' storage format is not supported")
+	case probe.ISO:
+		layer.Format = probe.Raw
+		p.doubts(layer, l, rd, p.sizeOf(overlay))
+		return nil
+	case probe.Raw:
+		if err := p.raw(layer, l); err != nil {
+			return err
+		}
+		p.doubts(layer, l, rd, p.sizeOf(overlay))
+		return nil
+	}
+	return p.probed(overlay, layer, ref, rd)
+}
+
+// probed deals with an image that libvirt takes for what its header says.
+func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, rd word) error {
+	l, err := p.image(layer, layer.Format)
+	if err != nil {
+		return err
+	}
+	h := l.header
+	what := Describe(layer.Source)
+	if l.sees.backing && !rd.safe {
+		return p.unspecified(overlay, ref)
+	}
+	if err := p.opens(layer, h, l.headerErr); err != nil {
+		return err
+	}
+	s := suspect{name: what, extension: extensionOf(layer.at()), size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: rd.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
+	refs := references(h)
+	switch witnesses := s.witnesses(); {
+	case refs != nil && l.sees.backing:
+		p.misopens("libvirt probes " + what + " and goes on to " + refs.what + ", on the word of an image whose format nobody recorded")
+	case refs != nil && h.Backing != nil:
+		p.blind(layer, l)
+	case refs != nil && refs.code != Differencing:
+		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.what + ", on the word of an image whose format nobody recorded")
+	case len(l.distinct()) > 1:
+		p.misopens(what + ", whose format nobody recorded, bears the signatures of " + list(l.distinct()) + ", of which libvirt takes " + string(layer.Format))
+	case len(witnesses) > 0:
+		p.misopens("libvirt probes, and " + witnesses[0].Text + ": the guest sees something else than the bytes that are there")
+	}
+	return nil
+}
+
+// sizeOf returns the virtual size of an overlay that was read, in bytes.
+func (p *predictor) sizeOf(overlay Layer) uint64 {
+	if l, err := p.image(overlay, overlay.header()); err == nil && l.header != nil {
+		return l.header.VirtualSize
+	}
+	return 0
+}
+
+// raw deals with an image that libvirt has found and tells QEMU is raw. If it is
+// LUKS, libvirt notes an encryption that it cannot finish (version 1, 9.0).
+func (p *predictor) raw(layer Layer, l *look) error {
+	if l.signaturesErr != nil {
+		return p.unread(layer, l.signaturesErr)
+	}
+	for _, s := range l.signatures {
+		if s.Format == probe.LUKS && s.QEMU {
+			return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+		}
+	}
+	return nil
+}
+
+// doubts tells if an image that is taken as raw, though nobody says that it is,
+// looks like something else. shown is how many of its bytes the overlay shows: a
+// fixed VHD is raw but for the footer.
+func (p *predictor) doubts(layer Layer, l *look, rd word, shown uint64) {
+	what := Describe(layer.Source)
+	marks := l.containers()
+	if l.isFixedVHD() && uint64(max(l.size-vhdFooter, 0)) >= shown {
+		return
+	}
+	switch {
+	case rd.meant() == probe.Raw:
+	case len(marks) > 0:
+		p.misopens(what + ", whose format is not recorded in a way that libvirt understands, is taken as raw, but bears the signature of " +
+			list(marks) + ": the guest sees the bytes of the container")
+	case rd.meant() != "":
+		p.misopens(what + " is taken as raw, but its overlay speaks of " + string(rd.meant()))
+	}
+}
+
+const vhdFooter = 512 // bytes
+
+// isFixedVHD reports whether the only mark of an image is the footer of a VHD.
+func (l *look) isFixedVHD() bool {
+	return len(l.signatures) == 1 && l.signatures[0] == probe.Signature{Format: probe.VPC}
+}
+
+// seenBefore refuses a chain that comes back to an image.
+func (p *predictor) seenBefore(layer Layer, l *look) error {
+	for _, id := range p.ids {
+		if id == l.id {
+			return p.libvirt("backing store for " + Describe(layer.Source) + " is self-referential or too deeply nested")
+		}
+	}
+	p.ids = append(p.ids, l.id)
+	return nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/testdata/peers"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// installed is the version of the libvirt that is installed.
+var installed = sync.OnceValues(func() (chain.Version, error) {
+	out, err := exec.Command("libvirtd", "--version").Output()
+	if err != nil {
+		return chain.Version{}, err
+	}
+	return chain.ParseVersion(string(regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`).Find(out)))
+})
+
+// predict predicts what the installed libvirt does with the one disk of a
+// definition.
+func predict(t *testing.T, document string) chain.Prediction {
+	t.Helper()
+	target, err := installed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := xmlfix.Parse("guest.xml", []byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stated, err := d.Disks()[0].Stated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prediction, err := new(chain.Walker).Predict(t.Context(), stated, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prediction
+}
+
+// oddChain is a disk for which it is not obvious what libvirt does with it. Its
+// images are made in a folder of its own.
+type oddChain struct {
+	name   string
+	images map[string][]byte
+	links  map[string]string // symbolic links
+	// prepare makes what else is in the folder.
+	prepare func(t *testing.T, dir string)
+
+	// disk is what is in the <disk>, but for its <target>, with DIR for the
+	// folder; "" is the image "top" as qcow2. attributes are the <disk>'s,
+	// without its type.
+	disk, attributes, kind string
+
+	// truth is what the guest is to see; nil for anything. stated are the
+	// images that somebody stated, by which no other is meant: QEMU must not
+	// open the others. nil stands for all of them.
+	truth  []byte
+	stated []string
+
+	want chain.Outcome
+	// hangs: libvirt would never answer, so the guest is not started.
+	hangs bool
+	// unseen: it depends on a file that only an image names whose format
+	// nobody stated. The prediction does not look, and says the worst.
+	unseen bool
+}
+
+// TestPredictionIsOutcome starts a guest on every odd chain, with the real
+// libvirt and QEMU, and compares what becomes of it with what was predicted.
+func TestPredictionIsOutcome(t *testing.T) {
+	l := peers.StartLibvirt(t)
+	peers.Require(t, "qemu-img", "qemu-storage-daemon")
+	var mu sync.Mutex
+	count := make(map[chain.Outcome]int)
+	t.Run("chains", func(t *testing.T) {
+		for n, c := range oddChains() {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				guest := fmt.Sprintf("odd%d", n)
+				dir := filepath.Join(l.Images, guest)
+				c.write(t, dir)
+				l.Share(dir)
+				document := c.document(guest, dir)
+				predicted := predict(t, document)
+				if c.hangs {
+					if predicted.Outcome != c.want {
+						t.Errorf("predicted: %+v", predicted)
+					}
+					return
+				}
+				outcome, said := c.start(t, l, guest, dir, document)
+				if predicted.Outcome != c.want || outcome != c.want && !(c.unseen && outcome == chain.Refuses) {
+					t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
+				}
+				if outcome == chain.Refuses && !c.unseen && !saidBy(said, predicted.Words) {
+					t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				count[outcome]++
+			})
+		}
+	})
+	t.Logf("%v", count)
+}
+
+// saidBy compares libvirt's words as they are predicted with what virsh printed.
+// QEMU's words are not predicted.
+func saidBy(said, words string) bool {
+	if strings.HasPrefix(words, "QEMU ") || strings.HasPrefix(words, "Could not open ") || strings.Contains(words, chain.ErrNotImage.Error()) ||
+		strings.HasPrefix(words, "libvirt can") {
+		return true
+	}
+	said = regexp.MustCompile(` \(as uid:\d+, gid:\d+\)`).ReplaceAllString(said, "")
+	said = regexp.MustCompile(`(backing store for )(\S+)( is self)`).ReplaceAllString(said, "$1'$2'$3")
+	pattern := regexp.QuoteMeta(strings.ReplaceAll(words, `"`, `'`))
+	pattern = strings.ReplaceAll(pattern, `:\.\.\.'`, `:[^']*'`) // what may hold a password
+	return regexp.MustCompile(pattern).MatchString(said)
+}
+
+func (c oddChain) write(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range c.images {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range c.links {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.prepare != nil {
+		c.prepare(t, dir)
+	}
+}
+
+func (c oddChain) document(guest, dir string) string {
+	disk, kind := c.disk, c.kind
+	if disk == "" {
+		disk = topDisk
+	}
+	if kind == "" {
+		kind = "file"
+	}
+	attributes, bus := c.attributes, "virtio"
+	if strings.Contains(attributes, "cdrom") {
+		bus = "ide"
+	}
+	return fmt.Sprintf(`<domain type='qemu'>
+  <name>%s</name>
+  <memory unit='MiB'>16</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <disk type='%s' %s>
+      %s
+      <target dev='%s' bus='%s'/>
+    </disk>
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+`, guest, kind, attributes, strings.ReplaceAll(disk, "DIR", dir), map[string]string{"virtio": "vda", "ide": "hda"}[bus], bus)
+}
+
+// start starts the guest and finds out what becomes of its disk.
+func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document string) (chain.Outcome, string) {
+	t.Helper()
+	if out, err := l.TryDefine(document); err != nil {
+		return chain.Refuses, out
+	}
+	if out, err := l.Try("start", "--paused", guest); err != nil {
+		return chain.Refuses, out
+	}
+	options, opened := l.Blockdevs(guest), l.OpenFiles(guest)
+	l.End(guest)
+	for _, path := range opened {
+		name, err := filepath.Rel(dir, path)
+		theirs := err == nil && filepath.IsLocal(name) || path == "/etc/passwd"
+		if c.stated != nil && theirs && !slices.Contains(c.stated, name) {
+			return chain.Misopens, "QEMU opens " + name
+		}
+	}
+	if c.truth == nil || len(options) == 0 {
+		return chain.Starts, fmt.Sprint(options)
+	}
+	content, err := peers.GuestSees(t, options)
+	if err != nil {
+		return chain.Misopens, err.Error()
+	}
+	if !bytes.Equal(content, c.truth) {
+		return chain.Misopens, fmt.Sprintf("the guest sees %d bytes that begin with %q, by %q", len(content), content[:min(16, len(content))], options)
+	}
+	return chain.Starts, ""
+}
