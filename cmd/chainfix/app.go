@@ -30,7 +30,7 @@ func newApp(std streams) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {},
 		Commands: []*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
-			stripCommand(std), explainCommand(std), demoCommand(std),
+			stripCommand(std), explainCommand(std), demoCommand(std), hostCommand(std),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -48,6 +48,9 @@ func newApp(std streams) *cli.App {
 func prepare(command *cli.Command) {
 	command.OnUsageError = onUsageError
 	command.HideHelpCommand = true
+	for _, sub := range command.Subcommands {
+		prepare(sub)
+	}
 	action := command.Action
 	command.Action = func(c *cli.Context) error {
 		for _, arg := range c.Args().Slice() {

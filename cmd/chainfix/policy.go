@@ -18,7 +18,7 @@ func policyFlags() []cli.Flag {
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
 		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
 		&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
-		&cli.StringFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
+		&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
 		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
 		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
@@ -36,11 +36,9 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 	if err != nil {
 		return policyfile.File{}, usageError("--rule: %w", err)
 	}
-	var target chain.Version
-	if c.IsSet("target-libvirt") {
-		if target, err = chain.ParseVersion(c.String("target-libvirt")); err != nil {
-			return policyfile.File{}, usageError("--target-libvirt: %w", err)
-		}
+	targets, err := targetsOf(c)
+	if err != nil {
+		return policyfile.File{}, err
 	}
 	if c.Bool("refresh") && c.Bool("keep-xml") {
 		return policyfile.File{}, usageError("--refresh and --keep-xml contradict each other")
@@ -58,13 +56,30 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 	if c.IsSet("rule") {
 		policy.Rule = rule
 	}
-	if target.Known() {
-		policy.Target = target
+	if len(targets) > 0 {
+		policy.Target = targets[0]
 	}
 	if c.IsSet("pools") {
 		decided.Pools = c.String("pools")
 	}
 	return *decided, nil
+}
+
+// targetsOf reads the --target-libvirt flags, of which only a scan of a host
+// takes several.
+func targetsOf(c *cli.Context) ([]chain.Version, error) {
+	var targets []chain.Version
+	for _, word := range c.StringSlice("target-libvirt") {
+		target, err := chain.ParseVersion(word)
+		if err != nil {
+			return nil, usageError("--target-libvirt: %w", err)
+		}
+		targets = append(targets, target)
+	}
+	if len(targets) > 1 && c.Command.Name != "scan" {
+		return nil, usageError("--target-libvirt is given twice")
+	}
+	return targets, nil
 }
 
 // statementsOf reads the --trust flags.

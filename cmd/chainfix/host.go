@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+)
+
+func hostCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:        "host",
+		Usage:       "look at all guests of a host, fix them, and take that back",
+		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRollbackCommand(std)},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usageError("host has no command %q (see chainfix host --help)", c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+var connectFlag = &cli.StringFlag{Name: "connect", Value: "qemu:///system", Usage: "the libvirt to ask, by a local socket: `URI`"}
+
+// fromFlag is for a host whose libvirt is not to be asked.
+var fromFlag = &cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"}
+
+// inventoryOf returns the host that the flags name, and what ends the use of
+// it.
+func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
+	from := c.String("from")
+	switch {
+	case from != "" && c.IsSet("connect"):
+		return nil, nil, usageError("--from and --connect contradict each other")
+	case from != "":
+		return host.FolderAt(from), func() error { return nil }, nil
+	}
+	d, err := host.Connect(c.Context, c.String("connect"))
+	if err != nil {
+		return nil, nil, inputError(err)
+	}
+	return d, d.Close, nil
+}
+
+// scanOf returns the scan that the flags describe.
+func scanOf(c *cli.Context, std streams, inventory host.Inventory) (*host.Scan, error) {
+	newWalker, err := walkersOf(c)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := targetsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	w := newWalker()
+	s := &host.Scan{
+		Inventory: inventory, Opener: w.Opener, Volumes: w.Volumes, Policy: w.Policy,
+		Targets: targets, Names: c.Args().Slice(),
+		Complain: func(name string, err error) {
+			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
+		},
+	}
+	// What is written is for the libvirt that is there, and only where that
+	// is not known for those that are to come.
+	s.Policy.Target = inventory.Version()
+	if !s.Policy.Target.Known() && len(targets) > 0 {
+		s.Policy.Target = slices.MinFunc(targets, func(a, b chain.Version) int {
+			if a.Before(b) {
+				return -1
+			}
+			return 1
+		})
+	}
+	return s, nil
+}
+
+// examinedGuest is a guest's report as the findings are printed.
+func examinedGuest(r *host.Report) *examined {
+	e := &examined{name: guestPlace(r.Guest), domain: r.Guest.Name, Examination: r.Examination}
+	if r.Err != nil {
+		e.Examination = &host.Examination{Err: r.Err}
+	}
+	return e
+}
+
+// guestPlace is what stands in front of a finding: the file that a definition
+// is in, or the guest's name.
+func guestPlace(g *host.Guest) string {
+	if g.File != "" {
+		return g.File
+	}
+	return g.Name
+}
+
+// printReport says everything about a guest.
+func printReport(std streams, r *host.Report) {
+	for _, f := range r.Findings {
+		printFinding(std.err, shownName(guestPlace(r.Guest)), f)
+	}
+	printFindings(std.err, examinedGuest(r))
+}
+
+// eachReport goes through the reports of a scan.
+func eachReport(ctx context.Context, s *host.Scan, use func(*host.Report) error) error {
+	for r, err := range s.Reports(ctx) {
+		if err != nil {
+			return inputError(err)
+		}
+		if err := use(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

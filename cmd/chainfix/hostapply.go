@@ -1,0 +1,165 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+)
+
+func hostApplyCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "apply",
+		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
+		ArgsUsage: "[GUEST...]",
+		Flags: append([]cli.Flag{connectFlag,
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change in each definition, and change nothing"},
+			&cli.StringFlag{Name: "state-dir", Usage: "keep the old definitions below `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
+		}, policyFlags()...),
+		Action: func(c *cli.Context) error { return hostApply(c, std) },
+	}
+}
+
+func hostRollbackCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "rollback",
+		Usage:     "give the guests of a run of apply their old definitions again",
+		ArgsUsage: "RUN",
+		Flags:     []cli.Flag{connectFlag},
+		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
+	}
+}
+
+func hostApply(c *cli.Context, std streams) error {
+	stateDir, err := stateDirOf(c)
+	if err != nil {
+		return err
+	}
+	uri := c.String("connect")
+	d, err := host.Connect(c.Context, uri)
+	if err != nil {
+		return inputError(err)
+	}
+	defer d.Close()
+	s, err := scanOf(c, std, d)
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return hostDryRun(c, std, s)
+	}
+	a := &host.Apply{Daemon: d, Scan: s, Connect: uri, StateDir: stateDir,
+		Tell: func(o host.Outcome) { printOutcome(std, o) }}
+	dir, err := a.Run(c.Context, func(r *host.Report) error {
+		printReport(std, r)
+		return nil
+	})
+	if dir != "" {
+		if err := write(std.out, []byte(shownName(dir)+"\n")); err != nil {
+			return err
+		}
+	}
+	switch {
+	case errors.Is(err, host.ErrLeftOut):
+		return ended(exitRefused)
+	case err != nil:
+		return inputError(err)
+	}
+	return nil
+}
+
+// hostDryRun prints the changes that apply would make. Around them no more
+// than a line is shown: definitions hold secrets.
+func hostDryRun(c *cli.Context, std streams, s *host.Scan) error {
+	leftOut := false
+	err := eachReport(c.Context, s, func(r *host.Report) error {
+		printReport(std, r)
+		_, held := r.Held()
+		leftOut = leftOut || r.Verdict() == chain.Refused || held && r.Verdict() == chain.Fixable
+		if r.Verdict() != chain.Fixable || held {
+			return nil
+		}
+		fixed, err := r.Examination.Document.Bytes()
+		if err != nil {
+			return inputError(err)
+		}
+		before := string(r.Guest.Definition)
+		name := shownName(r.Guest.Name)
+		diff, err := udiff.ToUnified(name+".orig", name, before, udiff.Strings(before, string(fixed)), 1)
+		if err != nil {
+			return inputError(err)
+		}
+		return write(std.out, []byte(diff))
+	})
+	if err != nil {
+		return err
+	}
+	if leftOut {
+		return ended(exitRefused)
+	}
+	return nil
+}
+
+func hostRollback(c *cli.Context, std streams) error {
+	if c.NArg() != 1 {
+		return usageError("rollback takes the folder of one run")
+	}
+	uri := c.String("connect")
+	d, err := host.Connect(c.Context, uri)
+	if err != nil {
+		return inputError(err)
+	}
+	defer d.Close()
+	b := &host.Rollback{Daemon: d, Connect: uri, Tell: func(o host.Outcome) { printOutcome(std, o) }}
+	err = b.Run(c.Context, c.Args().First())
+	switch {
+	case errors.Is(err, host.ErrLeft):
+		return ended(exitRefused)
+	case err != nil:
+		return inputError(err)
+	}
+	return nil
+}
+
+// printOutcome says what has become of a guest: on standard output that it was
+// changed, as an error that it was not.
+func printOutcome(std streams, o host.Outcome) {
+	if o.Err != nil {
+		fmt.Fprintf(std.err, "%s: warn: left as it is: %s\n", shownName(o.Guest), o.Err)
+		return
+	}
+	fmt.Fprintf(std.out, "%s %s\n", o.Step, strconv.Quote(o.Guest))
+}
+
+// stateDirOf returns the folder of the runs.
+func stateDirOf(c *cli.Context) (string, error) {
+	if dir := c.String("state-dir"); dir != "" {
+		return absolutePath(dir)
+	}
+	if os.Getuid() == 0 {
+		return "/var/lib/chainfix", nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "chainfix"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", usageError("no folder for the old definitions: give --state-dir")
+	}
+	return filepath.Join(home, ".local/state/chainfix"), nil
+}
+
+func absolutePath(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", inputError(err)
+	}
+	return absolute, nil
+}

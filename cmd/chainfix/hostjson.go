@@ -1,0 +1,84 @@
+package main
+
+import (
+	"io"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+)
+
+// hostSchema is the name and version of the JSON output of host scan.
+const hostSchema = "chainfix/host/v1"
+
+type guestJSON struct {
+	Name     string          `json:"name"`
+	UUID     string          `json:"uuid"`
+	Active   bool            `json:"active"`
+	Verdict  string          `json:"verdict"`
+	Disks    []guestDiskJSON `json:"disks"`
+	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
+}
+
+type guestDiskJSON struct {
+	diskJSON
+	Prediction map[string]string `json:"prediction,omitempty"` // by target
+	Words      map[string]string `json:"words,omitempty"`      // what libvirt will say, or what is opened
+}
+
+// hostJSON writes one guest after the other, so that memory does not grow with
+// their number.
+type hostJSON struct {
+	w       io.Writer
+	libvirt chain.Version // the host's; not known of one that is not asked
+	started bool
+}
+
+func (j *hostJSON) begin() error {
+	libvirt := ""
+	if j.libvirt.Known() {
+		libvirt = j.libvirt.String()
+	}
+	return write(j.w, []byte(`{"schema": "`+hostSchema+`", "libvirt": "`+libvirt+`", "guests": [`))
+}
+
+func (j *hostJSON) guest(r *host.Report) error {
+	separator := "\n"
+	if j.started {
+		separator = ",\n"
+	}
+	j.started = true
+	text, err := encodeJSON(guestOf(r))
+	if err != nil {
+		return err
+	}
+	return write(j.w, append([]byte(separator), text...))
+}
+
+func (j *hostJSON) end() error { return write(j.w, []byte("\n]}\n")) }
+
+func guestOf(r *host.Report) guestJSON {
+	doc := documentOf(examinedGuest(r))
+	g := guestJSON{
+		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
+		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{},
+		Findings: append(findingsOf(r.Findings), doc.Findings...),
+	}
+	for i, disk := range doc.Disks {
+		d := guestDiskJSON{diskJSON: disk}
+		if i < len(r.Predictions) && len(r.Predictions[i]) > 0 {
+			d.Prediction, d.Words = make(map[string]string), make(map[string]string)
+			for _, p := range r.Predictions[i] {
+				if p.Err != nil {
+					d.Words[p.Target.String()] = p.Err.Error()
+					continue
+				}
+				d.Prediction[p.Target.String()] = p.Outcome.String()
+				if p.Words != "" {
+					d.Words[p.Target.String()] = p.Words
+				}
+			}
+		}
+		g.Disks = append(g.Disks, d)
+	}
+	return g
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+)
+
+func hostScanCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "scan",
+		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
+		ArgsUsage: "[GUEST...]",
+		Flags:     append([]cli.Flag{connectFlag, fromFlag, outputFlag}, policyFlags()...),
+		Action:    func(c *cli.Context) error { return hostScan(c, std) },
+	}
+}
+
+func hostScan(c *cli.Context, std streams) error {
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return err
+	}
+	inventory, end, err := inventoryOf(c)
+	if err != nil {
+		return err
+	}
+	defer end()
+	s, err := scanOf(c, std, inventory)
+	if err != nil {
+		return err
+	}
+	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
+	if asJSON {
+		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
+	}
+	if err := out.begin(); err != nil {
+		return err
+	}
+	progress := newProgress(std.err)
+	worst := exitDone
+	err = eachReport(c.Context, s, func(r *host.Report) error {
+		progress.clear()
+		printReport(std, r)
+		switch r.Verdict() {
+		case chain.Refused:
+			worst = max(worst, exitRefused)
+		case chain.Fixable:
+			worst = max(worst, exitChange)
+		}
+		if err := out.guest(r); err != nil {
+			return err
+		}
+		progress.guest(r.Guest.Name)
+		return nil
+	})
+	progress.clear()
+	if err != nil {
+		return err
+	}
+	if err := out.end(); err != nil {
+		return err
+	}
+	return ended(worst)
+}
+
+// hostReporter prints the reports of a scan one after the other.
+type hostReporter interface {
+	begin() error
+	guest(*host.Report) error
+	end() error
+}
+
+// hostText is for people: a line a guest, and a summary.
+type hostText struct {
+	w       io.Writer
+	summary *summary
+}
+
+func (t *hostText) begin() error { return nil }
+
+func (t *hostText) guest(r *host.Report) error {
+	t.summary.add(r)
+	var line strings.Builder
+	fmt.Fprintf(&line, "%-9s %q", r.Verdict(), r.Guest.Name)
+	if r.Guest.Active {
+		line.WriteString(" (running)")
+	}
+	for _, o := range outcomes(r) {
+		fmt.Fprintf(&line, "; %s", o)
+	}
+	if f, held := r.Held(); held {
+		fmt.Fprintf(&line, "; held back: %s", f.Code)
+	}
+	line.WriteString("\n")
+	return write(t.w, []byte(line.String()))
+}
+
+func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
+
+// targetOutcome is what becomes of a guest as it is under one libvirt: it does
+// not start if one of its disks is refused, and else sees wrong bytes if one of
+// them is opened wrongly.
+type targetOutcome struct {
+	target  chain.Version
+	outcome chain.Outcome
+	unknown bool // one of the disks cannot be looked at from here
+}
+
+// String says it for people.
+func (o targetOutcome) String() string {
+	switch {
+	case o.outcome == chain.Refuses:
+		return "libvirt " + o.target.String() + " refuses it as it is"
+	case o.outcome == chain.Misopens:
+		return "libvirt " + o.target.String() + " starts it as it is and opens something wrong"
+	case o.unknown:
+		return "what libvirt " + o.target.String() + " makes of it cannot be told from here"
+	}
+	return "libvirt " + o.target.String() + " starts it as it is"
+}
+
+func outcomes(r *host.Report) []targetOutcome {
+	var all []targetOutcome
+	for _, disk := range r.Predictions {
+		for i, p := range disk {
+			if i == len(all) {
+				all = append(all, targetOutcome{target: p.Target})
+			}
+			if p.Err != nil {
+				all[i].unknown = true
+				continue
+			}
+			all[i].outcome = worseOutcome(all[i].outcome, p.Outcome)
+		}
+	}
+	return all
+}
+
+func worseOutcome(a, b chain.Outcome) chain.Outcome {
+	for _, o := range []chain.Outcome{chain.Refuses, chain.Misopens} {
+		if a == o || b == o {
+			return o
+		}
+	}
+	return chain.Starts
+}
+
+// summary counts guests.
+type summary struct {
+	guests   int
+	verdicts map[chain.Verdict]int
+	targets  []chain.Version
+	outcomes map[targetOutcome]int
+}
+
+func newSummary() *summary {
+	return &summary{verdicts: make(map[chain.Verdict]int), outcomes: make(map[targetOutcome]int)}
+}
+
+func (s *summary) add(r *host.Report) {
+	s.guests++
+	s.verdicts[r.Verdict()]++
+	for i, o := range outcomes(r) {
+		if i == len(s.targets) {
+			s.targets = append(s.targets, o.target)
+		}
+		if o.outcome != chain.Starts {
+			o.unknown = false
+		}
+		s.outcomes[o]++
+	}
+}
+
+// String has a line for the verdicts and one for each target.
+func (s *summary) String() string {
+	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
+		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
+	for _, target := range s.targets {
+		count := func(o chain.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
+		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d\n",
+			target, count(chain.Starts), count(chain.Refuses), count(chain.Misopens))
+	}
+	return text
+}
+
+// progress shows on a terminal how far a scan has come. Anywhere else it is
+// silent.
+type progress struct {
+	w     io.Writer // nil: no terminal
+	count int
+	shown bool
+}
+
+func newProgress(w io.Writer) *progress {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &progress{w: w}
+	}
+	return &progress{}
+}
+
+func (p *progress) guest(name string) {
+	if p.count++; p.w != nil {
+		fmt.Fprintf(p.w, "\r\x1b[K%d guests, last %q", p.count, name)
+		p.shown = true
+	}
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}

@@ -1,0 +1,144 @@
+package host
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Step is how far a guest of a [Run] has come.
+type Step string
+
+const (
+	// Planned: its old and its new definition are in the run's folder.
+	// libvirt has the old one.
+	Planned Step = "planned"
+	// Defining: libvirt is being given the new one. It has one of the two.
+	Defining Step = "defining"
+	// Defined: libvirt has the new one, and said so.
+	Defined Step = "defined"
+	// Left: the guest was not changed, or was given its old definition
+	// again; the reason is with it.
+	Left Step = "left"
+	// Restoring: libvirt is being given the old one again.
+	Restoring Step = "restoring"
+	// Restored: libvirt has the old one again.
+	Restored Step = "restored"
+)
+
+// manifestSchema is the name and version of a manifest.
+const manifestSchema = "chainfix/run/v1"
+
+// record is one line of a manifest. The first has the Schema, the last of a run
+// that is done Finished; each other is a step of a guest.
+type record struct {
+	Time time.Time `json:"time"`
+
+	Schema  string `json:"schema,omitempty"`
+	Connect string `json:"connect,omitempty"`
+	Libvirt string `json:"libvirt,omitempty"`
+
+	Guest  string `json:"guest,omitempty"`
+	UUID   string `json:"uuid,omitempty"`
+	Step   Step   `json:"step,omitempty"`
+	Old    string `json:"old,omitempty"` // SHA-256 of the definitions; New is of what libvirt made of it
+	New    string `json:"new,omitempty"`
+	Reason string `json:"reason,omitempty"`
+
+	Finished bool `json:"finished,omitempty"`
+}
+
+func sum(definition []byte) string {
+	s := sha256.Sum256(definition)
+	return hex.EncodeToString(s[:])
+}
+
+// manifest is the file of records, which only grows. Each record is on the disk
+// before what it speaks of is done.
+type manifest struct {
+	file *os.File
+	size int64 // of the whole records
+}
+
+// ErrManifest: a run's folder has no manifest that can be read.
+var ErrManifest = errors.New("not the folder of a run")
+
+// openManifest opens the manifest of a run and reads its records. A last line
+// that was cut off, because the program ended while it wrote, is dropped.
+func openManifest(root *os.Root) (*manifest, []record, error) {
+	file, err := root.OpenFile("manifest.jsonl", os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxManifest+1))
+	if err == nil && len(data) > maxManifest {
+		err = ErrTooLong
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	m := &manifest{file: file, size: int64(len(data))}
+	var records []record
+	for line := range bytes.Lines(data) {
+		var r record
+		if err := json.Unmarshal(line, &r); err != nil {
+			file.Close()
+			return nil, nil, fmt.Errorf("%w: line %d: %w", ErrManifest, len(records)+1, err)
+		}
+		records = append(records, r)
+	}
+	if len(records) == 0 || records[0].Schema != manifestSchema {
+		file.Close()
+		return nil, nil, fmt.Errorf("%w: it does not begin with %q", ErrManifest, manifestSchema)
+	}
+	return m, records, nil
+}
+
+// maxManifest is the size of the largest manifest that is read, in bytes: ten
+// thousand guests with a dozen records each.
+const maxManifest = 64 << 20
+
+// createManifest begins a manifest.
+func createManifest(root *os.Root, connect string, libvirt chain.Version) (*manifest, error) {
+	file, err := root.OpenFile("manifest.jsonl", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{file: file}
+	if err := m.append(record{Schema: manifestSchema, Connect: connect, Libvirt: libvirt.String()}); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// append puts a record on the disk. If that fails nothing of it stays.
+func (m *manifest) append(r record) error {
+	r.Time = time.Now().UTC()
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	line = append(line, '\n')
+	if _, err := m.file.WriteAt(line, m.size); err != nil {
+		m.file.Truncate(m.size)
+		return err
+	}
+	if err := m.file.Sync(); err != nil {
+		return err
+	}
+	m.size += int64(len(line))
+	return nil
+}
+
+func (m *manifest) Close() error { return m.file.Close() }

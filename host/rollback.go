@@ -1,0 +1,105 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Rollback gives the guests of a [Run] their old definitions again, byte for
+// byte. A guest that somebody has changed since the run is left, and so is one
+// that has a managed save image or a block job.
+type Rollback struct {
+	Daemon *Daemon
+	// Connect names the host, as in [Apply]: a run of another is an error.
+	Connect string
+	Tell    func(Outcome) // may be nil
+}
+
+// ErrOtherHost: a run is of another host than the one that is connected.
+var ErrOtherHost = errors.New("the run is of another libvirt")
+
+// Run restores the guests of the run in a folder, the last one first. The error
+// wraps [ErrLeft] if guests were left.
+func (b *Rollback) Run(ctx context.Context, dir string) error {
+	run, err := openRun(dir)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	if run.connect != b.Connect {
+		return fmt.Errorf("%w: %q", ErrOtherHost, run.connect)
+	}
+	left := false
+	for _, g := range slices.Backward(run.guests) {
+		if g.step != Defined && g.step != Defining && g.step != Restoring {
+			continue
+		}
+		why := b.restore(ctx, run, g)
+		if why != nil && fatal(ctx, why) {
+			return why
+		}
+		left = left || why != nil
+		if b.Tell != nil {
+			step := g.step
+			if why != nil {
+				step = Left
+			}
+			b.Tell(Outcome{Guest: g.name, Step: step, Err: why})
+		}
+	}
+	if left {
+		return ErrLeft
+	}
+	return run.manifest.append(record{Finished: true})
+}
+
+// restore gives a guest its old definition again. One that cannot be given it
+// stays in the step that it is in, for the next rollback.
+func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
+	old, err := run.kept(g.oldFile(), g.old)
+	if err != nil {
+		return err
+	}
+	now, err := b.Daemon.Inspect(ctx, g.uuid)
+	switch {
+	case errors.Is(err, ErrNoGuest):
+		return &leftError{err}
+	case err != nil:
+		return err
+	case sum(now.Definition) == g.old:
+		return run.step(g, Restored, "")
+	case !g.has(run, old, now.Definition):
+		return &leftError{ErrChanged}
+	}
+	if held := guestFindings(now); len(held) > 0 {
+		return &leftError{fmt.Errorf("%w: %s", ErrHeld, held[0].Text)}
+	}
+	if err := run.step(g, Restoring, ""); err != nil {
+		return err
+	}
+	if err := b.Daemon.Define(ctx, old); err != nil {
+		if errors.Is(err, ErrGone) || ctx.Err() != nil {
+			return err
+		}
+		return &leftError{err}
+	}
+	now, err = b.Daemon.Inspect(ctx, g.uuid)
+	if err != nil {
+		return err
+	}
+	if sum(now.Definition) != g.old {
+		return &leftError{ErrReadBack}
+	}
+	return run.step(g, Restored, "")
+}
+
+// has reports whether a definition is the one that the run gave the guest.
+func (g *runGuest) has(run *Run, old, now []byte) bool {
+	if sum(now) == g.new {
+		return true
+	}
+	wanted, err := run.kept(g.newFile(), g.new)
+	return err == nil && same(old, wanted, now) == nil
+}

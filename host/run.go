@@ -1,0 +1,278 @@
+package host
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Run is the folder of an apply: the old and the new definition of every guest
+// that it takes on, and the manifest that says how far it has come. Only its
+// owner can read it: definitions hold secrets.
+type Run struct {
+	// Dir is the path of the folder.
+	Dir string
+	// Finished says that the run is done, with whatever outcome.
+	Finished bool
+
+	root     *os.Root
+	manifest *manifest
+	connect  string
+	guests   []*runGuest // in the order in which they were planned
+	lock     *os.File
+}
+
+// runGuest is a guest of a run.
+type runGuest struct {
+	name, uuid string
+	step       Step
+	old, new   string // checksums
+	reason     string
+}
+
+var (
+	// ErrBusy: another apply or rollback is at work in the state folder.
+	ErrBusy = errors.New("another run is at work")
+	// ErrChanged: somebody changed a guest meanwhile, so it is not touched.
+	ErrChanged = errors.New("somebody changed the guest meanwhile")
+)
+
+// openState opens the folder that holds the runs, makes it if it is not there,
+// and keeps every other run out of it.
+func openState(dir string) (lock *os.File, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w in %q", ErrBusy, dir)
+		}
+		return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
+	}
+	return lock, nil
+}
+
+// beginRun returns the run of the state folder that was not finished on the
+// same host, or a new one.
+func beginRun(dir, connect string, libvirt chain.Version) (*Run, error) {
+	lock, err := openState(dir)
+	if err != nil {
+		return nil, err
+	}
+	run, err := unfinished(dir, connect)
+	if run == nil && err == nil {
+		run, err = newRun(dir, connect, libvirt)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	run.lock = lock
+	return run, nil
+}
+
+// unfinished returns the newest run that was not finished, nil if there is
+// none. A folder without a whole manifest is one that a run had no time to
+// begin: it did not change anything.
+func unfinished(dir, connect string) (*Run, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(entries) // their names begin with the time
+	for _, entry := range entries {
+		if !entry.IsDir() {
+			continue
+		}
+		run, err := loadRun(filepath.Join(dir, entry.Name()))
+		if errors.Is(err, ErrManifest) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !run.Finished && run.connect == connect {
+			return run, nil
+		}
+		run.Close()
+	}
+	return nil, nil
+}
+
+func newRun(dir, connect string, libvirt chain.Version) (*Run, error) {
+	name := time.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.ToLower(rand.Text()[:8])
+	run := &Run{Dir: filepath.Join(dir, name), connect: connect}
+	err := os.Mkdir(run.Dir, 0o700)
+	if err == nil {
+		run.root, err = os.OpenRoot(run.Dir)
+	}
+	if err == nil {
+		run.manifest, err = createManifest(run.root, connect, libvirt)
+	}
+	if err == nil {
+		err = errors.Join(syncDir(run.Dir), syncDir(dir))
+	}
+	if err != nil {
+		run.Close()
+		return nil, err
+	}
+	return run, nil
+}
+
+// openRun opens the run in a folder, and keeps others out.
+func openRun(dir string) (*Run, error) {
+	if _, err := os.Stat(filepath.Join(dir, "manifest.jsonl")); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	lock, err := openState(filepath.Dir(filepath.Clean(dir)))
+	if err != nil {
+		return nil, err
+	}
+	run, err := loadRun(dir)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	run.lock = lock
+	return run, nil
+}
+
+func loadRun(dir string) (*Run, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	m, records, err := openManifest(root)
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	run := &Run{Dir: dir, root: root, manifest: m, connect: records[0].Connect}
+	for _, r := range records[1:] {
+		run.note(r)
+	}
+	return run, nil
+}
+
+// note brings the run up to a record.
+func (r *Run) note(rec record) {
+	if rec.Finished {
+		r.Finished = true
+		return
+	}
+	r.Finished = false
+	g := r.guest(rec.UUID)
+	if g == nil {
+		g = &runGuest{uuid: rec.UUID}
+		r.guests = append(r.guests, g)
+	}
+	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
+	if rec.Old != "" {
+		g.old = rec.Old
+	}
+	if rec.New != "" {
+		g.new = rec.New
+	}
+}
+
+func (r *Run) guest(uuid string) *runGuest {
+	for _, g := range r.guests {
+		if g.uuid == uuid {
+			return g
+		}
+	}
+	return nil
+}
+
+// record writes a step of a guest down.
+func (r *Run) record(rec record) error {
+	if err := r.manifest.append(rec); err != nil {
+		return fmt.Errorf("the manifest of the run: %w", err)
+	}
+	r.note(rec)
+	return nil
+}
+
+func (r *Run) step(g *runGuest, step Step, reason string) error {
+	return r.record(record{Guest: g.name, UUID: g.uuid, Step: step, Reason: reason})
+}
+
+// keep puts a definition into the folder: whole and on the disk, or not at all.
+func (r *Run) keep(name string, definition []byte) error {
+	part := name + ".part"
+	file, err := r.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(definition)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = r.root.Rename(part, name)
+	}
+	if err == nil {
+		err = syncDir(r.Dir)
+	}
+	if err != nil {
+		r.root.Remove(part)
+	}
+	return err
+}
+
+// kept reads a definition back, and checks that it is the one that was kept.
+func (r *Run) kept(name, checksum string) ([]byte, error) {
+	file, err := r.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxString+1))
+	if err != nil {
+		return nil, err
+	}
+	if sum(data) != checksum {
+		return nil, fmt.Errorf("%w: %q is not what the manifest says", ErrManifest, name)
+	}
+	return data, nil
+}
+
+func (g *runGuest) oldFile() string { return g.uuid + ".old.xml" }
+func (g *runGuest) newFile() string { return g.uuid + ".new.xml" }
+
+// Close gives the folder free for others.
+func (r *Run) Close() error {
+	var errs []error
+	if r.manifest != nil {
+		errs = append(errs, r.manifest.Close())
+	}
+	if r.root != nil {
+		errs = append(errs, r.root.Close())
+	}
+	if r.lock != nil {
+		errs = append(errs, r.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,201 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/pools"
+)
+
+// Scan looks at the guests of a host: what the definition of each states, what
+// it should, and what becomes of it if it stays as it is.
+//
+// The guests are gone through twice, so that what each says of an image counts
+// for all. Nothing is kept of one but that, and what its images showed: an image
+// that several have is opened once.
+type Scan struct {
+	Inventory Inventory
+	Opener    chain.Opener  // nil means [chain.FileOpener]
+	Volumes   chain.Volumes // nil means the inventory's own pools
+	Policy    chain.Policy
+	// Targets are the libvirts to predict for. None means the inventory's
+	// own, if that is known.
+	Targets []chain.Version
+	// Names are the guests to report on; none means all. Every guest is
+	// heard, whether it is reported on or not.
+	Names []string
+	// Complain is told what could not be read and hinders no guest: a pool,
+	// the metadata of a snapshot. It may be nil.
+	Complain func(name string, err error)
+}
+
+// Report is what a scan finds out about one guest.
+type Report struct {
+	Guest *Guest
+	// Err says why nothing is known of the guest; then Examination is nil.
+	Err         error
+	Examination *Examination
+	// Findings are about the guest as a whole.
+	Findings []chain.Finding
+	// Predictions are, for each disk, what becomes of it as it is, target by
+	// target in the order of [Scan.Targets].
+	Predictions [][]Prediction
+}
+
+// Prediction is what a version of libvirt would do with a disk as it is.
+type Prediction struct {
+	Target chain.Version
+	chain.Prediction
+	// Err says why that cannot be told from here; it wraps
+	// [chain.ErrUnseen]. Then the rest is not valid.
+	Err error
+}
+
+// Verdict is that of the guest's definition: of its worst disk.
+func (r *Report) Verdict() chain.Verdict {
+	if r.Err != nil {
+		return chain.Refused
+	}
+	return r.Examination.Verdict()
+}
+
+// Held returns the finding that keeps a guest from being changed now, although
+// its chains may be fixable; ok is false if there is none.
+func (r *Report) Held() (f chain.Finding, ok bool) {
+	for _, f := range r.Findings {
+		if f.Code == chain.ManagedSave || f.Code == chain.BlockJob {
+			return f, true
+		}
+	}
+	return chain.Finding{}, false
+}
+
+// remembered is how many images a scan remembers: each is opened once on any
+// host with fewer.
+const remembered = 1 << 20
+
+// Reports goes through the guests. An error without a report is the last thing
+// that comes: the inventory or ctx has ended. One of a name in Names that is no
+// guest wraps [ErrNoGuest].
+func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
+	return func(yield func(*Report, error) bool) {
+		w, err := s.walker(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		missing := slices.Clone(s.Names)
+		for guest, err := range s.Inventory.Guests(ctx) {
+			if guest == nil {
+				yield(nil, err)
+				return
+			}
+			if len(s.Names) > 0 && !slices.Contains(s.Names, guest.Name) {
+				continue
+			}
+			missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest.Name })
+			report := &Report{Guest: guest, Err: err}
+			if err == nil {
+				if err := s.examine(ctx, w, report); err != nil {
+					yield(nil, err)
+					return
+				}
+			}
+			if !yield(report, nil) {
+				return
+			}
+		}
+		if len(missing) > 0 {
+			yield(nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0]))
+		}
+	}
+}
+
+// walker hears the whole host and returns the walker that knows of it.
+func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
+	opener, volumes, complain := s.Opener, s.Volumes, s.Complain
+	if opener == nil {
+		opener = chain.FileOpener{}
+	}
+	if complain == nil {
+		complain = func(string, error) {}
+	}
+	if volumes == nil {
+		own := &pools.Pools{}
+		for pool, err := range s.Inventory.Pools(ctx) {
+			if pool == nil {
+				return nil, err
+			}
+			if err == nil {
+				err = own.Add(pool.XML)
+			}
+			if err != nil {
+				complain(pool.Name, err)
+			}
+		}
+		volumes = own
+	}
+	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain)
+	if err != nil {
+		return nil, err
+	}
+	policy := s.Policy
+	if !policy.Target.Known() {
+		policy.Target = s.Inventory.Version()
+	}
+	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Remember: remembered}, nil
+}
+
+func (s *Scan) targets() []chain.Version {
+	if own := s.Inventory.Version(); len(s.Targets) == 0 && own.Known() {
+		return []chain.Version{own}
+	}
+	return s.Targets
+}
+
+func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
+	name := r.Guest.File
+	if name == "" {
+		name = r.Guest.Name
+	}
+	var err error
+	if r.Examination, err = Examine(ctx, w, name, r.Guest.Definition); err != nil {
+		return err
+	}
+	r.Findings = guestFindings(r.Guest)
+	for _, disk := range r.Examination.Disks {
+		var all []Prediction
+		for _, target := range s.targets() {
+			if disk.Chain == nil {
+				break
+			}
+			p, err := w.Predict(ctx, disk.Stated, target)
+			if err != nil && !errors.Is(err, chain.ErrUnseen) {
+				return err
+			}
+			all = append(all, Prediction{target, p, err})
+		}
+		r.Predictions = append(r.Predictions, all)
+	}
+	return nil
+}
+
+// guestFindings says what the definition of a guest is not the last word on.
+func guestFindings(g *Guest) []chain.Finding {
+	var found []chain.Finding
+	if g.ManagedSave {
+		found = append(found, chain.Finding{Code: chain.ManagedSave, Severity: chain.Warn, Layer: chain.WholeDisk,
+			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
+			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml VM | chainfix > FILE, then virsh managedsave-define VM FILE"})
+	}
+	if g.BlockJob {
+		found = append(found, chain.Finding{Code: chain.BlockJob, Severity: chain.Warn, Layer: chain.WholeDisk,
+			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
+			Hint: "wait for the job, or end it: virsh blockjob VM DISK --info"})
+	}
+	return found
+}
