@@ -66,7 +66,7 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
 	what := Describe(overlay.Source)
 	if backing.CutAtNUL {
-		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(backing.Name),
+		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(printable(backing.Name)),
 			"write the name anew: qemu-img rebase -u")
 		return nil, false
 	}
