@@ -38,6 +38,17 @@ func printable(name string) string {
 	return redact(name)
 }
 
+// Shown returns what people may see of the name that a header has for another
+// image: all of it, unless it has a protocol and holds a password, or may for
+// all that can be told; then the protocol alone.
+func Shown(name string) string {
+	src, err := ParseBacking(name, nil)
+	if err != nil || src.Cookies != nil || src.Network != nil && src.Network.Query != "" {
+		return printable(name)
+	}
+	return name
+}
+
 // list names formats for people.
 func list(formats []probe.Format) string {
 	words := make([]string, len(formats))
