@@ -82,10 +82,7 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 	return nil, false
 }
 
-const (
-	stateChain = "state the whole chain in the XML, with <backingStore/> at its end"
-	renameHint = "write the name anew: qemu-img rebase -u -b"
-)
+const renameHint = "write the name anew: qemu-img rebase -u -b"
 
 // refusals are those of [ParseBacking].
 var refusals = []struct {
@@ -94,9 +91,9 @@ var refusals = []struct {
 	hint string
 }{
 	{ErrBacking, BackingInvalid, renameHint},
-	{ErrCredentials, BackingCredentials, stateChain + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
-	{ErrUnmapped, BackingUnmapped, stateChain},
-	{ErrDisputed, BackingDisputed, stateChain},
+	{ErrCredentials, BackingCredentials, stateChainHint + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
+	{ErrUnmapped, BackingUnmapped, stateChainHint},
+	{ErrDisputed, BackingDisputed, stateChainHint},
 	{ErrRelative, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
 	{ErrNoDirectory, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
 	{ErrDuplicate, BackingDuplicate, renameHint},

@@ -39,6 +39,10 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
 			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
 		return false
+	case layer.Source.NVME != nil && depth > 0:
+		k.refuse(SourceInexpressible, Describe(k.chain.Layers[depth-1].Source)+" names "+Describe(layer.Source)+" as its backing image, which cannot be written here",
+			stateChainHint)
+		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
 		// Nothing in the image could change what is written, so nobody is
 		// contacted.
