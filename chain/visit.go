@@ -54,14 +54,14 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	if err != nil {
 		return k.unopened(layer, err)
 	}
-	for i, id := range k.ids {
-		if id == l.id {
-			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(i)+", "+
-				Describe(k.chain.Layers[i].Source), "give the overlay its real backing image: qemu-img rebase -u")
+	for _, o := range k.opened {
+		if o.id == l.id {
+			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
+				Describe(k.chain.Layers[o.layer].Source), "give the overlay its real backing image: qemu-img rebase -u")
 			return false
 		}
 	}
-	k.ids = append(k.ids, l.id)
+	k.opened = append(k.opened, opened{depth, l.id})
 	layer.Source = k.withType(layer, l.id.file.Block)
 
 	if layer.From == Unstated && depth > 0 {
@@ -187,7 +187,7 @@ func (k *walk) absent(what string) {
 		Hint: "if the guest needs the disk, bring the image back"})
 	k.chain.Verdict = Skipped
 	k.chain.Layers = k.stated.Layers[:1:1]
-	k.ids = nil
+	k.opened = nil
 }
 
 func reason(err error) string {

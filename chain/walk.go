@@ -53,13 +53,19 @@ type walk struct {
 	ctx    context.Context
 	stated Stated
 	chain  *Chain
-	ids    []imageID // of chain.Layers, as far as they were opened
+	opened []opened // the layers that were opened
 
 	// strayed is set once the chain is no longer the XML's own: what
 	// follows is written anew.
 	strayed bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
+}
+
+// opened is a layer of the chain that was opened.
+type opened struct {
+	layer int
+	id    imageID
 }
 
 // find adds a finding about the layer that was reached last.
@@ -147,13 +153,13 @@ func (k *walk) follow(layer Layer) {
 // lookAgain refuses a chain of which an image has been replaced since it was
 // opened: what was found out is then of another file than the one QEMU opens.
 func (k *walk) lookAgain() {
-	for i, id := range k.ids {
+	for _, o := range k.opened {
 		if k.refused() {
 			return
 		}
-		src := k.chain.Layers[i].Source
-		if now, err := k.Opener.Identify(k.ctx, k.chain.Layers[i].at()); err != nil || now != id.file {
-			k.findAt(i, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(src) + " was replaced while it was looked at",
+		layer := k.chain.Layers[o.layer]
+		if now, err := k.Opener.Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
+			k.findAt(o.layer, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(layer.Source) + " was replaced while it was looked at",
 				Hint: "run chainfix again when nothing moves images about"})
 		}
 	}
