@@ -2,7 +2,6 @@ package chain
 
 import (
 	"errors"
-	"reflect"
 	"strconv"
 
 	"libvirt.org/go/libvirtxml"
@@ -189,8 +188,10 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 			", whose header names something that cannot be compared with it; the XML is kept", "")
 		return xmls
 	}
-	sameSlices := reflect.DeepEqual(stated.Source.Slices, named.Slices)
-	if xmlName == headerName && sameSlices {
+	xmlSlice, _ := sliceOf(stated.Source)
+	headerSlice, _ := sliceOf(named)
+	sameSlice := xmlSlice == headerSlice
+	if xmlName == headerName && sameSlice {
 		return xmls
 	}
 	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
@@ -200,7 +201,7 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	gone := headerErr != nil && !errors.Is(headerErr, ErrNotReadable)
 	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + ", but the header " + strconv.Quote(shownName(named))
 	switch {
-	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlices:
+	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || unseen):
 		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))

@@ -135,9 +135,19 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "nbd", Name: export,
 			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: host, Port: "10809"}}}}
 	}
+	url := func(name, port string) *libvirtxml.DomainDiskSource {
+		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "https", Name: name,
+			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "host", Port: port}}}}
+	}
+	rbd := func(config string) *libvirtxml.DomainDiskSource {
+		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "rbd", Name: "pool/image",
+			Config: &libvirtxml.DomainDiskSourceNetworkConfig{File: config}}}
+	}
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}
 	sliced := file(f.path("base.raw"))
 	sliced.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Size: 512}}}
+	unsliced := file(f.path("base.raw"))
+	unsliced.Slices = &libvirtxml.DomainDiskSlices{}
 	for _, c := range []struct {
 		name, backing string
 		stated        *libvirtxml.DomainDiskSource
@@ -146,6 +156,11 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 	}{
 		{"equal", "nbd://host/export", nbd("host", "export"), chain.Explicit, ""},
 		{"equal, spelled differently", `json:{"driver":"nbd","export":"export","server":{"type":"inet","host":"host","port":"10809"}}`, nbd("host", "export"), chain.Explicit, ""},
+		{"equal, and the port goes without saying", "https://host/a/b", url("a/b", ""), chain.Explicit, ""},
+		{"equal, with the slash that libvirt adds", "https://host/a/b", url("/a/b", "443"), chain.Explicit, ""},
+		{"another port", "https://host:8443/a/b", url("a/b", ""), chain.Refused, chain.ChainConflict},
+		{"equal, of one cluster", "rbd:pool/image:conf=/etc/ceph/a.conf", rbd("/etc/ceph/a.conf"), chain.Explicit, ""},
+		{"another cluster", "rbd:pool/image:conf=/etc/ceph/a.conf", rbd("/etc/ceph/b.conf"), chain.Refused, chain.ChainConflict},
 		{"another export", "nbd://host/export", nbd("host", "other"), chain.Refused, chain.ChainConflict},
 		{"another host", "nbd://host/export", nbd("other", "export"), chain.Refused, chain.ChainConflict},
 		{"the header's is local and there", "base.raw", nbd("host", "export"), chain.Refused, chain.ChainConflict},
@@ -153,6 +168,7 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 		{"a volume", "nbd://host/export", volume, chain.Explicit, chain.ChainUnverified},
 		{"a name with credentials", "nbd://user@host/export", nbd("host", "export"), chain.Explicit, chain.ChainUnverified},
 		{"a slice", "base.raw", sliced, chain.Refused, chain.ChainConflict},
+		{"<slices> without a slice", "base.raw", unsliced, chain.Explicit, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
