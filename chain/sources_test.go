@@ -1,9 +1,11 @@
 package chain_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -254,5 +256,53 @@ func TestErrorsOfTheOpenerForOtherSources(t *testing.T) {
 	_, err = chain.FileOpener{}.Identify(t.Context(), nbd("x"))
 	if !errors.Is(err, chain.ErrNotReadable) {
 		t.Errorf("Identify: %v", err)
+	}
+}
+
+// The hint is of use: what reads a source is named, and nothing is where
+// nothing reads it.
+func TestHintsForSourcesThatAreNotRead(t *testing.T) {
+	f := newFiles(t)
+	secret, tls := nbd("disk"), nbd("disk")
+	secret.Network.Auth = &libvirtxml.DomainDiskAuth{Username: "alice"}
+	tls.Network.TLS = "yes"
+	for _, c := range []struct {
+		source *libvirtxml.DomainDiskSource
+		flags  string
+	}{
+		{protocol("nbd"), ": --network; or"}, {protocol("http"), ": --network; or"}, {protocol("https"), ": --network; or"},
+		{protocol("gluster"), ": --network --qemu-img qemu-img; or"}, {protocol("ssh"), ": --network --qemu-img qemu-img; or"},
+		{protocol("sheepdog"), ""}, {protocol("tftp"), ""}, {secret, ""}, {tls, ""},
+	} {
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), chain.SourceNotLocal).Hint
+		if !strings.Contains(hint, c.flags) || strings.Contains(hint, "--network") != (c.flags != "") {
+			t.Errorf("%+v: %q, want %q", c.source.Network, hint, c.flags)
+		}
+	}
+}
+
+func protocol(name string) *libvirtxml.DomainDiskSource {
+	src := nbd("vol/disk")
+	src.Network.Protocol = name
+	return src
+}
+
+// reluctant reads some images on the network, and not these.
+type reluctant struct{ *files }
+
+func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it wants TLS: %w", chain.ErrNotReadable)}
+}
+
+func TestReasonForNotReadingIsGiven(t *testing.T) {
+	w := &chain.Walker{Opener: reluctant{newFiles(t)}}
+	got, err := w.Walk(t.Context(), stated(layerOf(nbd("disk"), probe.Qcow2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finding := wantRefused(t, got, chain.SourceNotLocal)
+	wantContains(t, finding.Text, `is not read: "it wants TLS"`)
+	if strings.Contains(finding.Hint, "--network") {
+		t.Errorf("hint %q", finding.Hint)
 	}
 }

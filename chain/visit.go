@@ -39,7 +39,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
 			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
 		return false
-	case layer.Source.NVME != nil && depth > 0:
+	case layer.Source.NVME != nil && k.strayed:
 		k.refuse(SourceInexpressible, Describe(k.chain.Layers[depth-1].Source)+" names "+Describe(layer.Source)+" as its backing image, which cannot be written here",
 			stateChainHint)
 		return false
@@ -126,7 +126,8 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), "")
 		return false
 	case errors.Is(err, ErrNotReadable):
-		return k.unread(layer, what+" is not read", readHint(layer.Source))
+		why, tried := whyUnread(err)
+		return k.unread(layer, what+" is not read"+why, readHint(layer.at(), tried))
 	case layer.Source.Volume != nil && layer.Located == nil:
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
 	case errors.Is(err, ErrChanged):
@@ -168,11 +169,31 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	return false
 }
 
-func readHint(src *libvirtxml.DomainDiskSource) string {
-	if src.Network == nil {
+// whyUnread says why an opener that reads images on the network does not read
+// this one. One that reads none says no more than that.
+func whyUnread(err error) (why string, tried bool) {
+	var path *fs.PathError
+	if !errors.As(err, &path) {
+		return "", false
+	}
+	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+ErrNotReadable.Error())), true
+}
+
+// readHint says how a source can be read; one that was tried cannot.
+func readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
+	if tried || src.Network == nil || src.Network.Auth != nil || src.Network.TLS == "yes" {
 		return stateChainHint
 	}
-	return "let its header be read: --network; or " + stateChainHint
+	flags := ""
+	switch src.Network.Protocol {
+	case "http", "https", "nbd":
+		flags = "--network"
+	case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
+		flags = "--network --qemu-img qemu-img"
+	default:
+		return stateChainHint
+	}
+	return "let its header be read: " + flags + "; or " + stateChainHint
 }
 
 const stateChainHint = "state the whole chain in the XML, with <backingStore/> at its end"
