@@ -160,7 +160,36 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, wantRefused(t, got, chain.SourceNotLocal).Text, `"other"`)
+	finding := wantRefused(t, got, chain.SourceNotLocal)
+	wantContains(t, finding.Text, `"other"`)
+	if strings.Contains(finding.Hint, "--pools") {
+		t.Errorf("the pools are given, and yet: %s", finding.Hint)
+	}
+}
+
+// A folder in a pool is to libvirt what one is outside, whether or not the XML
+// says so.
+func TestFolderOfAPool(t *testing.T) {
+	f := newFiles(t)
+	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "folder"}}
+	w := &chain.Walker{Opener: f, Volumes: folders{}}
+	for _, top := range []chain.Layer{{Source: volume}, {Source: volume, From: chain.Protocol}} {
+		got, err := w.Walk(t.Context(), stated(top))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantVerdict(t, got, chain.Skipped, 1)
+		if len(got.Findings) > 0 {
+			t.Errorf("findings %+v", got.Findings)
+		}
+	}
+}
+
+// folders has nothing but folders for volumes.
+type folders struct{}
+
+func (folders) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+	return &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/images/" + src.Volume.Volume}}, nil
 }
 
 func sliced(src *libvirtxml.DomainDiskSource, offset, size uint) *libvirtxml.DomainDiskSource {

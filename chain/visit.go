@@ -128,8 +128,10 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	case errors.Is(err, ErrNotReadable):
 		why, tried := whyUnread(err)
 		return k.unread(layer, what+" is not read"+why, readHint(layer.at(), tried))
-	case layer.Source.Volume != nil && layer.Located == nil:
+	case errors.Is(err, errNoPools):
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
+	case layer.Source.Volume != nil && layer.Located == nil:
+		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
 	case errors.Is(err, ErrChanged):
 		k.refuse(ImageSwapped, what+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 		return false

@@ -91,7 +91,10 @@ func (k *walk) refused() bool {
 
 func (k *walk) run() {
 	top := k.stated.Layers[0]
-	if emptySource(top.Source) || chainless(top.Source, top.Format) {
+	if located, err := k.locate(top); err == nil {
+		top = located
+	}
+	if emptySource(top.Source) || chainless(top.at(), top.Format) {
 		k.chain.Verdict = Skipped
 		k.chain.Layers = k.stated.Layers[:1:1]
 		return
@@ -123,9 +126,6 @@ func (k *walk) run() {
 	if k.stated.Typeless {
 		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
-	}
-	if located, err := k.locate(top); err == nil {
-		top = located
 	}
 	if !top.Format.CanHaveBacking() && top.From != Unstated {
 		k.topWithoutBacking(top)
