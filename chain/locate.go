@@ -24,7 +24,7 @@ func (l Layer) local() (path string, ok bool) { return LocalPath(l.at()) }
 // locate finds out where a volume is. A volume that cannot be found is an
 // image that is not read.
 func (w *Walker) locate(layer Layer) (Layer, error) {
-	if layer.Source.Volume == nil || layer.Located != nil {
+	if layer.Source == nil || layer.Source.Volume == nil || layer.Located != nil {
 		return layer, nil
 	}
 	if w.Volumes == nil {
