@@ -16,9 +16,8 @@ func (k *walk) secretHint(layer Layer) string {
 		Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: "UUID-OF-THE-SECRET"}},
 	}
 	const made = "; virsh secret-list shows the secrets"
-	depth := len(k.chain.Layers) - 1
 	path, local := LocalPath(layer.Source)
-	if !k.strayed && depth < len(k.stated.Layers) || !local || shellWord(path) == "PATH" {
+	if k.states(layer.Source) || !local || shellWord(path) == "PATH" {
 		return "state its secret in its <source>: " + fragment(encryption, "encryption") + made
 	}
 	src := localSource(path, layer.Source.Block != nil)

@@ -98,8 +98,7 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	if !local {
 		return layer.Source
 	}
-	depth := len(k.chain.Layers) - 1
-	if depth >= len(k.stated.Layers) || layer.Source != k.stated.Layers[depth].Source {
+	if !k.states(layer.Source) {
 		typed := localSource(path, block)
 		typed.Slices = layer.Source.Slices
 		return typed
