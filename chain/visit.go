@@ -65,8 +65,8 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	layer.Source = k.withType(layer, l.id.file.Block)
 
 	if layer.From == Unstated && depth > 0 {
-		layer, l = k.testify(layer, l)
-		if k.refused() {
+		var ok bool
+		if layer, l, ok = k.testify(layer, l); !ok {
 			return false
 		}
 	} else if layer.From != Unstated {
