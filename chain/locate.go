@@ -45,6 +45,14 @@ var errNoPools = errors.New("no storage pool is known")
 // slice is the part of a file or device that is the image.
 type slice struct{ offset, size uint64 }
 
+// String returns what is added to the name of the whole; "" for that itself.
+func (s slice) String() string {
+	if s == (slice{}) {
+		return ""
+	}
+	return " (" + strconv.FormatUint(s.size, 10) + " bytes at " + strconv.FormatUint(s.offset, 10) + ")"
+}
+
 // sliceOf returns the slice that libvirt gives to QEMU: the first of type
 // "storage" (virDomainStorageSourceParseSlices, 9.0). ok is false for the
 // whole.

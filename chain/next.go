@@ -2,6 +2,7 @@ package chain
 
 import (
 	"errors"
+	"io/fs"
 	"slices"
 	"strconv"
 
@@ -240,14 +241,18 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	}
 	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
 	headerID, headerErr := k.Opener.Identify(k.ctx, named)
-	// What is not looked at may be there.
-	unseen := errors.Is(xmlErr, ErrNotReadable) || errors.Is(headerErr, ErrNotReadable)
-	gone := headerErr != nil && !errors.Is(headerErr, ErrNotReadable)
-	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + ", but the header " + strconv.Quote(shownName(named))
+	// What cannot be looked at may be there.
+	gone := errors.Is(headerErr, fs.ErrNotExist)
+	there := func(src *libvirtxml.DomainDiskSource, err error) bool {
+		_, local := LocalPath(src)
+		return local && err == nil
+	}
+	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + xmlSlice.String() +
+		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays
-	case gone && (xmlErr == nil || unseen):
+	case gone && (xmlErr == nil || errors.Is(xmlErr, ErrNotReadable)):
 		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))
 		return xmls
 	case gone:
@@ -258,12 +263,12 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case k.Policy.KeepXML:
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
 		return xmls
-	case unseen:
-		k.refuse(ChainConflict, text, chooseHint)
-	case xmlErr == nil:
+	case there(stated.at(), xmlErr) && there(named, headerErr):
 		k.refuse(ChainConflict, text+", and both are there", chooseHint)
-	default:
+	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
 		k.refuse(ChainConflict, text+", and only the header's is there", chooseHint)
+	default:
+		k.refuse(ChainConflict, text, chooseHint)
 	}
 	return nobodys
 }

@@ -1,8 +1,10 @@
 package chain_test
 
 import (
+	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
@@ -20,6 +22,8 @@ func TestExplicitChains(t *testing.T) {
 	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
 	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
 	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	f.mkdir("folder")
+	f.qcow2("folder.qcow2", image{backing: "folder", backingFormat: "raw"})
 	f.qcow2("moved.qcow2", image{backing: "/gone/base.raw", backingFormat: "raw"})
 	f.qcow2("remote.qcow2", image{backing: "nbd://host/export", backingFormat: "raw"})
 	f.qcow2("unusable.qcow2", image{backing: "nbd://user@host/export", backingFormat: "raw"})
@@ -77,6 +81,8 @@ func TestExplicitChains(t *testing.T) {
 		{"formats in conflict, refreshed", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, refresh, chain.Fixable, chain.FormatConflict, 3, "base.raw"},
 		{"formats in conflict, kept", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "middle.qcow2"},
 		{"the XML's format is not the image's", []stated{{"unrecorded.qcow2", "qcow2"}, {"base.raw", "qcow2"}}, end, chain.Policy{}, chain.Refused, chain.FormatMismatch, 2, ""},
+
+		{"the header names a folder", []stated{{"folder.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
 
 		{"images elsewhere", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ImageMissing, 2, "/nowhere/base.raw"},
 		{"images elsewhere, unterminated", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, !end, chain.Policy{}, chain.Refused, chain.ImageMissing, 1, ""},
@@ -190,4 +196,46 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A conflict is told as far as it was looked at.
+func TestConflictsAreToldAsTheyAre(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.raw("other.raw", 1<<20)
+	slice := `json:{"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`
+	for _, c := range []struct {
+		backing string
+		stated  *libvirtxml.DomainDiskSource
+		text    string // its end
+	}{
+		{"base.raw", file(f.path("other.raw")), ", and both are there"},
+		{"base.raw", file(f.path("absent")), ", and only the header's is there"},
+		{"nbd://storage.example/other", nbd("disk"), `"nbd://storage.example:10809/other"`},
+		{"base.raw", sliced(file(f.path("base.raw")), 512, 1024), `base.raw", and both are there`},
+		{slice, file(f.path("base.raw")), `base.raw" (1024 bytes at 512), and both are there`},
+	} {
+		f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
+		// The network is named here as well, as it is with --network.
+		w := &chain.Walker{Opener: everywhere{f}}
+		s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(c.stated, probe.Raw))
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		got, err := w.Walk(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := wantRefused(t, got, chain.ChainConflict).Text; !strings.HasSuffix(text, c.text) {
+			t.Errorf("%q does not end with %q", text, c.text)
+		}
+	}
+}
+
+// everywhere names images on the network, as an opener that reads them does.
+type everywhere struct{ *files }
+
+func (e everywhere) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	if src.Network != nil {
+		return chain.FileID{Remote: chain.Name(src)}, nil
+	}
+	return e.files.Identify(ctx, src)
 }
