@@ -249,6 +249,31 @@ func TestOptionalDiskWithoutItsImage(t *testing.T) {
 	}
 }
 
+// deserted is a network on which there is nothing.
+type deserted struct{ *files }
+
+func (d deserted) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	if src.Network != nil {
+		return nil, &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}
+	}
+	return d.files.Open(ctx, src)
+}
+
+// Whether an image on the network is there QEMU finds out, and no disk is left
+// out for it.
+func TestOptionalDiskOverTheNetwork(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/gone", backingFormat: "qcow2"})
+	s := f.top("top.qcow2")
+	s.Layers[0].Source.StartupPolicy = "optional"
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	got, err := (&chain.Walker{Opener: deserted{f}}).Walk(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, got, chain.ImageMissing)
+}
+
 // luksQcow2 is an encrypted qcow2 image, as far as its header goes.
 func luksQcow2(t *testing.T) []byte {
 	t.Helper()

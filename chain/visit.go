@@ -135,7 +135,9 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		k.refuse(ImageSwapped, what+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		if top := k.stated.Layers[0].Source; top.StartupPolicy == "optional" && !k.stated.Terminated {
+		// libvirt looks for no image on the network (9.0).
+		_, local := layer.local()
+		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
 			k.absent(what)
 			return false
 		}
