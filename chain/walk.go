@@ -182,7 +182,7 @@ func (k *walk) conclude() {
 	case c.Verdict != Fixable && c.Verdict != Explicit:
 	case code != "":
 		k.onlyHeaders(code, reason)
-	case c.Verdict == Fixable:
+	case c.Verdict == Fixable, k.Policy.Target.Known():
 		if k.meetTarget(); k.refused() {
 			c.Verdict = Refused
 		}
