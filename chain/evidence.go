@@ -45,11 +45,11 @@ func (k *walk) testify(layer Layer, l *look) (Layer, *look, bool) {
 	switch {
 	case said.RawDisk != "" && l.candidate() != probe.Raw:
 		k.refuse(RawDiskElsewhere, unrecorded+"; its own header says "+list(l.distinct())+", but it is or was a raw disk of the guest "+
-			strconv.Quote(said.RawDisk)+", which may have written that", trustHint(shownName(layer.at()), ""))
+			strconv.Quote(said.RawDisk)+", which may have written that", trustHint(layer.at(), ""))
 	case len(said.Stated) > 1:
 		a, b := said.Stated[0], said.Stated[1]
 		k.refuse(StatedConflict, unrecorded+"; the guest "+strconv.Quote(a.Guest)+" has it as "+string(a.Format)+
-			", the guest "+strconv.Quote(b.Guest)+" as "+string(b.Format), trustHint(shownName(layer.at()), l.candidate()))
+			", the guest "+strconv.Quote(b.Guest)+" as "+string(b.Format), trustHint(layer.at(), l.candidate()))
 	case len(said.Stated) == 1 && said.RawDisk == "":
 		s := said.Stated[0]
 		again, err := k.look(k.ctx, layer.at(), s.Format)

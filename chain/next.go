@@ -253,7 +253,11 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, ErrNotReadable)):
-		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))
+		hint := ""
+		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
+			hint = "mend the header: " + rebaseTo(overlay, stated)
+		}
+		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", hint)
 		return xmls
 	case gone:
 		return xmls

@@ -160,8 +160,8 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	case layer.From != Unstated:
 		return k.unverifiable(ChainUnverified, text, hint)
 	case depth > 0:
-		if name := shownName(layer.at()); name != "" {
-			hint = trustHint(name, "") + "; or " + hint
+		if Name(layer.at()) != "" {
+			hint = trustHint(layer.at(), "") + "; or " + hint
 		}
 		k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
 			Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
@@ -242,7 +242,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	path := shownName(layer.at())
+	word := commandWord(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
@@ -252,9 +252,13 @@ func (k *walk) readable(layer Layer, err error) bool {
 	case errors.Is(err, ErrChanged):
 		k.refuse(ImageSwapped, name+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		k.refuse(FormatMismatch, name+stated+", but its header is not", "look at it: chainfix probe "+shellWord(path))
+		hint := ""
+		if _, local := layer.local(); local {
+			hint = "look at it: chainfix probe " + word
+		}
+		k.refuse(FormatMismatch, name+stated+", but its header is not", hint)
 	case isProbeError(err):
-		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+shellWord(path))
+		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+word)
 	default:
 		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
 	}
