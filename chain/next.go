@@ -193,10 +193,14 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return k.below(overlay, backing)
 	}
 	rec := readRecord(backing)
-	if rec.format == "" || rec.format == stated.Format {
+	format := stated.Format
+	if stated.From == Protocol {
+		format = probe.Raw // an image that QEMU makes up
+	}
+	if rec.format == "" || rec.format == format {
 		return stated, rec
 	}
-	text := "the XML states that " + Describe(stated.Source) + " is " + string(stated.Format) + ", but its overlay records " + string(rec.format)
+	text := "the XML states that " + Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.format)
 	switch {
 	case k.Policy.Refresh:
 		k.find(FormatConflict, Warn, text+"; the header wins", "")

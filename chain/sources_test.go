@@ -122,6 +122,17 @@ func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 		s.Terminated = true
 		wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 2)
 	})
+	for record, code := range map[string]chain.Code{"": "", "raw": "", "qcow2": chain.FormatConflict} {
+		f.qcow2("over.qcow2", image{backing: "fat:" + f.dir, backingFormat: record})
+		finding := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over.qcow2")), chain.BackingDirectory)
+		wantContains(t, finding.Hint, "state the folder in the XML")
+		got := f.walk(t, chain.Policy{}, stated(f.layer("over.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol}))
+		if code == "" {
+			wantFixable(t, got, 2)
+		} else {
+			wantContains(t, wantRefused(t, got, code).Text, " is raw, but its overlay records "+record)
+		}
+	}
 }
 
 // pools knows one volume of the pool "images".
