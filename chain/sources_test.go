@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -310,6 +311,35 @@ func TestSecretThatIsMissingIsShown(t *testing.T) {
 	wantContains(t, hint, "<encryption")
 	if strings.Contains(hint, "backingStore") {
 		t.Errorf("%q is about a disk's own image", hint)
+	}
+}
+
+// What is shown is what the XML lacks: when it is pasted, with a secret that
+// there is, nothing is missing any more.
+func TestSecretThatIsShownIsPasted(t *testing.T) {
+	f := newFiles(t)
+	f.put("base.qcow2", luksQcow2(t))
+	f.qcow2("low.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	f.qcow2("middle.qcow2", image{backing: "low.qcow2", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
+	for _, layers := range [][]string{{"top.qcow2"}, {"top.qcow2", "middle.qcow2"}, {"top.qcow2", "middle.qcow2", "low.qcow2"}} {
+		var s chain.Stated
+		for _, name := range layers {
+			s.Layers = append(s.Layers, f.layer(name, probe.Qcow2))
+		}
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), chain.Encrypted).Hint
+		start, end := strings.Index(hint, "<backingStore"), strings.LastIndex(hint, "</backingStore>")
+		if start < 0 || end < start {
+			t.Fatalf("hint %q", hint)
+		}
+		pasted := libvirtxml.DomainDiskBackingStore{}
+		if err := xml.Unmarshal([]byte(hint[start:end]+"</backingStore>"), &pasted); err != nil {
+			t.Fatal(err)
+		}
+		for store := &pasted; store != nil; store = store.BackingStore {
+			s.Layers = append(s.Layers, layerOf(store.Source, probe.Qcow2))
+		}
+		wantFixable(t, f.walk(t, chain.Policy{}, s), 4)
 	}
 }
 
