@@ -52,7 +52,7 @@ var explanations = []Explanation{
 		"Check that the input is what you meant to give."},
 	{DiskUnreadable, "libvirt would not accept the disk, or its XML cannot be expressed",
 		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +
-			"does not know, or uses a source that the XML library cannot carry without loss.",
+			"does not know, or says something that would be lost if its chain were written anew.",
 		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
 
 	{ManagedSave, "the guest has a managed save image",
@@ -92,9 +92,9 @@ var explanations = []Explanation{
 	{SourceSlice, "a slice lies outside its file",
 		"The XML or a header says that the image is a part of a file or device, and that part is not there. QEMU refuses to open it.",
 		"Mend the offset and size of the <slice>, or bring the whole file back."},
-	{SourceInexpressible, "the explicit chain has a source that is left alone",
+	{SourceInexpressible, "the chain has a source that cannot be written here",
 		"libvirt allows a <backingStore> of type nvme, but the XML library that chainfix shares with other programs cannot express one. What " +
-			"stands there is never changed. If the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
+			"the XML has of that type is never changed: if the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
 		"If it is refused, state the rest of the chain in the XML by hand, with <backingStore/> at its end."},
 
 	{ImageMissing, "an image does not exist",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -92,7 +93,7 @@ func statementsOf(c *cli.Context) ([]chain.Statement, error) {
 			return nil, usageError("--trust: %w", err)
 		}
 		if before, ok := stated[s.Path]; ok && before != s.Format {
-			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Path, before, s.Format)
+			return nil, usageError("--trust: %q is stated to be both %s and %s", chain.Shown(s.Path), before, s.Format)
 		}
 		stated[s.Path] = s.Format
 		statements = append(statements, s)
@@ -100,15 +101,30 @@ func statementsOf(c *cli.Context) ([]chain.Statement, error) {
 	return statements, nil
 }
 
-// parseTrust reads PATH=FORMAT; the path may hold further equals signs.
+// parseTrust reads PATH=FORMAT; the path may hold further equals signs. A URI is
+// not shown, since there may be a password in it.
 func parseTrust(word string) (chain.Statement, error) {
 	i := strings.LastIndexByte(word, '=')
+	uri := !strings.HasPrefix(word, "/") && strings.Contains(word, "://")
 	if i <= 0 {
+		if uri {
+			return chain.Statement{}, errors.New("a URI without =FORMAT behind it")
+		}
 		return chain.Statement{}, fmt.Errorf("%q is not PATH=FORMAT", word)
 	}
 	format, err := chain.ParseFormat(word[i+1:])
-	if err != nil {
+	switch {
+	case err != nil && uri:
+		return chain.Statement{}, errors.New("what stands behind the last = of a URI is no format that a libvirt disk can have")
+	case err != nil:
 		return chain.Statement{}, err
 	}
-	return chain.Statement{Path: word[:i], Format: format}, nil
+	path := word[:i]
+	if _, authority, _ := strings.Cut(path, "://"); uri {
+		authority = authority[:strings.IndexAny(authority+"/", "/?")]
+		if strings.Contains(authority, "@") {
+			return chain.Statement{}, errors.New("a URI must have no user name and no password in it")
+		}
+	}
+	return chain.Statement{Path: path, Format: format}, nil
 }
