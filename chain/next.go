@@ -55,9 +55,8 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	}
 	k.strayed = true
 	rec := readRecord(backing)
-	if rec.disputed != "" {
-		k.find(FormatDisputed, Info, Describe(overlay.Source)+" records "+strconv.Quote(rec.disputed)+
-			" as the format of its backing image, which QEMU and the versions of libvirt read differently: it counts as unrecorded", "")
+	if says := rec.says(); says != "" {
+		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
 	layer, ok := k.statedImage(src)
 	if !ok {
