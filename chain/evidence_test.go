@@ -112,7 +112,7 @@ func TestEvidenceOnAPartOfAFile(t *testing.T) {
 	}
 	for _, offset := range []int{0, 4096} {
 		f.put("archive", append(append(make([]byte, offset), inner...), make([]byte, 512)...))
-		f.qcow2("top.qcow2", image{backing: fmt.Sprintf(`json:{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}`,
+		f.qcow2("top.qcow2", image{backing: fmt.Sprintf(`json:{"file":{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}}`,
 			offset, len(inner), f.path("archive"))})
 		host := said{f, map[string]chain.Testimony{"archive": {RawDisk: "mail"}}}
 		wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere)

@@ -148,8 +148,9 @@ var explanations = []Explanation{
 		"Under --rule declared a format that neither the XML nor an overlay states must come from the operator.",
 		state},
 	{FormatDisputed, "an overlay records a format name that programs read differently",
-		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows. libvirt " +
-			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. It counts as unrecorded.",
+		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows: libvirt " +
+			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. Or it is empty, and the name of the backing image is a json: " +
+			"description with a driver outside of its \"file\", which means raw to QEMU, while libvirt probes. It counts as unrecorded.",
 		state},
 	{ProbedFormat, "a format was taken from the image's own header",
 		"Nobody recorded it; the rule allowed the header's word, and nothing contradicted it. docs/rules.md says what that proves.",
@@ -172,7 +173,8 @@ var explanations = []Explanation{
 		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery.",
 		state},
 	{RecordContradicts, "what the overlay records speaks against what the header claims",
-		"The recorded name is read differently by QEMU and the versions of libvirt, so it does not decide; but it does not support the header either.",
+		"The recorded format, or the driver in a json: name, is read differently by QEMU and the versions of libvirt, so it does not decide; but it does " +
+			"not support the header either.",
 		state},
 	{SizeContradicts, "the length of the image speaks against what its header claims",
 		"The file is exactly as long as its overlay's virtual disk. Raw disks are; images in another format only by rare chance. " +

@@ -3,7 +3,6 @@ package chain
 import (
 	"errors"
 	"io/fs"
-	"slices"
 	"strconv"
 
 	"libvirt.org/go/libvirtxml"
@@ -55,9 +54,8 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	}
 	k.strayed = true
 	rec := readRecord(backing)
-	if rec.disputed != "" {
-		k.find(FormatDisputed, Info, Describe(overlay.Source)+" records "+strconv.Quote(rec.disputed)+
-			" as the format of its backing image, which QEMU and the versions of libvirt read differently: it counts as unrecorded", "")
+	if says := rec.says(); says != "" {
+		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
 	layer, ok := k.statedImage(src)
 	if !ok {
@@ -67,43 +65,6 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 		layer.Format, layer.From = rec.format, Header
 	}
 	return layer, rec
-}
-
-// statedImage returns the layer below the top by which the XML states an image
-// that a header names src: under this name, else under another.
-func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
-	lower := k.stated.Layers[1:]
-	if len(lower) == 0 {
-		return Layer{}, false
-	}
-	name := Name(src)
-	part, _ := sliceOf(src)
-	id, err := k.Opener.Identify(k.ctx, src)
-	var other Layer
-	for _, layer := range lower {
-		if located, err := k.locate(layer); err == nil {
-			layer = located
-		}
-		its, _ := sliceOf(layer.Source)
-		if its != part || name == "" {
-			continue
-		}
-		if Name(layer.at()) == name {
-			return layer, true
-		}
-		if err != nil || other.Source != nil {
-			continue
-		}
-		if otherID, err := k.Opener.Identify(k.ctx, layer.at()); err == nil && otherID == id {
-			other = layer
-		}
-	}
-	return other, other.Source != nil
-}
-
-// states reports whether a source is the XML's own.
-func (k *walk) states(src *libvirtxml.DomainDiskSource) bool {
-	return slices.ContainsFunc(k.stated.Layers, func(l Layer) bool { return l.Source == src })
 }
 
 // resolve makes a storage source of the name in a header.
