@@ -379,9 +379,9 @@ func TestCookies(t *testing.T) {
 // server may not do the same.
 func TestDotSegments(t *testing.T) {
 	peers.Require(t, "curl")
-	var asked string
+	var asked atomic.Value // of strings
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = r.RequestURI
+		asked.Store(r.RequestURI)
 		ranged(w, r, fileSize)
 	}))
 	defer server.Close()
@@ -396,13 +396,13 @@ func TestDotSegments(t *testing.T) {
 		if out, err := exec.Command("curl", "-sS", "-r", "0-0", "-o", "/dev/null", u.String()).CombinedOutput(); err != nil {
 			t.Fatalf("curl: %v: %s", err, out)
 		}
-		want := asked
+		want := asked.Load()
 		image, err := new(Opener).Open(t.Context(), src)
 		if err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
 		image.Close()
-		if asked != want {
+		if asked := asked.Load(); asked != want {
 			t.Errorf("%q: asked for %q, curl for %q", name, asked, want)
 		}
 	}
