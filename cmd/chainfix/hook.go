@@ -139,8 +139,10 @@ func explicitDisk(call hookCall, c *cli.Context, walker *chain.Walker, disk *xml
 	if found.Verdict != chain.Fixable || !call.rewrites() {
 		return findings, nil
 	}
-	if f, ok := uncertain(found, stated); ok {
-		return append(findings, f), nil
+	if f, err := ranOtherwise(c.Context, walker, stated); err != nil {
+		return nil, err
+	} else if f != nil {
+		return append(findings, *f), nil
 	}
 	if err := disk.SetChain(found); err != nil {
 		return refuse(err)
