@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -14,16 +15,23 @@ import (
 
 // policyFlags are the same on every command that walks a chain.
 func policyFlags() []cli.Flag {
-	return append([]cli.Flag{
+	return slices.Concat(statementFlags(), []cli.Flag{
+		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
+		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
+	}, networkFlags())
+}
+
+// statementFlags are those of them with what the operator knows. A hook has no
+// others.
+func statementFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
 		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
 		&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
 		&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
-		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
-		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
-	}, networkFlags()...)
+	}
 }
 
 // decisionsOf returns what the policy file and the flags say. The flags have
