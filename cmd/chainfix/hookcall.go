@@ -13,7 +13,7 @@ type hookCall struct {
 	guest, operation, subOperation, extra string
 }
 
-// subOperations are all that libvirt knows (virhook.c of 9.0 and 11.3).
+// subOperations are all that libvirt knows (9.0, virhook.c).
 var subOperations = []string{"begin", "end", "-"}
 
 // readHookCall finds libvirt's words at the end of a hook's command line. It
