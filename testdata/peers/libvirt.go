@@ -21,6 +21,10 @@ import (
 // daemon whose every folder is its own. It runs as the user of the test, or,
 // where that is root, as nobody, because a session daemon of root's would be
 // the system's.
+//
+// Each is a host of its own to the others, so guests can migrate from one to
+// another: it has a UUID, and is reached by an address of the loopback network
+// that libvirt does not know to be the machine itself.
 type Libvirt struct {
 	// Dir is the daemon's folder. Images must be made in Images, which the
 	// daemon and its guests can read.
@@ -36,6 +40,7 @@ const qemuConf = `stdio_handler = "file"
 security_driver = "none"
 namespaces = [ ]
 cgroup_controllers = [ ]
+migration_host = "127.0.0.2"
 `
 
 // StartLibvirt starts a daemon that ends with the test.
@@ -49,10 +54,15 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l := &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t}
+	uuid, err := os.ReadFile("/proc/sys/kernel/random/uuid")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, content := range map[string]string{
 		"images/none": "", "run/none": "", "cache/none": "",
-		"config/libvirt/qemu.conf":     qemuConf,
-		"config/libvirt/libvirtd.conf": fmt.Sprintf("log_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n", l.path("debug.log")),
+		"config/libvirt/qemu.conf": qemuConf,
+		"config/libvirt/libvirtd.conf": fmt.Sprintf("host_uuid = \"%s\"\nlog_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n",
+			strings.TrimSpace(string(uuid)), l.path("debug.log")),
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(l.path(path)), 0o755), os.WriteFile(l.path(path), []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
