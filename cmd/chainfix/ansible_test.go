@@ -23,10 +23,14 @@ import (
 const ansiblePlaybook = "/usr/bin/ansible-playbook"
 
 // rolePassword is in every definition of the role's test, and nowhere else.
-const rolePassword = "s3cr3t"
+const (
+	rolePassword = "s3cr3t"
+	withPassword = "<graphics type='vnc' port='-1' passwd='" + rolePassword + "'/>"
+)
 
-// smallGuest is the definition of a guest that starts within a moment.
-func smallGuest(name, format, image string) string {
+// smallGuest is the definition of a guest that starts within a moment. Its
+// devices are those of XML.
+func smallGuest(name, format, image string, devices ...string) string {
 	return fmt.Sprintf(`<domain type='qemu'>
   <name>%s</name>
   <memory unit='MiB'>16</memory>
@@ -38,11 +42,11 @@ func smallGuest(name, format, image string) string {
       <target dev='vda' bus='virtio'/>
     </disk>
     <controller type='usb' model='none'/>
-    <graphics type='vnc' port='-1' passwd='%s'/>
     <memballoon model='none'/>
+    %s
   </devices>
 </domain>
-`, name, format, image, rolePassword)
+`, name, format, image, strings.Join(devices, ""))
 }
 
 // newOverlay makes a qcow2 image that names its backing image, and records its
@@ -220,13 +224,13 @@ func TestRole(t *testing.T) {
 	mixed, done, stuck := peers.StartLibvirt(t), peers.StartLibvirt(t), peers.StartLibvirt(t)
 	newRaw(t, mixed, "base.img")
 	middle := newOverlay(t, mixed, "middle.img", "base.img", "raw")
-	mixed.Define(smallGuest("web", "qcow2", newOverlay(t, mixed, "web.qcow2", "base.img", "")))
-	mixed.Define(smallGuest(hostile, "qcow2", newOverlay(t, mixed, "hostile.qcow2", "base.img", "")))
-	mixed.Define(smallGuest("shop", "qcow2", newOverlay(t, mixed, "shop.qcow2", "middle.img", "")))
-	mixed.Define(smallGuest("plain", "raw", newRaw(t, mixed, "plain.img")))
-	done.Define(smallGuest("plain", "raw", newRaw(t, done, "plain.img")))
+	mixed.Define(smallGuest("web", "qcow2", newOverlay(t, mixed, "web.qcow2", "base.img", ""), withPassword))
+	mixed.Define(smallGuest(hostile, "qcow2", newOverlay(t, mixed, "hostile.qcow2", "base.img", ""), withPassword))
+	mixed.Define(smallGuest("shop", "qcow2", newOverlay(t, mixed, "shop.qcow2", "middle.img", ""), withPassword))
+	mixed.Define(smallGuest("plain", "raw", newRaw(t, mixed, "plain.img"), withPassword))
+	done.Define(smallGuest("plain", "raw", newRaw(t, done, "plain.img"), withPassword))
 	newRaw(t, stuck, "base.img")
-	stuck.Define(smallGuest("web", "qcow2", newOverlay(t, stuck, "web.qcow2", "base.img", "")))
+	stuck.Define(smallGuest("web", "qcow2", newOverlay(t, stuck, "web.qcow2", "base.img", ""), withPassword))
 
 	daemons := map[string]*peers.Libvirt{"mixed": mixed, "done": done, "stuck": stuck}
 	h := newHypervisors(t, daemons)
