@@ -83,6 +83,21 @@ func halfSurrogate(text string) bool {
 	return false
 }
 
+// describedBy returns the driver of a json: name's outermost object; "" if there
+// is none, so that the object describes the file in which the image is.
+func describedBy(name string) string {
+	text, ok := strings.CutPrefix(name, "json:")
+	if !ok || len(name) > maxBacking {
+		return ""
+	}
+	o, err := decodeObject(text)
+	if err != nil {
+		return ""
+	}
+	driver, _ := o.values["driver"].(string)
+	return driver
+}
+
 type decoder struct{ *json.Decoder }
 
 // value reads one value of JSON that is valid.

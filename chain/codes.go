@@ -17,6 +17,7 @@ const (
 const (
 	MirrorRunning       Code = "mirror"
 	LiveDump            Code = "live-dump"
+	RanOtherwise        Code = "ran-otherwise"
 	SDBus               Code = "sd-bus"
 	DriverTypeMissing   Code = "driver-type-missing"
 	SourceNotLocal      Code = "source-not-local"

@@ -16,19 +16,17 @@ var dataStoreSince = Version{10, 10, 0}
 // dataFile deals with an image that keeps its data in another file, or whose
 // XML says so. QEMU opens that file on the header's word alone, unless the XML
 // names it by a <dataStore>; and of a chain that the XML ends, libvirt no
-// longer looks for it (10.10).
+// longer looks for it (10.10). It reports whether the walk may go on.
 func (k *walk) dataFile(layer Layer) bool {
 	what := Describe(layer.Source)
 	stated := layer.Source.DataStore
 	if layer.Header.DataFile == nil {
-		k.refuse(DataFileConflict, "the XML has a <dataStore> for "+what+", whose header names no data file: QEMU refuses that",
-			"remove the <dataStore> from the XML")
-		return false
+		return k.dataStoreOfNothing(layer)
 	}
-	name := layer.Header.DataFile.Name
-	keeps := what + " keeps its data in another file, " + strconv.Quote(printable(name))
-	convert := "bring the data into one file: qemu-img convert -O qcow2"
-	_, local := layer.local()
+	header := layer.Header.DataFile.Name
+	keeps := what + " keeps its data in another file, " + strconv.Quote(printable(header))
+	convert := "bring the data into one file: qemu-img convert -f qcow2 -O qcow2"
+	path, local := layer.local()
 	switch target := k.Policy.Target; {
 	case target.Known() && target.Before(dataStoreSince):
 		k.refuse(DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", convert)
@@ -37,61 +35,106 @@ func (k *walk) dataFile(layer Layer) bool {
 		k.refuse(DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
 			"if libvirt is 10.10 or newer, say so: --target-libvirt 10.10; else "+convert)
 		return false
-	case !local:
+	case !local && stated == nil:
 		k.refuse(DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", convert)
 		return false
-	case layer.Header.DataFile.CutAtNUL, !strings.HasPrefix(name, "/"), !representable(name):
-		k.refuse(DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
-			"name it absolutely: qemu-img amend -f qcow2 -o data_file=PATH, from the folder that it is relative to")
+	}
+	name, relative := header, !strings.HasPrefix(header, "/")
+	if relative && local && stated != nil && looksLikeFile(header) {
+		name = directory(path) + header // as libvirt reads it
+	}
+	if layer.Header.DataFile.CutAtNUL || !strings.HasPrefix(name, "/") || !representable(name) {
+		k.refuseDataName(keeps)
 		return false
 	}
 	id, err := k.Opener.Identify(k.ctx, localSource(name, false))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		k.refuse(ImageMissing, keeps+", which does not exist", "bring the data file back: without it there is no data")
-		return false
-	case errors.Is(err, ErrNotImage):
-		k.refuse(NotAnImage, keeps+", which is "+ErrNotImage.Error(), "")
-		return false
-	case err != nil:
-		k.refuse(ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(reason(err)), "run chainfix as a user who may read the image")
+	if stated != nil {
+		switch {
+		case k.isDataFile(stated.Source, name, id, err):
+			return k.dataFileIsThere(keeps, err)
+		case relative && k.Policy.Refresh:
+			k.refuseDataName(keeps)
+			return false
+		case !k.headersDataFile(layer):
+			return !k.refused()
+		}
+	}
+	if !k.dataFileIsThere(keeps, err) {
 		return false
 	}
-	if stated != nil && !k.disputeDataFile(layer, name, id) {
-		return !k.refused()
-	}
-	told := *layer.Source
-	told.DataStore = &libvirtxml.DomainDiskDataStore{
+	k.tell(layer, &libvirtxml.DomainDiskDataStore{
 		Format: &libvirtxml.DomainDiskFormat{Type: "raw"},
 		Source: localSource(name, id.Block),
-	}
-	layer.Source = &told
-	k.chain.Layers[len(k.chain.Layers)-1] = layer
-	k.incomplete = true
+	})
 	return true
 }
 
-// disputeDataFile compares the data file in the XML with the one in the header,
-// name. It reports whether the header's is to be written.
-func (k *walk) disputeDataFile(layer Layer, name string, id FileID) bool {
-	store := layer.Source.DataStore
-	if path, ok := LocalPath(store.Source); ok {
-		if path == name {
-			return false
-		}
-		if other, err := k.Opener.Identify(k.ctx, store.Source); err == nil && other == id {
-			return false
-		}
+func (k *walk) refuseDataName(keeps string) {
+	k.refuse(DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
+		"name it absolutely: qemu-img amend -f qcow2 -o data_file=PATH, from the folder that it is relative to")
+}
+
+// tell gives the layer that was reached last a data store, or takes it away.
+func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
+	told := *layer.Source
+	told.DataStore = store
+	layer.Source = &told
+	k.chain.Layers[len(k.chain.Layers)-1] = layer
+	k.incomplete = true
+}
+
+// dataStoreOfNothing deals with an XML that names a data file of an image that
+// has none. QEMU refuses to open such an image, whoever wins.
+func (k *walk) dataStoreOfNothing(layer Layer) bool {
+	text := "the XML has a <dataStore> for " + Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
+	if !k.Policy.Refresh {
+		k.refuse(DataFileConflict, text, "remove the <dataStore> from the XML, or let the headers win: --refresh")
+		return false
 	}
-	text := "the XML names " + Describe(store.Source) + " as the data file of " + Describe(layer.Source) + ", but its header " + strconv.Quote(name)
+	k.find(DataFileConflict, Warn, text+"; the header wins", "")
+	k.tell(layer, nil)
+	return true
+}
+
+// dataFileIsThere judges a look at a data file.
+func (k *walk) dataFileIsThere(keeps string, err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, fs.ErrNotExist):
+		k.refuse(ImageMissing, keeps+", which does not exist", "bring the data file back: without it there is no data")
+	case errors.Is(err, ErrNotImage):
+		k.refuse(NotAnImage, keeps+", which is "+ErrNotImage.Error(), "")
+	default:
+		k.refuse(ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(reason(err)), "run chainfix as a user who may read the image")
+	}
+	return false
+}
+
+// isDataFile reports whether the XML's data file is the one that the header
+// calls name, of which a look gave id or err.
+func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, name string, id FileID, err error) bool {
+	path, ok := LocalPath(stated)
+	if !ok || path == name {
+		return ok
+	}
+	other, otherErr := k.Opener.Identify(k.ctx, stated)
+	return err == nil && otherErr == nil && other == id
+}
+
+// headersDataFile settles whose data file counts where the XML and the header
+// name different ones. It reports whether that is the header's.
+func (k *walk) headersDataFile(layer Layer) bool {
+	text := "the XML names " + Describe(layer.Source.DataStore.Source) + " as the data file of " + Describe(layer.Source) +
+		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
 	switch {
 	case k.Policy.Refresh:
 		k.find(DataFileConflict, Warn, text+"; the header wins", "")
 		return true
 	case k.Policy.KeepXML:
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
-		return false
+	default:
+		k.refuse(DataFileConflict, text, chooseHint)
 	}
-	k.refuse(DataFileConflict, text, chooseHint)
 	return false
 }

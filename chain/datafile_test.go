@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -131,5 +132,85 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 	if path := got.Layers[0].Source.DataStore.Source.File.File; path != f.path("data.raw") {
 		t.Errorf("data file %q", path)
 	}
-	wantRefused(t, walk(chain.Policy{Target: new}, withStore(f.layer("plain.qcow2", probe.Qcow2), f.path("data.raw"))), chain.DataFileConflict)
+
+	none := withStore(f.layer("plain.qcow2", probe.Qcow2), f.path("data.raw"))
+	wantRefused(t, walk(chain.Policy{Target: new}, none), chain.DataFileConflict)
+	wantRefused(t, walk(chain.Policy{Target: new, KeepXML: true}, none), chain.DataFileConflict)
+	got = walk(chain.Policy{Target: new, Refresh: true}, none)
+	wantVerdict(t, got, chain.Fixable, 1)
+	wantFinding(t, got, chain.DataFileConflict, chain.Warn)
+	if got.Layers[0].Source.DataStore != nil {
+		t.Errorf("the data store stays: %+v", got.Layers[0].Source.DataStore)
+	}
 }
+
+// What the header calls the data file is nothing to QEMU once the XML names it.
+// A relative name is taken from the folder of the image, as libvirt takes it.
+func TestDataFileInTheXMLAndARelativeNameInTheHeader(t *testing.T) {
+	f := newFiles(t)
+	f.raw("data.raw", overlaySize)
+	f.raw("other.raw", overlaySize)
+	f.qcow2("top.qcow2", image{dataFile: "data.raw"})
+	for _, c := range []struct {
+		store  string
+		policy chain.Policy
+		code   chain.Code // of the refusal; "" for none
+	}{
+		{"data.raw", chain.Policy{}, ""},
+		{"other.raw", chain.Policy{}, chain.DataFileConflict},
+		{"other.raw", chain.Policy{KeepXML: true}, ""},
+		{"other.raw", chain.Policy{Refresh: true}, chain.DataFile},
+	} {
+		s := stated(withStore(f.layer("top.qcow2", probe.Qcow2), f.path(c.store)))
+		s.Terminated = true
+		got := f.walk(t, c.policy, s)
+		if c.code != "" {
+			wantRefused(t, got, c.code)
+			continue
+		}
+		wantVerdict(t, got, chain.Explicit, 1)
+	}
+
+	t.Run("an image on the network", func(t *testing.T) {
+		f.qcow2("served.qcow2", image{dataFile: f.path("data.raw")})
+		l := layerOf(nbd("served.qcow2"), probe.Qcow2)
+		s := stated(withStore(l, f.path("data.raw")))
+		s.Terminated = true
+		got, err := (&chain.Walker{Opener: serving{f}}).Walk(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantVerdict(t, got, chain.Explicit, 1)
+		s.Layers[0] = l
+		got, err = (&chain.Walker{Opener: serving{f}, Policy: chain.Policy{Target: chain.Version{Major: 11}}}).Walk(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, got, chain.DataFile)
+	})
+}
+
+// serving has every image on the network in the folder.
+type serving struct{ *files }
+
+func (s serving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	if src.Network == nil {
+		return chain.FileOpener{}.Open(ctx, src)
+	}
+	image, err := chain.FileOpener{}.Open(ctx, file(s.path(src.Network.Name)))
+	return served{image, src}, err
+}
+
+func (s serving) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	if src.Network == nil {
+		return chain.FileOpener{}.Identify(ctx, src)
+	}
+	return chain.FileID{Remote: chain.Name(src)}, nil
+}
+
+type served struct {
+	chain.Image
+	src *libvirtxml.DomainDiskSource
+}
+
+func (s served) ID() chain.FileID { return chain.FileID{Remote: chain.Name(s.src)} }

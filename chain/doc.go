@@ -20,7 +20,15 @@
 //
 // # Limits
 //
-// Images are local files and block devices, in every format that QEMU opens.
-// Other sources are recognised and refused, or, where the XML states their
-// whole chain, left as they are with a warning.
+// A Walker reads local files and block devices, in every format that QEMU
+// opens. It reads volumes where it is told of their pools ([Volumes], package
+// pools), and images on the network with an [Opener] that does (package
+// remote). An image that is not read can still be written down if somebody
+// states a format for it that can have no backing image; else its chain is
+// refused, or, where the XML states it to its end, left as it is with a warning.
+//
+// An nvme device below another image is refused, since libvirtxml v1.12001.0
+// cannot express it. The data files of qcow2 images are written for a libvirt
+// that knows them (10.10) and is named as the [Policy]'s Target. Encrypted images
+// need a secret in the XML.
 package chain

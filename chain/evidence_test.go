@@ -1,7 +1,12 @@
 package chain_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"testing"
+
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
@@ -95,3 +100,70 @@ func TestGuestsThatDisagreeSettleNothing(t *testing.T) {
 	wantContains(t, text, `"web"`)
 	wantContains(t, text, `"db"`)
 }
+
+// A guest that writes to a file writes to every part of it. What the whole is
+// stated to be says nothing of a part.
+func TestEvidenceOnAPartOfAFile(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("inner", image{})
+	inner, err := os.ReadFile(f.path("inner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, offset := range []int{0, 4096} {
+		f.put("archive", append(append(make([]byte, offset), inner...), make([]byte, 512)...))
+		f.qcow2("top.qcow2", image{backing: fmt.Sprintf(`json:{"file":{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}}`,
+			offset, len(inner), f.path("archive"))})
+		host := said{f, map[string]chain.Testimony{"archive": {RawDisk: "mail"}}}
+		wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere)
+		got := host.walk(t, chain.Policy{Trust: []chain.Statement{{Path: f.path("archive"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
+		wantFixable(t, got, 2)
+		wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+
+		host = said{f, map[string]chain.Testimony{"archive": {Stated: []chain.GuestStatement{{"web", probe.VDI}}}}}
+		got = host.walk(t, chain.Policy{}, f.top("top.qcow2"))
+		wantFixable(t, got, 2)
+		if got.Layers[1].From != chain.Probe {
+			t.Errorf("at %d: layer %+v", offset, got.Layers[1])
+		}
+	}
+}
+
+// leaving is an Opener whose image is gone once it was opened.
+type leaving struct{ *files }
+
+func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	image, err := l.files.Open(ctx, src)
+	if path, _ := chain.LocalPath(src); err == nil && path == l.path("base.img") {
+		if err := os.Remove(path); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return image, err
+}
+
+// The image is opened again for a format that its header does not claim; it may
+// be gone by then.
+func TestImageThatGoesWhileEvidenceIsHeard(t *testing.T) {
+	for _, policy := range []string{"", "optional"} {
+		f := newFiles(t)
+		f.qcow2("base.img", image{})
+		f.qcow2("top.qcow2", image{backing: "base.img"})
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		s := f.top("top.qcow2")
+		s.Layers[0].Source.StartupPolicy = policy
+		w := &chain.Walker{Opener: leaving{f}, Evidence: always{Stated: []chain.GuestStatement{{"web", probe.VDI}}}}
+		got, err := w.Walk(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]chain.Verdict{"": chain.Refused, "optional": chain.Skipped}[policy]; got.Verdict != want {
+			t.Errorf("%q: %v, want %v: %+v", policy, got.Verdict, want, got.Findings)
+		}
+	}
+}
+
+// always says the same of every image.
+type always chain.Testimony
+
+func (a always) Of(chain.FileID) chain.Testimony { return chain.Testimony(a) }

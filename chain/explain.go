@@ -52,7 +52,7 @@ var explanations = []Explanation{
 		"Check that the input is what you meant to give."},
 	{DiskUnreadable, "libvirt would not accept the disk, or its XML cannot be expressed",
 		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +
-			"does not know, or uses a source that the XML library cannot carry without loss.",
+			"does not know, or says something that would be lost if its chain were written anew.",
 		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
 
 	{ManagedSave, "the guest has a managed save image",
@@ -70,6 +70,10 @@ var explanations = []Explanation{
 		"libvirt has written into it what it detected by itself, formats that it probed included, and nothing tells these from " +
 			"what somebody stated. Taking it would turn a guess into a statement.",
 		"Use the stored definition: virsh dumpxml --inactive VM | chainfix | virsh define /dev/stdin"},
+	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
+		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
+			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",
+		"Make the definition explicit (chainfix, or chainfix host apply), and let the guest start from it: shut it down first."},
 	{SDBus, "libvirt ignores explicit chains on the sd bus",
 		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
 			"the XML cannot help; only what the image headers record does.",
@@ -92,9 +96,9 @@ var explanations = []Explanation{
 	{SourceSlice, "a slice lies outside its file",
 		"The XML or a header says that the image is a part of a file or device, and that part is not there. QEMU refuses to open it.",
 		"Mend the offset and size of the <slice>, or bring the whole file back."},
-	{SourceInexpressible, "the explicit chain has a source that is left alone",
+	{SourceInexpressible, "the chain has a source that cannot be written here",
 		"libvirt allows a <backingStore> of type nvme, but the XML library that chainfix shares with other programs cannot express one. What " +
-			"stands there is never changed. If the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
+			"the XML has of that type is never changed: if the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
 		"If it is refused, state the rest of the chain in the XML by hand, with <backingStore/> at its end."},
 
 	{ImageMissing, "an image does not exist",
@@ -148,8 +152,9 @@ var explanations = []Explanation{
 		"Under --rule declared a format that neither the XML nor an overlay states must come from the operator.",
 		state},
 	{FormatDisputed, "an overlay records a format name that programs read differently",
-		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows. libvirt " +
-			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. It counts as unrecorded.",
+		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows: libvirt " +
+			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. Or it is empty, and the name of the backing image is a json: " +
+			"description with a driver outside of its \"file\", which means raw to QEMU, while libvirt probes. It counts as unrecorded.",
 		state},
 	{ProbedFormat, "a format was taken from the image's own header",
 		"Nobody recorded it; the rule allowed the header's word, and nothing contradicted it. docs/rules.md says what that proves.",
@@ -172,7 +177,8 @@ var explanations = []Explanation{
 		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery.",
 		state},
 	{RecordContradicts, "what the overlay records speaks against what the header claims",
-		"The recorded name is read differently by QEMU and the versions of libvirt, so it does not decide; but it does not support the header either.",
+		"The recorded format, or the driver in a json: name, is read differently by QEMU and the versions of libvirt, so it does not decide; but it does " +
+			"not support the header either.",
 		state},
 	{SizeContradicts, "the length of the image speaks against what its header claims",
 		"The file is exactly as long as its overlay's virtual disk. Raw disks are; images in another format only by rare chance. " +

@@ -13,7 +13,7 @@ func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
 	// Mostly there is nothing to say, so nothing is quoted beforehand.
 	name := func() string { return Describe(layer.Source) }
-	path := shownName(layer.at())
+	word := commandWord(layer.at())
 	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
 		return false
 	}
@@ -35,10 +35,10 @@ func (k *walk) expressible(layer Layer) bool {
 			k.secretHint(layer))
 	case header.Dirty && layer.Format == probe.VHDX:
 		k.find(ImageBroken, Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
-			"let QEMU replay the log: qemu-img check -r all "+shellWord(path))
+			"let QEMU replay the log: qemu-img check -f vhdx -r all "+word)
 		return true
 	case header.Corrupt:
-		k.find(ImageBroken, Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -r all "+shellWord(path))
+		k.find(ImageBroken, Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -f "+string(layer.Format)+" -r all "+word)
 		return true
 	default:
 		return true

@@ -25,9 +25,13 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 			continue
 		}
 		c.Verdict = Refused
+		hint := "put a qcow2 image in its place: " + string(overlay.Format) + " has no room for that"
+		if canRecord(overlay.Format, layer.Format) {
+			hint = "record it in the overlay: " + rebaseCommand(overlay, layer.Format)
+		}
 		k.findAt(i+1, Finding{Code: code, Severity: Refuse,
 			Text: reason + ", and no header records the format of " + Describe(layer.Source),
-			Hint: "record it in the overlay: " + rebaseCommand(overlay, layer.Format)})
+			Hint: hint})
 		return
 	}
 	if c.Verdict != Fixable || len(c.Layers) == 1 && k.stated.Layers[0].From == Unstated {

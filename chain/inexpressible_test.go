@@ -38,3 +38,17 @@ func TestInexpressible(t *testing.T) {
 		})
 	}
 }
+
+// A header may name what no XML that is written here can: that is said, not
+// found out when the XML is to be written.
+func TestHeaderThatNamesAnInexpressibleSource(t *testing.T) {
+	f := newFiles(t)
+	for _, record := range []string{"raw", "qcow2", ""} {
+		f.qcow2("top.qcow2", image{backing: `json:{"driver":"nvme","device":"0000:01:00.0","namespace":1}`, backingFormat: record})
+		finding := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.SourceInexpressible)
+		wantContains(t, finding.Text, "nvme")
+		if finding.Hint == "" {
+			t.Error("no hint")
+		}
+	}
+}

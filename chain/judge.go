@@ -11,7 +11,6 @@ import (
 // definition), so raw is what the XML means; but where the image looks like
 // something else, somebody has to say which.
 func (k *walk) assumeRaw(layer Layer, l *look) Layer {
-	path := shownName(layer.at())
 	if k.refused() { // the operator's statements contradict each other
 		return layer
 	}
@@ -21,7 +20,7 @@ func (k *walk) assumeRaw(layer Layer, l *look) Layer {
 	}
 	if l.candidate() != probe.Raw {
 		k.refuse(DriverTypeMissing, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw, but it bears the signature of "+
-			list(l.distinct()), trustHint(path, l.distinct()[0]))
+			list(l.distinct()), trustHint(layer.at(), l.distinct()[0]))
 		return layer
 	}
 	layer.Format, layer.From = probe.Raw, XML
@@ -45,7 +44,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		return layer
 	}
 	format := l.candidate()
-	hint := stateHint(shownName(layer.at()), overlay, format)
+	hint := stateHint(layer.at(), overlay, format)
 	rule := k.ruleFor(path)
 	doubt := k.doubt(path)
 	// A raw image has no header that could be believed.

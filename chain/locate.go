@@ -24,7 +24,7 @@ func (l Layer) local() (path string, ok bool) { return LocalPath(l.at()) }
 // locate finds out where a volume is. A volume that cannot be found is an
 // image that is not read.
 func (w *Walker) locate(layer Layer) (Layer, error) {
-	if layer.Source.Volume == nil || layer.Located != nil {
+	if layer.Source == nil || layer.Source.Volume == nil || layer.Located != nil {
 		return layer, nil
 	}
 	if w.Volumes == nil {
@@ -44,6 +44,14 @@ var errNoPools = errors.New("no storage pool is known")
 
 // slice is the part of a file or device that is the image.
 type slice struct{ offset, size uint64 }
+
+// String returns what is added to the name of the whole; "" for that itself.
+func (s slice) String() string {
+	if s == (slice{}) {
+		return ""
+	}
+	return " (" + strconv.FormatUint(s.size, 10) + " bytes at " + strconv.FormatUint(s.offset, 10) + ")"
+}
 
 // sliceOf returns the slice that libvirt gives to QEMU: the first of type
 // "storage" (virDomainStorageSourceParseSlices, 9.0). ok is false for the

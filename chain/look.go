@@ -21,6 +21,7 @@ type look struct {
 	*sight
 	header    *probe.Header
 	headerErr error
+	short     bool // QEMU opens it, although the image ends too soon
 	sees      sees // what libvirt sees of header
 }
 
@@ -42,6 +43,7 @@ type reading struct {
 	claim  probe.Format
 	header *probe.Header
 	err    error
+	short  bool // QEMU opens it, although the image ends too soon
 	sees   sees
 }
 
@@ -112,7 +114,7 @@ func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 	}
 	for _, r := range s.readings {
 		if r.claim == claim {
-			l.header, l.headerErr, l.sees = r.header, r.err, r.sees
+			l.header, l.headerErr, l.short, l.sees = r.header, r.err, r.short, r.sees
 			return l, true
 		}
 	}
@@ -143,7 +145,7 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 			continue
 		}
 		header, err := probe.Read(r, s.size, c)
-		s.readings = append(s.readings, reading{c, header, err, libvirtSees(r.loadedHead(), s.size, header)})
+		s.readings = append(s.readings, reading{c, header, err, opensCutShort(r, s.size, c, err), libvirtSees(r.loadedHead(), s.size, header)})
 	}
 	return s, nil
 }

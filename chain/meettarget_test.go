@@ -34,6 +34,18 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 	wantRefused(t, f.walk(t, chain.Policy{KeepXML: true, Target: chain.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
 }
 
+// A libvirt that is named is held against a chain that is explicit already, too.
+func TestTargetOfAnExplicitChain(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{backing: "json:{" + `"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`, backingFormat: "raw"})
+	f.raw("base.raw", 1<<20)
+	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(sliced(file(f.path("base.raw")), 512, 1024), probe.Raw))
+	s.Terminated = true
+	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 2)
+	wantVerdict(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 6, Minor: 1}}, s), chain.Explicit, 2)
+	wantRefused(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 6}}, s), chain.TargetTooOld)
+}
+
 func TestDeepChains(t *testing.T) {
 	f := newFiles(t)
 	f.raw("0", 1<<20)

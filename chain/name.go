@@ -2,6 +2,7 @@ package chain
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -11,8 +12,10 @@ import (
 // the path of a local one, and of one on the network a URI without
 // credentials: "nbd://host:10809/export",
 // "nbd+unix:///export?socket=/run/nbd", "https://host:443/image.qcow2", and
-// for protocols without URIs of their own likewise "rbd://host/pool/image".
-// Several hosts are separated by commas. It is "" for every other source.
+// for protocols without URIs of their own likewise "rbd://host/pool/image". The
+// port is there even if it is the protocol's own, several hosts are separated
+// by commas, and the configuration of a Ceph cluster stands last:
+// "rbd:///pool/image?conf=/etc/ceph/a.conf". It is "" for every other source.
 //
 // The query of a URL is a part of the name, since it may choose the image; it
 // may also be a secret, so a Name is not for showing.
@@ -25,8 +28,16 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 	}
 	n := src.Network
 	name := url.URL{Scheme: n.Protocol, Path: "/" + n.Name, RawQuery: n.Query}
-	if n.Name == "" {
+	switch p := networkProtocols[n.Protocol]; {
+	case n.Name == "":
 		name.Path = ""
+	case p.curl && strings.HasPrefix(n.Name, "/"):
+		// libvirt puts a slash in front only where there is none
+		// (qemuBlockStorageSourceGetURI, 9.0).
+		name.Path = n.Name
+	}
+	if n.Config != nil && n.Config.File != "" {
+		name.RawQuery = "conf=" + n.Config.File
 	}
 	var hosts []string
 	for _, h := range n.Hosts {
@@ -35,8 +46,8 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 			name.Scheme = n.Protocol + "+unix"
 			name.Path = "/" + n.Name
 			name.RawQuery = "socket=" + h.Socket
-		case h.Port != "":
-			hosts = append(hosts, bracketed(h.Name)+":"+h.Port)
+		case port(n.Protocol, h) != "":
+			hosts = append(hosts, bracketed(h.Name)+":"+port(n.Protocol, h))
 		default:
 			hosts = append(hosts, bracketed(h.Name))
 		}
@@ -46,6 +57,19 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 		name.Path += "@" + n.Snapshot.Name
 	}
 	return name.String()
+}
+
+// port returns the port of a host, which is the protocol's own where the XML
+// says none, or 0 (virStorageSourceNetworkAssignDefaultPorts, 9.0); "" if it has
+// none.
+func port(protocol string, h libvirtxml.DomainDiskSourceHost) string {
+	if h.Port != "" && h.Port != "0" {
+		return h.Port
+	}
+	if own := networkProtocols[protocol].port; own != 0 {
+		return strconv.Itoa(own)
+	}
+	return ""
 }
 
 // shownName is the name of an image for people: of a query, which may hold a

@@ -2,7 +2,7 @@ package chain
 
 import (
 	"errors"
-	"reflect"
+	"io/fs"
 	"strconv"
 
 	"libvirt.org/go/libvirtxml"
@@ -44,7 +44,9 @@ func (k *walk) next() (Layer, record) {
 	return k.below(overlay, backing)
 }
 
-// below returns the layer that a header names.
+// below returns the layer that a header names. If the XML states that image in
+// another place, what it says of it counts there as well: how it is reached, its
+// secret, and its format where the header records none.
 func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	src, ok := k.resolve(overlay, backing)
 	if !ok {
@@ -52,21 +54,24 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	}
 	k.strayed = true
 	rec := readRecord(backing)
-	if rec.disputed != "" {
-		k.find(FormatDisputed, Info, Describe(overlay.Source)+" records "+strconv.Quote(rec.disputed)+
-			" as the format of its backing image, which QEMU and the versions of libvirt read differently: it counts as unrecorded", "")
+	if says := rec.says(); says != "" {
+		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
-	if rec.format == "" {
-		return Layer{Source: src}, rec
+	layer, ok := k.statedImage(src)
+	if !ok {
+		layer = Layer{Source: src}
 	}
-	return Layer{Source: src, Format: rec.format, From: Header}, rec
+	if rec.format != "" {
+		layer.Format, layer.From = rec.format, Header
+	}
+	return layer, rec
 }
 
 // resolve makes a storage source of the name in a header.
 func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
 	what := Describe(overlay.Source)
 	if backing.CutAtNUL {
-		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(backing.Name),
+		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(printable(backing.Name)),
 			"write the name anew: qemu-img rebase -u")
 		return nil, false
 	}
@@ -82,10 +87,7 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 	return nil, false
 }
 
-const (
-	stateChain = "state the whole chain in the XML, with <backingStore/> at its end"
-	renameHint = "write the name anew: qemu-img rebase -u -b"
-)
+const renameHint = "write the name anew: qemu-img rebase -u -b"
 
 // refusals are those of [ParseBacking].
 var refusals = []struct {
@@ -94,9 +96,9 @@ var refusals = []struct {
 	hint string
 }{
 	{ErrBacking, BackingInvalid, renameHint},
-	{ErrCredentials, BackingCredentials, stateChain + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
-	{ErrUnmapped, BackingUnmapped, stateChain},
-	{ErrDisputed, BackingDisputed, stateChain},
+	{ErrCredentials, BackingCredentials, stateChainHint + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
+	{ErrUnmapped, BackingUnmapped, stateChainHint},
+	{ErrDisputed, BackingDisputed, stateChainHint},
 	{ErrRelative, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
 	{ErrNoDirectory, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
 	{ErrDuplicate, BackingDuplicate, renameHint},
@@ -152,10 +154,14 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return k.below(overlay, backing)
 	}
 	rec := readRecord(backing)
-	if rec.format == "" || rec.format == stated.Format {
+	format := stated.Format
+	if stated.From == Protocol {
+		format = probe.Raw // an image that QEMU makes up
+	}
+	if rec.format == "" || rec.format == format {
 		return stated, rec
 	}
-	text := "the XML states that " + Describe(stated.Source) + " is " + string(stated.Format) + ", but its overlay records " + string(rec.format)
+	text := "the XML states that " + Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.format)
 	switch {
 	case k.Policy.Refresh:
 		k.find(FormatConflict, Warn, text+"; the header wins", "")
@@ -192,21 +198,31 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 			", whose header names something that cannot be compared with it; the XML is kept", "")
 		return xmls
 	}
-	sameSlices := reflect.DeepEqual(stated.Source.Slices, named.Slices)
-	if xmlName == headerName && sameSlices {
+	xmlSlice, _ := sliceOf(stated.Source)
+	headerSlice, _ := sliceOf(named)
+	sameSlice := xmlSlice == headerSlice
+	if xmlName == headerName && sameSlice {
 		return xmls
 	}
 	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
 	headerID, headerErr := k.Opener.Identify(k.ctx, named)
-	// What is not looked at may be there.
-	unseen := errors.Is(xmlErr, ErrNotReadable) || errors.Is(headerErr, ErrNotReadable)
-	gone := headerErr != nil && !errors.Is(headerErr, ErrNotReadable)
-	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + ", but the header " + strconv.Quote(shownName(named))
+	// What cannot be looked at may be there.
+	gone := errors.Is(headerErr, fs.ErrNotExist)
+	there := func(src *libvirtxml.DomainDiskSource, err error) bool {
+		_, local := LocalPath(src)
+		return local && err == nil
+	}
+	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + xmlSlice.String() +
+		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
 	switch {
-	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlices:
+	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays
-	case gone && (xmlErr == nil || unseen):
-		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", "mend the header: "+rebaseTo(overlay, stated))
+	case gone && (xmlErr == nil || errors.Is(xmlErr, ErrNotReadable)):
+		hint := ""
+		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
+			hint = "mend the header: " + rebaseTo(overlay, stated)
+		}
+		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", hint)
 		return xmls
 	case gone:
 		return xmls
@@ -216,12 +232,12 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case k.Policy.KeepXML:
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
 		return xmls
-	case unseen:
-		k.refuse(ChainConflict, text, chooseHint)
-	case xmlErr == nil:
+	case there(stated.at(), xmlErr) && there(named, headerErr):
 		k.refuse(ChainConflict, text+", and both are there", chooseHint)
-	default:
+	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
 		k.refuse(ChainConflict, text+", and only the header's is there", chooseHint)
+	default:
+		k.refuse(ChainConflict, text, chooseHint)
 	}
 	return nobodys
 }

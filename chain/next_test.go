@@ -1,8 +1,10 @@
 package chain_test
 
 import (
+	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
@@ -20,6 +22,8 @@ func TestExplicitChains(t *testing.T) {
 	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
 	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
 	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	f.mkdir("folder")
+	f.qcow2("folder.qcow2", image{backing: "folder", backingFormat: "raw"})
 	f.qcow2("moved.qcow2", image{backing: "/gone/base.raw", backingFormat: "raw"})
 	f.qcow2("remote.qcow2", image{backing: "nbd://host/export", backingFormat: "raw"})
 	f.qcow2("unusable.qcow2", image{backing: "nbd://user@host/export", backingFormat: "raw"})
@@ -78,6 +82,8 @@ func TestExplicitChains(t *testing.T) {
 		{"formats in conflict, kept", []stated{{"top.qcow2", "qcow2"}, {"middle.qcow2", "raw"}}, end, keep, chain.Explicit, chain.ChainKept, 2, "middle.qcow2"},
 		{"the XML's format is not the image's", []stated{{"unrecorded.qcow2", "qcow2"}, {"base.raw", "qcow2"}}, end, chain.Policy{}, chain.Refused, chain.FormatMismatch, 2, ""},
 
+		{"the header names a folder", []stated{{"folder.qcow2", "qcow2"}, {"base.raw", "raw"}}, end, chain.Policy{}, chain.Refused, chain.ChainConflict, 1, ""},
+
 		{"images elsewhere", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, end, chain.Policy{}, chain.Explicit, chain.ImageMissing, 2, "/nowhere/base.raw"},
 		{"images elsewhere, unterminated", []stated{{"/nowhere/top.qcow2", "qcow2"}, {"/nowhere/base.raw", "raw"}}, !end, chain.Policy{}, chain.Refused, chain.ImageMissing, 1, ""},
 	}
@@ -135,9 +141,19 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "nbd", Name: export,
 			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: host, Port: "10809"}}}}
 	}
+	url := func(name, port string) *libvirtxml.DomainDiskSource {
+		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "https", Name: name,
+			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "host", Port: port}}}}
+	}
+	rbd := func(config string) *libvirtxml.DomainDiskSource {
+		return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "rbd", Name: "pool/image",
+			Config: &libvirtxml.DomainDiskSourceNetworkConfig{File: config}}}
+	}
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}
 	sliced := file(f.path("base.raw"))
 	sliced.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Size: 512}}}
+	unsliced := file(f.path("base.raw"))
+	unsliced.Slices = &libvirtxml.DomainDiskSlices{}
 	for _, c := range []struct {
 		name, backing string
 		stated        *libvirtxml.DomainDiskSource
@@ -146,6 +162,11 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 	}{
 		{"equal", "nbd://host/export", nbd("host", "export"), chain.Explicit, ""},
 		{"equal, spelled differently", `json:{"driver":"nbd","export":"export","server":{"type":"inet","host":"host","port":"10809"}}`, nbd("host", "export"), chain.Explicit, ""},
+		{"equal, and the port goes without saying", "https://host/a/b", url("a/b", ""), chain.Explicit, ""},
+		{"equal, with the slash that libvirt adds", "https://host/a/b", url("/a/b", "443"), chain.Explicit, ""},
+		{"another port", "https://host:8443/a/b", url("a/b", ""), chain.Refused, chain.ChainConflict},
+		{"equal, of one cluster", "rbd:pool/image:conf=/etc/ceph/a.conf", rbd("/etc/ceph/a.conf"), chain.Explicit, ""},
+		{"another cluster", "rbd:pool/image:conf=/etc/ceph/a.conf", rbd("/etc/ceph/b.conf"), chain.Refused, chain.ChainConflict},
 		{"another export", "nbd://host/export", nbd("host", "other"), chain.Refused, chain.ChainConflict},
 		{"another host", "nbd://host/export", nbd("other", "export"), chain.Refused, chain.ChainConflict},
 		{"the header's is local and there", "base.raw", nbd("host", "export"), chain.Refused, chain.ChainConflict},
@@ -153,6 +174,7 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 		{"a volume", "nbd://host/export", volume, chain.Explicit, chain.ChainUnverified},
 		{"a name with credentials", "nbd://user@host/export", nbd("host", "export"), chain.Explicit, chain.ChainUnverified},
 		{"a slice", "base.raw", sliced, chain.Refused, chain.ChainConflict},
+		{"<slices> without a slice", "base.raw", unsliced, chain.Explicit, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
@@ -174,4 +196,46 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A conflict is told as far as it was looked at.
+func TestConflictsAreToldAsTheyAre(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.raw("other.raw", 1<<20)
+	slice := `json:{"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`
+	for _, c := range []struct {
+		backing string
+		stated  *libvirtxml.DomainDiskSource
+		text    string // its end
+	}{
+		{"base.raw", file(f.path("other.raw")), ", and both are there"},
+		{"base.raw", file(f.path("absent")), ", and only the header's is there"},
+		{"nbd://storage.example/other", nbd("disk"), `"nbd://storage.example:10809/other"`},
+		{"base.raw", sliced(file(f.path("base.raw")), 512, 1024), `base.raw", and both are there`},
+		{slice, file(f.path("base.raw")), `base.raw" (1024 bytes at 512), and both are there`},
+	} {
+		f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
+		// The network is named here as well, as it is with --network.
+		w := &chain.Walker{Opener: everywhere{f}}
+		s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(c.stated, probe.Raw))
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		got, err := w.Walk(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := wantRefused(t, got, chain.ChainConflict).Text; !strings.HasSuffix(text, c.text) {
+			t.Errorf("%q does not end with %q", text, c.text)
+		}
+	}
+}
+
+// everywhere names images on the network, as an opener that reads them does.
+type everywhere struct{ *files }
+
+func (e everywhere) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	if src.Network != nil {
+		return chain.FileID{Remote: chain.Name(src)}, nil
+	}
+	return e.files.Identify(ctx, src)
 }

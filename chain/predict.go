@@ -69,9 +69,14 @@ var (
 // say how it ends. That an image which is stated to be raw bears another
 // format's signature counts for nothing: that is what the guest was given.
 // Servers are taken to answer, files to be readable by QEMU, and pools to be
-// active. A header that breaks its format's specification, or that ends the
-// image before its time, counts as one that QEMU refuses, though it may be
-// lenient.
+// active. Only headers are read: an image whose tables or data are cut off or
+// damaged starts.
+//
+// QEMU opens extents and data files on the word of a header. Of an image whose
+// format somebody stated that is no more than following its backing image's
+// name, so such a guest [Starts], with a remark; of one whose format was guessed
+// it [Misopens]. A libvirt that follows a guess itself (below qed) misopens,
+// too, though what it comes to may be refused.
 //
 // The error is for a context that has ended, wraps the error of an image that
 // could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or

@@ -27,10 +27,12 @@ func (p *predictor) explicit() (last Layer, l *look, err error) {
 		}
 		goesOn := len(further) > 0 || p.stated.Inexpressible != ""
 		walks := !goesOn && !p.terminated
-		if l == nil {
-			if walks {
-				return Layer{}, nil, p.unseen(layer)
-			}
+		switch {
+		case l == nil && walks:
+			return Layer{}, nil, p.unseen(layer)
+		case l != nil && l.header == nil && walks:
+			return Layer{}, nil, nil
+		case l == nil || l.header == nil:
 			continue
 		}
 		if err := p.holds(layer, l.header, walks); err != nil {
@@ -86,7 +88,7 @@ func (p *predictor) stands(layer Layer) (Layer, *look, error) {
 		}
 		return layer, l, p.qemu("QEMU refuses " + Describe(layer.Source) + ": the driver '" + driver + "' does not open " + is)
 	}
-	return layer, l, p.opens(layer, l.header, l.headerErr)
+	return layer, l, p.opens(layer, l)
 }
 
 // leaf deals with a stated image that has nothing below it. What the XML goes

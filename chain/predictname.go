@@ -90,7 +90,7 @@ func (p *predictor) elsewhere(overlay Layer, ref *probe.Reference, w word, src *
 	if err != nil {
 		return err
 	}
-	if err := p.opens(layer, l.header, l.headerErr); err != nil {
+	if err := p.opens(layer, l); err != nil {
 		return err
 	}
 	return p.follow(layer, l.header)

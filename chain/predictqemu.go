@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"libvirt.org/go/libvirtxml"
-
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -78,20 +76,30 @@ func (e *unseenError) Error() string {
 
 func (e *unseenError) Unwrap() []error { return []error{ErrUnseen, e.err} }
 
-// opens checks what QEMU checks when it opens an image as the layer's format.
-func (p *predictor) opens(layer Layer, h *probe.Header, headerErr error) error {
-	what, f := Describe(layer.Source), layer.header()
+// opens checks what QEMU checks when it opens an image as the layer's format, in
+// which l was read. Without an error, and without a header either, it opens it
+// for something else than it is, and nothing more can be said.
+func (p *predictor) opens(layer Layer, l *look) error {
+	what, f, h := Describe(layer.Source), layer.header(), l.header
 	refuses := func(why string) error {
 		return p.qemu("QEMU refuses " + what + " as " + string(f) + ": " + why)
 	}
 	if f == probe.Raw {
 		return nil
 	}
-	if headerErr != nil {
-		if isProbeError(headerErr) {
-			return refuses(headerErr.Error())
-		}
-		return p.unread(layer, headerErr)
+	var broken *probe.Error
+	switch {
+	case l.headerErr == nil:
+	case !errors.As(l.headerErr, &broken):
+		return p.unread(layer, l.headerErr)
+	case l.short:
+		p.misopens(what + " ends too soon, and QEMU sees zeros behind its end: " + broken.Error())
+		return nil
+	case broken.Tolerated:
+		p.misopens("QEMU opens " + what + " in spite of its header, in which other programs may read something else: " + broken.Error())
+		return nil
+	default:
+		return refuses(broken.Error())
 	}
 	secret := layer.Source.Encryption != nil
 	writes := p.layer == 0 && !p.stated.ReadOnly
@@ -122,85 +130,6 @@ func (p *predictor) opens(layer Layer, h *probe.Header, headerErr error) error {
 	return nil
 }
 
-// holds checks the other files that hold the data of an image whose format
-// somebody stated: QEMU opens them on the header's word. found tells that
-// libvirt reads the header.
-func (p *predictor) holds(layer Layer, h *probe.Header, found bool) error {
-	if h.DataFile != nil || layer.Source.DataStore != nil {
-		if err := p.dataIn(layer, h, found); err != nil {
-			return err
-		}
-	}
-	if len(h.Extents) == 0 {
-		return nil
-	}
-	name, local := layer.local()
-	for _, extent := range h.Extents {
-		file := extent.Name
-		if !strings.HasPrefix(file, "/") {
-			if !local {
-				break
-			}
-			file = directory(name) + file
-		}
-		if _, err := p.Opener.Identify(p.ctx, localSource(file, false)); errors.Is(err, fs.ErrNotExist) {
-			return p.qemu("Could not open " + strconv.Quote(file) + ", an extent of " + Describe(layer.Source) + ": No such file or directory")
-		}
-	}
-	p.remark("QEMU opens the files in which " + Describe(layer.Source) + " has its data, such as " + strconv.Quote(printable(h.Extents[0].Name)) +
-		", on the header's word: libvirt knows nothing of them, and with security labels the guest does not start")
-	return nil
-}
-
-// dataIn checks the external data file of a qcow2 image.
-func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
-	what := Describe(layer.Source)
-	if store := layer.Source.DataStore; store != nil && p.rules.dataStore {
-		if h.DataFile == nil {
-			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
-		}
-		return p.there(what, store.Source)
-	}
-	if h.DataFile == nil {
-		return nil
-	}
-	name := h.DataFile.Name
-	quoted := strconv.Quote(printable(name))
-	switch {
-	case name == "":
-		return p.qemu("QEMU refuses " + what + ": it has its data in another file and does not say in which")
-	case p.rules.dataStore && found && !looksLikeFile(name):
-		p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
-		return nil
-	case p.rules.dataStore && found:
-		if file, ok := p.path(layer, name); ok {
-			return p.there(what, localSource(file, false))
-		}
-		return nil
-	case !strings.HasPrefix(name, "/"):
-		// QEMU takes it for a plain file name (7.2.13, 9.1), and starts from
-		// the directory in which libvirt starts it.
-		if _, err := p.Opener.Identify(p.ctx, localSource("/"+name, false)); err == nil {
-			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
-			return nil
-		}
-		return p.qemu("Could not open " + quoted + ", the data file of " + what + ", which QEMU looks for in its own working directory: No such file or directory")
-	}
-	if err := p.there(what, localSource(name, false)); err != nil {
-		return err
-	}
-	p.remark("QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start")
-	return nil
-}
-
-// there refuses a data file that is missing.
-func (p *predictor) there(of string, src *libvirtxml.DomainDiskSource) error {
-	if _, err := p.Opener.Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
-		return p.qemu("Could not open " + Describe(src) + ", the data file of " + of + ": No such file or directory")
-	}
-	return nil
-}
-
 // follow deals with what QEMU does where it is told nothing of what is below an
 // overlay: it goes by the headers, and guesses what they do not record.
 func (p *predictor) follow(overlay Layer, h *probe.Header) error {
@@ -226,14 +155,14 @@ func (p *predictor) follow(overlay Layer, h *probe.Header) error {
 			return nil
 		}
 		layer := Layer{Source: localSource(file, false), Format: known, From: Header}
-		l, header, headerErr, err := p.imageAs(layer, known, rec)
+		l, err := p.imageAs(layer, known, rec)
 		if err != nil {
 			return err
 		}
 		if err := p.seenBefore(layer, l); err != nil {
 			return err
 		}
-		h = header
+		h = l.header
 		if guessed {
 			layer.Format = l.qemusChoice(file)
 			if len(l.distinct()) > 1 && len(l.containers()) > 0 {
@@ -244,12 +173,19 @@ func (p *predictor) follow(overlay Layer, h *probe.Header) error {
 				p.doubts(layer, l, word{}, overlaySize)
 				return nil
 			}
-			if refs := references(h); refs != nil {
+			if layer.Format != l.candidate() {
+				// It is the name that says dmg.
+				if l, err = p.image(layer, layer.Format); err != nil {
+					return err
+				}
+				h = l.header
+			}
+			if refs := references(h); refs != nil && refs.code != Differencing {
 				p.misopens("QEMU guesses that " + Describe(layer.Source) + " is " + string(layer.Format) + ", and opens " + refs.what)
 				return nil
 			}
 		}
-		if err := p.opens(layer, h, headerErr); err != nil {
+		if err := p.opens(layer, l); err != nil {
 			return err
 		}
 		if h == nil {
@@ -296,24 +232,20 @@ func (l *look) qemusChoice(name string) probe.Format {
 // imageAs opens an image that an overlay records to be of format f. Where the
 // record counts as none to chainfix, the image was opened without a format, and
 // is not opened again.
-func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (l *look, h *probe.Header, headerErr, err error) {
-	claim := f
-	if rec.format == "" {
-		claim = ""
+func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (*look, error) {
+	if rec.format != "" {
+		return p.image(layer, f)
 	}
-	if l, err = p.image(layer, claim); err != nil {
-		return nil, nil, nil, err
-	}
+	l, err := p.image(layer, "")
 	switch {
-	case claim == f || l.candidate() == f:
-		return l, l.header, l.headerErr, nil
+	case err != nil:
+		return nil, err
 	case l.signaturesErr != nil:
-		return nil, nil, nil, p.unread(layer, l.signaturesErr)
+		return nil, p.unread(layer, l.signaturesErr)
+	case f == "" || f == l.candidate():
+		return l, nil
 	case l.candidate() == "":
-		if l, err = p.image(layer, f); err != nil {
-			return nil, nil, nil, err
-		}
-		return l, l.header, l.headerErr, nil
+		return p.image(layer, f)
 	}
-	return l, nil, &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}, nil
+	return &look{sight: l.sight, headerErr: &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}}, nil
 }

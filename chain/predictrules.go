@@ -52,6 +52,7 @@ func rulesOf(v Version) rules {
 		dataStore:     !v.Before(dataStoreSince),
 		dropsBelowRaw: !v.Before(Version{11, 3, 0}),
 		deepest:       math.MaxInt,
+		unrecorded:    probesLeaf,
 	}
 	switch {
 	case v.Before(Version{6, 0, 0}):

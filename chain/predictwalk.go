@@ -26,45 +26,45 @@ func (p *predictor) detect(layer Layer, l *look) error {
 			return nil
 		}
 		src, err := p.named(layer, backing.Name)
-		rd := p.rules.reads(layer.Format, backing, l.sees)
+		w := p.rules.reads(layer.Format, backing, l.sees)
 		p.layer++
 		if err != nil {
-			return p.unnamed(layer, backing, rd, err)
+			return p.unnamed(layer, backing, w, err)
 		}
 		file, local := LocalPath(src)
 		if !local {
-			return p.elsewhere(layer, backing, rd, src)
+			return p.elsewhere(layer, backing, w, src)
 		}
 		if !utf8.ValidString(file) {
 			return p.qemu("libvirt cannot tell QEMU the name " + strconv.Quote(file) + ", which is no UTF-8")
 		}
-		below := Layer{Source: src, Format: rd.format, From: Header}
+		below := Layer{Source: src, Format: w.format, From: Header}
 		if err := p.bounded(p.layer+1, below); err != nil {
 			return err
 		}
-		if rd.refusal != "" {
-			return p.libvirt(rd.refusal)
+		if w.refusal != "" {
+			return p.libvirt(w.refusal)
 		}
-		if rd.format == "" || rd.fallback {
-			return p.unrecorded(layer, below, rd)
+		if w.format == "" || w.fallback {
+			return p.unrecorded(layer, below, w)
 		}
-		if f := rd.record.format; f != "" && f != rd.format {
-			p.misopens("libvirt reads " + string(rd.format) + " as the format that " + Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
+		if f := w.record.format; f != "" && f != w.format {
+			p.misopens("libvirt reads " + string(w.format) + " as the format that " + Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
 		}
-		next, h, headerErr, err := p.imageAs(below, rd.format, rd.record)
+		next, err := p.imageAs(below, w.format, w.record)
 		if err != nil {
 			return err
 		}
 		if err := p.seenBefore(below, next); err != nil {
 			return err
 		}
-		if rd.format == probe.Raw {
+		if w.format == probe.Raw {
 			return p.raw(below, next)
 		}
-		if err := p.opens(below, h, headerErr); err != nil {
+		if err := p.opens(below, next); err != nil || next.header == nil {
 			return err
 		}
-		if err := p.holds(below, h, true); err != nil {
+		if err := p.holds(below, next.header, true); err != nil {
 			return err
 		}
 		layer, l = below, next
@@ -91,14 +91,14 @@ func (p *predictor) unspecified(overlay Layer, ref *probe.Reference) error {
 
 // unrecorded deals with an image whose format is not recorded in a way that
 // libvirt understands: the last one that is looked at.
-func (p *predictor) unrecorded(overlay, layer Layer, rd word) error {
+func (p *predictor) unrecorded(overlay, layer Layer, w word) error {
 	// The overlay was read before, so this is remembered.
 	above, err := p.image(overlay, overlay.header())
 	if err != nil {
 		return err
 	}
 	ref := above.header.Backing
-	if !rd.safe && !rd.fallback && p.rules.unrecorded == refusesAll {
+	if !w.safe && !w.fallback && p.rules.unrecorded == refusesAll {
 		return p.unspecified(overlay, ref)
 	}
 	layer.Format, layer.From = "", Unstated
@@ -113,7 +113,7 @@ func (p *predictor) unrecorded(overlay, layer Layer, rd word) error {
 		return p.unread(layer, l.signaturesErr)
 	}
 	layer.From = Probe
-	if layer.Format = l.libvirtsChoice(); rd.fallback || !rd.safe && p.rules.unrecorded == takesRaw {
+	if layer.Format = l.libvirtsChoice(); w.fallback || !w.safe && p.rules.unrecorded == takesRaw {
 		layer.Format = probe.Raw
 	}
 	switch layer.Format {
@@ -121,33 +121,33 @@ func (p *predictor) unrecorded(overlay, layer Layer, rd word) error {
 		return p.libvirt("'cow' storage format is not supported")
 	case probe.ISO:
 		layer.Format = probe.Raw
-		p.doubts(layer, l, rd, p.sizeOf(overlay))
+		p.doubts(layer, l, w, p.sizeOf(overlay))
 		return nil
 	case probe.Raw:
 		if err := p.raw(layer, l); err != nil {
 			return err
 		}
-		p.doubts(layer, l, rd, p.sizeOf(overlay))
+		p.doubts(layer, l, w, p.sizeOf(overlay))
 		return nil
 	}
-	return p.probed(overlay, layer, ref, rd)
+	return p.probed(overlay, layer, ref, w)
 }
 
 // probed deals with an image that libvirt takes for what its header says.
-func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, rd word) error {
+func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, w word) error {
 	l, err := p.image(layer, layer.Format)
 	if err != nil {
 		return err
 	}
 	h := l.header
 	what := Describe(layer.Source)
-	if l.sees.backing && !rd.safe {
+	if l.sees.backing && !w.safe {
 		return p.unspecified(overlay, ref)
 	}
-	if err := p.opens(layer, h, l.headerErr); err != nil {
+	if err := p.opens(layer, l); err != nil || h == nil {
 		return err
 	}
-	s := suspect{name: what, extension: extensionOf(layer.at()), size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: rd.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
+	s := suspect{name: what, extension: extensionOf(layer.at()), size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: w.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
 	refs := references(h)
 	switch witnesses := s.witnesses(); {
 	case refs != nil && l.sees.backing:
@@ -189,19 +189,19 @@ func (p *predictor) raw(layer Layer, l *look) error {
 // doubts tells if an image that is taken as raw, though nobody says that it is,
 // looks like something else. shown is how many of its bytes the overlay shows: a
 // fixed VHD is raw but for the footer.
-func (p *predictor) doubts(layer Layer, l *look, rd word, shown uint64) {
+func (p *predictor) doubts(layer Layer, l *look, w word, shown uint64) {
 	what := Describe(layer.Source)
 	marks := l.containers()
 	if l.isFixedVHD() && uint64(max(l.size-vhdFooter, 0)) >= shown {
 		return
 	}
 	switch {
-	case rd.meant() == probe.Raw:
+	case w.meant() == probe.Raw:
 	case len(marks) > 0:
 		p.misopens(what + ", whose format is not recorded in a way that libvirt understands, is taken as raw, but bears the signature of " +
 			list(marks) + ": the guest sees the bytes of the container")
-	case rd.meant() != "":
-		p.misopens(what + " is taken as raw, but its overlay speaks of " + string(rd.meant()))
+	case w.meant() != "":
+		p.misopens(what + " is taken as raw, but its overlay speaks of " + string(w.meant()))
 	}
 }
 

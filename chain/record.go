@@ -2,6 +2,7 @@ package chain
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/chainfix/chainfix/probe"
@@ -30,13 +31,32 @@ type record struct {
 	// before 9.10 probes where a newer one takes raw, and QEMU knows words
 	// that libvirt does not, and the other way round.
 	disputed string
-	// meant is the format that a disputed name speaks for; "" for none.
+	// driver is the one by which a json: name describes the image itself,
+	// and not the file in which it is. QEMU takes it for the format, as if
+	// it were recorded: raw, or a protocol, which is raw too (7.2). libvirt
+	// does not (9.0), and probes.
+	driver string
+	// meant is the format that these words speak for; "" for none.
 	meant probe.Format
+}
+
+// says is what the overlay says of the format in dispute; "" if it is nothing.
+func (r record) says() string {
+	switch {
+	case r.disputed != "":
+		return "records " + strconv.Quote(r.disputed) + ", which QEMU and the versions of libvirt read differently"
+	case r.driver != "":
+		return "describes it by the driver " + strconv.Quote(r.driver) + ", which is its format to QEMU and not to libvirt"
+	}
+	return ""
 }
 
 // readRecord reads the format field of a header's reference.
 func readRecord(ref *probe.Reference) record {
 	if !ref.FormatRecorded || ref.Format == "" {
+		if driver := describedBy(ref.Name); driver != "" {
+			return record{driver: driver, meant: probe.Raw}
+		}
 		return record{}
 	}
 	name := ref.Format

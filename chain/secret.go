@@ -8,25 +8,37 @@ import (
 )
 
 // secretHint shows the XML that an encrypted layer lacks. Where the XML does
-// not state the layer at all, that is the whole <backingStore>: libvirt takes a
-// secret for a backing image from nowhere else (9.0).
+// not state the layer at all, that is the whole <backingStore>, with those of
+// the layers above that it does not state either: libvirt takes a secret for a
+// backing image from nowhere else (9.0).
 func (k *walk) secretHint(layer Layer) string {
 	encryption := &libvirtxml.DomainDiskEncryption{
 		Format:  "luks",
 		Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: "UUID-OF-THE-SECRET"}},
 	}
 	const made = "; virsh secret-list shows the secrets"
-	depth := len(k.chain.Layers) - 1
-	path, local := LocalPath(layer.Source)
-	if !k.strayed && depth < len(k.stated.Layers) || !local || shellWord(path) == "PATH" {
-		return "state its secret in its <source>: " + fragment(encryption, "encryption") + made
+	in := "state its secret in its <source>: " + fragment(encryption, "encryption") + made
+	if k.states(layer.Source) {
+		return in
 	}
-	src := localSource(path, layer.Source.Block != nil)
-	src.Encryption = encryption
-	return "state the image with its secret in the XML: " + fragment(&libvirtxml.DomainDiskBackingStore{
-		Format: &libvirtxml.DomainDiskFormat{Type: layer.Format.LibvirtName()},
-		Source: src,
-	}, "backingStore") + made
+	var store *libvirtxml.DomainDiskBackingStore
+	for i := len(k.chain.Layers) - 1; i > 0 && !k.states(k.chain.Layers[i].Source); i-- {
+		above := k.chain.Layers[i]
+		path, local := LocalPath(above.Source)
+		if !local || shellWord(path) == "PATH" {
+			return "state the image in the XML, and " + in
+		}
+		store = &libvirtxml.DomainDiskBackingStore{
+			Format:       &libvirtxml.DomainDiskFormat{Type: above.Format.LibvirtName()},
+			Source:       localSource(path, above.Source.Block != nil),
+			BackingStore: store,
+		}
+		store.Source.Slices = above.Source.Slices
+		if i == len(k.chain.Layers)-1 {
+			store.Source.Encryption = encryption
+		}
+	}
+	return "state the image with its secret in the XML: " + fragment(store, "backingStore") + made
 }
 
 // fragment prints a part of libvirt's XML on one line.

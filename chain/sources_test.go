@@ -1,9 +1,12 @@
 package chain_test
 
 import (
+	"context"
 	"encoding/binary"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -120,6 +123,17 @@ func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 		s.Terminated = true
 		wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 2)
 	})
+	for record, code := range map[string]chain.Code{"": "", "raw": "", "qcow2": chain.FormatConflict} {
+		f.qcow2("over.qcow2", image{backing: "fat:" + f.dir, backingFormat: record})
+		finding := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over.qcow2")), chain.BackingDirectory)
+		wantContains(t, finding.Hint, "state the folder in the XML")
+		got := f.walk(t, chain.Policy{}, stated(f.layer("over.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol}))
+		if code == "" {
+			wantFixable(t, got, 2)
+		} else {
+			wantContains(t, wantRefused(t, got, code).Text, " is raw, but its overlay records "+record)
+		}
+	}
 }
 
 // pools knows one volume of the pool "images".
@@ -158,7 +172,36 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, wantRefused(t, got, chain.SourceNotLocal).Text, `"other"`)
+	finding := wantRefused(t, got, chain.SourceNotLocal)
+	wantContains(t, finding.Text, `"other"`)
+	if strings.Contains(finding.Hint, "--pools") {
+		t.Errorf("the pools are given, and yet: %s", finding.Hint)
+	}
+}
+
+// A folder in a pool is to libvirt what one is outside, whether or not the XML
+// says so.
+func TestFolderOfAPool(t *testing.T) {
+	f := newFiles(t)
+	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "folder"}}
+	w := &chain.Walker{Opener: f, Volumes: folders{}}
+	for _, top := range []chain.Layer{{Source: volume}, {Source: volume, From: chain.Protocol}} {
+		got, err := w.Walk(t.Context(), stated(top))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantVerdict(t, got, chain.Skipped, 1)
+		if len(got.Findings) > 0 {
+			t.Errorf("findings %+v", got.Findings)
+		}
+	}
+}
+
+// folders has nothing but folders for volumes.
+type folders struct{}
+
+func (folders) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+	return &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/images/" + src.Volume.Volume}}, nil
 }
 
 func sliced(src *libvirtxml.DomainDiskSource, offset, size uint) *libvirtxml.DomainDiskSource {
@@ -218,6 +261,31 @@ func TestOptionalDiskWithoutItsImage(t *testing.T) {
 	}
 }
 
+// deserted is a network on which there is nothing.
+type deserted struct{ *files }
+
+func (d deserted) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	if src.Network != nil {
+		return nil, &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}
+	}
+	return d.files.Open(ctx, src)
+}
+
+// Whether an image on the network is there QEMU finds out, and no disk is left
+// out for it.
+func TestOptionalDiskOverTheNetwork(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/gone", backingFormat: "qcow2"})
+	s := f.top("top.qcow2")
+	s.Layers[0].Source.StartupPolicy = "optional"
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	got, err := (&chain.Walker{Opener: deserted{f}}).Walk(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, got, chain.ImageMissing)
+}
+
 // luksQcow2 is an encrypted qcow2 image, as far as its header goes.
 func luksQcow2(t *testing.T) []byte {
 	t.Helper()
@@ -246,6 +314,35 @@ func TestSecretThatIsMissingIsShown(t *testing.T) {
 	}
 }
 
+// What is shown is what the XML lacks: when it is pasted, with a secret that
+// there is, nothing is missing any more.
+func TestSecretThatIsShownIsPasted(t *testing.T) {
+	f := newFiles(t)
+	f.put("base.qcow2", luksQcow2(t))
+	f.qcow2("low.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	f.qcow2("middle.qcow2", image{backing: "low.qcow2", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
+	for _, layers := range [][]string{{"top.qcow2"}, {"top.qcow2", "middle.qcow2"}, {"top.qcow2", "middle.qcow2", "low.qcow2"}} {
+		var s chain.Stated
+		for _, name := range layers {
+			s.Layers = append(s.Layers, f.layer(name, probe.Qcow2))
+		}
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), chain.Encrypted).Hint
+		start, end := strings.Index(hint, "<backingStore"), strings.LastIndex(hint, "</backingStore>")
+		if start < 0 || end < start {
+			t.Fatalf("hint %q", hint)
+		}
+		pasted := libvirtxml.DomainDiskBackingStore{}
+		if err := xml.Unmarshal([]byte(hint[start:end]+"</backingStore>"), &pasted); err != nil {
+			t.Fatal(err)
+		}
+		for store := &pasted; store != nil; store = store.BackingStore {
+			s.Layers = append(s.Layers, layerOf(store.Source, probe.Qcow2))
+		}
+		wantFixable(t, f.walk(t, chain.Policy{}, s), 4)
+	}
+}
+
 func TestErrorsOfTheOpenerForOtherSources(t *testing.T) {
 	_, err := chain.FileOpener{}.Open(t.Context(), nbd("x"))
 	if !errors.Is(err, chain.ErrNotReadable) {
@@ -254,5 +351,53 @@ func TestErrorsOfTheOpenerForOtherSources(t *testing.T) {
 	_, err = chain.FileOpener{}.Identify(t.Context(), nbd("x"))
 	if !errors.Is(err, chain.ErrNotReadable) {
 		t.Errorf("Identify: %v", err)
+	}
+}
+
+// The hint is of use: what reads a source is named, and nothing is where
+// nothing reads it.
+func TestHintsForSourcesThatAreNotRead(t *testing.T) {
+	f := newFiles(t)
+	secret, tls := nbd("disk"), nbd("disk")
+	secret.Network.Auth = &libvirtxml.DomainDiskAuth{Username: "alice"}
+	tls.Network.TLS = "yes"
+	for _, c := range []struct {
+		source *libvirtxml.DomainDiskSource
+		flags  string
+	}{
+		{protocol("nbd"), ": --network; or"}, {protocol("http"), ": --network; or"}, {protocol("https"), ": --network; or"},
+		{protocol("gluster"), ": --network --qemu-img qemu-img; or"}, {protocol("ssh"), ": --network --qemu-img qemu-img; or"},
+		{protocol("sheepdog"), ""}, {protocol("tftp"), ""}, {secret, ""}, {tls, ""},
+	} {
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), chain.SourceNotLocal).Hint
+		if !strings.Contains(hint, c.flags) || strings.Contains(hint, "--network") != (c.flags != "") {
+			t.Errorf("%+v: %q, want %q", c.source.Network, hint, c.flags)
+		}
+	}
+}
+
+func protocol(name string) *libvirtxml.DomainDiskSource {
+	src := nbd("vol/disk")
+	src.Network.Protocol = name
+	return src
+}
+
+// reluctant reads some images on the network, and not these.
+type reluctant struct{ *files }
+
+func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it wants TLS: %w", chain.ErrNotReadable)}
+}
+
+func TestReasonForNotReadingIsGiven(t *testing.T) {
+	w := &chain.Walker{Opener: reluctant{newFiles(t)}}
+	got, err := w.Walk(t.Context(), stated(layerOf(nbd("disk"), probe.Qcow2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finding := wantRefused(t, got, chain.SourceNotLocal)
+	wantContains(t, finding.Text, `is not read: "it wants TLS"`)
+	if strings.Contains(finding.Hint, "--network") {
+		t.Errorf("hint %q", finding.Hint)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
 )
 
 // swapper replaces one image as soon as it has been opened.
@@ -47,4 +48,15 @@ func TestSwappedImages(t *testing.T) {
 			wantRefused(t, got, chain.ImageSwapped)
 		})
 	}
+}
+
+// An image that was not opened takes no part in that, wherever it is.
+func TestNothingIsSwappedBelowAnUnreadImage(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.raw", 1<<20)
+	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/disk", backingFormat: "raw"})
+	s := f.top("top.qcow2")
+	s.Layers = append(s.Layers, layerOf(nbd("disk"), probe.Raw), f.layer("base.raw", probe.Raw))
+	s.Terminated = true
+	wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 3)
 }

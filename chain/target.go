@@ -111,18 +111,13 @@ func (k *walk) meetTarget() {
 		case r.layer == WholeDisk && !target.Known():
 			// The depth alone: most versions can do it.
 			f.Severity = Warn
-		case r.layer == 0, !target.Known() && k.states(r.layer):
+		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
 			f.Text, f.Hint = r.String()+"; the target is "+target.String(), ""
 		}
 		k.findAt(r.layer, f)
 	}
-}
-
-// states reports whether the XML states a layer of the chain in these words.
-func (k *walk) states(layer int) bool {
-	return layer < len(k.stated.Layers) && k.stated.Layers[layer].Source == k.chain.Layers[layer].Source
 }
 
 // unsupported returns what the explicit chain of these layers says and target

@@ -39,6 +39,10 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
 			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
 		return false
+	case layer.Source.NVME != nil && k.strayed:
+		k.refuse(SourceInexpressible, Describe(k.chain.Layers[depth-1].Source)+" names "+Describe(layer.Source)+" as its backing image, which cannot be written here",
+			stateChainHint)
+		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
 		// Nothing in the image could change what is written, so nobody is
 		// contacted.
@@ -50,19 +54,19 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	if err != nil {
 		return k.unopened(layer, err)
 	}
-	for i, id := range k.ids {
-		if id == l.id {
-			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(i)+", "+
-				Describe(k.chain.Layers[i].Source), "give the overlay its real backing image: qemu-img rebase -u")
+	for _, o := range k.opened {
+		if o.id == l.id {
+			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
+				Describe(k.chain.Layers[o.layer].Source), "give the overlay its real backing image: qemu-img rebase -u")
 			return false
 		}
 	}
-	k.ids = append(k.ids, l.id)
+	k.opened = append(k.opened, opened{depth, l.id})
 	layer.Source = k.withType(layer, l.id.file.Block)
 
 	if layer.From == Unstated && depth > 0 {
-		layer, l = k.testify(layer, l)
-		if k.refused() {
+		var ok bool
+		if layer, l, ok = k.testify(layer, l); !ok {
 			return false
 		}
 	} else if layer.From != Unstated {
@@ -94,8 +98,7 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	if !local {
 		return layer.Source
 	}
-	depth := len(k.chain.Layers) - 1
-	if depth >= len(k.stated.Layers) || layer.Source != k.stated.Layers[depth].Source {
+	if !k.states(layer.Source) {
 		typed := localSource(path, block)
 		typed.Slices = layer.Source.Slices
 		return typed
@@ -122,14 +125,19 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), "")
 		return false
 	case errors.Is(err, ErrNotReadable):
-		return k.unread(layer, what+" is not read", readHint(layer.Source))
-	case layer.Source.Volume != nil && layer.Located == nil:
+		why, tried := whyUnread(err)
+		return k.unread(layer, what+" is not read"+why, readHint(layer.at(), tried))
+	case errors.Is(err, errNoPools):
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
+	case layer.Source.Volume != nil && layer.Located == nil:
+		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
 	case errors.Is(err, ErrChanged):
 		k.refuse(ImageSwapped, what+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		if top := k.stated.Layers[0].Source; top.StartupPolicy == "optional" && !k.stated.Terminated {
+		// libvirt looks for no image on the network (9.0).
+		_, local := layer.local()
+		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
 			k.absent(what)
 			return false
 		}
@@ -152,8 +160,8 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	case layer.From != Unstated:
 		return k.unverifiable(ChainUnverified, text, hint)
 	case depth > 0:
-		if name := shownName(layer.at()); name != "" {
-			hint = trustHint(name, "") + "; or " + hint
+		if Name(layer.at()) != "" {
+			hint = trustHint(layer.at(), "") + "; or " + hint
 		}
 		k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
 			Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
@@ -164,11 +172,31 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	return false
 }
 
-func readHint(src *libvirtxml.DomainDiskSource) string {
-	if src.Network == nil {
+// whyUnread says why an opener that reads images on the network does not read
+// this one. One that reads none says no more than that.
+func whyUnread(err error) (why string, tried bool) {
+	var path *fs.PathError
+	if !errors.As(err, &path) {
+		return "", false
+	}
+	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+ErrNotReadable.Error())), true
+}
+
+// readHint says how a source can be read; one that was tried cannot.
+func readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
+	if tried || src.Network == nil || src.Network.Auth != nil || src.Network.TLS == "yes" {
 		return stateChainHint
 	}
-	return "let its header be read: --network; or " + stateChainHint
+	flags := ""
+	switch src.Network.Protocol {
+	case "http", "https", "nbd":
+		flags = "--network"
+	case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
+		flags = "--network --qemu-img qemu-img"
+	default:
+		return stateChainHint
+	}
+	return "let its header be read: " + flags + "; or " + stateChainHint
 }
 
 const stateChainHint = "state the whole chain in the XML, with <backingStore/> at its end"
@@ -183,7 +211,7 @@ func (k *walk) absent(what string) {
 		Hint: "if the guest needs the disk, bring the image back"})
 	k.chain.Verdict = Skipped
 	k.chain.Layers = k.stated.Layers[:1:1]
-	k.ids = nil
+	k.opened = nil
 }
 
 func reason(err error) string {
@@ -214,7 +242,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	path := shownName(layer.at())
+	word := commandWord(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
@@ -224,9 +252,13 @@ func (k *walk) readable(layer Layer, err error) bool {
 	case errors.Is(err, ErrChanged):
 		k.refuse(ImageSwapped, name+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		k.refuse(FormatMismatch, name+stated+", but its header is not", "look at it: chainfix probe "+shellWord(path))
+		hint := ""
+		if _, local := layer.local(); local {
+			hint = "look at it: chainfix probe " + word
+		}
+		k.refuse(FormatMismatch, name+stated+", but its header is not", hint)
 	case isProbeError(err):
-		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+shellWord(path))
+		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+word)
 	default:
 		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
 	}

@@ -56,13 +56,19 @@ type walk struct {
 	ctx    context.Context
 	stated Stated
 	chain  *Chain
-	ids    []imageID // of chain.Layers, as far as they were opened
+	opened []opened // the layers that were opened
 
 	// strayed is set once the chain is no longer the XML's own: what
 	// follows is written anew.
 	strayed bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
+}
+
+// opened is a layer of the chain that was opened.
+type opened struct {
+	layer int
+	id    imageID
 }
 
 // find adds a finding about the layer that was reached last.
@@ -88,7 +94,10 @@ func (k *walk) refused() bool {
 
 func (k *walk) run() {
 	top := k.stated.Layers[0]
-	if emptySource(top.Source) || chainless(top.Source, top.Format) {
+	if located, err := k.locate(top); err == nil {
+		top = located
+	}
+	if emptySource(top.Source) || chainless(top.at(), top.Format) {
 		k.chain.Verdict = Skipped
 		k.chain.Layers = k.stated.Layers[:1:1]
 		return
@@ -121,9 +130,6 @@ func (k *walk) run() {
 		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
 	}
-	if located, err := k.locate(top); err == nil {
-		top = located
-	}
 	if !top.Format.CanHaveBacking() && top.From != Unstated {
 		k.topWithoutBacking(top)
 		return
@@ -150,13 +156,13 @@ func (k *walk) follow(layer Layer) {
 // lookAgain refuses a chain of which an image has been replaced since it was
 // opened: what was found out is then of another file than the one QEMU opens.
 func (k *walk) lookAgain() {
-	for i, id := range k.ids {
+	for _, o := range k.opened {
 		if k.refused() {
 			return
 		}
-		src := k.chain.Layers[i].Source
-		if now, err := k.Opener.Identify(k.ctx, k.chain.Layers[i].at()); err != nil || now != id.file {
-			k.findAt(i, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(src) + " was replaced while it was looked at",
+		layer := k.chain.Layers[o.layer]
+		if now, err := k.Opener.Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
+			k.findAt(o.layer, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(layer.Source) + " was replaced while it was looked at",
 				Hint: "run chainfix again when nothing moves images about"})
 		}
 	}
@@ -179,7 +185,7 @@ func (k *walk) conclude() {
 	case c.Verdict != Fixable && c.Verdict != Explicit:
 	case code != "":
 		k.onlyHeaders(code, reason)
-	case c.Verdict == Fixable:
+	case c.Verdict == Fixable, k.Policy.Target.Known():
 		if k.meetTarget(); k.refused() {
 			c.Verdict = Refused
 		}

@@ -360,6 +360,7 @@ func TestTopsThatEndTheChain(t *testing.T) {
 
 	empty := chain.Layer{Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{}}}
 	wantVerdict(t, f.walk(t, chain.Policy{}, one(empty)), chain.Skipped, 1)
+	wantVerdict(t, f.walk(t, chain.Policy{}, one(chain.Layer{})), chain.Skipped, 1)
 }
 
 func TestDisksWithABehaviourOfTheirOwn(t *testing.T) {

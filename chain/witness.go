@@ -58,8 +58,7 @@ func (s suspect) witnesses() []Finding {
 		against(NameContradicts, bears+", but its name ends in "+strconv.Quote(s.extension))
 	}
 	if s.record.meant != "" && s.record.meant != s.format {
-		against(RecordContradicts, bears+", but its overlay records "+
-			strconv.Quote(s.record.disputed)+", which QEMU and the versions of libvirt read differently")
+		against(RecordContradicts, bears+", but its overlay "+s.record.says())
 	}
 	if s.format != probe.Raw && s.hasOverlay && s.size >= 0 && uint64(s.size) == s.overlaySize {
 		against(SizeContradicts, bears+", but is "+strconv.FormatInt(s.size, 10)+

@@ -34,6 +34,9 @@ type Error struct {
 	Offset int64  // where the field stands, in bytes from the image's start; -1 if nowhere
 	Detail string // what is wrong with it; may be ""
 	Err    error  // one of the Err... variables
+	// Tolerated: QEMU opens such an image all the same, and makes of it what
+	// another program may not.
+	Tolerated bool
 }
 
 func (e *Error) Error() string {

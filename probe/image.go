@@ -164,6 +164,15 @@ func (m *image) unsupported(field string, at int64, format string, args ...any) 
 	return m.fail(ErrUnsupported, field, at, format, args...)
 }
 
+// tolerated marks an error of fail.
+func tolerated(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Tolerated = true
+	}
+	return err
+}
+
 // magic compares the start of the image with want.
 func (m *image) magic(want string) error {
 	if !m.begins(want) {

@@ -54,7 +54,7 @@ func (m *image) qcow2Extensions(f *qcow2Fields) (*qcow2Ext, error) {
 			// last one, but nothing says that others do, so an image that
 			// says two things is refused.
 			if seen[kind] {
-				return nil, m.corrupt("header extension", at, "a second one of type %#08x", kind)
+				return nil, tolerated(m.corrupt("header extension", at, "a second one of type %#08x", kind))
 			}
 			seen[kind] = true
 			if err := m.qcow2Extension(f, &ext, kind, off, n); err != nil {

@@ -52,7 +52,7 @@ func readVPC(m *image) (*Header, error) {
 	case inFront && kind != vpcDynamic && kind != vpcDifferencing:
 		// To QEMU this is dynamic too. But a fixed disk has no copy in
 		// front: what looks like one, the guest may have written.
-		return nil, m.corrupt("Disk Type", int64(at)+60, "%d with a copy of the footer in front", kind)
+		return nil, tolerated(m.corrupt("Disk Type", int64(at)+60, "%d with a copy of the footer in front", kind))
 	}
 
 	h := &Header{

@@ -46,6 +46,7 @@ var codes = map[error]chain.Code{
 	ErrNotDomain: chain.NotADomain,
 	ErrLimit:     chain.InputLimit,
 	ErrDisk:      chain.DiskUnreadable,
+	ErrChain:     chain.DiskUnreadable,
 }
 
 // Position is a place in a document.
@@ -71,7 +72,7 @@ func (p Position) after(text []byte) Position {
 type Error struct {
 	Name   string // the document's, as it was given to Parse
 	Pos    Position
-	Code   chain.Code // "" for ErrRefused and ErrChain, which are the caller's
+	Code   chain.Code // "" for ErrRefused, of which the chain's findings say more
 	Detail string     // what is wrong; nothing in it can drive a terminal
 	Hint   string     // what to do about it; may be ""
 	Err    error      // one of the Err... variables

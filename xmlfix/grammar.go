@@ -26,6 +26,13 @@ var (
 	storeTypes = []string{"file", "block", "dir", "network", "volume", "vhostuser", "vhostvdpa", "ctl"}
 )
 
+// sourceNames are the attributes by which a <source> names an image, by its
+// type. Without any of them libvirt has a source without a name, and QEMU refuses
+// to start.
+var sourceNames = map[string][]string{
+	"file": {"file", "fdgroup"}, "block": {"dev"}, "dir": {"dir"}, "network": {"protocol"}, "volume": {"pool"},
+}
+
 // checkDisk finds what libvirt 9.0 rejects and libvirtxml does not: types that
 // are unknown or empty, and children that are missing. It returns the element
 // at fault.
@@ -62,7 +69,14 @@ func checkStore(store *element) error {
 		return errors.New("a <backingStore> has no <format>")
 	case store.child("source") == nil:
 		return errors.New("a <backingStore> has no <source>")
-	case len(store.child("source").attrs) == 0:
+	}
+	source := store.child("source")
+	names := sourceNames[value]
+	named := func(name string) bool {
+		value, _ := source.attr(name)
+		return value != ""
+	}
+	if len(names) == 0 && len(source.attrs) == 0 || len(names) > 0 && !slices.ContainsFunc(names, named) {
 		return errors.New("a <backingStore> has an empty <source>")
 	}
 	if store := store.child("source").child("dataStore"); store != nil {

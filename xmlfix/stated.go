@@ -12,7 +12,8 @@ import (
 
 // StatedBy returns what a disk states, for programs that hold a
 // libvirtxml.Domain. The sources are the disk's own and must not be changed;
-// only an <encryption> that stands next to the source is moved into a copy.
+// only an <encryption> or <auth> that stands next to the source is moved into a
+// copy.
 //
 // libvirtxml does not tell everything: it reads a <backingStore> without a
 // type as one of type file, where libvirt reads the end of the chain, and
@@ -65,10 +66,16 @@ func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {
 	if src == nil {
 		src = &libvirtxml.DomainDiskSource{}
 	}
+	// Of the top image alone libvirt also reads these here.
 	if disk.Encryption != nil && src.Encryption == nil {
-		// Of the top image alone libvirt also reads it here.
 		moved := *src
 		moved.Encryption = disk.Encryption
+		src = &moved
+	}
+	if disk.Auth != nil && src.Network != nil && src.Network.Auth == nil {
+		moved, network := *src, *src.Network
+		network.Auth = disk.Auth
+		moved.Network = &network
 		src = &moved
 	}
 	if disk.Driver == nil || disk.Driver.Type == "" {

@@ -122,6 +122,10 @@ var statedTests = []struct {
 	{name: "encryption in the source", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a'>" +
 		"<encryption format='luks'><secret type='passphrase' uuid='4c5f8d0a-0000-4000-8000-000000000001'/></encryption></source>" + vda + "</disk>",
 		want: chain.Stated{Layers: []chain.Layer{layer(encrypted(file("/a")), probe.Qcow2)}}},
+	{name: "auth next to the source", disk: "<disk type='network'><driver name='qemu' type='qcow2'/>" + auth + "<source protocol='https' name='a'><host name='h' port='443'/></source>" + vda + "</disk>",
+		want: chain.Stated{Layers: []chain.Layer{layer(authorized(), probe.Qcow2)}}},
+	{name: "auth in the source", disk: "<disk type='network'><driver name='qemu' type='qcow2'/><source protocol='https' name='a'><host name='h' port='443'/>" + auth + "</source>" + vda + "</disk>",
+		want: chain.Stated{Layers: []chain.Layer{layer(authorized(), probe.Qcow2)}}},
 	{name: "mirror", disk: fileDisk("<mirror type='file' job='copy'><format type='raw'/><source file='/m'/></mirror>"),
 		want:   chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Mirror: true},
 		beyond: "define drops it"},
@@ -158,6 +162,12 @@ var statedTests = []struct {
 		wrong: "type nvme cannot be expressed", beyond: "libvirt before 10.10 drops it"},
 	{name: "backing store with an empty source", disk: fileDisk("<backingStore type='file'><format type='raw'/><source/></backingStore>"),
 		wrong: "empty <source>", beyond: "it is taken and useless"},
+	{name: "backing store of type file with a device", disk: fileDisk("<backingStore type='file'><format type='raw'/><source dev='/b'/></backingStore>"),
+		wrong: "empty <source>", beyond: "it is taken and useless"},
+	{name: "backing store of type block with a file", disk: fileDisk("<backingStore type='block'><format type='raw'/><source file='/b'/></backingStore>"),
+		wrong: "empty <source>", beyond: "it is taken and useless"},
+	{name: "backing store with an empty name", disk: fileDisk("<backingStore type='file'><format type='raw'/><source file=''/></backingStore>"),
+		wrong: "empty <source>", beyond: "it is taken and useless"},
 	{name: "iso", disk: strings.Replace(fileDisk(""), "qcow2", "iso", 1), wrong: `format "iso"`, beyond: "QEMU's driver refuses it at start"},
 	{name: "number that libvirtxml cannot hold", disk: "<disk type='file'><driver name='qemu' type='raw'/><source file='/a'/><target dev='vda' rotation_rate='\u009b'/></disk>",
 		wrong: `strconv.ParseUint: parsing \"\\u009b\"`, beyond: "rejected in another way"},
@@ -179,6 +189,14 @@ func encrypted(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 	src.Encryption = &libvirtxml.DomainDiskEncryption{Format: "luks",
 		Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: "4c5f8d0a-0000-4000-8000-000000000001"}}}
 	return src
+}
+
+const auth = "<auth username='u'><secret type='iscsi' uuid='4c5f8d0a-0000-4000-8000-000000000001'/></auth>"
+
+func authorized() *libvirtxml.DomainDiskSource {
+	return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "https", Name: "a",
+		Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "h", Port: "443"}},
+		Auth:  &libvirtxml.DomainDiskAuth{Username: "u", Secret: &libvirtxml.DomainDiskSecret{Type: "iscsi", UUID: "4c5f8d0a-0000-4000-8000-000000000001"}}}}
 }
 
 func TestStated(t *testing.T) {

@@ -29,6 +29,8 @@ func newRequest(src *libvirtxml.DomainDiskSource) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	// curl takes dot segments out, unless told otherwise (CURLOPT_PATH_AS_IS).
+	u = u.ResolveReference(new(url.URL))
 	request := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{
 		"User-Agent":      {"chainfix"},
 		"Accept-Encoding": {"identity"},

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 // fileSize is the length that the servers of these tests give their file.
@@ -369,6 +371,39 @@ func TestCookies(t *testing.T) {
 		_, err := new(Opener).Open(t.Context(), cookies(bad...))
 		if err == nil || strings.Contains(err.Error(), "secret") || len(got) > 0 {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// curl, and so QEMU, takes dot segments out of a path before it asks for it; a
+// server may not do the same.
+func TestDotSegments(t *testing.T) {
+	peers.Require(t, "curl")
+	var asked atomic.Value // of strings
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.RequestURI)
+		ranged(w, r, fileSize)
+	}))
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	for _, name := range []string{"a/../b", "a/./b", "../../b", "a/..", "a/b/", "a//../b", "a b/../%2e%2e/c", "...", "a/.b/..c/d..", "."} {
+		src := source("http", name, host)
+		src.Network.Query = "q=../x"
+		u, err := location(src.Network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("curl", "-sS", "-r", "0-0", "-o", "/dev/null", u.String()).CombinedOutput(); err != nil {
+			t.Fatalf("curl: %v: %s", err, out)
+		}
+		want := asked.Load()
+		image, err := new(Opener).Open(t.Context(), src)
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		image.Close()
+		if asked := asked.Load(); asked != want {
+			t.Errorf("%q: asked for %q, curl for %q", name, asked, want)
 		}
 	}
 }

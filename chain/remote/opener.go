@@ -109,7 +109,7 @@ type peer interface {
 func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Context) (peer, int64, error), err error) {
 	n := src.Network
 	if n.Auth != nil {
-		return nil, fmt.Errorf("it wants the secret of %s, which is libvirt's: %w", strconv.Quote(n.Auth.Username), fs.ErrPermission)
+		return nil, fmt.Errorf("it wants a secret, which only libvirt has: %w", chain.ErrNotReadable)
 	}
 	if n.TLS == "yes" {
 		return nil, fmt.Errorf("it wants TLS: %w", chain.ErrNotReadable)

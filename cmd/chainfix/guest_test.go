@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,9 +198,15 @@ func TestForgedNameIsNeverTouched(t *testing.T) {
 // have to do with the network, with processes or with devices.
 func trace(t *testing.T, dir string, want int, args ...string) string {
 	t.Helper()
+	return traceInput(t, dir, nil, want, args...)
+}
+
+// traceInput is trace with something on standard input.
+func traceInput(t *testing.T, dir string, input io.Reader, want int, args ...string) string {
+	t.Helper()
 	report := filepath.Join(t.TempDir(), "calls")
 	cmd := exec.Command("strace", append([]string{"-f", "-e", "trace=%file,%network,%process,ioctl", "-o", report, "chainfix"}, args...)...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Stdin = dir, input
 	out, err := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != want {
 		t.Fatalf("chainfix %q ends with %d, not %d: %v\n%s", args, status, want, err, out)

@@ -23,6 +23,10 @@ type streams struct {
 // run is the whole program but for the end of the process: it returns the exit
 // status.
 func run(ctx context.Context, args []string, std streams) int {
+	args, idle := guardHook(args)
+	if idle {
+		return exitDone
+	}
 	app := newApp(std)
 	err := app.RunContext(ctx, withCommand(app, args))
 	if err == nil {

@@ -182,7 +182,7 @@ func oddChains() []oddChain {
 			prepare: func(t *testing.T, dir string) { put(t, dir, "base.img", withData(dir+"/secret")) }, want: misopens},
 		{name: "vpc differencing", images: files(unrecorded, bytesOf(mkimage.VPC{VirtualSize: attackSize, Parent: "secret"}), "secret", vpcDisk), truth: rawDisk, want: misopens},
 		{name: "vdi differencing", images: files(named("base.img", "vdi"), bytesOf(mkimage.VDI{VirtualSize: attackSize, Differencing: true})), want: refuses},
-		{name: "sparse file", images: map[string][]byte{"top": bytesOf(unrecorded)}, prepare: special2("base.img", func(p string) error {
+		{name: "sparse file", images: map[string][]byte{"top": bytesOf(unrecorded)}, prepare: making("base.img", func(p string) error {
 			return errors.Join(os.WriteFile(p, nil, 0o644), os.Truncate(p, 8<<40))
 		}), want: starts},
 		{name: "empty file", images: files(unrecorded, nil), want: starts},
@@ -267,7 +267,7 @@ func oddChains() []oddChain {
 		{name: "unrecorded directory", images: map[string][]byte{"top": bytesOf(unrecorded), "base.img/x": nil}, want: refuses},
 		{name: "directory as the top", images: map[string][]byte{"top/x": nil}, want: refuses},
 		{name: "character device", images: files(named("/dev/zero", "raw"), nil), want: refuses},
-		{name: "FIFO", images: map[string][]byte{"top": bytesOf(named("base.img", "raw"))}, prepare: special2("base.img", func(p string) error { return syscall.Mkfifo(p, 0o644) }), want: refuses, hangs: true},
+		{name: "FIFO", images: map[string][]byte{"top": bytesOf(named("base.img", "raw"))}, prepare: making("base.img", func(p string) error { return syscall.Mkfifo(p, 0o644) }), want: refuses, hangs: true},
 		{name: "symbolic link to the base", images: map[string][]byte{"top": bytesOf(named("link", "raw")), "base.img": rawDisk}, links: map[string]string{"link": "base.img"}, truth: rawDisk, want: starts},
 		{name: "base beside the target of a link", images: map[string][]byte{"real/top": bytesOf(named("base.img", "raw")), "real/base.img": rawDisk}, links: map[string]string{"top": "real/top"}, want: refuses},
 		{name: "base beside the link", images: map[string][]byte{"real/top": bytesOf(named("base.img", "raw")), "base.img": rawDisk}, links: map[string]string{"top": "real/top"}, truth: rawDisk, want: starts},
@@ -290,6 +290,14 @@ func oddChains() []oddChain {
 		{name: "AES base", images: files(named("base.img", "qcow2"), patched(qcow2Disk, 35, 1)), want: refuses},
 		{name: "AES qcow base", images: files(named("base.img", "qcow"), patched(qcowDisk, 39, 1)), want: refuses},
 		{name: "compression without its bit", images: files(named("base.img", "qcow2"), patched(qcow2Disk, 104, 1)), want: refuses},
+
+		{name: "two records", images: files(extended("raw", mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("qcow2\x00\x00\x00")}), qcow2Disk), truth: rawDisk, want: misopens},
+		{name: "name inside the header", images: files(named("base.img", "raw"), rawDisk, "top", patched(bytesOf(named("base.img", "raw")), 8, be64(72)...)), want: refuses},
+		{name: "qcow2 cut short", images: files(named("base.img", "qcow2"), qcow2Disk[:104]), truth: rawDisk, want: misopens},
+		{name: "qcow2 cut very short", images: files(named("base.img", "qcow2"), qcow2Disk[:20]), want: refuses},
+		{name: "vhdx cut short", images: files(named("base.img", "vhd"), vhdxDisk[:len(vhdxDisk)/2]), truth: rawDisk, want: misopens},
+		{name: "vmdk cut short", images: files(named("base.img", "vmdk"), vmdkDisk[:1024]), want: refuses},
+		{name: "unrecorded qcow2 cut short", images: files(unrecorded, qcow2Disk[:104]), truth: rawDisk, want: misopens},
 
 		// The XML states the chain.
 		{name: "explicit", images: files(named("base.img", "raw"), rawDisk), disk: topDisk + over("base.img", "raw", end), truth: rawDisk, want: starts},
@@ -368,7 +376,8 @@ var optional = strings.Replace(topDisk, "<source ", "<source startupPolicy='opti
 
 func typed(format string) string { return strings.Replace(topDisk, "qcow2", format, 1) }
 
-func special2(name string, make func(path string) error) func(*testing.T, string) {
+// making makes something in the folder that is no plain file.
+func making(name string, make func(path string) error) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		if err := make(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,16 +15,23 @@ import (
 
 // policyFlags are the same on every command that walks a chain.
 func policyFlags() []cli.Flag {
-	return append([]cli.Flag{
+	return slices.Concat(statementFlags(), []cli.Flag{
+		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
+		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
+	}, networkFlags())
+}
+
+// statementFlags are those of them with what the operator knows. A hook has no
+// others.
+func statementFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
 		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
 		&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
 		&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
-		&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
-		&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
-	}, networkFlags()...)
+	}
 }
 
 // decisionsOf returns what the policy file and the flags say. The flags have
@@ -92,7 +101,7 @@ func statementsOf(c *cli.Context) ([]chain.Statement, error) {
 			return nil, usageError("--trust: %w", err)
 		}
 		if before, ok := stated[s.Path]; ok && before != s.Format {
-			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Path, before, s.Format)
+			return nil, usageError("--trust: %q is stated to be both %s and %s", chain.Shown(s.Path), before, s.Format)
 		}
 		stated[s.Path] = s.Format
 		statements = append(statements, s)
@@ -100,15 +109,30 @@ func statementsOf(c *cli.Context) ([]chain.Statement, error) {
 	return statements, nil
 }
 
-// parseTrust reads PATH=FORMAT; the path may hold further equals signs.
+// parseTrust reads PATH=FORMAT; the path may hold further equals signs. A URI is
+// not shown, since there may be a password in it.
 func parseTrust(word string) (chain.Statement, error) {
 	i := strings.LastIndexByte(word, '=')
+	uri := !strings.HasPrefix(word, "/") && strings.Contains(word, "://")
 	if i <= 0 {
+		if uri {
+			return chain.Statement{}, errors.New("a URI without =FORMAT behind it")
+		}
 		return chain.Statement{}, fmt.Errorf("%q is not PATH=FORMAT", word)
 	}
 	format, err := chain.ParseFormat(word[i+1:])
-	if err != nil {
+	switch {
+	case err != nil && uri:
+		return chain.Statement{}, errors.New("what stands behind the last = of a URI is no format that a libvirt disk can have")
+	case err != nil:
 		return chain.Statement{}, err
 	}
-	return chain.Statement{Path: word[:i], Format: format}, nil
+	path := word[:i]
+	if _, authority, _ := strings.Cut(path, "://"); uri {
+		authority = authority[:strings.IndexAny(authority+"/", "/?")]
+		if strings.Contains(authority, "@") {
+			return chain.Statement{}, errors.New("a URI must have no user name and no password in it")
+		}
+	}
+	return chain.Statement{Path: path, Format: format}, nil
 }

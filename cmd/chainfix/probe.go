@@ -22,7 +22,8 @@ func probeCommand(std streams) *cli.Command {
 	}
 }
 
-// probedJSON has qemu-img's names for what qemu-img shows too.
+// probedJSON has qemu-img's names for what qemu-img shows too. Of a name that
+// may hold a password it has the protocol alone.
 type probedJSON struct {
 	Filename      string          `json:"filename"`
 	Format        string          `json:"format"`
@@ -100,14 +101,14 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 	}
 	p.VirtualSize = &h.VirtualSize
 	mention := func(kind string, r *probe.Reference) {
-		p.References = append(p.References, referenceJSON{kind, r.Name, r.Format})
+		p.References = append(p.References, referenceJSON{kind, chain.Shown(r.Name), r.Format})
 	}
 	if h.Backing != nil {
-		p.Backing, p.BackingFormat = h.Backing.Name, h.Backing.Format
+		p.Backing, p.BackingFormat = chain.Shown(h.Backing.Name), h.Backing.Format
 		mention("backing", h.Backing)
 	}
 	if h.DataFile != nil {
-		p.DataFile = h.DataFile.Name
+		p.DataFile = chain.Shown(h.DataFile.Name)
 		mention("data-file", h.DataFile)
 	}
 	for i := range h.Extents {

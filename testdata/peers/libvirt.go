@@ -31,8 +31,9 @@ type Libvirt struct {
 	Dir, Images string
 
 	t          testing.TB
+	system     bool                // it is that of a [System]
 	credential *syscall.Credential // nil: the user of the test
-	process    int                 // the daemon's
+	process    int                 // the daemon's; 0 for that of a [System]
 	killed     bool                // the test has killed it
 }
 
@@ -54,15 +55,10 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l := &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t}
-	uuid, err := os.ReadFile("/proc/sys/kernel/random/uuid")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for path, content := range map[string]string{
 		"images/none": "", "run/none": "", "cache/none": "",
-		"config/libvirt/qemu.conf": qemuConf,
-		"config/libvirt/libvirtd.conf": fmt.Sprintf("host_uuid = \"%s\"\nlog_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n",
-			strings.TrimSpace(string(uuid)), l.path("debug.log")),
+		"config/libvirt/qemu.conf":     qemuConf,
+		"config/libvirt/libvirtd.conf": l.daemonConf(),
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(l.path(path)), 0o755), os.WriteFile(l.path(path), []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
@@ -88,13 +84,29 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	return l
 }
 
+// daemonConf makes the daemon a host of its own to all others.
+func (l *Libvirt) daemonConf() string {
+	l.t.Helper()
+	identity, err := os.ReadFile("/proc/sys/kernel/random/uuid")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return fmt.Sprintf("host_uuid = %q\nlog_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n",
+		strings.TrimSpace(string(identity)), l.path("debug.log"))
+}
+
 func (l *Libvirt) path(name string) string { return filepath.Join(l.Dir, name) }
 
 // Socket is where the daemon listens.
 func (l *Libvirt) Socket() string { return l.path("run/libvirt/libvirt-sock") }
 
 // URI is what every user that may open the socket can connect to.
-func (l *Libvirt) URI() string { return "qemu+unix:///session?socket=" + l.Socket() }
+func (l *Libvirt) URI() string {
+	if l.system {
+		return "qemu+unix:///system?socket=" + l.Socket()
+	}
+	return "qemu+unix:///session?socket=" + l.Socket()
+}
 
 // ConfigDir is where the daemon keeps the guests' definitions. The metadata of
 // snapshots and the managed save images are in folders of it, storage pools in
@@ -102,12 +114,28 @@ func (l *Libvirt) URI() string { return "qemu+unix:///session?socket=" + l.Socke
 func (l *Libvirt) ConfigDir() string { return l.path("config/libvirt/qemu") }
 
 // StatusDir is where the daemon keeps the XML of the guests that run.
-func (l *Libvirt) StatusDir() string { return l.path("run/libvirt/qemu/run") }
+func (l *Libvirt) StatusDir() string {
+	if l.system {
+		return l.path("run/libvirt/qemu")
+	}
+	return l.path("run/libvirt/qemu/run")
+}
+
+// logDir is where the daemon keeps the logs of its guests.
+func (l *Libvirt) logDir() string {
+	if l.system {
+		return l.path("log/libvirt/qemu")
+	}
+	return l.path("cache/libvirt/qemu/log")
+}
 
 // Signal sends a signal to the daemon: SIGSTOP, so that it answers nobody,
 // SIGCONT, SIGKILL. Guests outlive the daemon, and end with the test.
 func (l *Libvirt) Signal(signal syscall.Signal) {
 	l.t.Helper()
+	if l.process == 0 {
+		l.t.Fatal("the daemon has a namespace of its own, and takes no signals")
+	}
 	if err := syscall.Kill(l.process, signal); err != nil {
 		l.t.Fatalf("signal %v to the daemon: %v", signal, err)
 	}
@@ -175,12 +203,16 @@ func (l *Libvirt) endGuests() {
 // Command returns a command that the daemon's user runs, with the daemon as
 // its libvirt and Dir in front of its path.
 func (l *Libvirt) Command(name string, args ...string) *exec.Cmd {
+	uri := "qemu:///session"
+	if l.system {
+		uri = l.URI()
+	}
 	cmd := exec.Command(name, args...)
 	cmd.Dir = l.Dir
 	cmd.Env = append(os.Environ(),
 		"HOME="+l.Dir,
 		"XDG_RUNTIME_DIR="+l.path("run"), "XDG_CONFIG_HOME="+l.path("config"), "XDG_CACHE_HOME="+l.path("cache"),
-		"LIBVIRT_DEFAULT_URI=qemu:///session", "LIBVIRT_AUTOSTART=0",
+		"LIBVIRT_DEFAULT_URI="+uri, "LIBVIRT_AUTOSTART=0",
 		"PATH="+l.Dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	if l.credential != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: l.credential}
@@ -295,6 +327,9 @@ func (l *Libvirt) End(guest string) {
 // qemu returns the process of a running guest.
 func (l *Libvirt) qemu(guest string) int {
 	l.t.Helper()
+	if l.system {
+		l.t.Fatal("the guest's process has another number outside its namespace")
+	}
 	pid, err := readProcess(filepath.Join(l.StatusDir(), guest+".pid"))
 	if err != nil {
 		l.t.Fatal(err)
@@ -316,7 +351,7 @@ func (l *Libvirt) document(text string) (path string, err error) {
 // start.
 func (l *Libvirt) Blockdevs(guest string) []string {
 	l.t.Helper()
-	log, err := os.ReadFile(filepath.Join(l.path("cache"), "libvirt/qemu/log", guest+".log"))
+	log, err := os.ReadFile(filepath.Join(l.logDir(), guest+".log"))
 	if err != nil {
 		l.t.Fatal(err)
 	}

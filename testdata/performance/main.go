@@ -41,6 +41,7 @@ const virtualSize = 16 << 20
 func measure(dir string, w io.Writer) error {
 	for program, pkg := range map[string]string{"chainfix": "./cmd/chainfix", "smallest": "./testdata/performance/smallest"} {
 		build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", filepath.Join(dir, program), pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", program, err, out)
 		}

@@ -1,0 +1,44 @@
+package chain
+
+import (
+	"slices"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// statedImage returns the layer below the top by which the XML states an image
+// that a header names src: under this name, else under another.
+func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
+	lower := k.stated.Layers[1:]
+	if len(lower) == 0 {
+		return Layer{}, false
+	}
+	name := Name(src)
+	part, _ := sliceOf(src)
+	id, err := k.Opener.Identify(k.ctx, src)
+	var other Layer
+	for _, layer := range lower {
+		if located, err := k.locate(layer); err == nil {
+			layer = located
+		}
+		its, _ := sliceOf(layer.Source)
+		if its != part || name == "" {
+			continue
+		}
+		if Name(layer.at()) == name {
+			return layer, true
+		}
+		if err != nil || other.Source != nil {
+			continue
+		}
+		if otherID, err := k.Opener.Identify(k.ctx, layer.at()); err == nil && otherID == id {
+			other = layer
+		}
+	}
+	return other, other.Source != nil
+}
+
+// states reports whether a source is the XML's own.
+func (k *walk) states(src *libvirtxml.DomainDiskSource) bool {
+	return slices.ContainsFunc(k.stated.Layers, func(l Layer) bool { return l.Source == src })
+}

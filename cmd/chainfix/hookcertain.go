@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// detectors are versions of libvirt of which each detects chains by other rules
+// than the one before, since that which does not refuse all that is unrecorded
+// ([chain.Walker.Predict]).
+var detectors = []chain.Version{{Major: 6, Minor: 1}, {Major: 9, Minor: 10}, {Major: 10, Minor: 10}, {Major: 11, Minor: 3}}
+
+// ranOtherwise finds out whether a guest that is about to go on may have another
+// chain open than the one that would be written into its XML: if a libvirt,
+// which is not known, detected it wrongly. Its disk would then change under it,
+// while one that starts afresh may well be given what its images really are. Of
+// the operator's statements no libvirt knew; they count here as everywhere.
+func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*chain.Finding, error) {
+	for _, version := range detectors {
+		p, err := w.Predict(ctx, stated, version)
+		switch {
+		case errors.Is(err, chain.ErrUnseen):
+			p.Words = "it is not known what happens: " + err.Error()
+		case err != nil:
+			return nil, err
+		case p.Outcome != chain.Misopens:
+			continue
+		}
+		return &chain.Finding{Code: chain.RanOtherwise, Severity: chain.Refuse, Layer: chain.WholeDisk,
+			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Words,
+			Hint: "make its definition explicit, and shut it down and start it"}, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// errNotYet: nothing is wrong but that images are not there which libvirt may be
+// about to make. On the destination of a migration with --copy-storage-all it
+// makes them between "migrate" and "prepare" (9.0, qemuMigrationDstPrepareActive),
+// which then sees them.
+var errNotYet = errors.New("not there yet")
+
+// notYet is an error with the text of another.
+type notYet struct{ error }
+
+func (notYet) Is(target error) bool { return target == errNotYet }
+
+// explicitFor reads a guest's XML and returns it with every chain explicit; nil
+// if that is what it says already. The error is one line.
+func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
+	newWalker, err := walkersOf(c)
+	if err != nil {
+		return nil, err
+	}
+	data, err := inputOf("-").read(stdin)
+	if err != nil {
+		return nil, inputError(err)
+	}
+	doc, err := xmlfix.Parse(stdinName, data)
+	if err != nil {
+		status := exitInput
+		if errors.Is(err, xmlfix.ErrAmbiguous) {
+			status = exitRefused
+		}
+		f, _ := problemFinding(err)
+		return nil, &statusError{status, errors.New(inOneLine(f))}
+	}
+	walker := newWalker()
+	var refused, absent []string
+	for _, disk := range doc.Disks() {
+		findings, err := makeExplicit(c.Context, walker, disk, call.rewrites())
+		if err != nil {
+			return nil, inputError(err)
+		}
+		stated, _ := disk.Stated()
+		for _, f := range findings {
+			text := "disk " + strconv.Quote(stated.Target) + ": " + inOneLine(f)
+			switch {
+			case f.Severity < chain.Warn:
+				continue
+			case f.Severity == chain.Refuse && f.Code == chain.ImageMissing && call.operation == "migrate":
+				absent = append(absent, text)
+			case f.Severity == chain.Refuse:
+				refused = append(refused, text)
+			}
+			journal.note(text)
+		}
+	}
+	switch {
+	case len(refused) > 0:
+		return nil, &statusError{exitRefused, theFirst(slices.Concat(refused, absent))}
+	case len(absent) > 0:
+		return nil, notYet{theFirst(absent)}
+	case !doc.Changed():
+		return nil, nil
+	}
+	explicit, err := doc.Bytes()
+	if err != nil {
+		return nil, inputError(err)
+	}
+	return explicit, nil
+}
+
+func theFirst(texts []string) error {
+	if len(texts) == 1 {
+		return errors.New(texts[0])
+	}
+	return fmt.Errorf("%s (and %d more)", texts[0], len(texts)-1)
+}
+
+// makeExplicit walks the chain of one disk and returns the findings. With edit
+// it queues the edits that make the chain explicit, if none refuses that. The
+// error is for a run that was cut short.
+func makeExplicit(ctx context.Context, walker *chain.Walker, disk *xmlfix.Disk, edit bool) ([]chain.Finding, error) {
+	stated, err := disk.Stated()
+	if err != nil {
+		f, _ := problemFinding(err)
+		return []chain.Finding{f}, nil
+	}
+	// In "prepare" the XML has an id already, but libvirt has detected nothing
+	// yet (9.0, qemuProcessInit); from that of "migrate" and "restore" it leaves
+	// out what it had detected (9.0, virDomainDefCopy). What is there was stated,
+	// or, if somebody made the XML of a save image from a running guest's, is
+	// what the guest ran with.
+	stated.Live = false
+	found, err := walker.Walk(ctx, stated)
+	if err != nil {
+		return nil, err
+	}
+	if found.Verdict != chain.Fixable || !edit {
+		return found.Findings, nil
+	}
+	if f, err := ranOtherwise(ctx, walker, stated); err != nil {
+		return nil, err
+	} else if f != nil {
+		return append(found.Findings, *f), nil
+	}
+	if err := disk.SetChain(found); err != nil {
+		f, _ := problemFinding(err)
+		return append(found.Findings, f), nil
+	}
+	return found.Findings, nil
+}
+
+// inOneLine is all that a finding says in a line, because libvirt puts what a
+// failing hook says into the middle of its own message.
+func inOneLine(f chain.Finding) string {
+	line := f.Text
+	if f.Code != "" {
+		line = "[" + string(f.Code) + "] " + line
+	}
+	if f.Hint != "" {
+		line += "; hint: " + f.Hint
+	}
+	return strings.ReplaceAll(line, "\n", " ")
+}
