@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -25,7 +26,20 @@ func hostCommand(std streams) *cli.Command {
 	}
 }
 
-var connectFlag = &cli.StringFlag{Name: "connect", Value: "qemu:///system", Usage: "the libvirt to ask, by a local socket: `URI`"}
+var connectFlag = &cli.StringFlag{Name: "connect", Usage: "the libvirt to ask, by a local socket: `URI`", DefaultText: "$LIBVIRT_DEFAULT_URI, or qemu:///system"}
+
+// connectOf returns the URI of the libvirt to ask. LIBVIRT_DEFAULT_URI counts
+// as it does for libvirt's own clients (virConnectOpen), so that virsh and
+// chainfix, typed one after the other, speak of the same guests.
+func connectOf(c *cli.Context) string {
+	if c.IsSet("connect") {
+		return c.String("connect")
+	}
+	if uri := os.Getenv("LIBVIRT_DEFAULT_URI"); uri != "" {
+		return uri
+	}
+	return "qemu:///system"
+}
 
 // fromFlag is for a host whose libvirt is not to be asked.
 var fromFlag = &cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"}
@@ -40,7 +54,7 @@ func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
 	case from != "":
 		return host.FolderAt(from), func() error { return nil }, nil
 	}
-	d, err := host.Connect(c.Context, c.String("connect"))
+	d, err := host.Connect(c.Context, connectOf(c))
 	if err != nil {
 		return nil, nil, inputError(err)
 	}

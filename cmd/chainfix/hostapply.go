@@ -42,7 +42,7 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	uri := c.String("connect")
+	uri := connectOf(c)
 	d, err := host.Connect(c.Context, uri)
 	if err != nil {
 		return inputError(err)
@@ -111,7 +111,7 @@ func hostRollback(c *cli.Context, std streams) error {
 	if c.NArg() != 1 {
 		return usageError("rollback takes the folder of one run")
 	}
-	uri := c.String("connect")
+	uri := connectOf(c)
 	d, err := host.Connect(c.Context, uri)
 	if err != nil {
 		return inputError(err)

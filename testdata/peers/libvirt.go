@@ -21,6 +21,10 @@ import (
 // daemon whose every folder is its own. It runs as the user of the test, or,
 // where that is root, as nobody, because a session daemon of root's would be
 // the system's.
+//
+// Each is a host of its own to the others, so guests can migrate from one to
+// another: it has a UUID, and is reached by an address of the loopback network
+// that libvirt does not know to be the machine itself.
 type Libvirt struct {
 	// Dir is the daemon's folder. Images must be made in Images, which the
 	// daemon and its guests can read.
@@ -37,6 +41,7 @@ const qemuConf = `stdio_handler = "file"
 security_driver = "none"
 namespaces = [ ]
 cgroup_controllers = [ ]
+migration_host = "127.0.0.2"
 `
 
 // StartLibvirt starts a daemon that ends with the test.
@@ -79,8 +84,15 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	return l
 }
 
+// daemonConf makes the daemon a host of its own to all others.
 func (l *Libvirt) daemonConf() string {
-	return fmt.Sprintf("log_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n", l.path("debug.log"))
+	l.t.Helper()
+	identity, err := os.ReadFile("/proc/sys/kernel/random/uuid")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return fmt.Sprintf("host_uuid = %q\nlog_filters = \"1:storage\"\nlog_outputs = \"1:file:%s\"\n",
+		strings.TrimSpace(string(identity)), l.path("debug.log"))
 }
 
 func (l *Libvirt) path(name string) string { return filepath.Join(l.Dir, name) }

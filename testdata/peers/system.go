@@ -3,12 +3,10 @@ package peers
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -68,14 +66,10 @@ func StartSystem(t testing.TB, hostname string) *System {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	s := &System{Libvirt: &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t, system: true}}
-	identity, err := os.ReadFile("/proc/sys/kernel/random/uuid")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for path, content := range map[string]string{
 		"images/none": "", "run/none": "", "cache/none": "", "lib/none": "", "log/none": "", "config/libvirt/hooks/none": "",
 		"config/libvirt/qemu.conf":     qemuConf + "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\n",
-		"config/libvirt/libvirtd.conf": s.daemonConf() + fmt.Sprintf("host_uuid = %q\nauth_unix_rw = \"none\"\n", strings.TrimSpace(string(identity))),
+		"config/libvirt/libvirtd.conf": s.daemonConf() + "auth_unix_rw = \"none\"\n",
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(s.path(path)), 0o755), os.WriteFile(s.path(path), []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
