@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,50 +59,61 @@ var (
 	ErrLeft = errors.New("guests were left as they are")
 )
 
-// Report is told of every guest of the scan; Run applies to what is fixable.
+// Run tells report of every guest of the scan, and applies to what is fixable.
 // The path of the run's folder is returned whenever there is one, with an error
-// too: one that wraps [ErrGone] or is of the folder's file system ends the run
-// where it is; [ErrLeft] and [ErrLeftOut] come when all is done that can be.
+// too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
+// system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
+// done that can be.
 func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string, err error) {
 	run, err := beginRun(a.StateDir, a.Connect, a.Daemon.Version())
 	if err != nil {
 		return "", err
 	}
 	defer run.Close()
-	leftOut, err := a.plan(ctx, run, report)
-	if err != nil {
+	w := &applying{Apply: a, run: run}
+	if err := w.plan(ctx, report); err != nil {
 		return run.Dir, err
 	}
-	left := false
 	for _, g := range run.guests {
 		if g.step != Planned {
 			continue
 		}
-		why := a.define(ctx, run, g)
+		why := w.define(ctx, g)
 		if why != nil && fatal(ctx, why) {
 			return run.Dir, why
 		}
-		held := errors.Is(why, ErrHeld)
-		leftOut, left = leftOut || held, left || why != nil && !held
-		a.tell(g, why)
+		w.tell(g, why)
 	}
-	if err := run.manifest.append(record{Finished: true}); err != nil {
+	if err := run.finish(); err != nil {
 		return run.Dir, err
 	}
 	switch {
-	case left:
+	case w.left:
 		return run.Dir, ErrLeft
-	case leftOut:
+	case w.leftOut:
 		return run.Dir, ErrLeftOut
 	}
 	return run.Dir, nil
 }
 
-func (a *Apply) tell(g *runGuest, why error) {
-	if a.Tell == nil {
-		return
+// applying is an Apply under way.
+type applying struct {
+	*Apply
+	run           *Run
+	left, leftOut bool
+}
+
+// tell says what has become of a guest, and remembers if it was left.
+func (w *applying) tell(g *runGuest, why error) {
+	switch {
+	case errors.Is(why, ErrHeld):
+		w.leftOut = true
+	case why != nil:
+		w.left = true
 	}
-	a.Tell(Outcome{Guest: g.name, Step: g.step, Err: why})
+	if w.Tell != nil {
+		w.Tell(Outcome{Guest: g.name, Step: g.step, Err: why})
+	}
 }
 
 // fatal reports that there is no going on after an error: the daemon or ctx has
@@ -116,57 +128,68 @@ type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
+// leave writes down that a guest is left as it is.
+func (w *applying) leave(g *runGuest, why error) error {
+	if err := w.run.step(g, Left, why.Error()); err != nil {
+		return err
+	}
+	return &leftError{why}
+}
+
 // plan scans the host and keeps the definitions of all guests that can be
 // fixed. Nothing is changed before it is done.
-func (a *Apply) plan(ctx context.Context, run *Run, report func(*Report) error) (leftOut bool, err error) {
-	planned := make(map[string]bool) // by UUID
-	for _, g := range run.guests {
+func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
+	for _, g := range w.run.guests {
 		if g.step == Defining {
-			if err := a.resolve(ctx, run, g); err != nil {
-				return false, err
+			if err := w.resolve(ctx, g); err != nil {
+				return err
 			}
 		}
 	}
-	for r, err := range a.Scan.Reports(ctx) {
+	planned := make(map[string]bool) // by UUID
+	for r, err := range w.Scan.Reports(ctx) {
 		if err != nil {
-			return leftOut, err
+			return err
 		}
 		if err := report(r); err != nil {
-			return leftOut, err
+			return err
 		}
 		switch f, held := r.Held(); {
 		case r.Verdict() == chain.Refused:
-			leftOut = true
+			w.leftOut = true
 		case r.Verdict() != chain.Fixable:
 		case held:
-			leftOut = true
-			a.tell(&runGuest{name: r.Guest.Name, step: Left}, fmt.Errorf("%w: %s", ErrHeld, f.Text))
+			w.tell(&runGuest{name: r.Guest.Name, step: Left}, fmt.Errorf("%w: %s", ErrHeld, f.Text))
 		default:
-			if err := a.planGuest(run, r); err != nil {
-				return leftOut, err
+			if err := w.planGuest(r); err != nil {
+				return err
 			}
 			planned[r.Guest.UUID] = true
 		}
 	}
-	for _, g := range run.guests {
+	for _, g := range w.run.guests {
 		if g.step == Planned && !planned[g.uuid] {
 			// By a run that was cut short, and it is not to be done any more.
-			if err := run.step(g, Left, "it is no longer to be changed"); err != nil {
-				return leftOut, err
+			if err := w.run.step(g, Left, "it is no longer to be changed"); err != nil {
+				return err
 			}
 		}
 	}
-	return leftOut, nil
+	return nil
 }
 
 // planGuest keeps the definitions of one guest that is fixable.
-func (a *Apply) planGuest(run *Run, r *Report) error {
-	g := run.guest(r.Guest.UUID)
+func (w *applying) planGuest(r *Report) error {
+	g := w.run.guest(r.Guest.UUID)
 	old := r.Guest.Definition
 	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
 		// The run has the definition that it found, and that one is not to
 		// be lost for a later one.
-		return run.step(g, Left, ErrChanged.Error())
+		if err := w.run.step(g, Left, ErrChanged.Error()); err != nil {
+			return err
+		}
+		w.tell(g, ErrChanged)
+		return nil
 	}
 	fixed, err := r.Examination.Document.Bytes()
 	if err != nil {
@@ -174,90 +197,99 @@ func (a *Apply) planGuest(run *Run, r *Report) error {
 	}
 	planned := record{Guest: r.Guest.Name, UUID: r.Guest.UUID, Step: Planned, Old: sum(old), New: sum(fixed)}
 	files := &runGuest{uuid: r.Guest.UUID}
-	if err := errors.Join(run.keep(files.oldFile(), old), run.keep(files.newFile(), fixed)); err != nil {
+	if err := cmp.Or(w.run.keep(files.oldFile(), old), w.run.keep(files.newFile(), fixed)); err != nil {
 		return err
 	}
-	return run.record(planned)
+	return w.run.record(planned)
 }
 
 // resolve finds out which definition a guest has that a run before this one was
 // giving its new one.
-func (a *Apply) resolve(ctx context.Context, run *Run, g *runGuest) error {
-	now, err := a.Daemon.Inspect(ctx, g.uuid)
-	if errors.Is(err, ErrNoGuest) {
-		return run.step(g, Left, ErrNoGuest.Error())
-	}
-	if err != nil {
-		return err
-	}
-	old, wanted, err := g.definitions(run)
-	if err != nil {
-		return err
-	}
+func (w *applying) resolve(ctx context.Context, g *runGuest) error {
+	now, err := w.Daemon.Inspect(ctx, g.uuid)
 	switch {
+	case errors.Is(err, ErrNoGuest):
+		err = w.leave(g, err)
+	case err != nil:
+		return err
 	case sum(now.Definition) == g.old:
-		return run.step(g, Planned, "")
-	case same(old, wanted, now.Definition) == nil:
-		defer a.tell(g, nil)
-		return run.record(record{Guest: g.name, UUID: g.uuid, Step: Defined, New: sum(now.Definition)})
+		return w.run.step(g, Planned, "")
+	default:
+		err = w.adopt(g, now)
 	}
-	defer a.tell(g, ErrChanged)
-	return run.step(g, Left, ErrChanged.Error())
+	if err != nil && fatal(ctx, err) {
+		return err
+	}
+	w.tell(g, err)
+	return nil
+}
+
+// adopt writes down that a guest, which has not its old definition, has its new
+// one; or leaves it, if it has neither.
+func (w *applying) adopt(g *runGuest, now *Guest) error {
+	old, wanted, err := g.definitions(w.run)
+	if err != nil {
+		return err
+	}
+	if same(old, wanted, now.Definition) != nil {
+		return w.leave(g, ErrChanged)
+	}
+	return w.defined(g, now)
+}
+
+func (w *applying) defined(g *runGuest, now *Guest) error {
+	return w.run.record(record{Guest: g.name, UUID: g.uuid, Step: Defined, New: sum(now.Definition)})
 }
 
 func (g *runGuest) definitions(run *Run) (old, wanted []byte, err error) {
-	if old, err = run.kept(g.oldFile(), g.old); err != nil {
+	if old, err = run.keptOld(g); err != nil {
 		return nil, nil, err
 	}
-	wanted, err = run.kept(g.newFile(), g.new)
+	wanted, err = run.keptNew(g)
 	return old, wanted, err
 }
 
 // define gives a guest its new definition. The error is a *leftError if the
 // guest has its old one.
-func (a *Apply) define(ctx context.Context, run *Run, g *runGuest) error {
-	old, wanted, err := g.definitions(run)
+func (w *applying) define(ctx context.Context, g *runGuest) error {
+	old, wanted, err := g.definitions(w.run)
 	if err != nil {
 		return err
 	}
-	leave := func(why error) error {
-		if err := run.step(g, Left, why.Error()); err != nil {
-			return err
-		}
-		return &leftError{why}
-	}
-	now, err := a.Daemon.Inspect(ctx, g.uuid)
+	now, err := w.Daemon.Inspect(ctx, g.uuid)
 	switch {
 	case errors.Is(err, ErrNoGuest):
-		return leave(err)
+		return w.leave(g, err)
 	case err != nil:
 		return err
 	case sum(now.Definition) != g.old:
-		return leave(ErrChanged)
+		// Not only somebody else can have changed it: the last call of a run
+		// that was killed may have been under way until now.
+		return w.adopt(g, now)
 	}
 	if held := guestFindings(now); len(held) > 0 {
-		return leave(fmt.Errorf("%w: %s", ErrHeld, held[0].Text))
+		return w.leave(g, fmt.Errorf("%w: %s", ErrHeld, held[0].Text))
 	}
-	if err := run.step(g, Defining, ""); err != nil {
+	if err := w.run.step(g, Defining, ""); err != nil {
 		return err
 	}
-	if err := a.Daemon.Define(ctx, wanted); err != nil {
+	if err := w.Daemon.Define(ctx, wanted); err != nil {
 		if errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
-		return leave(err) // libvirt's own refusal: it has kept the old one
+		return w.leave(g, err) // libvirt's own refusal: it has kept the old one
 	}
-	now, err = a.Daemon.Inspect(ctx, g.uuid)
+	now, err = w.Daemon.Inspect(ctx, g.uuid)
 	if err != nil {
 		return err
 	}
 	if difference := same(old, wanted, now.Definition); difference != nil {
-		if err := a.Daemon.Define(ctx, old); err != nil {
+		if err := w.Daemon.Define(ctx, old); err != nil {
 			return err
 		}
-		return leave(fmt.Errorf("%w: %w", ErrReadBack, difference))
+		return w.leave(g, fmt.Errorf("%w: %w", ErrReadBack, difference))
 	}
-	return run.record(record{Guest: g.name, UUID: g.uuid, Step: Defined, New: sum(now.Definition)})
+	return w.defined(g, now)
 }
 
 // same reports how what libvirt has made of a definition differs from what it

@@ -30,14 +30,15 @@ func (e *Evidence) Of(id chain.FileID) chain.Testimony {
 
 // gather hears every guest of an inventory: its definition, the XML that it
 // runs with, and the metadata of its snapshots and checkpoints. What cannot be
-// read says nothing, and is told to complain; the error is for an inventory
-// that has ended, or for ctx.
-func gather(ctx context.Context, inventory Inventory, opener chain.Opener, volumes chain.Volumes, complain func(guest string, err error)) (*Evidence, error) {
+// read says nothing, and is told to complain; heard gets every name. The error is
+// for an inventory that has ended, or for ctx.
+func gather(ctx context.Context, inventory Inventory, opener chain.Opener, volumes chain.Volumes, complain func(guest string, err error), heard func(guest string)) (*Evidence, error) {
 	e := &Evidence{of: make(map[chain.FileID]*chain.Testimony), opener: opener, volumes: volumes}
 	for guest, err := range inventory.Guests(ctx) {
 		if guest == nil {
 			return nil, err
 		}
+		heard(guest.Name)
 		if err != nil {
 			continue // the scan will say so
 		}
@@ -98,11 +99,13 @@ func (e *Evidence) note(ctx context.Context, guest string, disks []*xmlfix.Disk,
 }
 
 // noteLayer keeps what one layer says of its image. A top without a format is
-// raw to libvirt. A slice says nothing of its file.
+// raw to libvirt. A slice in some format says nothing of its file; a raw one can
+// be where the file's header is. What the guest writes through an encryption it
+// cannot choose.
 func (e *Evidence) noteLayer(ctx context.Context, guest string, layer chain.Layer, writable bool) {
 	raw := layer.Format == probe.Raw || layer.From == chain.Unstated
 	encrypted := layer.Source.Encryption != nil
-	if raw && (!writable || encrypted) || !raw && layer.Format == "" || layer.Source.Slices != nil {
+	if raw && (!writable || encrypted) || !raw && (layer.Format == "" || layer.Source.Slices != nil) {
 		return
 	}
 	src := layer.Source

@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/chain"
 )
@@ -68,40 +71,76 @@ type manifest struct {
 	size int64 // of the whole records
 }
 
-// ErrManifest: a run's folder has no manifest that can be read.
-var ErrManifest = errors.New("not the folder of a run")
+const manifestName = "manifest.jsonl"
+
+var (
+	// ErrManifest: a run's folder does not hold what a run has left there.
+	ErrManifest = errors.New("not the folder of a run")
+	// errNotBegun is the ErrManifest of a folder in which there is nothing of
+	// a manifest but, at most, the beginning of its first line: a run that
+	// ended there has changed nothing.
+	errNotBegun = fmt.Errorf("%w: it was not begun", ErrManifest)
+)
 
 // openManifest opens the manifest of a run and reads its records. A last line
-// that was cut off, because the program ended while it wrote, is dropped.
+// that was cut off, because the program ended while it wrote, is dropped. All
+// errors wrap ErrManifest.
 func openManifest(root *os.Root) (*manifest, []record, error) {
-	file, err := root.OpenFile("manifest.jsonl", os.O_RDWR, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	// In a folder of somebody else's there may be anything by that name.
+	file, err := root.OpenFile(manifestName, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, errNotBegun
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxManifest+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
+	}
+	data, err := readManifest(file)
+	var records []record
+	if err == nil {
+		data = data[:bytes.LastIndexByte(data, '\n')+1]
+		records, err = parseManifest(data)
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return &manifest{file: file, size: int64(len(data))}, records, nil
+}
+
+func readManifest(file *os.File) ([]byte, error) {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("its manifest is no regular file")
+	}
+	var data []byte
+	if err == nil {
+		data, err = io.ReadAll(io.LimitReader(file, maxManifest+1))
+	}
 	if err == nil && len(data) > maxManifest {
 		err = ErrTooLong
 	}
 	if err != nil {
-		file.Close()
-		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, err)
+		return nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
 	}
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
-	m := &manifest{file: file, size: int64(len(data))}
+	return data, nil
+}
+
+func parseManifest(data []byte) ([]record, error) {
 	var records []record
 	for line := range bytes.Lines(data) {
 		var r record
 		if err := json.Unmarshal(line, &r); err != nil {
-			file.Close()
-			return nil, nil, fmt.Errorf("%w: line %d: %w", ErrManifest, len(records)+1, err)
+			return nil, fmt.Errorf("%w: line %d of its manifest: %w", ErrManifest, len(records)+1, err)
+		}
+		if len(records) == 0 && r.Schema != manifestSchema {
+			return nil, fmt.Errorf("%w: its manifest does not begin with %q", ErrManifest, manifestSchema)
 		}
 		records = append(records, r)
 	}
-	if len(records) == 0 || records[0].Schema != manifestSchema {
-		file.Close()
-		return nil, nil, fmt.Errorf("%w: it does not begin with %q", ErrManifest, manifestSchema)
+	if len(records) == 0 {
+		return nil, errNotBegun
 	}
-	return m, records, nil
+	return records, nil
 }
 
 // maxManifest is the size of the largest manifest that is read, in bytes: ten
@@ -110,7 +149,7 @@ const maxManifest = 64 << 20
 
 // createManifest begins a manifest.
 func createManifest(root *os.Root, connect string, libvirt chain.Version) (*manifest, error) {
-	file, err := root.OpenFile("manifest.jsonl", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := root.OpenFile(manifestName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +169,13 @@ func (m *manifest) append(r record) error {
 		return err
 	}
 	line = append(line, '\n')
-	if _, err := m.file.WriteAt(line, m.size); err != nil {
-		m.file.Truncate(m.size)
-		return err
+	_, err = m.file.WriteAt(line, m.size)
+	if err == nil {
+		err = m.file.Sync()
 	}
-	if err := m.file.Sync(); err != nil {
-		return err
+	if err != nil {
+		m.file.Truncate(m.size)
+		return quotePath(err)
 	}
 	m.size += int64(len(line))
 	return nil

@@ -21,7 +21,8 @@ type Rollback struct {
 var ErrOtherHost = errors.New("the run is of another libvirt")
 
 // Run restores the guests of the run in a folder, the last one first. The error
-// wraps [ErrLeft] if guests were left.
+// wraps [ErrLeft] if guests were left. Where the folder is not as the run has
+// left it, the error wraps [ErrManifest], and nothing was changed.
 func (b *Rollback) Run(ctx context.Context, dir string) error {
 	run, err := openRun(dir)
 	if err != nil {
@@ -31,11 +32,18 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	if run.connect != b.Connect {
 		return fmt.Errorf("%w: %q", ErrOtherHost, run.connect)
 	}
-	left := false
+	var changed []*runGuest
 	for _, g := range slices.Backward(run.guests) {
 		if g.step != Defined && g.step != Defining && g.step != Restoring {
 			continue
 		}
+		if _, err := run.keptOld(g); err != nil {
+			return err
+		}
+		changed = append(changed, g)
+	}
+	left := false
+	for _, g := range changed {
 		why := b.restore(ctx, run, g)
 		if why != nil && fatal(ctx, why) {
 			return why
@@ -49,16 +57,19 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 			b.Tell(Outcome{Guest: g.name, Step: step, Err: why})
 		}
 	}
+	if err := run.finish(); err != nil {
+		return err
+	}
 	if left {
 		return ErrLeft
 	}
-	return run.manifest.append(record{Finished: true})
+	return nil
 }
 
 // restore gives a guest its old definition again. One that cannot be given it
 // stays in the step that it is in, for the next rollback.
 func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
-	old, err := run.kept(g.oldFile(), g.old)
+	old, err := run.keptOld(g)
 	if err != nil {
 		return err
 	}
@@ -100,6 +111,6 @@ func (g *runGuest) has(run *Run, old, now []byte) bool {
 	if sum(now) == g.new {
 		return true
 	}
-	wanted, err := run.kept(g.newFile(), g.new)
+	wanted, err := run.keptNew(g)
 	return err == nil && same(old, wanted, now) == nil
 }

@@ -1,11 +1,11 @@
 package host
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // Run is the folder of an apply: the old and the new definition of every guest
@@ -52,18 +53,18 @@ var (
 // and keeps every other run out of it.
 func openState(dir string) (lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+		return nil, quotePath(err)
 	}
-	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, quotePath(err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w in %q", ErrBusy, dir)
 		}
-		return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
+		return nil, fmt.Errorf("flock %q: %w", dir, err)
 	}
 	return lock, nil
 }
@@ -88,12 +89,12 @@ func beginRun(dir, connect string, libvirt chain.Version) (*Run, error) {
 }
 
 // unfinished returns the newest run that was not finished, nil if there is
-// none. A folder without a whole manifest is one that a run had no time to
-// begin: it did not change anything.
+// none. A run that had no time to begin did not change anything; one whose
+// manifest cannot be read may have, and is an [ErrManifest].
 func unfinished(dir, connect string) (*Run, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, quotePath(err)
 	}
 	slices.Reverse(entries) // their names begin with the time
 	for _, entry := range entries {
@@ -101,7 +102,7 @@ func unfinished(dir, connect string) (*Run, error) {
 			continue
 		}
 		run, err := loadRun(filepath.Join(dir, entry.Name()))
-		if errors.Is(err, ErrManifest) {
+		if errors.Is(err, errNotBegun) {
 			continue
 		}
 		if err != nil {
@@ -126,24 +127,28 @@ func newRun(dir, connect string, libvirt chain.Version) (*Run, error) {
 		run.manifest, err = createManifest(run.root, connect, libvirt)
 	}
 	if err == nil {
-		err = errors.Join(syncDir(run.Dir), syncDir(dir))
+		err = cmp.Or(syncDir(run.Dir), syncDir(dir))
 	}
 	if err != nil {
 		run.Close()
-		return nil, err
+		return nil, quotePath(err)
 	}
 	return run, nil
 }
 
-// openRun opens the run in a folder, and keeps others out.
+// openRun opens the run in a folder, and keeps others out. In a folder that is
+// no run's it makes nothing.
 func openRun(dir string) (*Run, error) {
-	if _, err := os.Stat(filepath.Join(dir, "manifest.jsonl")); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	before, err := loadRun(dir)
+	if err != nil {
+		return nil, err
 	}
+	before.Close()
 	lock, err := openState(filepath.Dir(filepath.Clean(dir)))
 	if err != nil {
 		return nil, err
 	}
+	// Only now nobody else writes into it.
 	run, err := loadRun(dir)
 	if err != nil {
 		lock.Close()
@@ -156,12 +161,12 @@ func openRun(dir string) (*Run, error) {
 func loadRun(dir string) (*Run, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return nil, quotePath(err)
 	}
 	m, records, err := openManifest(root)
 	if err != nil {
 		root.Close()
-		return nil, err
+		return nil, fmt.Errorf("%q: %w", dir, err)
 	}
 	run := &Run{Dir: dir, root: root, manifest: m, connect: records[0].Connect}
 	for _, r := range records[1:] {
@@ -213,6 +218,9 @@ func (r *Run) step(g *runGuest, step Step, reason string) error {
 	return r.record(record{Guest: g.name, UUID: g.uuid, Step: step, Reason: reason})
 }
 
+// finish writes down that every guest has had its turn.
+func (r *Run) finish() error { return r.record(record{Finished: true}) }
+
 // keep puts a definition into the folder: whole and on the disk, or not at all.
 func (r *Run) keep(name string, definition []byte) error {
 	part := name + ".part"
@@ -221,7 +229,7 @@ func (r *Run) keep(name string, definition []byte) error {
 		return err
 	}
 	_, err = file.Write(definition)
-	err = errors.Join(err, file.Sync(), file.Close())
+	err = cmp.Or(err, file.Sync(), file.Close())
 	if err == nil {
 		err = r.root.Rename(part, name)
 	}
@@ -231,25 +239,32 @@ func (r *Run) keep(name string, definition []byte) error {
 	if err != nil {
 		r.root.Remove(part)
 	}
-	return err
+	return quotePath(err)
 }
 
-// kept reads a definition back, and checks that it is the one that was kept.
-func (r *Run) kept(name, checksum string) ([]byte, error) {
-	file, err := r.root.Open(name)
+// kept reads a definition of a guest's back, and checks that it is the one that
+// was kept. Errors wrap [ErrManifest].
+func (r *Run) kept(g *runGuest, name, checksum string) ([]byte, error) {
+	file, err := r.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxString+1))
+	data, err := io.ReadAll(io.LimitReader(file, xmlfix.MaxInput+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
 	}
 	if sum(data) != checksum {
-		return nil, fmt.Errorf("%w: %q is not what the manifest says", ErrManifest, name)
+		return nil, fmt.Errorf("%w: %q is not what its manifest says", ErrManifest, name)
+	}
+	if _, uuid, err := identify(data); err != nil || uuid != g.uuid {
+		return nil, fmt.Errorf("%w: %q is another guest's", ErrManifest, name)
 	}
 	return data, nil
 }
+
+func (r *Run) keptOld(g *runGuest) ([]byte, error) { return r.kept(g, g.oldFile(), g.old) }
+func (r *Run) keptNew(g *runGuest) ([]byte, error) { return r.kept(g, g.newFile(), g.new) }
 
 func (g *runGuest) oldFile() string { return g.uuid + ".old.xml" }
 func (g *runGuest) newFile() string { return g.uuid + ".new.xml" }
@@ -274,5 +289,5 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return cmp.Or(dir.Sync(), dir.Close())
 }

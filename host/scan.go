@@ -79,8 +79,8 @@ func (r *Report) Held() (f chain.Finding, ok bool) {
 const remembered = 1 << 20
 
 // Reports goes through the guests. An error without a report is the last thing
-// that comes: the inventory or ctx has ended. One of a name in Names that is no
-// guest wraps [ErrNoGuest].
+// that comes: the inventory or ctx has ended. Where a name in Names is no
+// guest's it is the only one, and wraps [ErrNoGuest].
 func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 	return func(yield func(*Report, error) bool) {
 		w, err := s.walker(ctx)
@@ -88,7 +88,6 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 			yield(nil, err)
 			return
 		}
-		missing := slices.Clone(s.Names)
 		for guest, err := range s.Inventory.Guests(ctx) {
 			if guest == nil {
 				yield(nil, err)
@@ -97,7 +96,6 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 			if len(s.Names) > 0 && !slices.Contains(s.Names, guest.Name) {
 				continue
 			}
-			missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest.Name })
 			report := &Report{Guest: guest, Err: err}
 			if err == nil {
 				if err := s.examine(ctx, w, report); err != nil {
@@ -108,9 +106,6 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 			if !yield(report, nil) {
 				return
 			}
-		}
-		if len(missing) > 0 {
-			yield(nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0]))
 		}
 	}
 }
@@ -139,9 +134,15 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 		}
 		volumes = own
 	}
-	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain)
+	missing := slices.Clone(s.Names)
+	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain, func(guest string) {
+		missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest })
+	})
 	if err != nil {
 		return nil, err
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
 	}
 	policy := s.Policy
 	if !policy.Target.Known() {

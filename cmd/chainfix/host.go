@@ -49,9 +49,11 @@ var fromFlag = &cli.StringFlag{Name: "from", Usage: "read the definitions in `DI
 func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
 	from := c.String("from")
 	switch {
-	case from != "" && c.IsSet("connect"):
+	case c.IsSet("from") && c.IsSet("connect"):
 		return nil, nil, usageError("--from and --connect contradict each other")
-	case from != "":
+	case c.IsSet("from") && from == "":
+		return nil, nil, usageError("--from names no folder")
+	case c.IsSet("from"):
 		return host.FolderAt(from), func() error { return nil }, nil
 	}
 	d, err := host.Connect(c.Context, connectOf(c))
@@ -61,8 +63,9 @@ func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
 	return d, d.Close, nil
 }
 
-// scanOf returns the scan that the flags describe.
-func scanOf(c *cli.Context, std streams, inventory host.Inventory) (*host.Scan, error) {
+// scanOf returns the scan that the flags describe, of a host that is still to
+// be set.
+func scanOf(c *cli.Context, std streams) (*host.Scan, error) {
 	newWalker, err := walkersOf(c)
 	if err != nil {
 		return nil, err
@@ -72,25 +75,28 @@ func scanOf(c *cli.Context, std streams, inventory host.Inventory) (*host.Scan, 
 		return nil, err
 	}
 	w := newWalker()
-	s := &host.Scan{
-		Inventory: inventory, Opener: w.Opener, Volumes: w.Volumes, Policy: w.Policy,
+	return &host.Scan{
+		Opener: w.Opener, Volumes: w.Volumes, Policy: w.Policy,
 		Targets: targets, Names: c.Args().Slice(),
 		Complain: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
-	}
-	// What is written is for the libvirt that is there, and only where that
-	// is not known for those that are to come.
+	}, nil
+}
+
+// setInventory says which host a scan is of. What is written is for the libvirt
+// that is there, and only where that is not known for those that are to come.
+func setInventory(s *host.Scan, inventory host.Inventory) {
+	s.Inventory = inventory
 	s.Policy.Target = inventory.Version()
-	if !s.Policy.Target.Known() && len(targets) > 0 {
-		s.Policy.Target = slices.MinFunc(targets, func(a, b chain.Version) int {
+	if !s.Policy.Target.Known() && len(s.Targets) > 0 {
+		s.Policy.Target = slices.MinFunc(s.Targets, func(a, b chain.Version) int {
 			if a.Before(b) {
 				return -1
 			}
 			return 1
 		})
 	}
-	return s, nil
 }
 
 // examinedGuest is a guest's report as the findings are printed.

@@ -42,16 +42,17 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	s, err := scanOf(c, std)
+	if err != nil {
+		return err
+	}
 	uri := connectOf(c)
 	d, err := host.Connect(c.Context, uri)
 	if err != nil {
 		return inputError(err)
 	}
 	defer d.Close()
-	s, err := scanOf(c, std, d)
-	if err != nil {
-		return err
-	}
+	setInventory(s, d)
 	if c.Bool("dry-run") {
 		return hostDryRun(c, std, s)
 	}
@@ -140,8 +141,11 @@ func printOutcome(std streams, o host.Outcome) {
 
 // stateDirOf returns the folder of the runs.
 func stateDirOf(c *cli.Context) (string, error) {
-	if dir := c.String("state-dir"); dir != "" {
-		return absolutePath(dir)
+	if c.IsSet("state-dir") {
+		if c.String("state-dir") == "" {
+			return "", usageError("--state-dir names no folder")
+		}
+		return absolutePath(c.String("state-dir"))
 	}
 	if os.Getuid() == 0 {
 		return "/var/lib/chainfix", nil

@@ -28,15 +28,16 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	s, err := scanOf(c, std)
+	if err != nil {
+		return err
+	}
 	inventory, end, err := inventoryOf(c)
 	if err != nil {
 		return err
 	}
 	defer end()
-	s, err := scanOf(c, std, inventory)
-	if err != nil {
-		return err
-	}
+	setInventory(s, inventory)
 	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
 	if asJSON {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}

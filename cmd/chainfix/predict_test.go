@@ -186,6 +186,12 @@ func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document str
 	if out, err := l.TryDefine(document); err != nil {
 		return chain.Refuses, out
 	}
+	return c.startDefined(t, l, guest, dir)
+}
+
+// startDefined is start for a guest that is defined.
+func (c oddChain) startDefined(t *testing.T, l *peers.Libvirt, guest, dir string) (chain.Outcome, string) {
+	t.Helper()
 	if out, err := l.Try("start", "--paused", guest); err != nil {
 		return chain.Refuses, out
 	}

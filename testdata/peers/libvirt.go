@@ -129,6 +129,22 @@ func (l *Libvirt) logDir() string {
 	return l.path("cache/libvirt/qemu/log")
 }
 
+// SystemConfigDir is ConfigDir in a tree that is laid out as that of the system's
+// daemon, with all else that the daemon keeps around it.
+func (l *Libvirt) SystemConfigDir() string {
+	l.t.Helper()
+	root := l.path("root")
+	for name, target := range map[string]string{
+		"etc/libvirt": filepath.Dir(l.ConfigDir()), "var/lib/libvirt/qemu": l.ConfigDir(), "run/libvirt/qemu": l.StatusDir(),
+	} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(target, path)); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	return filepath.Join(root, "etc/libvirt/qemu")
+}
+
 // Signal sends a signal to the daemon: SIGSTOP, so that it answers nobody,
 // SIGCONT, SIGKILL. Guests outlive the daemon, and end with the test.
 func (l *Libvirt) Signal(signal syscall.Signal) {

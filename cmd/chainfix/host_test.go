@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/testdata/peers"
+)
+
+// installProgram puts chainfix where the daemon's user can run it.
+func installProgram(t *testing.T, l *peers.Libvirt) {
+	t.Helper()
+	program, err := exec.LookPath("chainfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Install(program, "chainfix")
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ran is what the program has said.
+type ran struct {
+	status      int
+	out, errors string
+}
+
+// runHost runs "chainfix host" as the daemon's user.
+func runHost(t *testing.T, l *peers.Libvirt, args ...string) ran {
+	t.Helper()
+	cmd := l.Command(filepath.Join(l.Dir, "chainfix"), append([]string{"host"}, args...)...)
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return ran{cmd.ProcessState.ExitCode(), out.String(), complaints.String()}
+}
+
+type hostReport struct {
+	Schema, Libvirt string
+	Guests          []guestJSON
+}
+
+var exported = cmp.AllowUnexported(guestDiskJSON{})
+
+// scanHost scans and returns what it says of each guest.
+func scanHost(t *testing.T, l *peers.Libvirt, want int, args ...string) (hostReport, map[string]guestJSON) {
+	t.Helper()
+	r := runHost(t, l, append([]string{"scan", "--output", "json"}, args...)...)
+	var report hostReport
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.status != want || report.Schema != "chainfix/host/v1" {
+		t.Fatalf("status %d, %v\n%s\n%s", r.status, err, r.errors, r.out)
+	}
+	guests := make(map[string]guestJSON)
+	for _, g := range report.Guests {
+		guests[g.Name] = g
+	}
+	return report, guests
+}
+
+// connect connects to a private daemon.
+func connect(t *testing.T, l *peers.Libvirt) *host.Daemon {
+	t.Helper()
+	d, err := host.Connect(t.Context(), l.URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// definitions are what libvirt has of each guest.
+func definitions(t *testing.T, d *host.Daemon) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for guest, err := range d.Guests(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[guest.Name] = string(guest.Definition)
+	}
+	return all
+}
+
+// predicted is what is said of the guest as a whole.
+func predicted(t *testing.T, g guestJSON, target string) chain.Outcome {
+	t.Helper()
+	worst := chain.Starts
+	for _, d := range g.Disks {
+		for _, o := range []chain.Outcome{chain.Refuses, chain.Misopens} {
+			if d.Prediction[target] == o.String() {
+				worst = worseOutcome(worst, o)
+			}
+		}
+		if d.Prediction[target] == "" {
+			t.Errorf("%q: nothing is predicted of %q: %v", g.Name, d.Target, d.Words)
+		}
+	}
+	return worst
+}
+
+func (g guestJSON) has(code chain.Code) bool {
+	is := func(f findingJSON) bool { return f.Code == string(code) }
+	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d guestDiskJSON) bool { return slices.ContainsFunc(d.Findings, is) })
+}
+
+// startAll starts guests, many at a time, compares what becomes of them, and
+// waits until the daemon knows that they have ended.
+func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, starts func(n int) bool, check func(n int, outcome chain.Outcome, said string)) {
+	t.Helper()
+	var mu sync.Mutex
+	one := func(n int) {
+		outcome, said := all[n].startDefined(t, l, names[n], filepath.Join(l.Images, names[n]))
+		l.Try("destroy", names[n]) // it may be over already
+		mu.Lock()
+		defer mu.Unlock()
+		check(n, outcome, said)
+	}
+	var group errgroup.Group
+	group.SetLimit(12)
+	for n, g := range all {
+		if starts(n) && !g.alone {
+			group.Go(func() error { one(n); return nil })
+		}
+	}
+	group.Wait()
+	for n, g := range all {
+		if starts(n) && g.alone {
+			one(n)
+		}
+	}
+}
+
+// TestHost is the day that chainfix is made for, on one real daemon: what the
+// scan says of each guest is what starting it shows; apply changes those that
+// are fixable and no others; these then start with nobody guessing anything; and
+// rollback gives every byte back.
+func TestHost(t *testing.T) {
+	all := hostGuests()
+	l, names := hostOf(t, all)
+	version, err := installed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := version.String()
+	if len(all) < 60 {
+		t.Errorf("only %d guests", len(all))
+	}
+	d := connect(t, l)
+	before := definitions(t, d)
+	uri := []string{"--connect", l.URI()}
+	report, guests := scanHost(t, l, exitRefused, uri...)
+	if report.Libvirt != target || len(guests) != len(all) {
+		t.Errorf("libvirt %q, %d guests", report.Libvirt, len(guests))
+	}
+	for n, g := range all {
+		said := guests[names[n]]
+		if said.Verdict != g.verdict || g.finding != "" && !said.has(g.finding) {
+			t.Errorf("%s: %+v", g.name, said)
+		}
+		if outcome := predicted(t, said, target); outcome != g.want {
+			t.Errorf("%s: predicted %s, want %s: %+v", g.name, outcome, g.want, said)
+		}
+	}
+
+	t.Run("offline", func(t *testing.T) {
+		stored, _ := scanHost(t, l, exitRefused, "--from", l.SystemConfigDir(), "--target-libvirt", target)
+		want := report
+		want.Libvirt = ""
+		if diff := cmp.Diff(want, stored, exported); diff != "" {
+			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
+		}
+	})
+	t.Run("as they are", func(t *testing.T) {
+		startAll(t, l, names, all, func(n int) bool { return !all[n].busy }, func(n int, outcome chain.Outcome, said string) {
+			if outcome != all[n].want {
+				t.Errorf("%s: %s, not %s: %s", all[n].name, outcome, all[n].want, said)
+			}
+		})
+		again, _ := scanHost(t, l, exitRefused, uri...)
+		if diff := cmp.Diff(report, again, exported); diff != "" {
+			t.Errorf("the scan depends on what was started (-):\n%s", diff)
+		}
+	})
+
+	changes := func(n int) bool { return all[n].verdict == "fixable" && !all[n].held }
+	state := []string{"--state-dir", filepath.Join(l.Dir, "state")}
+	apply := append(append([]string{"apply"}, uri...), state...)
+	t.Run("dry run", func(t *testing.T) {
+		r := runHost(t, l, append(append([]string{}, apply...), "--dry-run")...)
+		for n, g := range all {
+			if has := strings.Contains(r.out, "\n+++ "+names[n]+"\n"); has != changes(n) {
+				t.Errorf("%s: there is a diff: %v", g.name, has)
+			}
+		}
+		if diff := cmp.Diff(before, definitions(t, d)); diff != "" || r.status != exitRefused {
+			t.Errorf("status %d\n%s", r.status, diff)
+		}
+	})
+
+	r := runHost(t, l, apply...)
+	lines := strings.Split(strings.TrimSuffix(r.out, "\n"), "\n")
+	run := lines[len(lines)-1]
+	if filepath.Dir(run) != state[1] || r.status != exitRefused {
+		t.Fatalf("status %d, folder %q\n%s\n%s", r.status, run, r.errors, r.out)
+	}
+	var want []string
+	for n := range all {
+		if changes(n) {
+			want = append(want, fmt.Sprintf("defined %q", names[n]))
+		}
+	}
+	if diff := cmp.Diff(want, lines[:len(lines)-1]); diff != "" {
+		t.Error(diff)
+	}
+	after := definitions(t, d)
+	for n, g := range all {
+		if changed := before[names[n]] != after[names[n]]; changed != changes(n) {
+			t.Errorf("%s: changed: %v\n%s", g.name, changed, after[names[n]])
+		}
+	}
+	_, guests = scanHost(t, l, exitRefused, uri...)
+	for n, g := range all {
+		verdict, outcome := g.verdict, g.want
+		if changes(n) {
+			verdict, outcome = "explicit", g.after
+		}
+		if said := guests[names[n]]; said.Verdict != verdict || predicted(t, said, target) != outcome {
+			t.Errorf("%s, afterwards: %+v", g.name, said)
+		}
+	}
+	t.Run("once they are fixed", func(t *testing.T) {
+		logged := len(l.DebugLog())
+		startAll(t, l, names, all, func(n int) bool { return changes(n) && !all[n].busy }, func(n int, outcome chain.Outcome, said string) {
+			if outcome != all[n].after {
+				t.Errorf("%s: %s: %s", all[n].name, outcome, said)
+			}
+			for _, option := range l.Blockdevs(names[n]) {
+				if node := blockdevNode(t, option); slices.Contains([]string{"qcow", "qcow2", "qed", "vmdk"}, node.Driver) && node.Backing == nil {
+					t.Errorf("%s: QEMU is left to follow a header: %s", all[n].name, option)
+				}
+			}
+		})
+		for line := range strings.Lines(l.DebugLog()[logged:]) {
+			if strings.Contains(line, "virStorageFileProbeFormatFromBuf") || strings.Contains(line, "virStorageSourceGetMetadataRecurse") {
+				t.Fatalf("libvirt reads headers: %s", line)
+			}
+		}
+	})
+	t.Run("again", func(t *testing.T) {
+		r := runHost(t, l, apply...)
+		if strings.Contains(r.out, "defined") || r.status != exitRefused {
+			t.Errorf("status %d\n%s", r.status, r.out)
+		}
+		if diff := cmp.Diff(after, definitions(t, d)); diff != "" {
+			t.Error(diff)
+		}
+	})
+	t.Run("rollback", func(t *testing.T) {
+		r := runHost(t, l, append(append([]string{"rollback"}, uri...), run)...)
+		if r.status != exitDone || strings.Count(r.out, "restored ") != len(want) || r.errors != "" {
+			t.Errorf("status %d\n%s\n%s", r.status, r.errors, r.out)
+		}
+		if diff := cmp.Diff(before, definitions(t, d)); diff != "" {
+			t.Error(diff)
+		}
+		again, _ := scanHost(t, l, exitRefused, uri...)
+		if diff := cmp.Diff(report, again, exported); diff != "" {
+			t.Errorf("the scan says something else (-):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/testdata/peers"
+)
+
+// builtProgram is chainfix as people have it: of this package's tests it is the
+// test itself, which may be built to watch for races, and starts slowly.
+func builtProgram(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "chainfix")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// fixableHost is a private daemon with n guests that apply changes, and what
+// they have before and after.
+type fixableHost struct {
+	*peers.Libvirt
+	d        *host.Daemon
+	old, new map[string]string // by guest
+}
+
+func newFixableHost(t *testing.T, n int) *fixableHost {
+	t.Helper()
+	h := &fixableHost{Libvirt: peers.StartLibvirt(t)}
+	h.Install(builtProgram(t), "chainfix")
+	c := oddChain{images: files(named("base.img", "raw"), rawDisk)}
+	for i := range n {
+		name := fmt.Sprintf("g%d", i)
+		dir := filepath.Join(h.Images, name)
+		c.write(t, dir)
+		h.Define(c.document(name, dir))
+	}
+	h.Share(h.Images)
+	h.d = connect(t, h.Libvirt)
+	h.old = definitions(t, h.d)
+	run := h.apply(t, filepath.Join(h.Dir, "first"))
+	h.new = definitions(t, h.d)
+	for name := range h.old {
+		if h.old[name] == h.new[name] {
+			t.Fatalf("%s was not changed", name)
+		}
+	}
+	h.rollback(t, run)
+	return h
+}
+
+// applier is an apply of all guests, by the library.
+func (h *fixableHost) applier(stateDir string) *host.Apply {
+	return &host.Apply{Daemon: h.d, Scan: &host.Scan{Inventory: h.d, Policy: chain.Policy{Target: h.d.Version()}}, Connect: h.URI(), StateDir: stateDir}
+}
+
+func noReport(*host.Report) error { return nil }
+
+// apply applies with nothing in the way, after which every guest is fixed.
+func (h *fixableHost) apply(t *testing.T, stateDir string) (run string) {
+	t.Helper()
+	run, err := h.applier(stateDir).Run(t.Context(), noReport)
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	if h.new != nil {
+		h.want(t, h.new)
+	}
+	return run
+}
+
+// rollback takes a run back, after which every guest is as it was.
+func (h *fixableHost) rollback(t *testing.T, run string) {
+	t.Helper()
+	if err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).Run(t.Context(), run); err != nil {
+		t.Fatalf("rollback: %v", err)
+	}
+	h.want(t, h.old)
+}
+
+func (h *fixableHost) want(t *testing.T, want map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, definitions(t, h.d)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// program is the real program's apply, as the daemon's user runs it.
+func (h *fixableHost) program(stateDir string) []string {
+	return []string{filepath.Join(h.Dir, "chainfix"), "host", "apply", "--connect", h.URI(), "--state-dir", stateDir}
+}
+
+// lastSteps reads the manifest in the state folder: how far each guest has
+// come, and the run's folder. There is none where the run has not begun.
+func lastSteps(t *testing.T, stateDir string) (steps map[string]host.Step, run string) {
+	t.Helper()
+	manifests, err := filepath.Glob(filepath.Join(stateDir, "*", "manifest.jsonl"))
+	if err != nil || len(manifests) > 1 {
+		t.Fatalf("%q, %v", manifests, err)
+	}
+	steps = make(map[string]host.Step)
+	if len(manifests) == 0 {
+		return steps, ""
+	}
+	data, err := os.ReadFile(manifests[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := data[:bytes.LastIndexByte(data, '\n')+1]
+	for line := range bytes.Lines(whole) {
+		var record struct {
+			Guest string
+			Step  host.Step
+		}
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if record.Guest != "" {
+			steps[record.Guest] = record.Step
+		}
+	}
+	if len(whole) == 0 {
+		return steps, ""
+	}
+	return steps, filepath.Dir(manifests[0])
+}
+
+// interrupted checks what a run that was cut short has left: every guest has
+// its old definition or its new one, the manifest says which, and the old one is
+// kept. It returns how many guests were being given theirs: one at most.
+func (h *fixableHost) interrupted(t *testing.T, stateDir string) (defining int) {
+	t.Helper()
+	steps, run := lastSteps(t, stateDir)
+	for guest, now := range definitions(t, h.d) {
+		step, old, new := steps[guest], now == h.old[guest], now == h.new[guest]
+		switch step {
+		case "", host.Planned, host.Left:
+			new = false
+		case host.Defined:
+			old = false
+		case host.Defining:
+			defining++
+		default:
+			t.Errorf("%s: %q", guest, step)
+		}
+		if !old && !new {
+			t.Errorf("%s is %q, and has\n%s", guest, step, now)
+		}
+		if step == "" {
+			continue
+		}
+		kept, err := os.ReadFile(filepath.Join(run, strings.TrimSpace(h.uuid(now))+".old.xml"))
+		if err != nil || string(kept) != h.old[guest] {
+			t.Errorf("%s is %q, and its old definition is not kept: %v", guest, step, err)
+		}
+	}
+	if defining > 1 {
+		t.Errorf("%d guests were being defined: %v", defining, steps)
+	}
+	for _, path := range filesOf(t, stateDir) {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("others can read %q: %v", path, err)
+		}
+	}
+	return defining
+}
+
+func (h *fixableHost) uuid(definition string) string {
+	_, rest, _ := strings.Cut(definition, "<uuid>")
+	uuid, _, _ := strings.Cut(rest, "</uuid>")
+	return uuid
+}
+
+func filesOf(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // there is not even a state folder
+		}
+		all = append(all, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// kills is at how many moments TestKilled kills.
+const kills = 100
+
+// moment is the nth call of a kind that a thread of the program makes.
+type moment struct {
+	call string
+	n    int
+}
+
+// strace runs the program's apply under strace, which writes its report to a
+// file, and returns what was printed and whether the program was killed.
+func (h *fixableHost) strace(t *testing.T, stateDir, report string, options ...string) (out string, killed bool) {
+	t.Helper()
+	cmd := h.Command("strace", slices.Concat([]string{"-f", "-o", report}, options, h.program(stateDir))...)
+	text, err := cmd.CombinedOutput()
+	killed = cmd.ProcessState != nil && cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled()
+	if err != nil && !killed {
+		t.Fatalf("strace %q: %v\n%s", options, err, text)
+	}
+	return string(text), killed
+}
+
+// moments are those at which the program calls the system to change something,
+// or for the daemon's answers, in no order, from a run in which nothing happens
+// to it. In another run the same calls may be made by other threads.
+func (h *fixableHost) moments(t *testing.T) (all []moment) {
+	t.Helper()
+	report := filepath.Join(h.Dir, "report")
+	stateDir := filepath.Join(h.Dir, "undisturbed")
+	h.strace(t, stateDir, report, "-e", "trace=write,read,fsync,pwrite64,renameat,openat,mkdirat")
+	_, run := lastSteps(t, stateDir)
+	h.rollback(t, run)
+	text, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[string]int) // by thread and call
+	for _, m := range regexp.MustCompile(`(?m)^(\d+) +(\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+		counts[m[1]+m[2]]++
+		if of := (moment{m[2], counts[m[1]+m[2]]}); !slices.Contains(all, of) {
+			all = append(all, of)
+		}
+	}
+	rand.New(rand.NewPCG(6, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// TestKilled kills the real program at moments of the whole of its run. Nothing
+// is lost, the next apply carries on in the same folder, and all can be taken
+// back.
+func TestKilled(t *testing.T) {
+	peers.Require(t, "strace")
+	h := newFixableHost(t, 6)
+	moments := h.moments(t)
+	killed, planning, defining, between := 0, 0, 0, 0
+	for round := 0; killed < kills; round++ {
+		if round == 3 {
+			t.Fatalf("the program was killed %d times only", killed)
+		}
+		for i, m := range moments {
+			if killed == kills {
+				break
+			}
+			stateDir := filepath.Join(h.Dir, fmt.Sprintf("killed%d-%d", round, i))
+			// With --seccomp-bpf strace 6.1 does not count.
+			out, dead := h.strace(t, stateDir, "/dev/null", "-e", "trace="+m.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", m.call, m.n))
+			if !dead {
+				_, run := lastSteps(t, stateDir)
+				h.rollback(t, run)
+				continue
+			}
+			killed++
+			steps, begun := lastSteps(t, stateDir)
+			switch {
+			case h.interrupted(t, stateDir) == 1:
+				defining++
+			case len(steps) < len(h.old):
+				planning++
+			default:
+				between++
+			}
+			if t.Failed() {
+				t.Fatalf("killed at %v:\n%s", m, out)
+			}
+			run := h.apply(t, stateDir)
+			if begun != "" && run != begun {
+				t.Errorf("killed at %v: the next run is not the same", m)
+			}
+			h.rollback(t, run)
+		}
+	}
+	t.Logf("%d kills: %d before all guests were planned, %d while one was defined, %d between two", killed, planning, defining, between)
+	if planning == 0 || defining == 0 || between == 0 {
+		t.Error("there are moments at which the program was never killed")
+	}
+}
