@@ -77,7 +77,7 @@ func newImage(t *testing.T, l *peers.Libvirt, name string, data []byte) string {
 }
 
 // definitions returns those of all guests, with their secrets.
-func definitions(l *peers.Libvirt) map[string]string {
+func virshDefinitions(l *peers.Libvirt) map[string]string {
 	all := make(map[string]string)
 	for name := range strings.Lines(l.Virsh("list", "--all", "--name")) {
 		if name = strings.TrimSpace(name); name != "" {
@@ -240,12 +240,12 @@ func TestRole(t *testing.T) {
 	}
 	original := make(map[string]map[string]string)
 	for name, l := range daemons {
-		original[name] = definitions(l)
+		original[name] = virshDefinitions(l)
 	}
 	unchanged := func(t *testing.T, hosts ...string) {
 		t.Helper()
 		for _, name := range hosts {
-			if diff := cmp.Diff(original[name], definitions(daemons[name])); diff != "" {
+			if diff := cmp.Diff(original[name], virshDefinitions(daemons[name])); diff != "" {
 				t.Errorf("%s was changed:\n%s", name, diff)
 			}
 		}
@@ -341,7 +341,7 @@ stuck        1        0        1        0        0
 		if strings.Count(out, "+      <backingStore type='file'>") != 3 {
 			t.Error(out)
 		}
-		now := definitions(mixed)
+		now := virshDefinitions(mixed)
 		for name, definition := range now {
 			changed := definition != original["mixed"][name]
 			if want := asFound[name] == "fixable"; changed != want || strings.Contains(definition, "<backingStore/>") != want {
@@ -385,17 +385,17 @@ stuck        1        0        1        0        0
 		}
 	})
 	step("rollback in check mode", func(t *testing.T) {
-		before := definitions(mixed)
+		before := virshDefinitions(mixed)
 		out, recap := h.play("rollback.yml", "--check")
 		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}, "done": {}})
-		if diff := cmp.Diff(before, definitions(mixed)); diff != "" || !strings.Contains(out, `"shop"`) || strings.Contains(out, `"web"`) {
+		if diff := cmp.Diff(before, virshDefinitions(mixed)); diff != "" || !strings.Contains(out, `"shop"`) || strings.Contains(out, `"web"`) {
 			t.Errorf("%s\n%s", diff, out)
 		}
 	})
 	step("rollback of the newest run", func(t *testing.T) {
 		_, recap := h.play("rollback.yml")
 		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}, "done": {}})
-		if now := definitions(mixed); now["shop"] != original["mixed"]["shop"] || now["web"] == original["mixed"]["web"] {
+		if now := virshDefinitions(mixed); now["shop"] != original["mixed"]["shop"] || now["web"] == original["mixed"]["web"] {
 			t.Errorf("%q", now)
 		}
 	})
@@ -404,11 +404,11 @@ stuck        1        0        1        0        0
 		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {}})
 	})
 	step("rollback of a guest that somebody changed", func(t *testing.T) {
-		fixed := definitions(mixed)["web"]
+		fixed := virshDefinitions(mixed)["web"]
 		mixed.Virsh("desc", "web", "--config", "mine")
 		out, recap := h.play("rollback.yml", "-e", "chainfix_run="+firstRun, "--limit", "mixed")
 		recapIs(t, recap, map[string]counts{"mixed": {failed: 1}})
-		if now := definitions(mixed); now[hostile] != original["mixed"][hostile] || now["web"] == original["mixed"]["web"] || !strings.Contains(out, "somebody changed the guest meanwhile") {
+		if now := virshDefinitions(mixed); now[hostile] != original["mixed"][hostile] || now["web"] == original["mixed"]["web"] || !strings.Contains(out, "somebody changed the guest meanwhile") {
 			t.Errorf("%q\n%s", now, out)
 		}
 		mixed.Define(fixed)

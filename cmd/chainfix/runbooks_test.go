@@ -258,9 +258,9 @@ func TestBeforeAnUpgrade(t *testing.T) {
 	l.Virsh("start", "lab")
 	l.Virsh("start", "archive")
 	l.Virsh("managedsave", "archive")
-	before := definitions(l)
+	before := virshDefinitions(l)
 	follow(t, "before-an-upgrade.md", map[string]*shell{"": newShell(t, l)})
-	for name, definition := range definitions(l) {
+	for name, definition := range virshDefinitions(l) {
 		// This one's run is not taken back.
 		if name == "archive" && explicit(l, name) {
 			continue
@@ -281,14 +281,14 @@ func TestAfterFormatOfBackingImage(t *testing.T) {
 	}
 	l.Define(smallGuest("db-template", "qcow2", filepath.Join(l.Images, "golden.img")))
 	l.Define(smallGuest("mallory", "raw", filepath.Join(l.Images, "tenant.img")))
-	before := definitions(l)
+	before := virshDefinitions(l)
 	follow(t, "after-format-of-backing-image.md", map[string]*shell{"": newShell(t, l)})
 	for _, name := range []string{"db", "shop", "tenant"} {
 		if !explicit(l, name) {
 			t.Errorf("%q is not explicit", name)
 		}
 	}
-	if now := definitions(l)["web"]; now != before["web"] {
+	if now := virshDefinitions(l)["web"]; now != before["web"] {
 		t.Errorf("%q is not what it was:\n%s", "web", now)
 	}
 	for _, path := range l.OpenFiles("tenant") {
@@ -311,12 +311,12 @@ func TestDuringAMigration(t *testing.T) {
 		from.Virsh("start", name)
 	}
 	newOverlay(t, from, "shop.qcow2", "shop-base.img", "")
-	before := definitions(from)
+	before := virshDefinitions(from)
 	follow(t, "during-a-migration.md", map[string]*shell{"old": newShell(t, from, "NEW="+to.URI()), "new": newShell(t, to)})
-	if left := definitions(from); len(left) > 0 {
+	if left := virshDefinitions(from); len(left) > 0 {
 		t.Errorf("still on the old host: %q", left)
 	}
-	now := definitions(to)
+	now := virshDefinitions(to)
 	if !explicit(to, "lab") || !explicit(to, "shop") || now["web"] != before["web"] || now["mail"] != before["mail"] {
 		t.Errorf("on the new host: %q", now)
 	}
