@@ -76,7 +76,7 @@ func newImage(t *testing.T, l *peers.Libvirt, name string, data []byte) string {
 	return path
 }
 
-// definitions returns those of all guests, with their secrets.
+// virshDefinitions returns those of all guests, with their secrets.
 func virshDefinitions(l *peers.Libvirt) map[string]string {
 	all := make(map[string]string)
 	for name := range strings.Lines(l.Virsh("list", "--all", "--name")) {
