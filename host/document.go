@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,39 @@ func documents(dir string) iter.Seq2[document, error] {
 		slices.SortFunc(all, func(a, b document) int { return cmp.Compare(a.name, b.name) })
 		for _, d := range all {
 			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+// text is a document that was read.
+type text struct {
+	document
+	data []byte
+}
+
+// texts reads the documents of a folder; one that is not there has none. Those
+// that disappear meanwhile are left out. An error that comes with a text is of
+// that one alone; one that comes with none is the last thing that comes.
+func texts(ctx context.Context, dir string) iter.Seq2[*text, error] {
+	return func(yield func(*text, error) bool) {
+		for file, err := range documents(dir) {
+			if errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			data, err := file.read()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(&text{file, data}, err) {
 				return
 			}
 		}

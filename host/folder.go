@@ -132,22 +132,12 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 			if of.dir == "" {
 				continue
 			}
-			for file, err := range documents(filepath.Join(of.dir, guest)) {
-				if errors.Is(err, fs.ErrNotExist) {
-					break
-				}
-				if err == nil {
-					err = context.Cause(ctx)
-				}
-				if err != nil {
+			for file, err := range texts(ctx, filepath.Join(of.dir, guest)) {
+				if file == nil {
 					yield(nil, err)
 					return
 				}
-				text, err := file.read()
-				if errors.Is(err, fs.ErrNotExist) {
-					continue
-				}
-				if !yield(&Metadata{Kind: of.kind, Name: file.name, File: file.path, XML: text}, err) {
+				if !yield(&Metadata{Kind: of.kind, Name: file.name, File: file.path, XML: file.data}, err) {
 					return
 				}
 			}
@@ -161,22 +151,12 @@ func (f *Folder) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
 		if f.PoolDir == "" {
 			return
 		}
-		for file, err := range documents(f.PoolDir) {
-			if errors.Is(err, fs.ErrNotExist) {
-				return
-			}
-			if err == nil {
-				err = context.Cause(ctx)
-			}
-			if err != nil {
+		for file, err := range texts(ctx, f.PoolDir) {
+			if file == nil {
 				yield(nil, err)
 				return
 			}
-			text, err := file.read()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if !yield(&Pool{Name: file.name, File: file.path, XML: text}, err) {
+			if !yield(&Pool{Name: file.name, File: file.path, XML: file.data}, err) {
 				return
 			}
 		}
