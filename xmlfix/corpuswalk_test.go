@@ -16,8 +16,8 @@ import (
 // noImages is a host that has none of the images.
 type noImages struct{}
 
-func (noImages) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	_, err := noImages{}.Identify(nil, src)
+func (noImages) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	_, err := noImages{}.Identify(ctx, src)
 	return nil, err
 }
 
