@@ -44,7 +44,7 @@ var explanations = []Explanation{
 	{NotADomain, "the document is not a domain XML",
 		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
 			"files hold copies of a guest's definition: to mend the definition does not mend them.",
-		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml VM | chainfix | " +
+		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml --security-info VM | chainfix | " +
 			"virsh managedsave-define VM /dev/stdin. For a snapshot: virsh snapshot-dumpxml VM NAME, fix its <domain> and <inactiveDomain> " +
 			"each by itself, put them back, and virsh snapshot-create VM FILE --redefine."},
 	{InputLimit, "the input is over a limit",
@@ -57,7 +57,7 @@ var explanations = []Explanation{
 
 	{ManagedSave, "the guest has a managed save image",
 		"Its next start restores the saved state, with the XML that is stored in the image; the definition counts only after that. It is left alone.",
-		"Start the guest and shut it down, then fix it. Or fix the stored XML: virsh managedsave-dumpxml VM | chainfix > FILE, then " +
+		"Start the guest and shut it down, then fix it. Or fix the stored XML: virsh managedsave-dumpxml --security-info VM | chainfix > FILE, then " +
 			"virsh managedsave-define VM FILE."},
 	{BlockJob, "a block job runs on one of the guest's disks",
 		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",

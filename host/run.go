@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -121,7 +122,7 @@ func newRun(dir, connect string, libvirt chain.Version) (*Run, error) {
 	run := &Run{Dir: filepath.Join(dir, name), connect: connect}
 	err := os.Mkdir(run.Dir, 0o700)
 	if err == nil {
-		run.root, err = os.OpenRoot(run.Dir)
+		run.root, err = openFolder(run.Dir)
 	}
 	if err == nil {
 		run.manifest, err = createManifest(run.root, connect, libvirt)
@@ -139,6 +140,9 @@ func newRun(dir, connect string, libvirt chain.Version) (*Run, error) {
 // openRun opens the run in a folder, and keeps others out. In a folder that is
 // no run's it makes nothing.
 func openRun(dir string) (*Run, error) {
+	if dir == "" {
+		return nil, ErrManifest
+	}
 	before, err := loadRun(dir)
 	if err != nil {
 		return nil, err
@@ -159,9 +163,9 @@ func openRun(dir string) (*Run, error) {
 }
 
 func loadRun(dir string) (*Run, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openFolder(dir)
 	if err != nil {
-		return nil, quotePath(err)
+		return nil, err
 	}
 	m, records, err := openManifest(root)
 	if err != nil {
@@ -173,6 +177,17 @@ func loadRun(dir string) (*Run, error) {
 		run.note(r)
 	}
 	return run, nil
+}
+
+// openFolder is [os.OpenRoot], which waits for somebody to open the other end
+// where it is given a FIFO (Go 1.26).
+func openFolder(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir + string(filepath.Separator))
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return nil, fmt.Errorf("open %q: %w", dir, e.Err)
+	}
+	return root, err
 }
 
 // note brings the run up to a record.

@@ -191,12 +191,12 @@ func guestFindings(g *Guest) []chain.Finding {
 	if g.ManagedSave {
 		found = append(found, chain.Finding{Code: chain.ManagedSave, Severity: chain.Warn, Layer: chain.WholeDisk,
 			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml VM | chainfix > FILE, then virsh managedsave-define VM FILE"})
+			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml --security-info VM | chainfix > FILE, then virsh managedsave-define VM FILE"})
 	}
 	if g.BlockJob {
 		found = append(found, chain.Finding{Code: chain.BlockJob, Severity: chain.Warn, Layer: chain.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			Hint: "wait for the job, or end it: virsh blockjob VM DISK --info"})
+			Hint: "wait for its end (virsh blockjob VM DISK --info tells how far it is), or abort it: virsh blockjob VM DISK --abort"})
 	}
 	return found
 }

@@ -26,35 +26,35 @@ type guestDiskJSON struct {
 }
 
 // hostJSON writes one guest after the other, so that memory does not grow with
-// their number.
+// their number, and nothing before there is one, or the end.
 type hostJSON struct {
 	w       io.Writer
 	libvirt chain.Version // the host's; not known of one that is not asked
 	started bool
 }
 
-func (j *hostJSON) begin() error {
+// next is what stands in front of the next guest, or of the end.
+func (j *hostJSON) next(separator string) []byte {
+	if j.started {
+		return []byte(separator)
+	}
+	j.started = true
 	libvirt := ""
 	if j.libvirt.Known() {
 		libvirt = j.libvirt.String()
 	}
-	return write(j.w, []byte(`{"schema": "`+hostSchema+`", "libvirt": "`+libvirt+`", "guests": [`))
+	return []byte(`{"schema": "` + hostSchema + `", "libvirt": "` + libvirt + `", "guests": [` + "\n")
 }
 
 func (j *hostJSON) guest(r *host.Report) error {
-	separator := "\n"
-	if j.started {
-		separator = ",\n"
-	}
-	j.started = true
 	text, err := encodeJSON(guestOf(r))
 	if err != nil {
 		return err
 	}
-	return write(j.w, append([]byte(separator), text...))
+	return write(j.w, append(j.next(",\n"), text...))
 }
 
-func (j *hostJSON) end() error { return write(j.w, []byte("\n]}\n")) }
+func (j *hostJSON) end() error { return write(j.w, append(j.next("\n"), "]}\n"...)) }
 
 func guestOf(r *host.Report) guestJSON {
 	doc := documentOf(examinedGuest(r))

@@ -44,8 +44,8 @@ type fixableHost struct {
 func newFixableHost(t *testing.T, n int) *fixableHost {
 	t.Helper()
 	h := &fixableHost{Libvirt: peers.StartLibvirt(t)}
-	h.Install(builtProgram(t), "chainfix")
-	c := oddChain{images: files(named("base.img", "raw"), rawDisk)}
+	// There is something to say of each: that its base is raw.
+	c := oddChain{images: files(named("base.img", ""), rawDisk)}
 	for i := range n {
 		name := fmt.Sprintf("g%d", i)
 		dir := filepath.Join(h.Images, name)
@@ -256,6 +256,7 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 func TestKilled(t *testing.T) {
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 6)
+	h.Install(builtProgram(t), "chainfix")
 	moments := h.moments(t)
 	killed, planning, defining, between := 0, 0, 0, 0
 	for round := 0; killed < kills; round++ {

@@ -42,9 +42,6 @@ func hostScan(c *cli.Context, std streams) error {
 	if asJSON {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
 	}
-	if err := out.begin(); err != nil {
-		return err
-	}
 	progress := newProgress(std.err)
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
@@ -74,7 +71,6 @@ func hostScan(c *cli.Context, std streams) error {
 
 // hostReporter prints the reports of a scan one after the other.
 type hostReporter interface {
-	begin() error
 	guest(*host.Report) error
 	end() error
 }
@@ -84,8 +80,6 @@ type hostText struct {
 	w       io.Writer
 	summary *summary
 }
-
-func (t *hostText) begin() error { return nil }
 
 func (t *hostText) guest(r *host.Report) error {
 	t.summary.add(r)
