@@ -52,6 +52,9 @@ func prepare(command *cli.Command) {
 	if command.Name == hookName {
 		return // its words are libvirt's, and a guest may be called anything
 	}
+	for _, sub := range command.Subcommands {
+		prepare(sub)
+	}
 	action := command.Action
 	command.Action = func(c *cli.Context) error {
 		for _, arg := range c.Args().Slice() {
