@@ -44,7 +44,7 @@ var explanations = []Explanation{
 	{NotADomain, "the document is not a domain XML",
 		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
 			"files hold copies of a guest's definition: to mend the definition does not mend them.",
-		"Give chainfix the output of virsh dumpxml --inactive VM. For a saved guest: virsh managedsave-dumpxml --security-info VM | chainfix | " +
+		"Give chainfix the output of virsh dumpxml --inactive --security-info VM. For a saved guest: virsh managedsave-dumpxml --security-info VM | chainfix | " +
 			"virsh managedsave-define VM /dev/stdin. For a snapshot: virsh snapshot-dumpxml VM NAME, fix its <domain> and <inactiveDomain> " +
 			"each by itself, put them back, and virsh snapshot-create VM FILE --redefine."},
 	{InputLimit, "the input is over a limit",
@@ -69,7 +69,7 @@ var explanations = []Explanation{
 	{LiveDump, "the XML is that of a running guest",
 		"libvirt has written into it what it detected by itself, formats that it probed included, and nothing tells these from " +
 			"what somebody stated. Taking it would turn a guess into a statement.",
-		"Use the stored definition: virsh dumpxml --inactive VM | chainfix | virsh define /dev/stdin"},
+		"Use the stored definition: virsh dumpxml --inactive --security-info VM | chainfix | virsh define /dev/stdin"},
 	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
 		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
 			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",

@@ -113,7 +113,7 @@ func (k *walk) run() {
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(WholeDisk, Finding{Code: LiveDump, Severity: Refuse,
 			Text: "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
-			Hint: "use the stored definition: virsh dumpxml --inactive VM"})
+			Hint: "use the stored definition: virsh dumpxml --inactive --security-info VM"})
 		return
 	}
 	if what := k.stated.Inexpressible; what != "" {

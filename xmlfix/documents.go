@@ -1,6 +1,6 @@
 package xmlfix
 
-const definition = "give the guest's definition: virsh dumpxml --inactive VM"
+const definition = "give the guest's definition: virsh dumpxml --inactive --security-info VM"
 
 // hintFor tells what to do with a document that has another root than a
 // domain's or a disk's.

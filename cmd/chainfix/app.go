@@ -18,7 +18,7 @@ func newApp(std streams) *cli.App {
 	app := &cli.App{
 		Name:      "chainfix",
 		Usage:     "make the backing chains of libvirt guests explicit",
-		UsageText: "chainfix [fix] [flags] [FILE]\nvirsh dumpxml --inactive VM | chainfix | virsh define /dev/stdin",
+		UsageText: "chainfix [fix] [flags] [FILE]\nvirsh dumpxml --inactive --security-info VM | chainfix | virsh define /dev/stdin",
 		Version:   version(),
 		Reader:    std.in,
 		Writer:    std.out,

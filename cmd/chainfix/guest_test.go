@@ -106,6 +106,27 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
+// TestPipelineKeepsPasswords: what virsh shows only when it is asked to is still
+// in the definition afterwards.
+func TestPipelineKeepsPasswords(t *testing.T) {
+	l := peers.StartLibvirt(t)
+	_, middle, _ := newGuest(t, l)
+	document := l.Virsh("dumpxml", "--inactive", guest)
+	l.Define(strings.Replace(document, "</devices>", "<graphics type='vnc' passwd='secret7'/></devices>", 1))
+	for _, c := range []struct {
+		flag string
+		kept bool
+	}{{"--security-info", true}, {"", false}} {
+		pipeline := "virsh dumpxml --inactive " + c.flag + " " + guest + " | chainfix --trust " + middle + "=qcow2 | virsh define /dev/stdin"
+		if out, err := l.Command("sh", "-c", pipeline).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", pipeline, err, out)
+		}
+		if kept := strings.Contains(l.Virsh("dumpxml", "--inactive", "--security-info", guest), "secret7"); kept != c.kept {
+			t.Errorf("%s: the password is there: %v", pipeline, kept)
+		}
+	}
+}
+
 // TestRefusalLeavesTheDefinition: without the operator's word nothing is
 // defined, and the guest is as it was.
 func TestRefusalLeavesTheDefinition(t *testing.T) {
