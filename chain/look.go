@@ -25,13 +25,15 @@ type look struct {
 	sees      sees // what libvirt sees of header
 }
 
-// sight is what one opening of an image showed. It holds enough to answer what
-// the image is in the format that it bears the signature of and as raw, so that
-// nobody has to open it again.
+// sight is what one opening of an image showed.
 type sight struct {
 	id   imageID
 	size int64
 
+	// sampled is set once signatures and contents were read, as they are
+	// where nobody states a format, or raw.
+	sampled       bool
+	foreseen      bool // all is there that anybody may ask
 	signatures    []probe.Signature
 	contents      []probe.Content
 	signaturesErr error
@@ -43,8 +45,9 @@ type reading struct {
 	claim  probe.Format
 	header *probe.Header
 	err    error
-	short  bool // QEMU opens it, although the image ends too soon
-	sees   sees
+	// The rest is for predictions, and only there with [Walker.Foresight].
+	short bool // QEMU opens it, although the image ends too soon
+	sees  sees
 }
 
 // imageID tells two images apart: slices of one file are different images.
@@ -68,9 +71,15 @@ type seen struct {
 
 // look opens a source and reads it as claim, or, with claim "", as what it
 // bears the signature of; then there is no header where that is not one format.
-// What was seen is remembered, failures too: an image is opened again only for
-// a claim that it contradicts.
+// What was seen is remembered, failures too.
 func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*look, error) {
+	return w.lookFor(ctx, src, claim, w.Foresight)
+}
+
+// lookFor is look, for a walk only or, with everything, for whoever comes
+// later too: then the image is opened again only for a claim that it
+// contradicts.
+func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format, everything bool) (*look, error) {
 	name := Name(src)
 	if name == "" {
 		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
@@ -85,11 +94,11 @@ func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		return nil, known.err
 	}
 	if ok {
-		if l, ok := known.sight.as(claim); ok {
+		if l, ok := known.sight.as(claim); ok && (known.sight.foreseen || !everything) {
 			return l, nil
 		}
 	}
-	s, err := w.open(ctx, src, claim)
+	s, err := w.open(ctx, src, claim, everything)
 	if w.seen == nil || len(w.seen) >= cmp.Or(w.Remember, defaultRemember) {
 		w.seen = make(map[sightKey]seen)
 	}
@@ -104,6 +113,9 @@ func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 // as returns the image as claim has it; ok is false if it was not read so.
 func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 	l = &look{sight: s}
+	if (claim == "" || claim == probe.Raw) && !s.sampled {
+		return nil, false
+	}
 	if claim == "" {
 		if s.signaturesErr != nil {
 			return l, true
@@ -112,16 +124,25 @@ func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 			return l, true
 		}
 	}
-	for _, r := range s.readings {
-		if r.claim == claim {
-			l.header, l.headerErr, l.short, l.sees = r.header, r.err, r.short, r.sees
-			return l, true
-		}
+	r := s.read(claim)
+	if r == nil {
+		return nil, false
 	}
-	return nil, false
+	l.header, l.headerErr, l.short, l.sees = r.header, r.err, r.short, r.sees
+	return l, true
 }
 
-func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*sight, error) {
+// read returns the header as it was read for claim; nil if it was not.
+func (s *sight) read(claim probe.Format) *reading {
+	for i := range s.readings {
+		if s.readings[i].claim == claim {
+			return &s.readings[i]
+		}
+	}
+	return nil
+}
+
+func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format, everything bool) (*sight, error) {
 	image, err := w.Opener.Open(ctx, src)
 	if err != nil {
 		return nil, err
@@ -133,19 +154,34 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 			return nil, err
 		}
 	}
-	s := &sight{id: imageID{image.ID(), part.offset}, size: image.Size()}
+	s := &sight{id: imageID{image.ID(), part.offset}, size: image.Size(), foreseen: everything}
 	r := &rememberingReader{r: image, size: s.size, head: w.head[:]}
-	claims := []probe.Format{claim, probe.Raw}
-	if s.signatures, s.signaturesErr = probe.Signatures(r, s.size); s.signaturesErr == nil {
-		s.contents, s.signaturesErr = probe.Contents(r, s.size)
-		claims = append(claims, s.candidate(), s.libvirtsChoice())
+	claims := []probe.Format{claim}
+	if everything || claim == "" || claim == probe.Raw {
+		s.sampled = true
+		if s.signatures, s.signaturesErr = probe.Signatures(r, s.size); s.signaturesErr == nil {
+			s.contents, s.signaturesErr = probe.Contents(r, s.size)
+		}
+		if s.signaturesErr == nil && claim == "" {
+			claims = append(claims, s.candidate())
+		}
+	}
+	if everything {
+		claims = append(claims, probe.Raw)
+		if s.signaturesErr == nil {
+			claims = append(claims, s.candidate(), s.libvirtsChoice())
+		}
 	}
 	for _, c := range claims {
-		if _, done := s.as(c); c == "" || done {
+		if c == "" || s.read(c) != nil {
 			continue
 		}
-		header, err := probe.Read(r, s.size, c)
-		s.readings = append(s.readings, reading{c, header, err, opensCutShort(r, s.size, c, err), libvirtSees(r.loadedHead(), s.size, header)})
+		one := reading{claim: c}
+		one.header, one.err = probe.Read(r, s.size, c)
+		if everything {
+			one.short, one.sees = opensCutShort(r, s.size, c, one.err), libvirtSees(r.loadedHead(), s.size, one.header)
+		}
+		s.readings = append(s.readings, one)
 	}
 	return s, nil
 }

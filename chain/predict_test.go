@@ -182,7 +182,7 @@ func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 		f.qcow2("top", over)
 		for _, walkFirst := range []bool{true, false} {
 			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			w := &chain.Walker{Opener: f}
+			w := &chain.Walker{Opener: f, Foresight: true}
 			walk := func() {
 				if _, err := w.Walk(context.Background(), f.top("top")); err != nil {
 					t.Fatal(err)

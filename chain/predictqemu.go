@@ -18,7 +18,7 @@ func (p *predictor) image(layer Layer, claim probe.Format) (*look, error) {
 	if name, local := layer.local(); local && !strings.HasPrefix(name, "/") {
 		return nil, p.qemu("QEMU looks for " + what + " in its own working directory")
 	}
-	l, err := p.look(p.ctx, layer.at(), claim)
+	l, err := p.lookFor(p.ctx, layer.at(), claim, true)
 	var beyond *sliceError
 	switch {
 	case err == nil:
@@ -56,7 +56,7 @@ func (p *predictor) unread(layer Layer, err error) error {
 func (p *predictor) unseen(layer Layer) error {
 	_, err := p.locate(layer)
 	if err == nil {
-		_, err = p.look(p.ctx, layer.at(), layer.header())
+		_, err = p.lookFor(p.ctx, layer.at(), layer.header(), true)
 	}
 	return p.unread(layer, err)
 }

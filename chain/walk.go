@@ -25,6 +25,10 @@ type Walker struct {
 	// Remember is how many images are remembered, so that they need not be
 	// opened again; 0 means 1024. Each takes about a KiB.
 	Remember int
+	// Foresight makes an image show, when it is opened, all that another disk
+	// or [Walker.Predict] may ask of it later, so that it need not be opened
+	// again for that. It costs up to two reads more.
+	Foresight bool
 
 	seen map[sightKey]seen
 	head [4096]byte

@@ -148,7 +148,7 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
-	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Remember: remembered}, nil
+	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Remember: remembered, Foresight: true}, nil
 }
 
 func (s *Scan) targets() []chain.Version {

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"libvirt.org/go/libvirtxml"
 )
 
 // unit is the name of an iSCSI volume: bus, target and number of the unit.
-var unit = regexp.MustCompile(`^unit:[0-9]{1,10}:[0-9]{1,10}:([0-9]{1,10})$`)
+var unit = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^unit:[0-9]{1,10}:[0-9]{1,10}:([0-9]{1,10})$`)
+})
 
 const iscsiPort = 3260
 
@@ -68,7 +71,7 @@ type portal struct{ host, port, target, unit string }
 
 // portal is virDomainDiskAddISCSIPoolSourceHost.
 func (p *pool) portal(volume *libvirtxml.DomainDiskSourceVolume) (portal, error) {
-	name := unit.FindStringSubmatch(volume.Volume)
+	name := unit().FindStringSubmatch(volume.Volume)
 	switch {
 	case name == nil:
 		return portal{}, errors.New(`the name of an iSCSI volume is like "unit:0:0:1"`)

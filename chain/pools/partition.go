@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
 )
 
 // number is what the name of a partition has after that of its disk.
-var number = regexp.MustCompile(`^p?[0-9]{1,10}$`)
+var number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^p?[0-9]{1,10}$`) })
 
 // asPartition is for pools that are the partitions of a disk. A volume has the
 // name of the partition's device (virStorageBackendDiskMakeDataVol), and that
@@ -29,7 +30,7 @@ func asPartition(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirt
 		disks = append(disks, device)
 	}
 	for _, disk := range disks {
-		if rest, ok := strings.CutPrefix(volume.Volume, filepath.Base(disk)); ok && number.MatchString(rest) {
+		if rest, ok := strings.CutPrefix(volume.Volume, filepath.Base(disk)); ok && number().MatchString(rest) {
 			path, err := stable(p.target, filepath.Join(filepath.Dir(disk), volume.Volume))
 			if err != nil {
 				return err

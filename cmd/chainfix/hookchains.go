@@ -47,6 +47,7 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 		return nil, &statusError{status, errors.New(inOneLine(f))}
 	}
 	walker := newWalker()
+	walker.Foresight = true // what libvirt would have detected is asked, too
 	var refused, absent []string
 	for _, disk := range doc.Disks() {
 		findings, err := makeExplicit(c.Context, walker, disk, call.rewrites())
