@@ -41,6 +41,10 @@ type runGuest struct {
 	step       Step
 	old, new   string // checksums
 	reason     string
+	// given says that libvirt was given the new definition, or may have been,
+	// and is not known to have the old one again. What is kept of the old
+	// one may be all that there is of it.
+	given bool
 }
 
 var (
@@ -203,6 +207,12 @@ func (r *Run) note(rec record) {
 		r.guests = append(r.guests, g)
 	}
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
+	switch rec.Step {
+	case Defining:
+		g.given = true
+	case Left, Restored:
+		g.given = false
+	}
 	if rec.Old != "" {
 		g.old = rec.Old
 	}

@@ -25,7 +25,9 @@ import (
 // be kept from the daemon, or their answers from the program.
 type link struct {
 	call func(n int, procedure uint32, packet []byte) (forward, reply bool)
-	uri  string
+	// answer may replace what the daemon says; nil is for as it is.
+	answer func(procedure uint32, packet []byte) []byte
+	uri    string
 }
 
 func newLink(t *testing.T, l *peers.Libvirt, call func(n int, procedure uint32, packet []byte) (forward, reply bool)) *link {
@@ -76,6 +78,9 @@ func (k *link) serve(near, far net.Conn) {
 		answer, err := readPacket(far)
 		if err != nil || !reply {
 			return
+		}
+		if k.answer != nil {
+			answer = k.answer(binary.BigEndian.Uint32(packet[12:]), answer)
 		}
 		if _, err := near.Write(answer); err != nil {
 			return
@@ -159,6 +164,114 @@ func TestReadBack(t *testing.T) {
 		t.Errorf("%v, %v", err, outcomes)
 	}
 	h.want(t, map[string]string{"g0": h.old["g0"], "g1": h.new["g1"], "g2": h.new["g2"]})
+	h.rollback(t, run)
+}
+
+// applyBy applies by a link, and returns what has become of the guests.
+func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []host.Outcome, err error) {
+	t.Helper()
+	d, err := host.Connect(t.Context(), k.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	a := h.applier(filepath.Join(h.Dir, "state"))
+	a.Daemon, a.Scan.Inventory = d, d
+	a.Tell = func(o host.Outcome) { outcomes = append(outcomes, o) }
+	run, err = a.Run(t.Context(), noReport)
+	return run, outcomes, err
+}
+
+// TestOldIsNotTakenBack: libvirt makes something else of the old definition
+// too. The error and the manifest say so, and so does rollback.
+func TestOldIsNotTakenBack(t *testing.T) {
+	h := newFixableHost(t, 2)
+	spoiled := 0
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, packet []byte) (forward, reply bool) {
+		if at := bytes.Index(packet, []byte("<on_reboot>restart")); procedure == defineXML && at >= 0 && spoiled < 2 {
+			spoiled++
+			copy(packet[at:], "<on_reboot>destroy")
+		}
+		return true, true
+	})
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || !errors.Is(outcomes[0].Err, host.ErrReadBack) || !strings.Contains(outcomes[0].Err.Error(), ".old.xml") || spoiled != 2 {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	if steps, _ := lastSteps(t, filepath.Join(h.Dir, "state")); steps["g0"] != host.Changed {
+		t.Errorf("g0 is %q", steps["g0"])
+	}
+	if err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).Run(t.Context(), run); !errors.Is(err, host.ErrLeft) {
+		t.Errorf("rollback: %v", err)
+	}
+}
+
+// TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
+// what it was asked, because it does not know. The manifest says what is.
+func TestRefusalThatIsNone(t *testing.T) {
+	h := newFixableHost(t, 2)
+	k := newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure != defineXML {
+			return packet
+		}
+		const systemError, fromRPC, hasMessage, message, level = 38, 7, 1, "End of file while reading data\x00\x00", 2
+		no := slices.Clone(packet[:28])
+		binary.BigEndian.PutUint32(no[24:], 1)
+		for _, n := range []uint32{systemError, fromRPC, hasMessage, uint32(len(message))} {
+			no = binary.BigEndian.AppendUint32(no, n)
+		}
+		no = binary.BigEndian.AppendUint32(append(no, message...), level)
+		binary.BigEndian.PutUint32(no, uint32(len(no)))
+		return no
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if err != nil || len(outcomes) != 2 || outcomes[0].Step != host.Defined {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, h.new)
+	h.rollback(t, run)
+}
+
+// TestOldDefinitionOutlivesAll: a guest that was changed by a run, and then by
+// somebody else so that it is fixable again, is not planned anew by the same
+// run, however often that is cut short: what it had at first is kept nowhere else.
+func TestOldDefinitionOutlivesAll(t *testing.T) {
+	h := newFixableHost(t, 2)
+	stateDir := filepath.Join(h.Dir, "state")
+	ctx, cancel := context.WithCancel(t.Context())
+	a := h.applier(stateDir)
+	d := connect(t, h.Libvirt) // it ends with its context
+	a.Daemon, a.Scan.Inventory = d, d
+	a.Tell = func(host.Outcome) { cancel() }
+	if _, err := a.Run(ctx, noReport); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	theirs := edited(h.old["g0"])
+	h.define(t, theirs)
+	cut := errors.New("cut short")
+	for range 3 {
+		_, err := h.applier(stateDir).Run(t.Context(), func(r *host.Report) error {
+			if r.Guest.Name == "g1" {
+				return cut
+			}
+			return nil
+		})
+		if !errors.Is(err, cut) {
+			t.Fatal(err)
+		}
+	}
+	run, err := h.applier(stateDir).Run(t.Context(), noReport)
+	if !errors.Is(err, host.ErrLeft) {
+		t.Errorf("%v", err)
+	}
+	h.want(t, map[string]string{"g0": theirs, "g1": h.new["g1"]})
+	back := &host.Rollback{Daemon: h.d, Connect: h.URI()}
+	if err := back.Run(t.Context(), run); !errors.Is(err, host.ErrLeft) {
+		t.Errorf("rollback says nothing of the guest that was changed: %v", err)
+	}
+	h.want(t, map[string]string{"g0": theirs, "g1": h.old["g1"]})
+	h.define(t, h.new["g0"])
 	h.rollback(t, run)
 }
 
