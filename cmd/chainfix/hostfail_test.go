@@ -686,6 +686,48 @@ func TestSpoiledRun(t *testing.T) {
 	h.rollback(t, good)
 }
 
+// TestLeftovers: what lies in a run's folder by the name that a definition is
+// written under is not written into, as somebody may have it open.
+func TestLeftovers(t *testing.T) {
+	h := newFixableHost(t, 1)
+	stateDir := filepath.Join(h.Dir, "state")
+	cut := errors.New("cut short")
+	if _, err := h.applier(stateDir).Run(t.Context(), func(*host.Report) error { return cut }); !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
+	_, run := lastSteps(t, stateDir)
+	part := filepath.Join(run, h.uuid(h.old["g0"])+".old.xml.part")
+	if err := os.WriteFile(part, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.Open(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	h.apply(t, stateDir)
+	if read, err := io.ReadAll(theirs); err != nil || len(read) > 0 {
+		t.Errorf("others read %d bytes: %v", len(read), err)
+	}
+	h.interrupted(t, stateDir)
+}
+
+// TestRunWithSpaces: the last line of apply is what rollback takes, whatever the
+// state folder is called.
+func TestRunWithSpaces(t *testing.T) {
+	h := newFixableHost(t, 1)
+	out, complaints := &writer{}, &writer{}
+	stateDir := filepath.Join(h.Dir, `with: a space, "quotes" and \`)
+	if status := runHere(t, out, complaints, "apply", "--connect", h.URI(), "--state-dir", stateDir); status != exitDone {
+		t.Fatalf("status %d: %s", status, complaints)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if status := runHere(t, out, complaints, "rollback", "--connect", h.URI(), lines[len(lines)-1]); status != exitDone {
+		t.Errorf("status %d: %s", status, complaints)
+	}
+	h.want(t, h.old)
+}
+
 // TestFoldersOfOthers: whatever is given for a run's folder, nothing is made
 // there, nothing is waited for, and nothing drives a terminal.
 func TestFoldersOfOthers(t *testing.T) {
