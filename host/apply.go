@@ -221,6 +221,8 @@ func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	switch {
 	case errors.Is(err, ErrNoGuest):
 		err = w.leave(g, err)
+	case hasAnswer(err):
+		err = &leftError{err} // nobody knows; the others need not wait for it
 	case err != nil:
 		return err
 	case sum(now.Definition) == g.old:
@@ -285,10 +287,18 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 		return err
 	}
 	now, refusal, err := w.give(ctx, g, wanted)
-	if err != nil {
+	var difference error
+	switch {
+	case hasAnswer(err):
+		// As of a definition that grew beyond what libvirt's protocol has
+		// room for.
+		difference, refusal = err, nil
+		now = &Guest{}
+	case err != nil:
 		return err
+	default:
+		difference = same(old, wanted, now.Definition)
 	}
-	difference := same(old, wanted, now.Definition)
 	switch {
 	case difference == nil:
 		return w.defined(g, now)

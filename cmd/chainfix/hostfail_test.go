@@ -135,8 +135,12 @@ func TestConnectionIsCut(t *testing.T) {
 	}
 }
 
-// defineXML is libvirt's number of DOMAIN_DEFINE_XML_FLAGS.
-const defineXML = 350
+// Numbers of libvirt's procedures.
+const (
+	getXML     = 14  // DOMAIN_GET_XML_DESC
+	blockJobOf = 238 // DOMAIN_GET_BLOCK_JOB_INFO
+	defineXML  = 350 // DOMAIN_DEFINE_XML_FLAGS
+)
 
 // TestReadBack: of a guest of which libvirt makes anything else than it was
 // given the old definition is restored, and the others are changed.
@@ -206,6 +210,74 @@ func TestOldIsNotTakenBack(t *testing.T) {
 	}
 }
 
+// refusal is a no, in the place of another answer.
+func refusal(answer []byte) []byte {
+	const systemError, fromRPC, hasMessage, message, level = 38, 7, 1, "End of file, so far....", 2
+	no := slices.Clone(answer[:28])
+	binary.BigEndian.PutUint32(no[24:], 1)
+	for _, n := range []uint32{systemError, fromRPC, hasMessage, uint32(len(message))} {
+		no = binary.BigEndian.AppendUint32(no, n)
+	}
+	no = append(no, message...)
+	no = append(no, make([]byte, -len(message)&3)...)
+	no = binary.BigEndian.AppendUint32(no, level)
+	binary.BigEndian.PutUint32(no, uint32(len(no)))
+	return no
+}
+
+// TestNotReadBack: a guest whose new definition libvirt cannot tell gets its old
+// one again, and the others are changed.
+func TestNotReadBack(t *testing.T) {
+	h := newFixableHost(t, 2)
+	defined := 0
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
+		if procedure == defineXML {
+			defined++
+		}
+		return true, true
+	})
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure == getXML && defined == 1 {
+			return refusal(packet)
+		}
+		return packet
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || outcomes[0].Step != host.Left || !errors.Is(outcomes[0].Err, host.ErrReadBack) {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, map[string]string{"g0": h.old["g0"], "g1": h.new["g1"]})
+	h.rollback(t, run)
+}
+
+// TestUnreadableMeanwhile: a guest that a run before this one left half done, and
+// that libvirt now cannot tell anything of, does not keep the others waiting.
+func TestUnreadableMeanwhile(t *testing.T) {
+	h := newFixableHost(t, 2)
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) { return true, procedure != defineXML })
+	if _, _, err := h.applyBy(t, k); !errors.Is(err, host.ErrGone) {
+		t.Fatal(err)
+	}
+	inspected := 0
+	k = newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure == getXML {
+			inspected++
+		}
+		if inspected == 1 {
+			inspected++
+			return refusal(packet)
+		}
+		return packet
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || outcomes[0].Guest != "g0" || outcomes[0].Err == nil {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, h.new)
+	h.rollback(t, run)
+}
+
 // TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
 // what it was asked, because it does not know. The manifest says what is.
 func TestRefusalThatIsNone(t *testing.T) {
@@ -215,15 +287,7 @@ func TestRefusalThatIsNone(t *testing.T) {
 		if procedure != defineXML {
 			return packet
 		}
-		const systemError, fromRPC, hasMessage, message, level = 38, 7, 1, "End of file while reading data\x00\x00", 2
-		no := slices.Clone(packet[:28])
-		binary.BigEndian.PutUint32(no[24:], 1)
-		for _, n := range []uint32{systemError, fromRPC, hasMessage, uint32(len(message))} {
-			no = binary.BigEndian.AppendUint32(no, n)
-		}
-		no = binary.BigEndian.AppendUint32(append(no, message...), level)
-		binary.BigEndian.PutUint32(no, uint32(len(no)))
-		return no
+		return refusal(packet)
 	}
 	run, outcomes, err := h.applyBy(t, k)
 	if err != nil || len(outcomes) != 2 || outcomes[0].Step != host.Defined {
@@ -273,6 +337,30 @@ func TestOldDefinitionOutlivesAll(t *testing.T) {
 	h.want(t, map[string]string{"g0": theirs, "g1": h.old["g1"]})
 	h.define(t, h.new["g0"])
 	h.rollback(t, run)
+}
+
+// TestEndsMeanwhile: a guest that ends while it is looked at is read all the
+// same.
+func TestEndsMeanwhile(t *testing.T) {
+	h := newFixableHost(t, 1)
+	h.Virsh("start", "--paused", "g0")
+	ended := false
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
+		if procedure == blockJobOf && !ended {
+			ended = true
+			h.Virsh("destroy", "g0")
+		}
+		return true, true
+	})
+	d, err := host.Connect(t.Context(), k.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	guest, err := d.Inspect(t.Context(), h.uuid(h.old["g0"]))
+	if err != nil || guest.Active || guest.Live != nil || string(guest.Definition) != h.old["g0"] || !ended {
+		t.Errorf("%v, %v", guest, err)
+	}
 }
 
 // writer is a stream that does something at the first write that has a text in
