@@ -50,7 +50,8 @@ var (
 	// ErrHeld: the guest has a managed save image, or a block job runs.
 	ErrHeld = errors.New("the guest is not to be changed now")
 	// ErrReadBack: libvirt made something else of a definition than it was
-	// given; the guest has its old one again.
+	// given. The guest has its old one again, unless libvirt did so with that
+	// one too; then the error says where it is.
 	ErrReadBack = errors.New("libvirt made something else of the definition")
 	// ErrLeftOut: guests were left out, because their chains are refused or
 	// they are not to be changed now ([ErrHeld]).
@@ -128,9 +129,18 @@ type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
-// leave writes down that a guest is left as it is.
+// leave writes down that a guest is left as it is, which is Left if it has the
+// definition that it had, or one that somebody else gave it before the run did.
 func (w *applying) leave(g *runGuest, why error) error {
-	if err := w.run.step(g, Left, why.Error()); err != nil {
+	step := Left
+	if g.given {
+		step = Changed
+	}
+	return w.leaveAs(g, step, why)
+}
+
+func (w *applying) leaveAs(g *runGuest, step Step, why error) error {
+	if err := w.run.step(g, step, why.Error()); err != nil {
 		return err
 	}
 	return &leftError{why}
@@ -161,7 +171,7 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		case held:
 			w.tell(&runGuest{name: r.Guest.Name, step: Left}, fmt.Errorf("%w: %s", ErrHeld, f.Text))
 		default:
-			if err := w.planGuest(r); err != nil {
+			if err := w.planGuest(ctx, r); err != nil {
 				return err
 			}
 			planned[r.Guest.UUID] = true
@@ -179,16 +189,17 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 }
 
 // planGuest keeps the definitions of one guest that is fixable.
-func (w *applying) planGuest(r *Report) error {
+func (w *applying) planGuest(ctx context.Context, r *Report) error {
 	g := w.run.guest(r.Guest.UUID)
 	old := r.Guest.Definition
 	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
 		// The run has the definition that it found, and that one is not to
 		// be lost for a later one.
-		if err := w.run.step(g, Left, ErrChanged.Error()); err != nil {
+		err := w.leave(g, ErrChanged)
+		if fatal(ctx, err) {
 			return err
 		}
-		w.tell(g, ErrChanged)
+		w.tell(g, err)
 		return nil
 	}
 	fixed, err := r.Examination.Document.Bytes()
@@ -210,6 +221,8 @@ func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	switch {
 	case errors.Is(err, ErrNoGuest):
 		err = w.leave(g, err)
+	case hasAnswer(err):
+		err = &leftError{err} // nobody knows; the others need not wait for it
 	case err != nil:
 		return err
 	case sum(now.Definition) == g.old:
@@ -250,7 +263,7 @@ func (g *runGuest) definitions(run *Run) (old, wanted []byte, err error) {
 }
 
 // define gives a guest its new definition. The error is a *leftError if the
-// guest has its old one.
+// manifest says what it has instead.
 func (w *applying) define(ctx context.Context, g *runGuest) error {
 	old, wanted, err := g.definitions(w.run)
 	if err != nil {
@@ -258,38 +271,68 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	}
 	now, err := w.Daemon.Inspect(ctx, g.uuid)
 	switch {
-	case errors.Is(err, ErrNoGuest):
-		return w.leave(g, err)
-	case err != nil:
+	case ends(ctx, err):
 		return err
+	case err != nil:
+		return w.leave(g, err)
 	case sum(now.Definition) != g.old:
 		// Not only somebody else can have changed it: the last call of a run
 		// that was killed may have been under way until now.
 		return w.adopt(g, now)
 	}
 	if held := guestFindings(now); len(held) > 0 {
-		return w.leave(g, fmt.Errorf("%w: %s", ErrHeld, held[0].Text))
+		return w.leaveAs(g, Left, fmt.Errorf("%w: %s", ErrHeld, held[0].Text))
 	}
 	if err := w.run.step(g, Defining, ""); err != nil {
 		return err
 	}
-	if err := w.Daemon.Define(ctx, wanted); err != nil {
-		if errors.Is(err, ErrGone) || ctx.Err() != nil {
-			return err
-		}
-		return w.leave(g, err) // libvirt's own refusal: it has kept the old one
+	now, refusal, err := w.give(ctx, g, wanted)
+	var difference error
+	switch {
+	case hasAnswer(err):
+		// As of a definition that grew beyond what libvirt's protocol has
+		// room for.
+		difference, refusal = err, nil
+		now = &Guest{}
+	case err != nil:
+		return err
+	default:
+		difference = same(old, wanted, now.Definition)
+	}
+	switch {
+	case difference == nil:
+		return w.defined(g, now)
+	case sum(now.Definition) == g.old && refusal != nil:
+		return w.leaveAs(g, Left, refusal)
+	case refusal != nil:
+		return w.leave(g, ErrChanged)
+	}
+	difference = fmt.Errorf("%w: %w", ErrReadBack, difference)
+	now, refusal, err = w.give(ctx, g, old)
+	switch {
+	case err != nil:
+		return err
+	case sum(now.Definition) == g.old:
+		return w.leaveAs(g, Left, difference)
+	case refusal == nil:
+		refusal = errors.New("and something else of its old one too")
+	}
+	return w.leave(g, fmt.Errorf("%w, %w; that is in %q", difference, refusal, g.oldFile()))
+}
+
+// give gives a guest a definition, and reads back what it has then. A refusal is
+// not believed without that: the daemon that answers may only hand calls on
+// (virtproxyd), and not know what has become of one.
+func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
+	refusal = w.Daemon.Define(ctx, definition)
+	if ends(ctx, refusal) {
+		return nil, nil, refusal
 	}
 	now, err = w.Daemon.Inspect(ctx, g.uuid)
-	if err != nil {
-		return err
+	if errors.Is(err, ErrNoGuest) {
+		err = w.leave(g, err)
 	}
-	if difference := same(old, wanted, now.Definition); difference != nil {
-		if err := w.Daemon.Define(ctx, old); err != nil {
-			return err
-		}
-		return w.leave(g, fmt.Errorf("%w: %w", ErrReadBack, difference))
-	}
-	return w.defined(g, now)
+	return now, refusal, err
 }
 
 // same reports how what libvirt has made of a definition differs from what it

@@ -61,7 +61,16 @@ func (d *Daemon) Inspect(ctx context.Context, uuid string) (*Guest, error) {
 	return d.inspect(ctx, id)
 }
 
+// inspect reads a guest, and again if it ends meanwhile.
 func (d *Daemon) inspect(ctx context.Context, id libvirt.UUID) (*Guest, error) {
+	guest, err := d.inspectOnce(ctx, id)
+	if hasCode(err, codeOperationInvalid) {
+		return d.inspectOnce(ctx, id)
+	}
+	return guest, err
+}
+
+func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, error) {
 	var domain libvirt.Domain
 	err := d.call(ctx, "virDomainLookupByUUID", func() (err error) {
 		domain, err = d.rpc.DomainLookupByUUID(id)

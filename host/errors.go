@@ -27,13 +27,14 @@ var (
 
 // Numbers of libvirt's errors (virErrorNumber, libvirt/virterror.h).
 const (
-	codeNoSupport     = 3
-	codeXMLDetail     = 35
-	codeRPC           = 39
-	codeNoDomain      = 42
-	codeNoStoragePool = 49
-	codeNoSnapshot    = 72
-	codeNoCheckpoint  = 103
+	codeNoSupport        = 3
+	codeXMLDetail        = 35
+	codeRPC              = 39
+	codeNoDomain         = 42
+	codeNoStoragePool    = 49
+	codeOperationInvalid = 55
+	codeNoSnapshot       = 72
+	codeNoCheckpoint     = 103
 )
 
 // maxMessage is how much of a message of libvirt's is kept, in bytes.
@@ -67,6 +68,13 @@ func (e *Error) Error() string {
 // Is reports whether the error is target: [ErrNoGuest], or nothing.
 func (e *Error) Is(target error) bool {
 	return target == ErrNoGuest && e.Code == codeNoDomain
+}
+
+// hasAnswer reports whether err is an answer of libvirt's, which is about one
+// guest alone.
+func hasAnswer(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !errors.Is(err, ErrNoGuest)
 }
 
 // hasCode reports whether err is libvirt's answer with one of the codes.

@@ -30,17 +30,22 @@ func (e *Evidence) Of(id chain.FileID) chain.Testimony {
 
 // gather hears every guest of an inventory: its definition, the XML that it
 // runs with, and the metadata of its snapshots and checkpoints. What cannot be
-// read says nothing, and is told to complain; heard gets every name. The error is
-// for an inventory that has ended, or for ctx.
-func gather(ctx context.Context, inventory Inventory, opener chain.Opener, volumes chain.Volumes, complain func(guest string, err error), heard func(guest string)) (*Evidence, error) {
+// read says nothing, and is told to complain; heard gets every name, with why
+// nothing is heard of the guest. The error is for an inventory that has ended, or
+// for ctx.
+func gather(ctx context.Context, inventory Inventory, opener chain.Opener, volumes chain.Volumes, complain func(guest string, err error), heard func(guest string, err error)) (*Evidence, error) {
 	e := &Evidence{of: make(map[chain.FileID]*chain.Testimony), opener: opener, volumes: volumes}
 	for guest, err := range inventory.Guests(ctx) {
 		if guest == nil {
 			return nil, err
 		}
-		heard(guest.Name)
-		if err != nil {
-			continue // the scan will say so
+		var doc *xmlfix.Document
+		if err == nil {
+			doc, err = xmlfix.Parse(guest.Name, guest.Definition)
+		}
+		heard(guest.Name, err)
+		if doc != nil {
+			e.note(ctx, guest.Name, doc.Disks(), true)
 		}
 		if err := e.hear(ctx, guest, complain); err != nil {
 			return nil, err
@@ -49,10 +54,8 @@ func gather(ctx context.Context, inventory Inventory, opener chain.Opener, volum
 	return e, ctx.Err()
 }
 
+// hear hears what there is of a guest beside its definition.
 func (e *Evidence) hear(ctx context.Context, guest *Guest, complain func(string, error)) error {
-	if doc, err := xmlfix.Parse(guest.Name, guest.Definition); err == nil {
-		e.note(ctx, guest.Name, doc.Disks(), true)
-	}
 	// What a guest runs with, and what a snapshot has of a running one, holds
 	// what libvirt detected: of the layers below the top it states nothing.
 	if guest.Live != nil {
@@ -92,8 +95,9 @@ func (e *Evidence) note(ctx context.Context, guest string, disks []*xmlfix.Disk,
 			if i > 0 && !lower {
 				break
 			}
-			writable := i == 0 && !stated.ReadOnly
-			e.noteLayer(ctx, guest, layer, writable)
+			// What the guest writes gets into a lower layer by a commit,
+			// and did so before, if that was its disk once.
+			e.noteLayer(ctx, guest, layer, !stated.ReadOnly)
 		}
 	}
 }

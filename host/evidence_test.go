@@ -150,7 +150,8 @@ func TestEvidence(t *testing.T) {
 		"read-only qcow2 disk":             {other(diskOf(fileDisk, "qcow2", baseFile+"<readonly/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
 		"qcow2 in an explicit chain":       {other(over("qcow2", "<backingStore/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
 		"qcow2 in a chain without an end":  {other(over("qcow2", "")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"raw in an explicit chain":         {other(over("raw", "<backingStore/>")), chain.Fixable, "", "", chain.Probe},
+		"raw in an explicit chain":         {other(over("raw", "<backingStore/>")), chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"raw below a read-only disk":       {other(strings.Replace(over("raw", "<backingStore/>"), "<target", "<readonly/><target", 1)), chain.Fixable, "", "", chain.Probe},
 		"slice of a qcow2 disk":            {other(diskOf(fileDisk, "qcow2", "<source file='DIR/base.img'><slices><slice type='storage' offset='0' size='65536'/></slices></source>")), chain.Fixable, "", "", chain.Probe},
 		"qcow2 disk, and a raw one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("writer", raw) }, chain.Refused, chain.RawDiskElsewhere, "writer", 0},
 		"qcow2 disk, and a qed one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("second", diskOf(fileDisk, "qed", baseFile)) }, chain.Refused, chain.StatedConflict, "second", 0},
@@ -325,8 +326,14 @@ func TestNames(t *testing.T) {
 	h.guest("asks", diskOf(fileDisk, "qcow2", "<source file='DIR/top.qcow2'/>"))
 	h.guest("writer", diskOf(fileDisk, "raw", baseFile))
 	h.text("etc/libvirt/qemu/broken.xml", "<domain>")
-	if reports := h.scan(&host.Scan{Names: []string{"asks", "asks"}}); len(reports) != 1 || reports["asks"].Verdict() != chain.Refused {
+	h.text("etc/libvirt/qemu/unread.xml", stored("unread", "")+"<x/>")
+	var unheard []string
+	complain := func(name string, err error) { unheard = append(unheard, name) }
+	if reports := h.scan(&host.Scan{Names: []string{"asks", "asks"}, Complain: complain}); len(reports) != 1 || reports["asks"].Verdict() != chain.Refused {
 		t.Errorf("%v", reports)
+	}
+	if strings.Join(unheard, " ") != "broken unread" {
+		t.Errorf("nobody is told that these cannot be heard: %q", unheard)
 	}
 	if reports := h.scan(&host.Scan{Names: []string{"broken"}}); len(reports) != 1 || !errors.Is(reports["broken"].Err, host.ErrDefinition) {
 		t.Errorf("%v", reports)

@@ -31,6 +31,9 @@ const (
 	// Left: the guest was not changed, or was given its old definition
 	// again; the reason is with it.
 	Left Step = "left"
+	// Changed: it was given its new one, or may have been, and libvirt has
+	// neither of the two now; the reason is with it.
+	Changed Step = "changed"
 	// Restoring: libvirt is being given the old one again.
 	Restoring Step = "restoring"
 	// Restored: libvirt has the old one again.

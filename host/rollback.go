@@ -34,7 +34,7 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	}
 	var changed []*runGuest
 	for _, g := range slices.Backward(run.guests) {
-		if g.step != Defined && g.step != Defining && g.step != Restoring {
+		if !g.given {
 			continue
 		}
 		if _, err := run.keptOld(g); err != nil {
@@ -75,10 +75,10 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	}
 	now, err := b.Daemon.Inspect(ctx, g.uuid)
 	switch {
-	case errors.Is(err, ErrNoGuest):
-		return &leftError{err}
-	case err != nil:
+	case ends(ctx, err):
 		return err
+	case err != nil:
+		return &leftError{err}
 	case sum(now.Definition) == g.old:
 		return run.step(g, Restored, "")
 	case !g.has(run, old, now.Definition):
@@ -97,10 +97,12 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 		return &leftError{err}
 	}
 	now, err = b.Daemon.Inspect(ctx, g.uuid)
-	if err != nil {
+	switch {
+	case ends(ctx, err):
 		return err
-	}
-	if sum(now.Definition) != g.old {
+	case err != nil:
+		return &leftError{err}
+	case sum(now.Definition) != g.old:
 		return &leftError{ErrReadBack}
 	}
 	return run.step(g, Restored, "")

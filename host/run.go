@@ -41,6 +41,10 @@ type runGuest struct {
 	step       Step
 	old, new   string // checksums
 	reason     string
+	// given says that libvirt was given the new definition, or may have been,
+	// and is not known to have the old one again. What is kept of the old
+	// one may be all that there is of it.
+	given bool
 }
 
 var (
@@ -56,7 +60,7 @@ func openState(dir string) (lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, quotePath(err)
 	}
-	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
+	lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, quotePath(err)
 	}
@@ -203,6 +207,12 @@ func (r *Run) note(rec record) {
 		r.guests = append(r.guests, g)
 	}
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
+	switch rec.Step {
+	case Defining:
+		g.given = true
+	case Left, Restored:
+		g.given = false
+	}
 	if rec.Old != "" {
 		g.old = rec.Old
 	}
@@ -239,9 +249,14 @@ func (r *Run) finish() error { return r.record(record{Finished: true}) }
 // keep puts a definition into the folder: whole and on the disk, or not at all.
 func (r *Run) keep(name string, definition []byte) error {
 	part := name + ".part"
-	file, err := r.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// One that is there is of a run that was cut short, or of somebody else's
+	// who could read what is written into it.
+	if err := r.root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return quotePath(err)
+	}
+	file, err := r.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return quotePath(err)
 	}
 	_, err = file.Write(definition)
 	err = cmp.Or(err, file.Sync(), file.Close())

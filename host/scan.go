@@ -29,7 +29,7 @@ type Scan struct {
 	// heard, whether it is reported on or not.
 	Names []string
 	// Complain is told what could not be read and hinders no guest: a pool,
-	// the metadata of a snapshot. It may be nil.
+	// the metadata of a snapshot, a guest that is not in Names. It may be nil.
 	Complain func(name string, err error)
 }
 
@@ -93,7 +93,7 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 				yield(nil, err)
 				return
 			}
-			if len(s.Names) > 0 && !slices.Contains(s.Names, guest.Name) {
+			if !s.asked(guest.Name) {
 				continue
 			}
 			report := &Report{Guest: guest, Err: err}
@@ -108,6 +108,11 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 			}
 		}
 	}
+}
+
+// asked says whether to report on a guest.
+func (s *Scan) asked(guest string) bool {
+	return len(s.Names) == 0 || slices.Contains(s.Names, guest)
 }
 
 // walker hears the whole host and returns the walker that knows of it.
@@ -135,7 +140,11 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 		volumes = own
 	}
 	missing := slices.Clone(s.Names)
-	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain, func(guest string) {
+	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain, func(guest string, err error) {
+		if err != nil && !s.asked(guest) {
+			// Its report will not say so.
+			complain(guest, err)
+		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest })
 	})
 	if err != nil {

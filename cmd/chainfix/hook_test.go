@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -58,6 +60,32 @@ func TestHookIsQuiet(t *testing.T) {
 	defer never.Close()
 	defer writer.Close()
 	wantQuiet(t, traceInput(t, dir, never, exitDone, "hook", "--verify", "x", "reconnect", "begin", "-"))
+}
+
+// TestHookLogIsFull: a pipe that somebody has open and does not read is not
+// waited for. A hook that waits holds its guest up for ever.
+func TestHookLogIsFull(t *testing.T) {
+	dir := t.TempDir()
+	base, top, pipe := filepath.Join(dir, "base"), filepath.Join(dir, "top"), filepath.Join(dir, "pipe")
+	writeFile(t, base, make([]byte, demoSize))
+	writeFile(t, top, bytesOf(mkimage.Qcow2{VirtualSize: demoSize, Backing: base}))
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(pipe, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 4096))
+	}
+	var out, complaints bytes.Buffer
+	args := []string{"chainfix", "hook", "--log", pipe, "g", "restore", "begin", "-"}
+	status := run(t.Context(), args, streams{strings.NewReader(hookGuest("g", top, "")), &out, &complaints})
+	if status != exitDone || !strings.Contains(out.String(), "<format type='raw'/>") || !strings.Contains(complaints.String(), "cannot write to") {
+		t.Errorf("status %d, %s\n%s", status, &out, &complaints)
+	}
 }
 
 // hookGuest is the definition of a small guest with one disk, which states what

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,13 +23,21 @@ func (j hookJournal) note(text string) {
 		return
 	}
 	line := fmt.Sprintf("%s guest %q, %s %s: %s\n", time.Now().UTC().Format(time.RFC3339), j.call.guest, j.call.operation, j.call.subOperation, text)
-	// A pipe that nobody reads is not waited for.
-	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
-	if err == nil {
-		_, err = io.WriteString(file, line)
-		err = errors.Join(err, file.Close())
+	if err := appendTo(j.path, []byte(line)); err != nil {
+		fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
 	}
+}
+
+// appendTo writes to a file, and waits for no pipe: not for one that nobody has
+// open, nor for one that is full, which package os would do.
+func appendTo(path string, line []byte) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, unwrapPath(err))
+		return err
 	}
+	n, err := unix.Write(fd, line)
+	if err == nil && n < len(line) {
+		err = io.ErrShortWrite
+	}
+	return cmp.Or(err, unix.Close(fd))
 }

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
@@ -63,7 +66,7 @@ func hostApply(c *cli.Context, std streams) error {
 		return nil
 	})
 	if dir != "" {
-		if err := write(std.out, []byte(shownName(dir)+"\n")); err != nil {
+		if err := write(std.out, []byte(pathLine(dir))); err != nil {
 			return err
 		}
 	}
@@ -74,6 +77,15 @@ func hostApply(c *cli.Context, std streams) error {
 		return inputError(err)
 	}
 	return nil
+}
+
+// pathLine is a path as scripts take it, a line: as it is, and quoted only if it
+// could drive a terminal or be more than a line.
+func pathLine(path string) string {
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		path = strconv.Quote(path)
+	}
+	return path + "\n"
 }
 
 // hostDryRun prints the changes that apply would make. Around them no more

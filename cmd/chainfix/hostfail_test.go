@@ -25,7 +25,9 @@ import (
 // be kept from the daemon, or their answers from the program.
 type link struct {
 	call func(n int, procedure uint32, packet []byte) (forward, reply bool)
-	uri  string
+	// answer may replace what the daemon says; nil is for as it is.
+	answer func(procedure uint32, packet []byte) []byte
+	uri    string
 }
 
 func newLink(t *testing.T, l *peers.Libvirt, call func(n int, procedure uint32, packet []byte) (forward, reply bool)) *link {
@@ -76,6 +78,9 @@ func (k *link) serve(near, far net.Conn) {
 		answer, err := readPacket(far)
 		if err != nil || !reply {
 			return
+		}
+		if k.answer != nil {
+			answer = k.answer(binary.BigEndian.Uint32(packet[12:]), answer)
 		}
 		if _, err := near.Write(answer); err != nil {
 			return
@@ -130,8 +135,12 @@ func TestConnectionIsCut(t *testing.T) {
 	}
 }
 
-// defineXML is libvirt's number of DOMAIN_DEFINE_XML_FLAGS.
-const defineXML = 350
+// Numbers of libvirt's procedures.
+const (
+	getXML     = 14  // DOMAIN_GET_XML_DESC
+	blockJobOf = 238 // DOMAIN_GET_BLOCK_JOB_INFO
+	defineXML  = 350 // DOMAIN_DEFINE_XML_FLAGS
+)
 
 // TestReadBack: of a guest of which libvirt makes anything else than it was
 // given the old definition is restored, and the others are changed.
@@ -160,6 +169,198 @@ func TestReadBack(t *testing.T) {
 	}
 	h.want(t, map[string]string{"g0": h.old["g0"], "g1": h.new["g1"], "g2": h.new["g2"]})
 	h.rollback(t, run)
+}
+
+// applyBy applies by a link, and returns what has become of the guests.
+func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []host.Outcome, err error) {
+	t.Helper()
+	d, err := host.Connect(t.Context(), k.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	a := h.applier(filepath.Join(h.Dir, "state"))
+	a.Daemon, a.Scan.Inventory = d, d
+	a.Tell = func(o host.Outcome) { outcomes = append(outcomes, o) }
+	run, err = a.Run(t.Context(), noReport)
+	return run, outcomes, err
+}
+
+// TestOldIsNotTakenBack: libvirt makes something else of the old definition
+// too. The error and the manifest say so, and so does rollback.
+func TestOldIsNotTakenBack(t *testing.T) {
+	h := newFixableHost(t, 2)
+	spoiled := 0
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, packet []byte) (forward, reply bool) {
+		if at := bytes.Index(packet, []byte("<on_reboot>restart")); procedure == defineXML && at >= 0 && spoiled < 2 {
+			spoiled++
+			copy(packet[at:], "<on_reboot>destroy")
+		}
+		return true, true
+	})
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || !errors.Is(outcomes[0].Err, host.ErrReadBack) || !strings.Contains(outcomes[0].Err.Error(), ".old.xml") || spoiled != 2 {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	if steps, _ := lastSteps(t, filepath.Join(h.Dir, "state")); steps["g0"] != host.Changed {
+		t.Errorf("g0 is %q", steps["g0"])
+	}
+	if err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).Run(t.Context(), run); !errors.Is(err, host.ErrLeft) {
+		t.Errorf("rollback: %v", err)
+	}
+}
+
+// refusal is a no, in the place of another answer.
+func refusal(answer []byte) []byte {
+	const systemError, fromRPC, hasMessage, message, level = 38, 7, 1, "End of file, so far....", 2
+	no := slices.Clone(answer[:28])
+	binary.BigEndian.PutUint32(no[24:], 1)
+	for _, n := range []uint32{systemError, fromRPC, hasMessage, uint32(len(message))} {
+		no = binary.BigEndian.AppendUint32(no, n)
+	}
+	no = append(no, message...)
+	no = append(no, make([]byte, -len(message)&3)...)
+	no = binary.BigEndian.AppendUint32(no, level)
+	binary.BigEndian.PutUint32(no, uint32(len(no)))
+	return no
+}
+
+// TestNotReadBack: a guest whose new definition libvirt cannot tell gets its old
+// one again, and the others are changed.
+func TestNotReadBack(t *testing.T) {
+	h := newFixableHost(t, 2)
+	defined := 0
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
+		if procedure == defineXML {
+			defined++
+		}
+		return true, true
+	})
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure == getXML && defined == 1 {
+			return refusal(packet)
+		}
+		return packet
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || outcomes[0].Step != host.Left || !errors.Is(outcomes[0].Err, host.ErrReadBack) {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, map[string]string{"g0": h.old["g0"], "g1": h.new["g1"]})
+	h.rollback(t, run)
+}
+
+// TestUnreadableMeanwhile: a guest that a run before this one left half done, and
+// that libvirt now cannot tell anything of, does not keep the others waiting.
+func TestUnreadableMeanwhile(t *testing.T) {
+	h := newFixableHost(t, 2)
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) { return true, procedure != defineXML })
+	if _, _, err := h.applyBy(t, k); !errors.Is(err, host.ErrGone) {
+		t.Fatal(err)
+	}
+	inspected := 0
+	k = newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure == getXML {
+			inspected++
+		}
+		if inspected == 1 {
+			inspected++
+			return refusal(packet)
+		}
+		return packet
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 2 || outcomes[0].Guest != "g0" || outcomes[0].Err == nil {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, h.new)
+	h.rollback(t, run)
+}
+
+// TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
+// what it was asked, because it does not know. The manifest says what is.
+func TestRefusalThatIsNone(t *testing.T) {
+	h := newFixableHost(t, 2)
+	k := newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
+	k.answer = func(procedure uint32, packet []byte) []byte {
+		if procedure != defineXML {
+			return packet
+		}
+		return refusal(packet)
+	}
+	run, outcomes, err := h.applyBy(t, k)
+	if err != nil || len(outcomes) != 2 || outcomes[0].Step != host.Defined {
+		t.Errorf("%v, %v", err, outcomes)
+	}
+	h.want(t, h.new)
+	h.rollback(t, run)
+}
+
+// TestOldDefinitionOutlivesAll: a guest that was changed by a run, and then by
+// somebody else so that it is fixable again, is not planned anew by the same
+// run, however often that is cut short: what it had at first is kept nowhere else.
+func TestOldDefinitionOutlivesAll(t *testing.T) {
+	h := newFixableHost(t, 2)
+	stateDir := filepath.Join(h.Dir, "state")
+	ctx, cancel := context.WithCancel(t.Context())
+	a := h.applier(stateDir)
+	d := connect(t, h.Libvirt) // it ends with its context
+	a.Daemon, a.Scan.Inventory = d, d
+	a.Tell = func(host.Outcome) { cancel() }
+	if _, err := a.Run(ctx, noReport); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	theirs := edited(h.old["g0"])
+	h.define(t, theirs)
+	cut := errors.New("cut short")
+	for range 3 {
+		_, err := h.applier(stateDir).Run(t.Context(), func(r *host.Report) error {
+			if r.Guest.Name == "g1" {
+				return cut
+			}
+			return nil
+		})
+		if !errors.Is(err, cut) {
+			t.Fatal(err)
+		}
+	}
+	run, err := h.applier(stateDir).Run(t.Context(), noReport)
+	if !errors.Is(err, host.ErrLeft) {
+		t.Errorf("%v", err)
+	}
+	h.want(t, map[string]string{"g0": theirs, "g1": h.new["g1"]})
+	back := &host.Rollback{Daemon: h.d, Connect: h.URI()}
+	if err := back.Run(t.Context(), run); !errors.Is(err, host.ErrLeft) {
+		t.Errorf("rollback says nothing of the guest that was changed: %v", err)
+	}
+	h.want(t, map[string]string{"g0": theirs, "g1": h.old["g1"]})
+	h.define(t, h.new["g0"])
+	h.rollback(t, run)
+}
+
+// TestEndsMeanwhile: a guest that ends while it is looked at is read all the
+// same.
+func TestEndsMeanwhile(t *testing.T) {
+	h := newFixableHost(t, 1)
+	h.Virsh("start", "--paused", "g0")
+	ended := false
+	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
+		if procedure == blockJobOf && !ended {
+			ended = true
+			h.Virsh("destroy", "g0")
+		}
+		return true, true
+	})
+	d, err := host.Connect(t.Context(), k.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	guest, err := d.Inspect(t.Context(), h.uuid(h.old["g0"]))
+	if err != nil || guest.Active || guest.Live != nil || string(guest.Definition) != h.old["g0"] || !ended {
+		t.Errorf("%v, %v", guest, err)
+	}
 }
 
 // writer is a stream that does something at the first write that has a text in
@@ -571,6 +772,48 @@ func TestSpoiledRun(t *testing.T) {
 		h.apply(t, stateDir)
 	})
 	h.rollback(t, good)
+}
+
+// TestLeftovers: what lies in a run's folder by the name that a definition is
+// written under is not written into, as somebody may have it open.
+func TestLeftovers(t *testing.T) {
+	h := newFixableHost(t, 1)
+	stateDir := filepath.Join(h.Dir, "state")
+	cut := errors.New("cut short")
+	if _, err := h.applier(stateDir).Run(t.Context(), func(*host.Report) error { return cut }); !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
+	_, run := lastSteps(t, stateDir)
+	part := filepath.Join(run, h.uuid(h.old["g0"])+".old.xml.part")
+	if err := os.WriteFile(part, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.Open(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	h.apply(t, stateDir)
+	if read, err := io.ReadAll(theirs); err != nil || len(read) > 0 {
+		t.Errorf("others read %d bytes: %v", len(read), err)
+	}
+	h.interrupted(t, stateDir)
+}
+
+// TestRunWithSpaces: the last line of apply is what rollback takes, whatever the
+// state folder is called.
+func TestRunWithSpaces(t *testing.T) {
+	h := newFixableHost(t, 1)
+	out, complaints := &writer{}, &writer{}
+	stateDir := filepath.Join(h.Dir, `with: a space, "quotes" and \`)
+	if status := runHere(t, out, complaints, "apply", "--connect", h.URI(), "--state-dir", stateDir); status != exitDone {
+		t.Fatalf("status %d: %s", status, complaints)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if status := runHere(t, out, complaints, "rollback", "--connect", h.URI(), lines[len(lines)-1]); status != exitDone {
+		t.Errorf("status %d: %s", status, complaints)
+	}
+	h.want(t, h.old)
 }
 
 // TestFoldersOfOthers: whatever is given for a run's folder, nothing is made
