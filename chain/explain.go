@@ -185,8 +185,8 @@ var explanations = []Explanation{
 			"It looks like a raw disk whose guest has written a header into it.",
 		state},
 	{RawDiskElsewhere, "an image is or was a raw disk that a guest may write",
-		"Its header claims a format, but the definition of a guest, or the metadata of a snapshot, has the image as a raw disk. That guest can " +
-			"have written any header into it, so the header is not believed.",
+		"Its header claims a format, but the definition of a guest, or the metadata of a snapshot, has the image as a raw disk, or states it to be raw below one. " +
+			"That guest can have written any header into it, so the header is not believed.",
 		state},
 	{StatedElsewhere, "the definition of another guest states the format of an image",
 		"Nobody recorded it in the overlay, but another definition or snapshot of this host says what the image is, so nothing had to be guessed.",
