@@ -64,10 +64,7 @@ func documentsOf(t *testing.T, source string) []corpus.Document {
 	peers.Require(t, "apt-get", "xz")
 	documents, err := corpus.Package(source)
 	if err != nil {
-		if peers.Required() {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		peers.Lacking(t, err)
 	}
 	return documents
 }

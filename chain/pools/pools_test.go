@@ -2,6 +2,7 @@ package pools_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 func volume(pool, name, mode string) *libvirtxml.DomainDiskSource {
@@ -288,7 +290,7 @@ func TestLocateOfNoVolume(t *testing.T) {
 func TestPartitionByLink(t *testing.T) {
 	links, err := os.MkdirTemp("/dev/shm", "by-id-")
 	if err != nil {
-		t.Skipf("no folder below /dev can be made: %v", err)
+		peers.Lacking(t, fmt.Sprintf("no folder below /dev can be made: %v", err))
 	}
 	t.Cleanup(func() { os.RemoveAll(links) })
 	// Files do for devices: libvirt, too, asks only whether two names are one.

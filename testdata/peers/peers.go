@@ -5,6 +5,7 @@
 package peers
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -15,14 +16,20 @@ import (
 func Require(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
-		if _, err := exec.LookPath(program); err == nil {
-			continue
+		if _, err := exec.LookPath(program); err != nil {
+			Lacking(t, fmt.Sprintf("peer %q is missing", program))
 		}
-		if Required() {
-			t.Fatalf("peer %q is missing, and CHAINFIX_REQUIRE_PEERS is set", program)
-		}
-		t.Skipf("peer %q is missing", program)
 	}
+}
+
+// Lacking ends a test for which this machine lacks something: it is skipped, or
+// fails where peers are required.
+func Lacking(t testing.TB, what any) {
+	t.Helper()
+	if Required() {
+		t.Fatalf("%v, and CHAINFIX_REQUIRE_PEERS is set", what)
+	}
+	t.Skip(what)
 }
 
 // Required reports whether this run may do without no peer.

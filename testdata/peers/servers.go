@@ -3,6 +3,7 @@ package peers
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -147,7 +148,7 @@ func ISCSI(t testing.TB, image string) (address, target string) {
 	Require(t, "tgtd", "tgtadm", "qemu-img")
 	requireDriver(t, "iscsi")
 	if os.Getuid() != 0 {
-		t.Skip("tgtd wants root")
+		Lacking(t, "tgtd wants root")
 	}
 	// It can neither be handed a socket nor asked which port it found.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -193,10 +194,7 @@ func require(t testing.TB, what string, test *exec.Cmd) {
 	if err := test.Run(); err == nil {
 		return
 	}
-	if Required() {
-		t.Fatalf("peer %q is missing, and CHAINFIX_REQUIRE_PEERS is set", what)
-	}
-	t.Skipf("peer %q is missing", what)
+	Lacking(t, fmt.Sprintf("peer %q is missing", what))
 }
 
 // serveUntil is serve for a server that logs to its standard error. It returns
