@@ -1,9 +1,9 @@
 package chain
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -11,9 +11,14 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// defaultRemember bounds what a Walker remembers, so that its memory does not
-// grow with the number of documents.
-const defaultRemember = 1024
+// remembered bounds the sights that a Walker has at hand, so that its memory
+// does not grow with the number of documents: each takes about a KiB. With
+// [Walker.Foresight] those of one chain, of [MaxLayers] at most, are enough: all
+// are packed.
+const (
+	remembered         = 1024
+	rememberedUnpacked = 256
+)
 
 // look is what one opening of an image showed, with its header read as the
 // format that somebody claims.
@@ -90,24 +95,58 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 		key.how = fragment(src, "source")
 	}
 	known, ok := w.seen[key]
-	if ok && known.err != nil {
+	if !ok && w.Foresight {
+		known.sight = w.recall(ctx, src, key)
+	}
+	if known.err != nil {
 		return nil, known.err
 	}
-	if ok {
+	if known.sight != nil {
 		if l, ok := known.sight.as(claim); ok && (known.sight.foreseen || !everything) {
+			w.remember(key, known)
 			return l, nil
 		}
 	}
 	s, err := w.open(ctx, src, claim, everything)
-	if w.seen == nil || len(w.seen) >= cmp.Or(w.Remember, defaultRemember) {
-		w.seen = make(map[sightKey]seen)
-	}
-	w.seen[key] = seen{s, err}
+	w.remember(key, seen{s, err})
 	if err != nil {
 		return nil, err
 	}
+	s.addReadings(known.sight)
+	if w.Foresight {
+		w.packed.add(packedKey{s.id, key.slice.size, key.how}, s)
+	}
 	l, _ := s.as(claim)
 	return l, nil
+}
+
+func (w *Walker) remember(key sightKey, what seen) {
+	limit := remembered
+	if w.Foresight {
+		limit = rememberedUnpacked
+	}
+	if w.seen == nil {
+		w.seen = make(map[sightKey]seen)
+	}
+	if _, ok := w.seen[key]; !ok && len(w.seen) >= limit {
+		// A server that does not answer is waited for, so failures are kept,
+		// unless they are most of all.
+		maps.DeleteFunc(w.seen, func(_ sightKey, s seen) bool { return s.err == nil })
+		if len(w.seen) > limit/2 {
+			clear(w.seen)
+		}
+	}
+	w.seen[key] = what
+}
+
+// recall returns what an image showed when it was opened by this name or
+// another; nil if it was not.
+func (w *Walker) recall(ctx context.Context, src *libvirtxml.DomainDiskSource, key sightKey) *sight {
+	file, err := w.Opener.Identify(ctx, src)
+	if err != nil {
+		return nil // opening it says why
+	}
+	return w.packed.get(packedKey{imageID{file, key.slice.offset}, key.slice.size, key.how})
 }
 
 // as returns the image as claim has it; ok is false if it was not read so.
@@ -130,6 +169,19 @@ func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 	}
 	l.header, l.headerErr, l.short, l.sees = r.header, r.err, r.short, r.sees
 	return l, true
+}
+
+// addReadings adds what an earlier sight of the same image showed: one that two
+// guests state differently is opened for each statement, not for each guest.
+func (s *sight) addReadings(earlier *sight) {
+	if earlier == nil || !earlier.foreseen || earlier.id != s.id || earlier.size != s.size {
+		return
+	}
+	for _, r := range earlier.readings {
+		if s.read(r.claim) == nil {
+			s.readings = append(s.readings, r)
+		}
+	}
 }
 
 // read returns the header as it was read for claim; nil if it was not.

@@ -74,10 +74,6 @@ func (r *Report) Held() (f chain.Finding, ok bool) {
 	return chain.Finding{}, false
 }
 
-// remembered is how many images a scan remembers: each is opened once on any
-// host with fewer.
-const remembered = 1 << 20
-
 // Reports goes through the guests. An error without a report is the last thing
 // that comes: the inventory or ctx has ended. Where a name in Names is no
 // guest's it is the only one, and wraps [ErrNoGuest].
@@ -157,7 +153,7 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
-	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Remember: remembered, Foresight: true}, nil
+	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Foresight: true}, nil
 }
 
 func (s *Scan) targets() []chain.Version {

@@ -1,0 +1,90 @@
+package chain_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// With foresight an image is opened once, however many chains come to it, by
+// whatever name, and however many others were opened in between.
+func TestForesightOpensAnImageOnce(t *testing.T) {
+	f := newFiles(t)
+	f.raw("raw", 1<<20)
+	f.qcow2("base", image{backing: "raw"})
+	if err := os.Link(f.path("base"), f.path("hard")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("base", f.path("soft")); err != nil {
+		t.Fatal(err)
+	}
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	w := &chain.Walker{Opener: f, Foresight: true}
+	names := []string{"base", "hard", "soft"}
+	for n := range 400 {
+		top := fmt.Sprint("top", n)
+		f.qcow2(top, image{backing: names[n%len(names)], backingFormat: "qcow2"})
+		got, err := w.Walk(context.Background(), f.top(top))
+		if err != nil || got.Verdict != chain.Fixable || len(got.Layers) != 3 || got.Layers[1].Header.Backing.Name != "raw" {
+			t.Fatalf("%q: %+v, %v", top, got, err)
+		}
+		if p, err := w.Predict(context.Background(), f.top(top), mustVersion(t, "9.0")); err != nil || p.Outcome != chain.Starts {
+			t.Fatalf("%q: %+v, %v", top, p, err)
+		}
+	}
+	opened := 0
+	for path, n := range f.opened {
+		if opened += n; n != 1 {
+			t.Errorf("%q is opened %d times", path, n)
+		}
+	}
+	if opened != 402 {
+		t.Errorf("402 images are opened %d times", opened)
+	}
+}
+
+// What cannot be opened is not tried again and again either.
+func TestForesightRemembersFailures(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("lost top", image{backing: "lost", backingFormat: "qcow2"})
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	w := &chain.Walker{Opener: f, Foresight: true}
+	for n := range 1000 {
+		top := fmt.Sprint("top", n)
+		f.qcow2(top, image{})
+		for _, name := range []string{top, "lost top"} {
+			if _, err := w.Walk(context.Background(), f.top(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := f.opened[f.path("lost")]; n != 1 {
+		t.Errorf("an image that is not there is tried %d times", n)
+	}
+}
+
+// One that guests state differently, and falsely, is opened for each statement.
+func TestForesightOpensAnImageForEachStatement(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top", image{})
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	w := &chain.Walker{Opener: f, Foresight: true}
+	for range 3 {
+		for _, format := range []probe.Format{probe.VMDK, probe.Qcow2, probe.Raw, probe.QED, probe.Qcow} {
+			got, err := w.Walk(context.Background(), stated(f.layer("top", format)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sound := format == probe.Qcow2 || format == probe.Raw; sound == (got.Verdict == chain.Refused) {
+				t.Errorf("%s: %+v", format, got)
+			}
+		}
+	}
+	if n := f.opened[f.path("top")]; n != 3 {
+		t.Errorf("the image is opened %d times", n)
+	}
+}
