@@ -127,14 +127,5 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, name string, id F
 func (k *walk) headersDataFile(layer Layer) bool {
 	text := "the XML names " + Describe(layer.Source.DataStore.Source) + " as the data file of " + Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
-	switch {
-	case k.Policy.Refresh:
-		k.find(DataFileConflict, Warn, text+"; the header wins", "")
-		return true
-	case k.Policy.KeepXML:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
-	default:
-		k.refuse(DataFileConflict, text, chooseHint)
-	}
-	return false
+	return k.settle(DataFileConflict, text, "") == headers
 }

@@ -162,20 +162,17 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return stated, rec
 	}
 	text := "the XML states that " + Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.format)
-	switch {
-	case k.Policy.Refresh:
-		k.find(FormatConflict, Warn, text+"; the header wins", "")
+	switch k.settle(FormatConflict, text, "") {
+	case headers:
 		k.strayed = true
 		return Layer{Source: stated.Source, Format: rec.format, From: Header}, rec
-	case k.Policy.KeepXML:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
+	case xmls:
 		return stated, rec
 	}
-	k.refuse(FormatConflict, text, chooseHint)
 	return Layer{}, record{}
 }
 
-// whose tells whose name for the next layer counts.
+// whose tells whose word counts where the XML and a header differ.
 type whose int
 
 const (
@@ -183,6 +180,22 @@ const (
 	xmls
 	headers
 )
+
+// settle finds out whose word counts where the XML and a header differ, as text
+// says: the operator's policy tells, or else the disk is refused, with more to be
+// said about it.
+func (k *walk) settle(code Code, text, more string) whose {
+	switch {
+	case k.Policy.Refresh:
+		k.find(code, Warn, text+"; the header wins", "")
+		return headers
+	case k.Policy.KeepXML:
+		k.find(ChainKept, Warn, text+"; the XML wins", "")
+		return xmls
+	}
+	k.refuse(code, text+more, chooseHint)
+	return nobodys
+}
 
 // whoseName finds out whether the XML and the header name one image below
 // overlay, and if not, which name counts. An image that is in neither place
@@ -226,18 +239,10 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 		return xmls
 	case gone:
 		return xmls
-	case k.Policy.Refresh:
-		k.find(ChainConflict, Warn, text+"; the header wins", "")
-		return headers
-	case k.Policy.KeepXML:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
-		return xmls
 	case there(stated.at(), xmlErr) && there(named, headerErr):
-		k.refuse(ChainConflict, text+", and both are there", chooseHint)
+		return k.settle(ChainConflict, text, ", and both are there")
 	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		k.refuse(ChainConflict, text+", and only the header's is there", chooseHint)
-	default:
-		k.refuse(ChainConflict, text, chooseHint)
+		return k.settle(ChainConflict, text, ", and only the header's is there")
 	}
-	return nobodys
+	return k.settle(ChainConflict, text, "")
 }
