@@ -88,3 +88,33 @@ func TestForesightOpensAnImageForEachStatement(t *testing.T) {
 		t.Errorf("the image is opened %d times", n)
 	}
 }
+
+// A slice of 0 bytes at the start of a file is not the file, whichever of the
+// two is looked at first.
+func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top", image{})
+	whole := f.top("top")
+	nothing := chain.Stated{Layers: []chain.Layer{layerOf(sliced(whole.Layers[0].Source, 0, 0), probe.Qcow2)}}
+	for _, foresight := range []bool{false, true} {
+		for _, wholeFirst := range []bool{false, true} {
+			w := &chain.Walker{Opener: f, Foresight: foresight}
+			f.touched, f.opened = map[string]bool{}, map[string]int{}
+			for _, isWhole := range []bool{wholeFirst, !wholeFirst} {
+				disk := nothing
+				if isWhole {
+					disk = whole
+				}
+				got, err := w.Walk(context.Background(), disk)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if isWhole {
+					wantFixable(t, got, 1)
+				} else {
+					wantRefused(t, got, chain.SourceSlice)
+				}
+			}
+		}
+	}
+}

@@ -65,6 +65,7 @@ type imageID struct {
 // reached, its cookies for one, may decide what is there.
 type sightKey struct {
 	name  string
+	part  bool // slice is the image; a part of 0 bytes is not the whole
 	slice slice
 	how   string
 }
@@ -89,8 +90,8 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 	if name == "" {
 		return nil, fmt.Errorf("open %s: %w", Describe(src), ErrNotReadable)
 	}
-	part, _ := sliceOf(src)
-	key := sightKey{name: name, slice: part}
+	key := sightKey{name: name}
+	key.slice, key.part = sliceOf(src)
 	if src.Network != nil {
 		key.how = fragment(src, "source")
 	}
@@ -114,7 +115,7 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 	}
 	s.addReadings(known.sight)
 	if w.Foresight {
-		w.packed.add(packedKey{s.id, key.slice.size, key.how}, s)
+		w.packed.add(key.packed(s.id.file), s)
 	}
 	l, _ := s.as(claim)
 	return l, nil
@@ -146,7 +147,7 @@ func (w *Walker) recall(ctx context.Context, src *libvirtxml.DomainDiskSource, k
 	if err != nil {
 		return nil // opening it says why
 	}
-	return w.packed.get(packedKey{imageID{file, key.slice.offset}, key.slice.size, key.how})
+	return w.packed.get(key.packed(file))
 }
 
 // as returns the image as claim has it; ok is false if it was not read so.

@@ -35,8 +35,14 @@ type packedSights struct {
 // the network may decide what it shows.
 type packedKey struct {
 	id        imageID
+	part      bool
 	sliceSize uint64
 	how       string
+}
+
+// packed returns the key under which the sight of a file is packed.
+func (k sightKey) packed(file FileID) packedKey {
+	return packedKey{imageID{file, k.slice.offset}, k.part, k.slice.size, k.how}
 }
 
 // likeness is a sight and its key, without what hardly any two images share: the

@@ -61,7 +61,7 @@ func packedExamples(t *testing.T) map[packedKey]*sight {
 		raw := reading{claim: probe.Raw}
 		raw.header, raw.err = probe.Read(zeros{}, s.size, probe.Raw)
 		s.readings = append(s.readings, raw)
-		examples[packedKey{s.id, sliceSize, how}] = &s
+		examples[packedKey{s.id, sliceSize > 0, sliceSize, how}] = &s
 	}
 	add(0, "", sight{})
 	add(0, "", sight{size: 1})
@@ -97,8 +97,9 @@ func TestPackedSights(t *testing.T) {
 	}
 	for key := range examples {
 		for _, other := range []packedKey{
-			{id: key.id, sliceSize: key.sliceSize + 1, how: key.how},
-			{id: key.id, sliceSize: key.sliceSize, how: key.how + "x"},
+			{id: key.id, part: key.part, sliceSize: key.sliceSize + 1, how: key.how},
+			{id: key.id, part: key.part, sliceSize: key.sliceSize, how: key.how + "x"},
+			{id: key.id, part: !key.part, sliceSize: key.sliceSize, how: key.how},
 			{id: imageID{FileID{Device: 7, Inode: key.id.file.Inode}, 0}},
 		} {
 			if s := p.get(other); s != nil {
@@ -180,7 +181,7 @@ func TestLikenessesTellEverythingApart(t *testing.T) {
 	eachZero("header", func(l *likeness) reflect.Value { return reflect.ValueOf(&l.readings[0].header).Elem() })
 	eachZero("error", func(l *likeness) reflect.Value { return reflect.ValueOf(l.readings[0].err.(*probe.Error)).Elem() })
 	for what, change := range map[string]func(*likeness){
-		"offset": func(l *likeness) { l.key.id.offset++ }, "slice": func(l *likeness) { l.key.sliceSize++ }, "how": func(l *likeness) { l.key.how = "x" },
+		"offset": func(l *likeness) { l.key.id.offset++ }, "slice": func(l *likeness) { l.key.sliceSize++ }, "part": func(l *likeness) { l.key.part = true }, "how": func(l *likeness) { l.key.how = "x" },
 		"claim": func(l *likeness) { l.readings[0].claim = probe.QED }, "short": func(l *likeness) { l.readings[0].short = true },
 		"backing": func(l *likeness) { l.readings[0].sees.backing = true }, "recorded": func(l *likeness) { l.readings[0].sees.recorded = true },
 		"record": func(l *likeness) { l.readings[0].sees.record = "" }, "all readings": func(l *likeness) { l.readings = nil },

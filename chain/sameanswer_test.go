@@ -1,0 +1,334 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
+)
+
+// madeUpHost is a host in memory: images of every kind, sound and broken, that
+// name each other by several names, and disks that state anything of them.
+type madeUpHost struct {
+	*rand.Rand
+	images []madeUpImage
+	paths  []string
+	at     map[string]int // of images, by their paths
+}
+
+type madeUpImage struct {
+	data []byte
+	id   FileID
+	fail int64 // reading behind it fails; 0 if it does not
+}
+
+type openMadeUp struct {
+	*bytes.Reader
+	madeUpImage
+}
+
+func (openMadeUp) Close() error  { return nil }
+func (o openMadeUp) ID() FileID  { return o.id }
+func (o openMadeUp) Size() int64 { return o.Reader.Size() }
+func (o openMadeUp) ReadAt(p []byte, off int64) (int, error) {
+	if o.fail > 0 && off+int64(len(p)) > o.fail {
+		return 0, &fs.PathError{Op: "read", Path: "made up", Err: fs.ErrPermission}
+	}
+	return o.Reader.ReadAt(p, off)
+}
+
+// find finds an image. On the network the cookie decides which it is.
+func (h *madeUpHost) find(src *libvirtxml.DomainDiskSource) (madeUpImage, error) {
+	name := Name(src)
+	if src.Network != nil {
+		n, _ := strconv.Atoi(src.Network.Name)
+		if src.Cookies != nil {
+			n += len(src.Cookies.Cookies[0].Value)
+		}
+		i := h.images[n%len(h.images)]
+		i.id = FileID{Remote: name}
+		return i, nil
+	}
+	n, ok := h.at[name]
+	if !ok {
+		return madeUpImage{}, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return h.images[n], nil
+}
+
+func (h *madeUpHost) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (Image, error) {
+	i, err := h.find(src)
+	if err != nil {
+		return nil, err
+	}
+	return openMadeUp{bytes.NewReader(i.data), i}, nil
+}
+
+func (h *madeUpHost) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
+	i, err := h.find(src)
+	return i.id, err
+}
+
+func (h *madeUpHost) Resolve(_ context.Context, path string) (string, error) {
+	return path, nil
+}
+
+func (h *madeUpHost) Of(id FileID) (t Testimony) {
+	switch id.Inode % 7 {
+	case 0:
+		t.RawDisk = "raw guest"
+	case 1:
+		t.Stated = []GuestStatement{{"a", probe.Qcow2}}
+	case 2:
+		t.Stated = []GuestStatement{{"a", probe.VMDK}, {"b", probe.Qcow2}}
+	}
+	return t
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+func (h *madeUpHost) name() string {
+	p := pick(h.Rand, h.paths...)
+	switch h.IntN(20) {
+	case 0:
+		return strings.TrimPrefix(p, "/")
+	case 1:
+		quoted, _ := json.Marshal(p)
+		return fmt.Sprintf(`json:{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":%s}}`, pick(h.Rand, 0, 0, 512), pick(h.Rand, 0, 512, 1024, 4096, 1<<20), quoted)
+	case 2:
+		quoted, _ := json.Marshal(p)
+		return fmt.Sprintf(`json:{"file":{"driver":"file","filename":%s}}`, quoted)
+	case 3:
+		return "nbd://h/" + strings.TrimPrefix(p, "/")
+	case 4:
+		return "http://u:p@h/x"
+	case 5:
+		return pick(h.Rand, "/gone", "", "/no\xff", "/a\x1b[2J")
+	}
+	return p
+}
+
+func (h *madeUpHost) image() []byte {
+	size := uint64(pick(h.Rand, 4096, 1<<16, 1<<20))
+	backing := ""
+	if h.IntN(4) > 0 {
+		backing = h.name()
+	}
+	format := pick(h.Rand, "", "", "raw", "qcow2", "qcow2", "vmdk", "qed", "vpc", "QCOW2", "file", "iso", "vhd", "vhdx", "cow", "none", "dmg", "luks", "nbd")
+	if h.IntN(3) > 0 {
+		format = "qcow2"
+	}
+	plain := strings.NewReplacer(`"`, "", "\n", "").Replace(backing)
+	var i interface{ Bytes() ([]byte, error) }
+	switch h.IntN(16) {
+	default:
+		q := mkimage.Qcow2{ClusterBits: 9, VirtualSize: size, Backing: backing}
+		if backing != "" {
+			q.BackingFormat = format
+			if h.IntN(8) == 0 {
+				q.Extensions = append(q.Extensions, mkimage.Extension{Type: 0x6803F857, Data: make([]byte, h.IntN(8))})
+			}
+		}
+		if h.IntN(10) == 0 {
+			q.DataFile = pick(h.Rand, "/0", "1", "/gone")
+		}
+		i = q
+	case 0:
+		i = mkimage.QED{ClusterBits: 12, VirtualSize: size, Backing: backing, NoProbe: backing != "" && h.IntN(2) == 0}
+	case 1:
+		i = mkimage.Qcow{ClusterBits: 9, VirtualSize: size, Backing: backing}
+	case 2:
+		i = mkimage.VMDK{VirtualSize: size, Backing: plain}
+	case 3:
+		i = mkimage.VMDKDescriptor{Backing: plain, Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: pick(h.Rand, "0", "/1", "gone")}, {Sectors: 8, Name: "1"}}}
+	case 4:
+		i = mkimage.VPC{VirtualSize: size, Fixed: h.IntN(2) == 0}
+	case 5:
+		i = mkimage.VPC{VirtualSize: size, Parent: "parent"}
+	case 6:
+		i = mkimage.Parallels{VirtualSize: size, ClusterBits: 12}
+	case 7:
+		i = mkimage.VDI{VirtualSize: size, Differencing: h.IntN(3) == 0}
+	case 8:
+		i = mkimage.LUKS1{VirtualSize: 512}
+	case 9, 10:
+		data := bytes.Repeat([]byte{0x90}, int(size))
+		copy(data, pick(h.Rand, "", "\x1f\x8b\x08", "PK\x03\x04", "OOOM\x00\x00\x00\x02", "QFI", "LUKS\xba\xbe\x00\x02", "XFSB\x00\x00\x02\x00"))
+		if h.IntN(3) == 0 && len(data) > 40000 {
+			copy(data[32769:], "CD001")
+		}
+		return data
+	}
+	data, err := i.Bytes()
+	if err != nil {
+		data = nil
+	}
+	switch h.IntN(16) {
+	case 0:
+		data = data[:h.IntN(len(data)+1)]
+	case 1, 2:
+		for range 1 + h.IntN(4) {
+			if n := min(len(data), 512); n > 0 {
+				data[h.IntN(n)] = byte(h.Uint32())
+			}
+		}
+	case 3:
+		if len(data) > 40000 && h.IntN(2) == 0 {
+			copy(data[32769:], "CD001")
+		}
+		if len(data) > 1024 {
+			copy(data[len(data)-512:], pick(h.Rand, "conectix", "koly"))
+		}
+	}
+	return data
+}
+
+func newMadeUpHost(r *rand.Rand, images int) *madeUpHost {
+	h := &madeUpHost{Rand: r, at: map[string]int{}}
+	for n := range images {
+		ending := pick(r, "", "", "", ".img", ".qcow2", ".raw", ".dmg", ".vmdk")
+		for i := range 1 + r.IntN(3) {
+			path := "/" + strconv.Itoa(n) + strings.Repeat("x", i) + pick(r, ending, "")
+			h.at[path] = n
+			h.paths = append(h.paths, path)
+		}
+	}
+	for n := range images {
+		id := FileID{Device: 1, Inode: uint64(n)}
+		if r.IntN(8) == 0 {
+			id = FileID{Device: uint64(n), Block: true}
+		}
+		i := madeUpImage{data: h.image(), id: id}
+		if n > 0 && r.IntN(6) == 0 {
+			i.data = h.images[r.IntN(n)].data
+		}
+		if r.IntN(15) == 0 {
+			i.fail = int64(pick(r, 1, 4096, 32769, 33000, len(i.data)-1))
+		}
+		h.images = append(h.images, i)
+	}
+	return h
+}
+
+func (h *madeUpHost) isQcow2(path string) bool {
+	return bytes.HasPrefix(h.images[h.at[path]].data, []byte("QFI\xfb\x00\x00\x00\x03"))
+}
+
+func (h *madeUpHost) layer(top bool) Layer {
+	path := pick(h.Rand, h.paths...)
+	for range h.IntN(4) {
+		if !h.isQcow2(path) {
+			path = pick(h.Rand, h.paths...)
+		}
+	}
+	src := localSource(path, h.images[h.at[path]].id.Block != (h.IntN(15) == 0))
+	switch h.IntN(12) {
+	case 0, 1:
+		src = &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "http", Name: strconv.Itoa(h.IntN(8)),
+			Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "h"}}}}
+		if h.IntN(2) == 0 {
+			src.Cookies = &libvirtxml.DomainDiskCookies{Cookies: []libvirtxml.DomainDiskCookie{{Name: "c", Value: pick(h.Rand, "", "a", "bb", "ccc")}}}
+		}
+	case 2:
+		src.Encryption = &libvirtxml.DomainDiskEncryption{Format: "luks"}
+	}
+	if h.IntN(8) == 0 {
+		src.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage",
+			Offset: pick(h.Rand, uint(0), 0, 512, 1<<20), Size: pick(h.Rand, uint(0), 512, 1024, 4096, 1<<16)}}}
+	}
+	if top && h.IntN(8) == 0 {
+		src.StartupPolicy = "optional"
+	}
+	l := Layer{Source: src, Format: pick(h.Rand, probe.Qcow2, probe.Qcow2, probe.Qcow2, probe.Raw, probe.VMDK, probe.QED, probe.VPC, probe.VHDX, probe.DMG), From: XML}
+	if h.isQcow2(path) && h.IntN(3) > 0 {
+		l.Format = probe.Qcow2
+	}
+	if top && h.IntN(10) == 0 {
+		l.Format, l.From = "", Unstated
+	}
+	return l
+}
+
+func (h *madeUpHost) disk() Stated {
+	s := Stated{Target: "vda", Layers: []Layer{h.layer(true)}, ReadOnly: h.IntN(5) == 0, Terminated: h.IntN(6) == 0}
+	for h.IntN(5) == 0 {
+		s.Layers = append(s.Layers, h.layer(false))
+	}
+	if h.IntN(12) == 0 {
+		s.Bus = "sd"
+	}
+	return s
+}
+
+func (h *madeUpHost) policy() Policy {
+	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Refresh: h.IntN(4) == 0, Target: pick(h.Rand, Version{}, Version{9, 0, 0}, Version{11, 0, 0})}
+	p.KeepXML = !p.Refresh && h.IntN(4) == 0
+	if h.IntN(2) == 0 {
+		p.Folders = []Folder{{Path: "/", Believed: true}}
+	}
+	if h.IntN(3) == 0 {
+		p.Trust = []Statement{{Path: h.paths[0], Format: probe.Qcow2}, {Path: h.paths[3], Format: probe.Raw}}
+	}
+	return p
+}
+
+// answers is all that a Walker says of a disk.
+func answers(t *testing.T, w *Walker, disk Stated) (c *Chain, text string) {
+	t.Helper()
+	c, err := w.Walk(context.Background(), disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []any{c}
+	for _, target := range []Version{{5, 0, 0}, {6, 0, 0}, {9, 0, 0}, {9, 10, 0}, {11, 3, 0}} {
+		p, err := w.Predict(context.Background(), disk, target)
+		all = append(all, p, fmt.Sprint(err))
+	}
+	said, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, string(said)
+}
+
+// What a Walker with foresight has seen of other disks changes nothing of what
+// it says of one.
+func TestMemoryChangesNoAnswer(t *testing.T) {
+	verdicts := map[Verdict]int{}
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		h := newMadeUpHost(r, 20)
+		w := Walker{Opener: h, Policy: h.policy()}
+		if r.IntN(3) == 0 {
+			w.Evidence = h
+		}
+		all := w
+		all.Foresight = true
+		for n := range 100 {
+			disk := h.disk()
+			if r.IntN(3) == 0 {
+				all.seen = nil // as if many others had come in between
+			}
+			c, got := answers(t, &all, disk)
+			verdicts[c.Verdict]++
+			one := w
+			one.Foresight = r.IntN(2) == 0
+			if _, want := answers(t, &one, disk); got != want {
+				t.Fatalf("host %d, disk %d:\n%s\nis without memory\n%s", seed, n, got, want)
+			}
+		}
+	}
+	if verdicts[Fixable] < 50 || verdicts[Explicit] < 50 || verdicts[Refused] < 50 {
+		t.Errorf("%v: that is no good sample", verdicts)
+	}
+}
