@@ -13,6 +13,13 @@ import (
 // maxPacked bounds what a host's images are remembered by, in bytes.
 const maxPacked = 64 << 20
 
+// What a sight and a likeness take besides what they say, in bytes: their places
+// in the maps, as empty as those may be, and what the allocator rounds up.
+const (
+	sightOverhead    = 64
+	likenessOverhead = 256
+)
+
 // nameElsewhere stands in for a name, which never holds a NUL.
 const nameElsewhere = "\x00"
 
@@ -25,7 +32,7 @@ const nameElsewhere = "\x00"
 type packedSights struct {
 	seed   maphash.Seed
 	sights map[uint64]string // by a hash of their keys: what is each one's own
-	size   int               // bytes of all, roughly
+	size   int               // bytes of memory that all take, roughly
 
 	likenesses []likeness
 	numbers    map[[sha256.Size]byte]int // of likenesses, by their digests
@@ -73,7 +80,10 @@ func (p *packedSights) add(key packedKey, s *sight) {
 	own = binary.AppendUvarint(own, uint64(s.size))
 	own = append(own, name...)
 	hash := maphash.Comparable(p.seed, key)
-	p.size += len(own) - len(p.sights[hash])
+	if old, ok := p.sights[hash]; ok {
+		p.size -= len(old) + sightOverhead
+	}
+	p.size += len(own) + sightOverhead
 	p.sights[hash] = string(own)
 }
 
@@ -111,7 +121,7 @@ func (p *packedSights) number(like likeness) int {
 		n = len(p.likenesses)
 		p.likenesses = append(p.likenesses, like)
 		p.numbers[digest] = n
-		p.size += len(text)
+		p.size += len(text) + likenessOverhead
 	}
 	return n
 }

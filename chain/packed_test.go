@@ -1,12 +1,16 @@
 package chain
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
 // fill sets everything in v to something that is not zero. An error is left to
@@ -232,8 +236,14 @@ func TestPackedSightsAreSmall(t *testing.T) {
 	for n := range images {
 		p.add(overlay(n))
 	}
-	if len(p.likenesses) != 1 || p.size > 20*images {
+	if len(p.likenesses) != 1 || p.size > 100*images {
 		t.Errorf("%d likenesses, %d bytes", len(p.likenesses), p.size)
+	}
+	for range 3 {
+		before := p.size
+		if p.add(overlay(1)); p.size != before {
+			t.Errorf("packed again, one takes %d bytes more", p.size-before)
+		}
 	}
 	p.size = maxPacked + 1
 	key, s := overlay(images)
@@ -246,4 +256,54 @@ func TestPackedSightsAreSmall(t *testing.T) {
 	if old, _ := overlay(1); p.get(old) != nil {
 		t.Error("nothing was forgotten")
 	}
+}
+
+// The bound is one of memory, so what counts is no less than what is taken.
+func TestPackedSightsAreCountedWell(t *testing.T) {
+	name := append([]byte("d\x00"), bytes.Repeat([]byte("x"), 4000)...)
+	dataFile, err := mkimage.Qcow2{VirtualSize: 1 << 20, DataFile: "/"}.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(dataFile, []byte("DATA"))
+	binary.BigEndian.PutUint32(dataFile[at+4:], uint32(len(name)))
+	copy(dataFile[at+8:], name)
+	for what, read := range map[string]func(n int) reading{
+		"alike": func(n int) reading {
+			return reading{claim: probe.Qcow2, header: &probe.Header{Backing: &probe.Reference{Name: fmt.Sprint(n)}}}
+		},
+		"unlike": func(n int) reading {
+			return reading{claim: probe.Qcow2, header: &probe.Header{VirtualSize: uint64(n)}}
+		},
+		"broken": func(n int) reading {
+			return reading{claim: probe.Qcow2, err: &probe.Error{Offset: int64(n), Err: probe.ErrCorrupt}}
+		},
+		"data file with a NUL": func(n int) reading {
+			h, err := probe.Read(bytes.NewReader(dataFile), int64(len(dataFile)), probe.Qcow2)
+			if err != nil || h.DataFile == nil || h.DataFile.Name != "d" {
+				t.Fatalf("%+v, %v", h, err)
+			}
+			h.VirtualSize = uint64(n)
+			return reading{claim: probe.Qcow2, header: h}
+		},
+	} {
+		var p packedSights
+		before := heapInUse()
+		for n := range 5000 {
+			id := imageID{file: FileID{Inode: uint64(n)}}
+			p.add(packedKey{id: id}, &sight{id: id, sampled: true, foreseen: true, readings: []reading{read(n)}})
+		}
+		took := heapInUse() - before
+		if len(p.sights) != 5000 || took > p.size {
+			t.Errorf("%s: %d sights take %d bytes of memory, %d are counted", what, len(p.sights), took, p.size)
+		}
+	}
+}
+
+func heapInUse() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what a pool had is only gone now
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }

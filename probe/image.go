@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -146,10 +147,10 @@ func (m *image) name(field string, off, n uint64) (*Reference, error) {
 }
 
 // cString returns b up to its first NUL, and whether anything but more NULs
-// follows there.
+// follows there. The string keeps no more of b in memory than that.
 func cString(b []byte) (s string, cut bool) {
-	s, rest, _ := strings.Cut(string(b), "\x00")
-	return s, strings.Trim(rest, "\x00") != ""
+	name, rest, _ := bytes.Cut(b, []byte{0})
+	return string(name), len(bytes.Trim(rest, "\x00")) > 0
 }
 
 func (m *image) fail(err error, field string, at int64, format string, args ...any) error {
