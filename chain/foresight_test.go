@@ -3,8 +3,11 @@ package chain_test
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"testing"
+
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
@@ -47,25 +50,50 @@ func TestForesightOpensAnImageOnce(t *testing.T) {
 	}
 }
 
-// What cannot be opened is not tried again and again either.
+// What cannot be opened, or not be read, is not tried again and again either.
 func TestForesightRemembersFailures(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("lost top", image{backing: "lost", backingFormat: "qcow2"})
+	f.qcow2("damaged", image{})
+	const lost = 200
+	for n := range lost {
+		f.qcow2(fmt.Sprint("top of lost", n), image{backing: fmt.Sprint("lost", n), backingFormat: "qcow2"})
+	}
+	f.qcow2("top of damaged", image{backing: "damaged", backingFormat: "qcow2"})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f, Foresight: true}
-	for n := range 1000 {
+	w := &chain.Walker{Opener: damaged{f}, Foresight: true}
+	for n := range 600 {
 		top := fmt.Sprint("top", n)
 		f.qcow2(top, image{})
-		for _, name := range []string{top, "lost top"} {
+		for _, name := range []string{top, fmt.Sprint("top of lost", n%lost), "top of damaged"} {
 			if _, err := w.Walk(context.Background(), f.top(name)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if n := f.opened[f.path("lost")]; n != 1 {
-		t.Errorf("an image that is not there is tried %d times", n)
+	for path, n := range f.opened {
+		if n != 1 {
+			t.Errorf("%q is tried %d times", path, n)
+		}
+	}
+	if n := len(f.opened); n != 600+lost+lost+2 {
+		t.Errorf("%d images are tried", n)
 	}
 }
+
+// damaged is an Opener to which a part of one image cannot be read.
+type damaged struct{ *files }
+
+func (d damaged) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	image, err := d.files.Open(ctx, src)
+	if path, _ := chain.LocalPath(src); err == nil && path == d.path("damaged") {
+		return unreadable{image}, nil
+	}
+	return image, err
+}
+
+type unreadable struct{ chain.Image }
+
+func (u unreadable) ReadAt(p []byte, off int64) (int, error) { return 0, fs.ErrPermission }
 
 // One that guests state differently, and falsely, is opened for each statement.
 func TestForesightOpensAnImageForEachStatement(t *testing.T) {

@@ -3,7 +3,7 @@ package chain
 import (
 	"context"
 	"fmt"
-	"maps"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -11,13 +11,14 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// remembered bounds the sights that a Walker has at hand, so that its memory
-// does not grow with the number of documents: each takes about a KiB. With
+// These bound the sights that a Walker has at hand, so that its memory does not
+// grow with the number of documents: each takes about a KiB. With
 // [Walker.Foresight] those of one chain, of [MaxLayers] at most, are enough: all
-// are packed.
+// but the failures are packed.
 const (
-	remembered         = 1024
-	rememberedUnpacked = 256
+	maxSeen     = 1024
+	maxUnpacked = 256
+	maxFailed   = 1024
 )
 
 // look is what one opening of an image showed, with its header read as the
@@ -75,6 +76,14 @@ type seen struct {
 	err   error
 }
 
+func (s seen) failed() bool { return s.err != nil || s.sight.failed() }
+
+// failed reports that something of the image could not be read, which may be
+// better the next time.
+func (s *sight) failed() bool {
+	return s.signaturesErr != nil || slices.ContainsFunc(s.readings, func(r reading) bool { return r.err != nil && !isProbeError(r.err) })
+}
+
 // look opens a source and reads it as claim, or, with claim "", as what it
 // bears the signature of; then there is no header where that is not one format.
 // What was seen is remembered, failures too.
@@ -95,7 +104,7 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 	if src.Network != nil {
 		key.how = fragment(src, "source")
 	}
-	known, ok := w.seen[key]
+	known, ok := w.remembered(key)
 	if !ok && w.Foresight {
 		known.sight = w.recall(ctx, src, key)
 	}
@@ -121,23 +130,32 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 	return l, nil
 }
 
+// remembered returns what was seen of an image, or why not.
+func (w *Walker) remembered(key sightKey) (what seen, ok bool) {
+	if what, ok = w.failed[key]; !ok {
+		what, ok = w.seen[key]
+	}
+	return what, ok
+}
+
 func (w *Walker) remember(key sightKey, what seen) {
-	limit := remembered
-	if w.Foresight {
-		limit = rememberedUnpacked
+	into, other, limit := &w.seen, w.failed, maxSeen
+	switch {
+	case what.failed():
+		// A server that does not answer is waited for: this is not forgotten
+		// for what is soon read again.
+		into, other, limit = &w.failed, w.seen, maxFailed
+	case w.Foresight:
+		limit = maxUnpacked
 	}
-	if w.seen == nil {
-		w.seen = make(map[sightKey]seen)
+	delete(other, key)
+	if *into == nil {
+		*into = make(map[sightKey]seen)
 	}
-	if _, ok := w.seen[key]; !ok && len(w.seen) >= limit {
-		// A server that does not answer is waited for, so failures are kept,
-		// unless they are most of all.
-		maps.DeleteFunc(w.seen, func(_ sightKey, s seen) bool { return s.err == nil })
-		if len(w.seen) > limit/2 {
-			clear(w.seen)
-		}
+	if _, ok := (*into)[key]; !ok && len(*into) >= limit {
+		clear(*into)
 	}
-	w.seen[key] = what
+	(*into)[key] = what
 }
 
 // recall returns what an image showed when it was opened by this name or

@@ -61,15 +61,10 @@ type likeness struct {
 }
 
 // add keeps a sight. One that did not show everything is not kept, nor is one
-// in which reading failed: that may be better the next time.
+// in which reading failed.
 func (p *packedSights) add(key packedKey, s *sight) {
-	if !s.foreseen || s.signaturesErr != nil {
+	if !s.foreseen || s.failed() {
 		return
-	}
-	for _, r := range s.readings {
-		if r.err != nil && !isProbeError(r.err) {
-			return
-		}
 	}
 	if p.sights == nil || p.size > maxPacked {
 		*p = packedSights{seed: maphash.MakeSeed(), sights: make(map[uint64]string), numbers: make(map[[sha256.Size]byte]int)}

@@ -317,7 +317,7 @@ func TestMemoryChangesNoAnswer(t *testing.T) {
 		for n := range 100 {
 			disk := h.disk()
 			if r.IntN(3) == 0 {
-				all.seen = nil // as if many others had come in between
+				all.seen, all.failed = nil, nil // as if many others had come in between
 			}
 			c, got := answers(t, &all, disk)
 			verdicts[c.Verdict]++

@@ -31,6 +31,7 @@ type Walker struct {
 	Foresight bool
 
 	seen   map[sightKey]seen
+	failed map[sightKey]seen // in whole or in part
 	packed packedSights
 	head   [4096]byte
 }
