@@ -11,6 +11,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
 // With foresight an image is opened once, however many chains come to it, by
@@ -145,4 +146,43 @@ func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is read beyond what was asked for changes nothing where it cannot be
+// read.
+func TestForesightReadsFirstWhatIsAskedFor(t *testing.T) {
+	f := newFiles(t)
+	long := mkimage.Extension{Type: 1, Data: make([]byte, 5000)} // the header takes two readings
+	f.write("top", mkimage.Qcow2{VirtualSize: overlaySize, Extensions: []mkimage.Extension{long}})
+	f.grow("top", 1<<20)
+	for _, foresight := range []bool{false, true} {
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		w := &chain.Walker{Opener: cutOff{f}, Foresight: foresight}
+		got, err := w.Walk(context.Background(), f.top("top"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFixable(t, got, 1)
+	}
+}
+
+// cutOff is an Opener of images of which nothing can be read any more once that
+// was tried with their ends.
+type cutOff struct{ *files }
+
+func (c cutOff) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	image, err := c.files.Open(ctx, src)
+	return &cutOffImage{Image: image}, err
+}
+
+type cutOffImage struct {
+	chain.Image
+	failed bool
+}
+
+func (c *cutOffImage) ReadAt(p []byte, off int64) (int, error) {
+	if c.failed = c.failed || off+int64(len(p)) == c.Size(); c.failed {
+		return 0, fs.ErrClosed
+	}
+	return c.Image.ReadAt(p, off)
 }

@@ -227,32 +227,34 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 	}
 	s := &sight{id: imageID{image.ID(), part.offset}, size: image.Size(), foreseen: everything}
 	r := &rememberingReader{r: image, size: s.size, head: w.head[:]}
-	claims := []probe.Format{claim}
+	read := func(f probe.Format) {
+		if f == "" || s.read(f) != nil {
+			return
+		}
+		one := reading{claim: f}
+		one.header, one.err = probe.Read(r, s.size, f)
+		if everything {
+			one.short, one.sees = opensCutShort(r, s.size, f, one.err), libvirtSees(r.loadedHead(), s.size, one.header)
+		}
+		s.readings = append(s.readings, one)
+	}
+	// What was asked for comes first: an image on the network of which one
+	// reading has failed is not read any more.
+	read(claim)
 	if everything || claim == "" || claim == probe.Raw {
 		s.sampled = true
 		if s.signatures, s.signaturesErr = probe.Signatures(r, s.size); s.signaturesErr == nil {
 			s.contents, s.signaturesErr = probe.Contents(r, s.size)
 		}
-		if s.signaturesErr == nil && claim == "" {
-			claims = append(claims, s.candidate())
-		}
+	}
+	if s.sampled && s.signaturesErr == nil && (everything || claim == "") {
+		read(s.candidate())
 	}
 	if everything {
-		claims = append(claims, probe.Raw)
+		read(probe.Raw)
 		if s.signaturesErr == nil {
-			claims = append(claims, s.candidate(), s.libvirtsChoice())
+			read(s.libvirtsChoice())
 		}
-	}
-	for _, c := range claims {
-		if c == "" || s.read(c) != nil {
-			continue
-		}
-		one := reading{claim: c}
-		one.header, one.err = probe.Read(r, s.size, c)
-		if everything {
-			one.short, one.sees = opensCutShort(r, s.size, c, one.err), libvirtSees(r.loadedHead(), s.size, one.header)
-		}
-		s.readings = append(s.readings, one)
 	}
 	return s, nil
 }
