@@ -145,6 +145,11 @@ func (f *files) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	return chain.FileOpener{}.Identify(ctx, src)
 }
 
+func (f *files) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
+	f.touch(src, false)
+	return chain.FileOpener{}.Date(ctx, src)
+}
+
 func (f *files) Resolve(ctx context.Context, path string) (string, error) {
 	f.touch(file(path), false)
 	return chain.FileOpener{}.Resolve(ctx, path)

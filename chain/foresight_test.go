@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -185,4 +187,97 @@ func (c *cutOffImage) ReadAt(p []byte, off int64) (int, error) {
 		return 0, fs.ErrClosed
 	}
 	return c.Image.ReadAt(p, off)
+}
+
+// A file system may give a new file the inode of one that is gone. It is not
+// taken for that one, nor a file for what it was before.
+func TestForesightTellsANewFileFromAnOldOne(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("a", image{backing: "old", backingFormat: "qcow2"})
+	f.qcow2("b", image{backing: "new", backingFormat: "qcow2"})
+	f.qcow2("c", image{backing: "again", backingFormat: "qcow2"})
+	r := &reusing{files: f}
+	w := &chain.Walker{Opener: r, Foresight: true}
+	for n, test := range []struct{ top, base, names string }{{"a", "old", "of old"}, {"b", "new", "of new"}, {"c", "again", "of new"}} {
+		f.raw(test.names, 1<<20)
+		f.qcow2(test.base, image{backing: test.names, backingFormat: "raw"})
+		r.changed = min(int64(n), 1) // the third is the second by another name
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		got, err := w.Walk(context.Background(), f.top(test.top))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFixable(t, got, 3)
+		if name := got.Layers[1].Header.Backing.Name; name != test.names {
+			t.Errorf("%q is taken for one whose backing image is %q", test.base, name)
+		}
+		if opened := f.opened[f.path(test.base)] == 1; opened != (n < 2) {
+			t.Errorf("%q is opened: %t", test.base, opened)
+		}
+	}
+}
+
+// reusing is an Opener to which all backing images are one file, one after the
+// other.
+type reusing struct {
+	*files
+	changed int64
+}
+
+type reused struct {
+	chain.Image
+	id chain.FileID
+}
+
+func (r reused) ID() chain.FileID { return r.id }
+
+func (r *reusing) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
+	id, changed, err := chain.FileOpener{}.Date(ctx, src)
+	if path, _ := chain.LocalPath(src); slices.Contains([]string{r.path("old"), r.path("new"), r.path("again")}, path) {
+		return chain.FileID{Device: 1, Inode: 1}, r.changed, nil
+	}
+	return id, changed, err
+}
+
+func (r *reusing) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	id, _, err := r.Date(ctx, src)
+	return id, err
+}
+
+func (r *reusing) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	image, err := r.files.Open(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	id, err := r.Identify(ctx, src)
+	return reused{image, id}, err
+}
+
+// Whatever is done to a file, it has another date then, by whatever name.
+func TestFileOpenerDates(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("a", image{})
+	if err := os.Link(f.path("a"), f.path("b")); err != nil {
+		t.Fatal(err)
+	}
+	f.symlink("b", "c")
+	date := func(name string) int64 {
+		t.Helper()
+		id, changed, err := chain.FileOpener{}.Date(t.Context(), file(f.path(name)))
+		if same, sameErr := (chain.FileOpener{}).Identify(t.Context(), file(f.path(name))); err != nil || sameErr != nil || same != id {
+			t.Fatalf("%+v, %v; %+v, %v", id, err, same, sameErr)
+		}
+		return changed
+	}
+	first := date("a")
+	if b, c := date("b"), date("c"); first == 0 || b != first || c != first {
+		t.Errorf("one file has the dates %d, %d and %d", first, b, c)
+	}
+	for n := 0; date("c") == first; n++ { // a clock ticks some hundred times a second
+		if n == 100 {
+			t.Fatal("a file that is written to keeps its date")
+		}
+		time.Sleep(10 * time.Millisecond)
+		f.qcow2("a", image{})
+	}
 }

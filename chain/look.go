@@ -33,8 +33,9 @@ type look struct {
 
 // sight is what one opening of an image showed.
 type sight struct {
-	id   imageID
-	size int64
+	id      imageID
+	size    int64
+	changed int64 // see [Dater]
 
 	// sampled is set once signatures and contents were read, as they are
 	// where nobody states a format, or raw.
@@ -105,29 +106,75 @@ func (w *Walker) lookFor(ctx context.Context, src *libvirtxml.DomainDiskSource, 
 		key.how = fragment(src, "source")
 	}
 	known, ok := w.remembered(key)
-	if !ok && w.Foresight {
-		known.sight = w.recall(ctx, src, key)
-	}
 	if known.err != nil {
 		return nil, known.err
 	}
-	if known.sight != nil {
-		if l, ok := known.sight.as(claim); ok && (known.sight.foreseen || !everything) {
+	if l, ok := known.sight.answer(claim, everything); ok {
+		w.remember(key, known)
+		return l, nil
+	}
+	now := w.date(ctx, src) // before the opening: what changes from then on is another image
+	if !ok {
+		known.sight = w.recall(key, now)
+		if l, ok := known.sight.answer(claim, everything); ok {
 			w.remember(key, known)
 			return l, nil
 		}
 	}
 	s, err := w.open(ctx, src, claim, everything)
-	w.remember(key, seen{s, err})
 	if err != nil {
+		w.remember(key, seen{err: err})
 		return nil, err
 	}
+	same := now != nil && now.file == s.id.file
+	if same {
+		s.changed = now.changed
+	}
 	s.addReadings(known.sight)
-	if w.Foresight {
+	w.remember(key, seen{sight: s})
+	if same {
 		w.packed.add(key.packed(s.id.file), s)
 	}
 	l, _ := s.as(claim)
 	return l, nil
+}
+
+// dated is what a [Dater] tells of an image.
+type dated struct {
+	file    FileID
+	changed int64
+}
+
+// date tells what src names now, and from when that is if the Opener knows; nil
+// if that is of no use, or cannot be told: opening it says why.
+func (w *Walker) date(ctx context.Context, src *libvirtxml.DomainDiskSource) *dated {
+	if !w.Foresight {
+		return nil
+	}
+	var d dated
+	var err error
+	if dater, ok := w.Opener.(Dater); ok {
+		d.file, d.changed, err = dater.Date(ctx, src)
+	} else {
+		d.file, err = w.Opener.Identify(ctx, src)
+	}
+	if err != nil {
+		return nil
+	}
+	return &d
+}
+
+// recall returns what an image showed when it was opened by this name or
+// another; nil if it was not, or has changed since.
+func (w *Walker) recall(key sightKey, now *dated) *sight {
+	if now == nil {
+		return nil
+	}
+	s := w.packed.get(key.packed(now.file))
+	if s == nil || s.changed != now.changed {
+		return nil
+	}
+	return s
 }
 
 // remembered returns what was seen of an image, or why not.
@@ -158,14 +205,12 @@ func (w *Walker) remember(key sightKey, what seen) {
 	(*into)[key] = what
 }
 
-// recall returns what an image showed when it was opened by this name or
-// another; nil if it was not.
-func (w *Walker) recall(ctx context.Context, src *libvirtxml.DomainDiskSource, key sightKey) *sight {
-	file, err := w.Opener.Identify(ctx, src)
-	if err != nil {
-		return nil // opening it says why
+// answer is as, if all that is asked for was read.
+func (s *sight) answer(claim probe.Format, everything bool) (l *look, ok bool) {
+	if s == nil || everything && !s.foreseen {
+		return nil, false
 	}
-	return w.packed.get(key.packed(file))
+	return s.as(claim)
 }
 
 // as returns the image as claim has it; ok is false if it was not read so.
@@ -193,7 +238,7 @@ func (s *sight) as(claim probe.Format) (l *look, ok bool) {
 // addReadings adds what an earlier sight of the same image showed: one that two
 // guests state differently is opened for each statement, not for each guest.
 func (s *sight) addReadings(earlier *sight) {
-	if earlier == nil || !earlier.foreseen || earlier.id != s.id || earlier.size != s.size {
+	if earlier == nil || !earlier.foreseen || earlier.id != s.id || earlier.size != s.size || earlier.changed != s.changed {
 		return
 	}
 	for _, r := range earlier.readings {

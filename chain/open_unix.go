@@ -43,21 +43,29 @@ func (FileOpener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (I
 }
 
 // Identify stats a file or block source. See [Opener].
-func (FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
+func (f FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
+	id, _, err := f.Date(ctx, src)
+	return id, err
+}
+
+// Date stats a file or block source. What is written to a device leaves no date
+// on its node. See [Dater].
+func (FileOpener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error) {
 	path, ok := LocalPath(src)
 	if !ok {
-		return FileID{}, fmt.Errorf("stat %s: %w", Describe(src), ErrNotReadable)
+		return FileID{}, 0, fmt.Errorf("stat %s: %w", Describe(src), ErrNotReadable)
 	}
 	var st unix.Stat_t
-	_, err := retry(func() (int, error) { return 0, unix.Stat(path, &st) })
-	if err != nil {
-		return FileID{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	if _, err = retry(func() (int, error) { return 0, unix.Stat(path, &st) }); err == nil {
+		id, err = identity(&st)
 	}
-	id, err := identity(&st)
 	if err != nil {
-		return FileID{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return FileID{}, 0, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return id, nil
+	if !id.Block {
+		changed = st.Ctim.Nano()
+	}
+	return id, changed, nil
 }
 
 // Resolve reads the symlinks on the way to path. See [Resolver].

@@ -53,7 +53,7 @@ func (k sightKey) packed(file FileID) packedKey {
 }
 
 // likeness is a sight and its key, without what hardly any two images share: the
-// inode, the size, the reading as raw, which follows from that, and the name of
+// inode, the size, the date, the reading as raw, which follows from that, and the name of
 // the backing image.
 type likeness struct {
 	key packedKey
@@ -73,6 +73,7 @@ func (p *packedSights) add(key packedKey, s *sight) {
 	own := binary.AppendUvarint(nil, uint64(p.number(like)))
 	own = binary.AppendUvarint(own, key.id.file.Inode)
 	own = binary.AppendUvarint(own, uint64(s.size))
+	own = binary.AppendUvarint(own, uint64(s.changed))
 	own = append(own, name...)
 	hash := maphash.Comparable(p.seed, key)
 	if old, ok := p.sights[hash]; ok {
@@ -85,7 +86,7 @@ func (p *packedSights) add(key packedKey, s *sight) {
 // likenessOf takes a sight apart.
 func likenessOf(key packedKey, s *sight) (like likeness, name string) {
 	like = likeness{key, *s}
-	like.key.id.file.Inode, like.id, like.size, like.readings = 0, imageID{}, 0, nil
+	like.key.id.file.Inode, like.id, like.size, like.changed, like.readings = 0, imageID{}, 0, 0, nil
 	named := false
 	for _, r := range s.readings {
 		if r.claim == probe.Raw && r.err == nil {
@@ -152,7 +153,7 @@ func (p *packedSights) get(key packedKey) *sight {
 		return nil
 	}
 	name := []byte(own)
-	var numbers [3]uint64
+	var numbers [4]uint64
 	for i := range numbers {
 		n, width := binary.Uvarint(name)
 		numbers[i], name = n, name[width:]
@@ -162,7 +163,7 @@ func (p *packedSights) get(key packedKey) *sight {
 		return nil
 	}
 	s := like.sight
-	s.id, s.size = key.id, int64(numbers[2])
+	s.id, s.size, s.changed = key.id, int64(numbers[2]), int64(numbers[3])
 	s.readings = slices.Clone(s.readings)
 	for i, r := range s.readings {
 		if r.header != nil && r.header.Backing != nil && r.header.Backing.Name == nameElsewhere {

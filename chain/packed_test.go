@@ -68,8 +68,8 @@ func packedExamples(t *testing.T) map[packedKey]*sight {
 		examples[packedKey{s.id, sliceSize > 0, sliceSize, how}] = &s
 	}
 	add(0, "", sight{})
-	add(0, "", sight{size: 1})
-	add(0, "", sight{size: 1<<63 - 1, id: imageID{file: FileID{Device: 1<<64 - 1, Block: true}, offset: 1<<64 - 1}})
+	add(0, "", sight{size: 1, changed: 1})
+	add(0, "", sight{size: 1<<63 - 1, changed: -1 << 63, id: imageID{file: FileID{Device: 1<<64 - 1, Block: true}, offset: 1<<64 - 1}})
 	add(1<<64-1, "<source/>", sight{id: imageID{file: FileID{Remote: "nbd://host/\xff\x00"}}})
 	add(0, "", sight{signatures: filled[[]probe.Signature](t), contents: filled[[]probe.Content](t)})
 	add(0, "", sight{readings: []reading{{claim: "all", header: &header, short: true, sees: sees{true, "record\xff", true}}}})

@@ -67,6 +67,17 @@ func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource)
 	return chain.FileID{Remote: chain.Name(src)}, nil
 }
 
+// Date is Identify, with the date of what is not on the network, if Local knows
+// that. One of an image on the network is only known to its server. See
+// [chain.Dater].
+func (o *Opener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id chain.FileID, changed int64, err error) {
+	if dater, ok := o.local().(chain.Dater); ok && (src == nil || src.Network == nil) {
+		return dater.Date(ctx, src)
+	}
+	id, err = o.Identify(ctx, src)
+	return id, 0, err
+}
+
 // Open contacts the hosts that a network source names. Its slices are the
 // caller's business: what is opened is the whole image.
 func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
