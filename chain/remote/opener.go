@@ -78,6 +78,15 @@ func (o *Opener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id
 	return id, 0, err
 }
 
+// Resolve is Local's, if that follows symlinks. See [chain.Resolver].
+func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
+	resolver, ok := o.local().(chain.Resolver)
+	if !ok {
+		return "", &fs.PathError{Op: "resolve", Path: path, Err: errors.ErrUnsupported}
+	}
+	return resolver.Resolve(ctx, path)
+}
+
 // Open contacts the hosts that a network source names. Its slices are the
 // caller's business: what is opened is the whole image.
 func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {

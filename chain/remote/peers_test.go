@@ -20,6 +20,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -211,6 +212,34 @@ func TestQemuImgProbesNothing(t *testing.T) {
 	got := make([]byte, image.Size())
 	if _, err := image.ReadAt(got, 0); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%v: %q", err, got)
+	}
+}
+
+// The operator may believe the headers of local images although others are read
+// on the network.
+func TestBelievedFolder(t *testing.T) {
+	dir := t.TempDir()
+	for name, i := range map[string]mkimage.Qcow2{"top": {Backing: "middle"}, "middle": {Backing: "base", BackingFormat: "qcow2"}, "base": {}} {
+		i.VirtualSize = 1 << 20
+		data, err := i.Bytes()
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	top := chain.Layer{Format: probe.Qcow2, From: chain.XML, Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: dir + "/top"}}}
+	policy := chain.Policy{Folders: []chain.Folder{{Path: dir, Believed: true}}}
+	for _, test := range []struct {
+		local chain.Opener
+		want  chain.Verdict
+	}{{nil, chain.Fixable}, {struct{ chain.Opener }{chain.FileOpener{}}, chain.Refused}} {
+		w := &chain.Walker{Opener: &Opener{Local: test.local}, Policy: policy}
+		got, err := w.Walk(t.Context(), chain.Stated{Layers: []chain.Layer{top}})
+		if err != nil || got.Verdict != test.want {
+			t.Errorf("%T: %+v, %v", test.local, got, err)
+		}
 	}
 }
 
