@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"runtime/metrics"
 	"strings"
@@ -127,6 +128,40 @@ func TestReadAllocates(t *testing.T) {
 				t.Errorf("signatures of %s/%s: %d bytes", table.format, c.name, n)
 			}
 		}
+	}
+}
+
+// TestReadSharedTexts: texts that the pairs of a vhdx's parent locator share are
+// not decoded for each of them: 50,000 pairs would make gigabytes of less than 1 MiB.
+func TestReadSharedTexts(t *testing.T) {
+	r := bytes.NewReader(vhdxChild("base.vhdx", sharedPairs(50000)))
+	if n := allocated(func() {
+		if h, err := probe.Read(r, r.Size(), probe.VHDX); err != nil || h.Parent.Name != "" {
+			t.Errorf("%+v, %v", h, err)
+		}
+	}); n > maxAllocated {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// sharedPairs is a parent locator of 900 KiB with n pairs, whose keys are all
+// different and whose values are all the same, each as long as may be.
+func sharedPairs(n int) edit {
+	const size = 900 << 10
+	return func(b []byte) []byte {
+		b = apply(b, le16(vhdxLocator+18, uint64(n)), le32(item(5)+20, size))
+		texts := 20 + n*12
+		for i := texts; i+2 <= size; i += 2 {
+			binary.LittleEndian.PutUint16(b[vhdxLocator+i:], uint16(0x4e00+i%20010/2))
+		}
+		for i := range n {
+			pair := b[vhdxLocator+20+i*12:]
+			binary.LittleEndian.PutUint32(pair, uint32(texts+2*(i%30000)))
+			binary.LittleEndian.PutUint32(pair[4:], uint32(texts))
+			binary.LittleEndian.PutUint16(pair[8:], uint16(60000+2*(i/30000)))
+			binary.LittleEndian.PutUint16(pair[10:], 65534)
+		}
+		return b
 	}
 }
 

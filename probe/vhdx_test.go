@@ -275,6 +275,8 @@ var vhdxParentCases = []readCase{
 	{name: "key outside of the locator", image: vhdxChild("base.vhdx", le32(vhdxLocator+20, 1<<32-1)), err: probe.ErrCorrupt, field: "KeyOffset"},
 	{name: "value outside of the locator", image: vhdxChild("base.vhdx", le16(vhdxLocator+20+10, 65534)), err: probe.ErrCorrupt, field: "ValueOffset"},
 	{name: "key of an odd length", image: vhdxChild("base.vhdx", le16(vhdxLocator+20+8, 7)), err: probe.ErrCorrupt, field: "KeyOffset"},
+	{name: "other key twice", image: vhdxChild("base.vhdx", locator("parent_linkage", "a", "parent_linkage", "b", "relative_path", "c")),
+		want: vhdxOver(&probe.Reference{Name: "c", Offset: -1, FormatRecorded: true, Format: "vhdx"}), differs: "vhdx with a parent"},
 	{name: "key twice", image: vhdxChild("base.vhdx", locator("relative_path", "a", "relative_path", "b")), err: probe.ErrCorrupt, field: "KeyOffset"},
 	{name: "parent by three paths", image: vhdxChild("base.vhdx", locator("absolute_win32_path", `C:\a`, "volume_path", `\\?\Volume{1}\b`, "relative_path", `..\c`)),
 		want: vhdxOver(vhdxParent(`..\c`)), differs: "vhdx with a parent"},

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf16"
 )
 
@@ -183,7 +184,10 @@ func (m *image) vhdxParent(s vhdxSpan) (*Reference, error) {
 	if count > (s.size-headSize)/entrySize {
 		return nil, m.corrupt("KeyValueCount", at+18, "%d pairs do not fit in %d bytes", count, s.size)
 	}
-	pairs := make(map[string]string)
+	// Pairs may share their texts, so that decoding all of them could take a
+	// thousand times the room that they have: only what is asked for is.
+	var values [len(vhdxParentKeys)][]byte
+	var seen [len(vhdxParentKeys)]bool
 	for i := range count {
 		e, at := b[headSize+i*entrySize:], at+int64(headSize+i*entrySize)
 		key, ok := utf16At(b, le.Uint32(e), le.Uint16(e[8:]))
@@ -194,34 +198,49 @@ func (m *image) vhdxParent(s vhdxSpan) (*Reference, error) {
 		if !ok {
 			return nil, m.corrupt("ValueOffset", at+4, "the value is not in the parent locator")
 		}
-		if _, again := pairs[key]; again {
+		n := slices.IndexFunc(vhdxParentKeys[:], func(known string) bool { return len(key) == 2*len(known) && decodeUTF16(key) == known })
+		if n < 0 {
+			continue
+		}
+		if seen[n] {
 			// Each key may be there once; other programs may take either.
-			return nil, m.corrupt("KeyOffset", at, "a second %+q", key)
+			return nil, m.corrupt("KeyOffset", at, "a second %q", vhdxParentKeys[n])
 		}
-		pairs[key] = value
+		values[n], seen[n] = value, true
 	}
-	for _, key := range []string{"relative_path", "volume_path", "absolute_win32_path"} {
-		if value := pairs[key]; value != "" {
-			if len(value) > maxName {
-				return nil, m.fail(ErrLimit, key, -1, "%d bytes are more than %d", len(value), maxName)
-			}
-			ref.Name, ref.CutAtNUL = cString([]byte(value))
-			ref.FormatRecorded, ref.Format = true, string(VHDX)
-			break
+	for n, key := range vhdxParentKeys {
+		if len(values[n]) == 0 {
+			continue
 		}
+		value := decodeUTF16(values[n])
+		if len(value) > maxName {
+			return nil, m.fail(ErrLimit, key, -1, "%d bytes are more than %d", len(value), maxName)
+		}
+		ref.Name, ref.CutAtNUL = cString([]byte(value))
+		ref.FormatRecorded, ref.Format = true, string(VHDX)
+		break
 	}
 	return ref, nil
 }
 
-// utf16At decodes n bytes of little-endian UTF-16 at off; ok is false if they
-// are not all in b.
-func utf16At(b []byte, off uint32, n uint16) (s string, ok bool) {
+// vhdxParentKeys are the keys of a parent's names, in the order in which they
+// are to be tried ([MS-VHDX]).
+var vhdxParentKeys = [...]string{"relative_path", "volume_path", "absolute_win32_path"}
+
+// utf16At returns n bytes of UTF-16 at off; ok is false if they are not all in
+// b.
+func utf16At(b []byte, off uint32, n uint16) (text []byte, ok bool) {
 	if uint64(off)+uint64(n) > uint64(len(b)) || n%2 != 0 {
-		return "", false
+		return nil, false
 	}
-	units := make([]uint16, n/2)
+	return b[off:][:n], true
+}
+
+// decodeUTF16 decodes little-endian UTF-16.
+func decodeUTF16(text []byte) string {
+	units := make([]uint16, len(text)/2)
 	for i := range units {
-		units[i] = binary.LittleEndian.Uint16(b[int(off)+2*i:])
+		units[i] = binary.LittleEndian.Uint16(text[2*i:])
 	}
-	return string(utf16.Decode(units)), true
+	return string(utf16.Decode(units))
 }
