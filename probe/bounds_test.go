@@ -165,6 +165,30 @@ func sharedPairs(n int) edit {
 	}
 }
 
+// TestReadManyRegions: as many regions as a vhdx may have, and as many blocks as
+// are read of it, none of which may overlap any region.
+func TestReadManyRegions(t *testing.T) {
+	const regions, blocks, far = 2047, 230_000, 1 << 40
+	const unknown = vhdxRegions + 16 + 2*32
+	image := vhdx(end(8<<20), le32(vhdxRegions+8, regions), le32(vhdxRegions+16+24, 2<<20), le64(vhdxItems+16, blocks<<20), func(b []byte) []byte {
+		for i := range uint64(regions - 2) {
+			at := unknown + int(i)*32
+			b = apply(b, put(at, strings.Repeat("x", 16)), le64(at+16, far+i<<20), le32(at+24, 1))
+		}
+		for i := range blocks + blocks/4096 {
+			binary.LittleEndian.PutUint64(b[vhdxBAT+i*8:], 6<<20|6)
+		}
+		return b
+	}, summed())
+	if h, err := read(t, bytes.NewReader(image), int64(len(image)), probe.VHDX); err != nil || h.VirtualSize != blocks<<20 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	image = apply(image, le64(unknown+16, 6<<20), summed())
+	if _, err := read(t, bytes.NewReader(image), int64(len(image)), probe.VHDX); !errors.Is(err, probe.ErrCorrupt) {
+		t.Errorf("overlapping: %v", err)
+	}
+}
+
 // maxAllocated is what Read may allocate in all, in bytes: the 2 MiB that it
 // may read, in pieces that double, and what it makes of a text.
 const maxAllocated = 4 << 20
