@@ -189,6 +189,19 @@ func TestReadManyRegions(t *testing.T) {
 	}
 }
 
+// TestReadRepeatedExtents: an extent behind empty lines counts once for each of
+// them, and its name is there once: five KiB would make megabytes.
+func TestReadRepeatedExtents(t *testing.T) {
+	r := strings.NewReader(flatType + strings.Repeat("\n", 4095) + `RW 1 VMFS "` + strings.Repeat("x", 511) + `"`)
+	if n := allocated(func() {
+		if h, err := probe.Read(r, r.Size(), probe.VMDK); err != nil || len(h.Extents) != 4096 {
+			t.Errorf("%v", err)
+		}
+	}); n > 1<<20 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 // maxAllocated is what Read may allocate in all, in bytes: the 2 MiB that it
 // may read, in pieces that double, and what it makes of a text.
 const maxAllocated = 4 << 20

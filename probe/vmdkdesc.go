@@ -90,7 +90,7 @@ func (m *image) vmdkExtents(h *Header, text []byte, off uint64) error {
 			if len(h.Extents) == vmdkMaxExtents {
 				return m.fail(ErrLimit, "extent", at, "more than %d", vmdkMaxExtents)
 			}
-			h.Extents = append(h.Extents, Reference{Name: string(line.name), Offset: int64(off) + int64(line.nameStart)})
+			h.Extents = append(h.Extents, Reference{Name: line.text(), Offset: int64(off) + int64(line.nameStart)})
 			sectors += uint64(line.sectors)
 			if sectors > vmdkMaxSectors {
 				return m.corrupt("extent", at, "with %d sectors the disk is larger than %d", line.sectors, uint64(vmdkMaxSectors))
@@ -119,7 +119,8 @@ type vmdkLine struct {
 	kind      []byte
 	nameStart int
 	name      []byte
-	offset    int64 // in the extent, in sectors
+	nameText  string // name, once somebody has asked for it
+	offset    int64  // in the extent, in sectors
 }
 
 // parseVMDKLine matches: access, size in sectors, kind, name in quotes, offset.
@@ -179,6 +180,15 @@ func (l *vmdkLine) valid() bool {
 		return l.matched == 5 && l.offset >= 0
 	}
 	return l.matched == 4
+}
+
+// text returns the name. The extents of a line that counts many times share it:
+// five KiB of newlines in front of one would else make megabytes.
+func (l *vmdkLine) text() string {
+	if l.nameText == "" {
+		l.nameText = string(l.name)
+	}
+	return l.nameText
 }
 
 // names tells whether QEMU opens the file that a valid line names.
