@@ -20,8 +20,8 @@ var (
 	ErrAmbiguous = errors.New("ambiguous XML")
 	// ErrNotDomain: the document is neither a domain XML nor a lone <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
-	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs] or
-	// [MaxDiskElements].
+	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs],
+	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText].
 	ErrLimit = errors.New("input exceeds a limit")
 	// ErrDisk: libvirt would reject the disk, or libvirtxml cannot express
 	// what it says.
@@ -83,7 +83,7 @@ type Error struct {
 func (e *Error) Error() string {
 	name := e.Name
 	if inside := quoteInside(name); inside != name || strings.ContainsAny(name, ": ") {
-		name = `"` + inside + `"`
+		name = quote(name)
 	}
 	return name + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + ": " + e.Text()
 }
@@ -99,8 +99,19 @@ func (e *Error) Text() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// quoteInside escapes s as strconv.Quote does, without the quotes.
+// maxShown is how much is shown of a text that a document or the system has, in
+// bytes: a path has no more.
+const maxShown = 4096
+
+// quote is strconv.Quote, but of a text that is too long it shows the beginning.
+func quote(s string) string { return `"` + quoteInside(s) + `"` }
+
+// quoteInside is quote, without the quotes.
 func quoteInside(s string) string {
+	more := ""
+	if len(s) > maxShown {
+		s, more = s[:maxShown], "..."
+	}
 	q := strconv.Quote(s)
-	return q[1 : len(q)-1]
+	return q[1:len(q)-1] + more
 }

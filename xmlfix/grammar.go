@@ -2,7 +2,6 @@ package xmlfix
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -38,7 +37,7 @@ var sourceNames = map[string][]string{
 // at fault.
 func checkDisk(disk *element) (*element, error) {
 	if value, ok := disk.attr("type"); ok && !slices.Contains(diskTypes, value) {
-		return disk, fmt.Errorf("unknown disk type %q", value)
+		return disk, errors.New("unknown disk type " + quote(value))
 	}
 	driver := disk.child("driver")
 	if value, ok := driver.attr("type"); ok && value == "" {
@@ -64,7 +63,7 @@ func checkStore(store *element) error {
 	value, _ := store.attr("type")
 	switch {
 	case value != "nvme" && !slices.Contains(storeTypes, value):
-		return fmt.Errorf("unknown type %q of a <backingStore>", value)
+		return errors.New("unknown type " + quote(value) + " of a <backingStore>")
 	case store.child("format") == nil:
 		return errors.New("a <backingStore> has no <format>")
 	case store.child("source") == nil:
@@ -96,7 +95,7 @@ func checkDataStoreElement(store *element) error {
 	case value == "nvme":
 		return errors.New("a <dataStore> of type nvme cannot be expressed by libvirtxml")
 	case !slices.Contains(storeTypes, value):
-		return fmt.Errorf("unknown type %q of a <dataStore>", value)
+		return errors.New("unknown type " + quote(value) + " of a <dataStore>")
 	case format != "raw":
 		return errors.New("a <dataStore> is not stated to be raw")
 	case store.child("source") == nil:

@@ -15,4 +15,14 @@ const (
 	// document may have together: three hundred disks with chains of the
 	// two hundred layers that libvirt allows.
 	MaxDiskElements = 1 << 18
+	// MaxDiskAttrs is the number of attributes that the disks of one
+	// document may have together: two for each element.
+	MaxDiskAttrs = 2 * MaxDiskElements
+	// MaxDisks is the number of disks that one document may have. What
+	// libvirtxml makes of one without content takes more than a KiB.
+	MaxDisks = 1 << 14
+	// MaxText is the size of the longest text in a disk, of an element or an
+	// attribute, and of the longest name of a domain, in bytes. Names of
+	// files have 4096 at most.
+	MaxText = 1 << 16
 )

@@ -44,6 +44,7 @@ type parser struct {
 	disk       *Disk
 	elem       *element // the innermost that is open in disk
 	elements   int      // in all disks so far
+	attrs      int      // of these
 	pos        Position // of the element in a disk that began last
 }
 
@@ -275,10 +276,19 @@ func (p *parser) startInDisk(t xml.StartElement, start int) error {
 	if p.elements++; p.elements > MaxDiskElements {
 		return p.fail(start, ErrLimit, "the disks have more than "+strconv.Itoa(MaxDiskElements)+" elements")
 	}
+	if p.attrs += len(t.Attr); p.attrs > MaxDiskAttrs {
+		return p.fail(start, ErrLimit, "the disks have more than "+strconv.Itoa(MaxDiskAttrs)+" attributes")
+	}
+	if p.elem == nil && len(p.doc.disks) == MaxDisks {
+		return p.fail(start, ErrLimit, "more than "+strconv.Itoa(MaxDisks)+" disks")
+	}
 	if t.Name.Space != "" || strings.Contains(t.Name.Local, ":") {
 		return p.fail(start, ErrAmbiguous, "<"+nameOf(t.Name)+"> in a disk has a prefix")
 	}
 	for _, a := range t.Attr {
+		if len(a.Value) > MaxText {
+			return p.fail(start, ErrLimit, "attribute "+nameOf(a.Name)+" has more than "+strconv.Itoa(MaxText)+" bytes")
+		}
 		if a.Name.Space != "" || strings.Contains(a.Name.Local, ":") || a.Name.Local == "xmlns" {
 			return p.fail(start, ErrAmbiguous, "attribute "+nameOf(a.Name)+" of <"+nameOf(t.Name)+"> in a disk has to do with name spaces")
 		}
@@ -356,9 +366,27 @@ func (p *parser) text(t xml.CharData, start int) error {
 	}
 	switch p.open[len(p.open)-1].kind {
 	case domainName:
-		p.domainName.Write(t)
+		if p.domainName.Write(t); p.domainName.Len() > MaxText {
+			return p.fail(start, ErrLimit, "the domain's name has more than "+strconv.Itoa(MaxText)+" bytes")
+		}
 	case inDisk:
-		p.disk.tokens = append(p.disk.tokens, t.Copy())
+		return p.textInDisk(t, start)
+	}
+	return nil
+}
+
+// textInDisk keeps a text. What comments and CDATA sections take apart becomes
+// one again: it may be millions of pieces.
+func (p *parser) textInDisk(t xml.CharData, start int) error {
+	tokens := p.disk.tokens
+	before, more := tokens[len(tokens)-1].(xml.CharData)
+	switch {
+	case len(before)+len(t) > MaxText:
+		return p.fail(start, ErrLimit, "text of more than "+strconv.Itoa(MaxText)+" bytes in a disk")
+	case more && len(t) > 0:
+		tokens[len(tokens)-1] = append(before, t...)
+	case len(t) > 0:
+		p.disk.tokens = append(tokens, t.Copy())
 	}
 	return nil
 }

@@ -286,6 +286,66 @@ func TestInputLimits(t *testing.T) {
 	if _, err := xmlfix.Parse("many.xml", []byte(many)); !errors.Is(err, xmlfix.ErrLimit) {
 		t.Errorf("one element too many: %v", err)
 	}
+	var attrs strings.Builder
+	for i := range xmlfix.MaxAttrs {
+		fmt.Fprintf(&attrs, " a%d=''", i)
+	}
+	for _, c := range []struct {
+		name string
+		in   func(n int) string // a document with n of them, or one of n bytes
+		most int
+	}{
+		{"disks", func(n int) string { return domain(strings.Repeat("<disk/>", n)) }, xmlfix.MaxDisks},
+		{"attributes", func(n int) string {
+			return domain("<disk>" + strings.Repeat("<a"+attrs.String()+"/>", n/xmlfix.MaxAttrs) + "<a" + strings.Repeat(" b=''", n%xmlfix.MaxAttrs) + "/></disk>")
+		}, xmlfix.MaxDiskAttrs},
+		{"value", func(n int) string { return domain("<disk><source file='" + strings.Repeat("x", n) + "'/></disk>") }, xmlfix.MaxText},
+		{"text", func(n int) string { return domain("<disk><serial>" + strings.Repeat("x", n) + "</serial></disk>") }, xmlfix.MaxText},
+		{"text in pieces", func(n int) string { return domain("<disk>" + strings.Repeat("<![CDATA[]]>x<!---->", n) + "</disk>") }, xmlfix.MaxText},
+		{"name", func(n int) string { return "<domain><name>" + strings.Repeat("x", n) + "</name></domain>" }, xmlfix.MaxText},
+	} {
+		if _, err := xmlfix.Parse("most.xml", []byte(c.in(c.most))); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if _, err := xmlfix.Parse("more.xml", []byte(c.in(c.most+1))); !errors.Is(err, xmlfix.ErrLimit) {
+			t.Errorf("%s: one too many: %v", c.name, err)
+		}
+	}
+}
+
+// TestTextInPieces: comments and CDATA sections in a text make no other text of
+// it.
+func TestTextInPieces(t *testing.T) {
+	in := domain("<disk type='network'><source protocol='http' name='a'><cookies><cookie name='c'>" +
+		"a<!-- x --><![CDATA[b]]><!-- y --><![CDATA[]]>&amp;<?z?>c</cookie></cookies></source></disk>")
+	stated, err := parse(t, in).Disks()[0].Stated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := stated.Layers[0].Source.Cookies.Cookies[0]; c.Value != "ab&c" {
+		t.Errorf("%q", c.Value)
+	}
+}
+
+// TestErrorsAreShort: what an error quotes is the beginning of a long name.
+func TestErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("\u0085", 30_000)
+	for _, in := range []string{
+		"<" + long + "/>", "<domain>&" + long + ";</domain>", "<domain " + long + "='' " + long + "=''/>", "<domain></" + long + ">", "<domain><" + long,
+		domain("<disk><" + long + ":a/></disk>"), domain("<disk type='" + long + "'/>"),
+		domain("<disk type='file'><driver type='" + long + "'/></disk>"),
+		domain("<disk type='file'><iotune><read_iops_sec>" + long + "</read_iops_sec></iotune></disk>"),
+		domain("<disk><backingStore type='" + long + "'><format type='raw'/><source file='/a'/></backingStore></disk>"),
+		domain("<disk><source><dataStore type='" + long + "'><format type='raw'/><source file='/a'/></dataStore></source></disk>"),
+	} {
+		doc, err := xmlfix.Parse("test.xml", []byte(in))
+		if err == nil {
+			_, err = doc.Disks()[0].Stated()
+		}
+		if err == nil || len(err.Error()) > 20_000 {
+			t.Errorf("%.60q: %.100v", in, err)
+		}
+	}
 }
 
 func parse(t testing.TB, in string) *xmlfix.Document {

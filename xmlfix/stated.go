@@ -113,7 +113,7 @@ func layerOf(src *libvirtxml.DomainDiskSource, name string) (chain.Layer, error)
 func formatNamed(name string) (probe.Format, error) {
 	f, ok := probe.FromLibvirt(name)
 	if !ok || name == "aio" {
-		return "", fmt.Errorf("format %q is none that libvirt gives to QEMU", name)
+		return "", errors.New("format " + quote(name) + " is none that libvirt gives to QEMU")
 	}
 	return f, nil
 }

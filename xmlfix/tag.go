@@ -65,7 +65,7 @@ func (t *tag) scan(text []byte) (offset int, detail string, err error) {
 		a.end = i
 		for _, other := range t.attrs {
 			if bytes.Equal(other.name, a.name) {
-				return name, "attribute " + strconv.Quote(string(a.name)) + " is there twice", ErrSyntax
+				return name, "attribute " + quote(string(a.name)) + " is there twice", ErrSyntax
 			}
 		}
 		if len(t.attrs) == MaxAttrs {
