@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,6 +20,12 @@ func rewriteFlags() []cli.Flag {
 	}
 }
 
+// maxDiffLines is the number of lines of the longest document that is compared:
+// each line of the two takes hundreds of bytes meanwhile, even an empty one.
+const maxDiffLines = 1 << 18
+
+var newline = []byte{'\n'}
+
 // rewrite is what -d, -l and -w ask for.
 type rewrite struct {
 	diff, list, write bool
@@ -36,6 +43,9 @@ func rewriteOf(c *cli.Context) (rewrite, error) {
 // program.
 func (r rewrite) deliver(std streams, in input, before, after []byte) error {
 	changed := string(before) != string(after)
+	if changed && r.diff && max(bytes.Count(before, newline), bytes.Count(after, newline)) > maxDiffLines {
+		return inputError(fmt.Errorf("%q has more than %d lines, too many for a diff", in.name, maxDiffLines))
+	}
 	if changed && r.list {
 		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
 			return err
