@@ -85,29 +85,28 @@ var (
 	errNotBegun = fmt.Errorf("%w: it was not begun", ErrManifest)
 )
 
-// openManifest opens the manifest of a run and reads its records. A last line
-// that was cut off, because the program ended while it wrote, is dropped. All
-// errors wrap ErrManifest.
-func openManifest(root *os.Root) (*manifest, []record, error) {
+// openManifest opens the manifest of a run and hands its records to note, with
+// their lines. A last line that was cut off, because the program ended while it
+// wrote, is dropped. All errors wrap ErrManifest, or are note's.
+func openManifest(root *os.Root, note func(line int, r record) error) (*manifest, error) {
 	// In a folder of somebody else's there may be anything by that name.
 	file, err := root.OpenFile(manifestName, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, errNotBegun
+		return nil, errNotBegun
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
+		return nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
 	}
 	data, err := readManifest(file)
-	var records []record
 	if err == nil {
 		data = data[:bytes.LastIndexByte(data, '\n')+1]
-		records, err = parseManifest(data)
+		err = parseManifest(data, note)
 	}
 	if err != nil {
 		file.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return &manifest{file: file, size: int64(len(data))}, records, nil
+	return &manifest{file: file, size: int64(len(data))}, nil
 }
 
 func readManifest(file *os.File) ([]byte, error) {
@@ -128,27 +127,35 @@ func readManifest(file *os.File) ([]byte, error) {
 	return data, nil
 }
 
-func parseManifest(data []byte) ([]record, error) {
-	var records []record
+// parseManifest keeps no records: there may be millions.
+func parseManifest(data []byte, note func(line int, r record) error) error {
+	lines := 0
 	for line := range bytes.Lines(data) {
+		lines++
 		var r record
 		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("%w: line %d of its manifest: %w", ErrManifest, len(records)+1, err)
+			return fmt.Errorf("%w: line %d of its manifest: %w", ErrManifest, lines, err)
 		}
-		if len(records) == 0 && r.Schema != manifestSchema {
-			return nil, fmt.Errorf("%w: its manifest does not begin with %q", ErrManifest, manifestSchema)
+		if lines == 1 && r.Schema != manifestSchema {
+			return fmt.Errorf("%w: its manifest does not begin with %q", ErrManifest, manifestSchema)
 		}
-		records = append(records, r)
+		if err := note(lines, r); err != nil {
+			return err
+		}
 	}
-	if len(records) == 0 {
-		return nil, errNotBegun
+	if lines == 0 {
+		return errNotBegun
 	}
-	return records, nil
+	return nil
 }
 
-// maxManifest is the size of the largest manifest that is read, in bytes: ten
-// thousand guests with a dozen records each.
-const maxManifest = 64 << 20
+const (
+	// maxManifest is the size of the largest manifest that is read, in
+	// bytes: ten thousand guests with a dozen records each.
+	maxManifest = 64 << 20
+	// maxGuests is the number of guests that a manifest may have.
+	maxGuests = 100_000
+)
 
 // createManifest begins a manifest.
 func createManifest(root *os.Root, connect string, libvirt chain.Version) (*manifest, error) {

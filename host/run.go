@@ -32,6 +32,7 @@ type Run struct {
 	manifest *manifest
 	connect  string
 	guests   []*runGuest // in the order in which they were planned
+	byUUID   map[string]*runGuest
 	lock     *os.File
 }
 
@@ -171,14 +172,21 @@ func loadRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, records, err := openManifest(root)
+	run := &Run{Dir: dir, root: root}
+	run.manifest, err = openManifest(root, func(line int, r record) error {
+		if line == 1 {
+			run.connect = r.Connect
+			return nil
+		}
+		run.note(r)
+		if len(run.guests) > maxGuests {
+			return fmt.Errorf("%w: its manifest has more than %d guests", ErrManifest, maxGuests)
+		}
+		return nil
+	})
 	if err != nil {
 		root.Close()
 		return nil, fmt.Errorf("%q: %w", dir, err)
-	}
-	run := &Run{Dir: dir, root: root, manifest: m, connect: records[0].Connect}
-	for _, r := range records[1:] {
-		run.note(r)
 	}
 	return run, nil
 }
@@ -205,6 +213,10 @@ func (r *Run) note(rec record) {
 	if g == nil {
 		g = &runGuest{uuid: rec.UUID}
 		r.guests = append(r.guests, g)
+		if r.byUUID == nil {
+			r.byUUID = make(map[string]*runGuest)
+		}
+		r.byUUID[rec.UUID] = g
 	}
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
 	switch rec.Step {
@@ -221,14 +233,8 @@ func (r *Run) note(rec record) {
 	}
 }
 
-func (r *Run) guest(uuid string) *runGuest {
-	for _, g := range r.guests {
-		if g.uuid == uuid {
-			return g
-		}
-	}
-	return nil
-}
+// guest returns a guest of the run; nil if it is none.
+func (r *Run) guest(uuid string) *runGuest { return r.byUUID[uuid] }
 
 // record writes a step of a guest down.
 func (r *Run) record(rec record) error {
