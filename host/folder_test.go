@@ -117,6 +117,13 @@ func TestFolderOfAnything(t *testing.T) {
 		"latin.xml":     "<?xml version='1.0' encoding='latin1'?><domain><name>\xe4</name></domain>",
 		"secret.xml":    "<domain><x passwd='" + password + "' =/></domain>",
 		"notes.txt":     "<domain><name>n</name></domain>",
+		"deep.xml":      "<domain>" + strings.Repeat("<a>", 256) + strings.Repeat("</a>", 256) + "<name>deep</name></domain>",
+		"deepname.xml":  "<domain><name>" + strings.Repeat("<a>", 255) + strings.Repeat("</a>", 255) + "deepname</name></domain>",
+		"attrs.xml":     "<domain" + strings.Repeat(" a=''", 1<<20/5) + "><name>attrs</name></domain>",
+		"longname.xml":  "<domain><name>" + strings.Repeat("n", 256) + "</name></domain>",
+		"longuuid.xml":  "<domain><name>n</name><uuid>" + strings.Repeat("n", 256) + "</uuid></domain>",
+		"longroot.xml":  "<" + strings.Repeat("n", 1<<19) + "/>",
+		"most.xml":      "<domain>" + strings.Repeat("<a>", 255) + strings.Repeat("</a>", 255) + "<!--" + strings.Repeat(" ", 1<<20) + "--><name>most</name></domain>",
 	})
 	if err := errors.Join(
 		unix.Mkfifo(filepath.Join(dir, "fifo.xml"), 0o600),
@@ -146,15 +153,18 @@ func TestFolderOfAnything(t *testing.T) {
 		if !errors.Is(err, host.ErrDefinition) && !errors.Is(err, host.ErrTooLong) {
 			t.Errorf("%q: %v", name, err)
 		}
+		if len(err.Error()) > 1000 {
+			t.Errorf("%q: an error of %d bytes", name, len(err.Error()))
+		}
 		if guest.Name+".xml" != name || !strings.Contains(err.Error(), `"`+guest.File+`"`) || strings.Contains(err.Error(), password) {
 			t.Errorf("%q: %q, %v", name, guest.Name, err)
 		}
 	}
-	if diff := cmp.Diff([]string{"good.xml good", "link.xml good"}, good); diff != "" {
+	if diff := cmp.Diff([]string{"good.xml good", "link.xml good", "most.xml most"}, good); diff != "" {
 		t.Error(diff)
 	}
 	for _, name := range []string{
-		"network", "empty", "nameless", "namespace", "outside", "up", "text", "cut", "latin", "secret", "fifo", "endless", "folder", "long",
+		"network", "empty", "nameless", "namespace", "outside", "up", "text", "cut", "latin", "secret", "fifo", "endless", "folder", "long", "deep", "deepname", "attrs", "longname", "longuuid", "longroot",
 	} {
 		if !bad[name+".xml"] {
 			t.Errorf("%q passes", name)

@@ -8,17 +8,20 @@ import (
 	"strings"
 )
 
+// maxFileName is the length of the longest name of a file, in bytes (NAME_MAX).
+const maxFileName = 255
+
 // identify returns the name and the UUID that a definition states, the first
 // of each, as libvirt takes them. It looks no further than it must: whether
 // the rest is sound is for package xmlfix to say.
 func identify(definition []byte) (name, uuid string, err error) {
-	decoder := xml.NewDecoder(bytes.NewReader(definition))
+	decoder, _ := decode(definition)
 	root, err := element(decoder)
 	if err != nil || root == nil {
 		return "", "", fmt.Errorf("%w: it is not XML in UTF-8", ErrDefinition)
 	}
 	if root.Name.Local != "domain" {
-		return "", "", fmt.Errorf("%w: its root element is %q", ErrDefinition, root.Name.Local)
+		return "", "", fmt.Errorf("%w: its root element is %.100q", ErrDefinition, root.Name.Local)
 	}
 	found := map[string]*string{"name": &name, "uuid": &uuid}
 	for len(found) > 0 {
@@ -41,8 +44,11 @@ func identify(definition []byte) (name, uuid string, err error) {
 		}
 	}
 	// libvirt makes names of files of it.
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-		return "", "", fmt.Errorf("%w: its name is %q", ErrDefinition, name)
+	if name == "" || name == "." || name == ".." || len(name) > maxFileName || strings.ContainsAny(name, "/\x00") {
+		return "", "", fmt.Errorf("%w: its name is %.*q", ErrDefinition, maxFileName, name)
+	}
+	if len(uuid) > maxFileName {
+		return "", "", fmt.Errorf("%w: its <uuid> has %d bytes", ErrDefinition, len(uuid))
 	}
 	return name, strings.TrimSpace(uuid), nil
 }
@@ -72,7 +78,7 @@ func element(decoder *xml.Decoder) (*xml.StartElement, error) {
 // 5.6 writes it so).
 func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 	broken := fmt.Errorf("%w: not the record of a running guest", ErrDefinition)
-	decoder := xml.NewDecoder(bytes.NewReader(status))
+	decoder, tokens := decode(status)
 	root, err := element(decoder)
 	if err != nil || root == nil || root.Name.Local != "domstatus" {
 		return nil, false, broken
@@ -86,13 +92,13 @@ func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 		if child == nil {
 			break
 		}
-		tag := bytes.LastIndexByte(status[:decoder.InputOffset()], '<')
+		tag := bytes.LastIndexByte(status[:tokens.offset()], '<')
 		if err := decoder.Skip(); err != nil {
 			return nil, false, broken
 		}
 		switch child.Name.Local {
 		case "domain":
-			live = status[tag:decoder.InputOffset()]
+			live = status[tag:tokens.offset()]
 		case "blockjobs":
 			for _, a := range child.Attr {
 				blockJob = blockJob || a.Name.Local == "active" && a.Value == "yes"
