@@ -12,13 +12,14 @@ import (
 )
 
 // These bound the sights that a Walker has at hand, so that its memory does not
-// grow with the number of documents: each takes about a KiB. With
-// [Walker.Foresight] those of one chain, of [MaxLayers] at most, are enough: all
-// but the failures are packed.
+// grow with the number of documents: each takes about a KiB, unless it has the
+// names of thousands of extents. With [Walker.Foresight] those of one chain, of
+// [MaxLayers] at most, are enough: all but the failures are packed.
 const (
 	maxSeen     = 1024
 	maxUnpacked = 256
 	maxFailed   = 1024
+	maxHeld     = 16 << 20 // bytes that all take, roughly
 )
 
 // look is what one opening of an image showed, with its header read as the
@@ -72,6 +73,9 @@ type sightKey struct {
 	how   string
 }
 
+// weight is what a key takes, in bytes, roughly.
+func (k sightKey) weight() int { return 64 + len(k.name) + len(k.how) }
+
 type seen struct {
 	sight *sight
 	err   error
@@ -83,6 +87,27 @@ func (s seen) failed() bool { return s.err != nil || s.sight.failed() }
 // better the next time.
 func (s *sight) failed() bool {
 	return s.signaturesErr != nil || slices.ContainsFunc(s.readings, func(r reading) bool { return r.err != nil && !isProbeError(r.err) })
+}
+
+// weight is what the memory of an image takes, in bytes, roughly.
+func (s seen) weight() int {
+	if s.sight == nil {
+		return 1 << 10
+	}
+	return s.sight.weight()
+}
+
+func (s *sight) weight() int {
+	weight := 1 << 10
+	for _, r := range s.readings {
+		if r.header == nil {
+			continue
+		}
+		for _, extent := range r.header.Extents {
+			weight += 64 + len(extent.Name)
+		}
+	}
+	return weight
 }
 
 // look opens a source and reads it as claim, or, with claim "", as what it
@@ -195,14 +220,34 @@ func (w *Walker) remember(key sightKey, what seen) {
 	case w.Foresight:
 		limit = maxUnpacked
 	}
-	delete(other, key)
+	if what.sight != nil && (*into)[key].sight == what.sight {
+		return
+	}
+	w.forget(other, key)
+	w.forget(*into, key)
 	if *into == nil {
 		*into = make(map[sightKey]seen)
 	}
-	if _, ok := (*into)[key]; !ok && len(*into) >= limit {
-		clear(*into)
+	if len(*into) >= limit {
+		for key := range *into {
+			w.forget(*into, key)
+		}
+	}
+	weight := key.weight() + what.weight()
+	if w.held += weight; w.held > maxHeld {
+		clear(w.seen)
+		clear(w.failed)
+		w.held = weight
 	}
 	(*into)[key] = what
+}
+
+// forget takes a sight out of one of the two maps.
+func (w *Walker) forget(from map[sightKey]seen, key sightKey) {
+	if before, ok := from[key]; ok {
+		w.held -= key.weight() + before.weight()
+		delete(from, key)
+	}
 }
 
 // answer is as, if all that is asked for was read.

@@ -10,8 +10,13 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// maxPacked bounds what a host's images are remembered by, in bytes.
-const maxPacked = 64 << 20
+const (
+	// maxPacked bounds what a host's images are remembered by, in bytes.
+	maxPacked = 64 << 20
+	// maxPackedSight bounds what one of them may take: thousands of names
+	// would soon make all others be forgotten.
+	maxPackedSight = 100 << 10
+)
 
 // What a sight and a likeness take besides what they say, in bytes: their places
 // in the maps, as empty as those may be, and what the allocator rounds up.
@@ -61,9 +66,9 @@ type likeness struct {
 }
 
 // add keeps a sight. One that did not show everything is not kept, nor is one
-// in which reading failed.
+// in which reading failed, or that would take the room of a hundred others.
 func (p *packedSights) add(key packedKey, s *sight) {
-	if !s.foreseen || s.failed() {
+	if !s.foreseen || s.failed() || s.weight() > maxPackedSight {
 		return
 	}
 	if p.sights == nil || p.size > maxPacked {

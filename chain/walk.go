@@ -28,11 +28,13 @@ type Walker struct {
 	// reads and a stat more, and the header of another format where that left
 	// its mark, and memory: 60 to 75 bytes and the name of the backing image
 	// for one that looks like another, a KiB for one that looks like none.
-	// With 64 MiB everything is forgotten.
+	// With 64 MiB everything is forgotten. One that names hundreds of extents
+	// is not kept.
 	Foresight bool
 
 	seen   map[sightKey]seen
 	failed map[sightKey]seen // in whole or in part
+	held   int               // bytes that both take, roughly
 	packed packedSights
 	head   [4096]byte
 }
