@@ -49,7 +49,8 @@ var explanations = []Explanation{
 			"each by itself, put them back, and virsh snapshot-create VM FILE --redefine."},
 	{InputLimit, "the input is over a limit",
 		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser. Together its disks, which are " +
-			"16,384 at most, have no more than 262,144 elements and 524,288 attributes, and none has a text of more than 64 KiB.",
+			"16,384 at most, have no more than 262,144 elements and 524,288 attributes, none has a text of more than 64 KiB, and their chains, " +
+			"with what is said of them, take no more than 32 MiB.",
 		"Check that the input is what you meant to give."},
 	{DiskUnreadable, "libvirt would not accept the disk, or its XML cannot be expressed",
 		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +

@@ -40,6 +40,9 @@ func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*E
 		d := DiskExamination{Disk: disk}
 		d.Stated, err = disk.Stated()
 		d.Target = d.Stated.Target
+		if err == nil {
+			err = disk.Room()
+		}
 		if err != nil {
 			d.Err = err
 			e.Disks = append(e.Disks, d)
@@ -48,6 +51,7 @@ func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*E
 		if d.Chain, err = w.Walk(ctx, d.Stated); err != nil {
 			return nil, err
 		}
+		disk.Count(d.Chain)
 		if d.Chain.Verdict == chain.Fixable {
 			d.Err = disk.SetChain(d.Chain)
 		}

@@ -21,7 +21,8 @@ var (
 	// ErrNotDomain: the document is neither a domain XML nor a lone <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
 	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs],
-	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText].
+	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText], or its
+	// chains [MaxChains].
 	ErrLimit = errors.New("input exceeds a limit")
 	// ErrDisk: libvirt would reject the disk, or libvirtxml cannot express
 	// what it says.

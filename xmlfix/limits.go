@@ -21,6 +21,10 @@ const (
 	// MaxDisks is the number of disks that one document may have. What
 	// libvirtxml makes of one without content takes more than a KiB.
 	MaxDisks = 1 << 14
+	// MaxChains is what the chains of one document's disks may take together,
+	// with all that is said of them, in bytes, roughly: again three hundred
+	// of two hundred layers. See [Disk.Room].
+	MaxChains = 32 << 20
 	// MaxText is the size of the longest text in a disk, of an element or an
 	// attribute, and of the longest name of a domain, in bytes. Names of
 	// files have 4096 at most.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -465,4 +466,24 @@ func TestGuestsStart(t *testing.T) {
 // which it does with the guest's job; suspending it takes that too, and waits.
 func goesOn(s *peers.System, guest string) (string, error) {
 	return s.Try("suspend " + guest + "; resume " + guest)
+}
+
+// TestHookManyLongChains: the hook, too, ends where the chains of a guest take
+// more room than there is.
+func TestHookManyLongChains(t *testing.T) {
+	dir := t.TempDir()
+	for i := range chain.MaxLayers {
+		image := mkimage.Qcow2{VirtualSize: demoSize, Backing: fmt.Sprint(i + 1), BackingFormat: "qcow2"}
+		if i == chain.MaxLayers-1 {
+			image = mkimage.Qcow2{VirtualSize: demoSize}
+		}
+		writeFile(t, filepath.Join(dir, fmt.Sprint(i)), bytesOf(image)[:4096])
+	}
+	disk := "<disk type='file'><driver type='qcow2'/><source file='" + dir + "/0'/></disk>"
+	in := strings.NewReader("<domain><name>g</name><devices>" + strings.Repeat(disk, 1000) + "</devices></domain>")
+	var out, complaints bytes.Buffer
+	status := run(t.Context(), []string{"chainfix", "hook", "--verify", "g", "prepare", "begin", "-"}, streams{in, &out, &complaints})
+	if status != exitRefused || !strings.Contains(complaints.String(), "[input-too-large]") {
+		t.Errorf("status %d, %.500s", status, &complaints)
+	}
 }

@@ -95,6 +95,9 @@ func theFirst(texts []string) error {
 // error is for a run that was cut short.
 func makeExplicit(ctx context.Context, walker *chain.Walker, disk *xmlfix.Disk, edit bool) ([]chain.Finding, error) {
 	stated, err := disk.Stated()
+	if err == nil {
+		err = disk.Room()
+	}
 	if err != nil {
 		f, _ := problemFinding(err)
 		return []chain.Finding{f}, nil
@@ -109,6 +112,7 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk *xmlfix.Disk, 
 	if err != nil {
 		return nil, err
 	}
+	disk.Count(found)
 	if found.Verdict != chain.Fixable || !edit {
 		return found.Findings, nil
 	}
