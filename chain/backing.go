@@ -51,7 +51,8 @@ const maxBacking = 4096
 // is then fat:DIRECTORY, a json: description, a URI, or the older form of nbd:
 // or rbd:. A relative file name starts in the directory of the overlay as it is
 // named, with no symlink resolved and nothing cleaned; below an overlay on the
-// network, where names are paths there, it stays with the overlay's server.
+// network, where names are paths there, it stays with the overlay's server, and
+// what it makes with the directory has at most 4096 bytes too.
 // Nothing is looked at: a file source may turn out to be a block device. The
 // ports that libvirt fills in are filled in. The namespace of an rbd image
 // becomes part of its name, "pool/namespace/image", which libvirt reads since

@@ -472,6 +472,9 @@ func TestRelativeBackings(t *testing.T) {
 		{s: "base", parent: network(`<source protocol='rbd' name='pool/top'/>`), err: ErrNoDirectory},
 		{s: "base", parent: network(`<source protocol='iscsi' name='target/0'>` + host + `</source>`), err: ErrNoDirectory},
 		{s: "base", parent: &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{}}, err: ErrNoDirectory},
+		{s: strings.Repeat("b", maxBacking-3), parent: network(`<source protocol='ssh' name='/d/t'>` + host + `</source>`),
+			want: network(`<source protocol='ssh' name='/d/` + strings.Repeat("b", maxBacking-3) + `'>` + host + `</source>`)},
+		{s: strings.Repeat("b", maxBacking-2), parent: network(`<source protocol='ssh' name='/d/t'>` + host + `</source>`), err: ErrBacking},
 		{s: "/abs", parent: network(`<source protocol='nbd'>` + host + `</source>`), want: localSource("/abs", false)},
 	} {
 		got, err := ParseBacking(c.s, c.parent)

@@ -114,6 +114,10 @@ func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvi
 		return nil, fmt.Errorf("%w: it leads out of the volume", ErrNoDirectory)
 	}
 	n.Name = volume + path
+	if len(n.Name) > maxBacking {
+		// With each overlay it may become longer.
+		return nil, fmt.Errorf("%w: the name that it leads to is longer than %d bytes", ErrBacking, maxBacking)
+	}
 	return &libvirtxml.DomainDiskSource{
 		Network: &n, SSL: parent.SSL, Cookies: parent.Cookies, Readahead: parent.Readahead, Timeout: parent.Timeout,
 	}, nil
