@@ -35,8 +35,9 @@ var ErrDuplicate = errors.New("storage pool is defined twice")
 type Pools struct {
 	dir string // where the definitions of pools that are not in known may be; "" is nowhere
 
-	mu    sync.Mutex
-	known map[string]*pool
+	mu     sync.Mutex
+	known  map[string]*pool
+	broken map[string]error // of pools whose definitions in dir are of no use
 }
 
 var _ chain.Volumes = (*Pools)(nil)
@@ -112,6 +113,9 @@ func (p *Pools) find(name string) (*pool, error) {
 	if found := p.known[name]; found != nil {
 		return found, nil
 	}
+	if err := p.broken[name]; err != nil {
+		return nil, err
+	}
 	if !plainName(name) {
 		return nil, fmt.Errorf("%q is no name of a storage pool", name)
 	}
@@ -131,10 +135,22 @@ func (p *Pools) find(name string) (*pool, error) {
 		err = fmt.Errorf("%w: libvirt ignores the pool %q in a file of another name", ErrDefinition, found.name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", file, err)
+		err = fmt.Errorf("%q: %w", file, err)
+		p.keepBroken(name, err)
+		return nil, err
 	}
 	p.keep(found)
 	return found, nil
+}
+
+// keepBroken remembers what is wrong with a definition: it takes a tenth of a
+// second to find that out of a long one, and a chain may ask for thousands of
+// volumes. There are as many at most as there are files.
+func (p *Pools) keepBroken(name string, err error) {
+	if p.broken == nil {
+		p.broken = make(map[string]error)
+	}
+	p.broken[name] = err
 }
 
 func (p *Pools) keep(added *pool) {

@@ -393,6 +393,37 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestReadOnce: a definition that is of no use is not read again for each volume.
+func TestReadOnce(t *testing.T) {
+	dir := t.TempDir()
+	write := func(definition string) {
+		if err := os.WriteFile(filepath.Join(dir, "dir.xml"), []byte(definition), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	located := func(p *pools.Pools) error {
+		_, err := p.Locate(volume("dir", "v", ""))
+		return err
+	}
+	read := func() *pools.Pools {
+		p, err := pools.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	write("<pool>")
+	p := read()
+	before := located(p)
+	write(samples["dir"])
+	if after := located(p); !errors.Is(before, pools.ErrDefinition) || after == nil || after.Error() != before.Error() {
+		t.Errorf("%v, then %v", before, after)
+	}
+	if err := located(read()); err != nil {
+		t.Errorf("by others: %v", err)
+	}
+}
+
 func TestReadOfNoFolder(t *testing.T) {
 	if _, err := pools.Read(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Read: %v", err)
