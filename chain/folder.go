@@ -102,14 +102,18 @@ func (k *walk) place(name string) (string, Policy, error) {
 	if err != nil {
 		return "", Policy{}, err
 	}
-	policy := k.Policy
-	policy.Folders = nil
-	for _, f := range k.Policy.Folders {
-		if f.Path, err = resolver.Resolve(k.ctx, f.Path); err == nil {
-			policy.Folders = append(policy.Folders, f)
+	if k.placed == nil {
+		// Once in a walk: there may be thousands of folders.
+		policy := k.Policy
+		policy.Folders = nil
+		for _, f := range k.Policy.Folders {
+			if f.Path, err = resolver.Resolve(k.ctx, f.Path); err == nil {
+				policy.Folders = append(policy.Folders, f)
+			}
 		}
+		k.placed = &policy
 	}
-	return place, policy, nil
+	return place, *k.placed, nil
 }
 
 var errNoResolver = errors.New("symlinks are not followed here")

@@ -52,18 +52,39 @@ func (k *walk) statedByFile(src *libvirtxml.DomainDiskSource) (found []Statement
 	if err != nil {
 		return nil
 	}
-	for _, s := range k.Policy.Trust {
-		if slices.ContainsFunc(found, func(before Statement) bool { return before.Path == s.Path }) {
-			continue
-		}
-		if s.Pattern || !strings.HasPrefix(s.Path, "/") && strings.Contains(s.Path, "://") {
-			continue
-		}
-		if other, err := k.Opener.Identify(k.ctx, localSource(s.Path, false)); err == nil && other == id {
-			found = append(found, s)
+	for _, s := range k.statementsOfFiles() {
+		if s.id == id {
+			found = append(found, s.Statement)
 		}
 	}
 	return found
+}
+
+// statementOfFile is a statement about a file that is there.
+type statementOfFile struct {
+	Statement
+	id FileID
+}
+
+// statementsOfFiles are those whose path names a file, the first of each path.
+// Each is looked at once in a walk: there may be thousands, and every layer is
+// held against all of them.
+func (k *walk) statementsOfFiles() []statementOfFile {
+	if k.ofFiles != nil {
+		return k.ofFiles
+	}
+	k.ofFiles = []statementOfFile{}
+	seen := make(map[string]bool)
+	for _, s := range k.Policy.Trust {
+		if seen[s.Path] || s.Pattern || !strings.HasPrefix(s.Path, "/") && strings.Contains(s.Path, "://") {
+			continue
+		}
+		seen[s.Path] = true
+		if id, err := k.Opener.Identify(k.ctx, localSource(s.Path, false)); err == nil {
+			k.ofFiles = append(k.ofFiles, statementOfFile{s, id})
+		}
+	}
+	return k.ofFiles
 }
 
 // statedByPattern returns the statements whose pattern matches. A name with

@@ -67,6 +67,11 @@ type walk struct {
 	chain  *Chain
 	opened []opened // the layers that were opened
 
+	// What the policy names, as it is on this host, once it has been asked
+	// for: see statementsOfFiles and place.
+	ofFiles []statementOfFile
+	placed  *Policy
+
 	// strayed is set once the chain is no longer the XML's own: what
 	// follows is written anew.
 	strayed bool

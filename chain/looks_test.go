@@ -1,0 +1,68 @@
+package chain_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// lookCounter counts how often names are looked at.
+type lookCounter struct {
+	*files
+	looks map[string]int
+}
+
+func (c lookCounter) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+	path, _ := chain.LocalPath(src)
+	c.looks[path]++
+	return c.files.Identify(ctx, src)
+}
+
+func (c lookCounter) Resolve(ctx context.Context, path string) (string, error) {
+	c.looks[path]++
+	return c.files.Resolve(ctx, path)
+}
+
+// TestPolicyIsLookedAtOnce: what a policy names is looked at once for a disk,
+// however many layers that has: a policy may name tens of thousands of files.
+func TestPolicyIsLookedAtOnce(t *testing.T) {
+	const layers, names = 40, 10
+	f := newFiles(t)
+	f.mkdir("believed")
+	for i := range layers {
+		next := image{backing: fmt.Sprint(i + 1)}
+		if i == layers-1 {
+			next = image{}
+		}
+		f.qcow2("believed/"+fmt.Sprint(i), next)
+	}
+	policy := chain.Policy{Folders: []chain.Folder{{Path: f.path("believed"), Believed: true}}}
+	for i := range names {
+		there, gone, folder := fmt.Sprint("file", i), fmt.Sprint("gone", i), fmt.Sprint("folder", i)
+		f.raw(there, 512)
+		f.mkdir(folder)
+		policy.Folders = append(policy.Folders, chain.Folder{Path: f.path(folder), Believed: true})
+		for _, name := range []string{there, gone} {
+			policy.Trust = append(policy.Trust, chain.Statement{Path: f.path(name), Format: probe.Raw})
+		}
+	}
+	c := lookCounter{f, make(map[string]int)}
+	f.touched, f.opened = make(map[string]bool), make(map[string]int)
+	found, err := (&chain.Walker{Opener: c, Policy: policy}).Walk(t.Context(), f.top("believed/0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFixable(t, found, layers)
+	for i := range names {
+		for _, name := range []string{"file", "gone", "folder"} {
+			if n := c.looks[f.path(fmt.Sprint(name, i))]; n != 1 {
+				t.Errorf("%s%d was looked at %d times", name, i, n)
+			}
+		}
+	}
+}
