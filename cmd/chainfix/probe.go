@@ -52,7 +52,7 @@ func probeImages(c *cli.Context, std streams) error {
 		return err
 	}
 	worst := exitDone
-	all := []probedJSON{}
+	before := "[" // what stands in front of the next image in JSON, or of the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 		// A walker an image: nothing is remembered for longer than needed.
@@ -69,20 +69,24 @@ func probeImages(c *cli.Context, std streams) error {
 			}
 		}
 		p := probedOf(path, in)
-		if asJSON {
-			all = append(all, p)
+		if !asJSON {
+			if err := write(std.out, []byte(p.text())); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := write(std.out, []byte(p.text())); err != nil {
-			return err
-		}
-	}
-	if asJSON {
-		text, err := encodeJSON(all)
+		// One after the other: each may name thousands of files.
+		text, err := encodeJSON(p)
 		if err != nil {
 			return err
 		}
-		if err := write(std.out, append(text, '\n')); err != nil {
+		if err := write(std.out, append([]byte(before), text...)); err != nil {
+			return err
+		}
+		before = ","
+	}
+	if asJSON {
+		if err := write(std.out, []byte(strings.TrimSuffix(before, ",")+"]\n")); err != nil {
 			return err
 		}
 	}
