@@ -10,7 +10,7 @@ import (
 // What can be wrong with a policy file. Every error of [Parse] is an [*Error]
 // that wraps one of these.
 var (
-	// ErrLimit: the file is longer than [MaxSize].
+	// ErrLimit: the file is longer than [MaxSize], or has more than [MaxMarks].
 	ErrLimit = errors.New("policy file is too large")
 	// ErrSyntax: the file is no YAML, or has something of YAML that could
 	// be read in two ways: several documents, directives, anchors, aliases,

@@ -9,8 +9,15 @@ import (
 	"github.com/chainfix/chainfix/chain"
 )
 
-// MaxSize is the length that a policy file may have, in bytes.
-const MaxSize = 1 << 20
+const (
+	// MaxSize is the length that a policy file may have, in bytes.
+	MaxSize = 1 << 20
+	// MaxMarks is how many colons, commas, dashes, question marks and lines it
+	// may have together. Each of them may begin a node, which takes a KiB while
+	// the file is read. Statements have about six each, in as many lines or
+	// one.
+	MaxMarks = 200_000
+)
 
 // File is what a policy file says. That of an empty one is the zero File.
 type File struct {

@@ -2,6 +2,7 @@ package policyfile_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -315,6 +316,26 @@ func TestRead(t *testing.T) {
 	var at *policyfile.Error
 	if !errors.As(err, &at) || !errors.Is(err, policyfile.ErrLimit) {
 		t.Errorf("an endless file: %v", err)
+	}
+}
+
+// What would be a hundred thousand nodes, of a KiB each, is not read; as many
+// statements as fit into a file are.
+func TestManyNodes(t *testing.T) {
+	var statements strings.Builder
+	statements.WriteString("version: 1\nformats:\n")
+	count := 0
+	for ; statements.Len() < policyfile.MaxSize-40; count++ {
+		fmt.Fprintf(&statements, "- {path: /a/b%06d, format: raw}\n", count)
+	}
+	if f, err := policyfile.Parse("many.yaml", []byte(statements.String())); err != nil || len(f.Policy.Trust) != count {
+		t.Errorf("%d statements: %v", count, err)
+	}
+	for _, unit := range []string{"a:,", "- a\n", "? a\n", "a:\n", "a,", "-\n"} {
+		text := strings.Repeat(unit, policyfile.MaxSize/len(unit))
+		if _, err := policyfile.Parse("nodes.yaml", []byte("["+text)); !errors.Is(err, policyfile.ErrLimit) {
+			t.Errorf("%q: %v", unit, err)
+		}
 	}
 }
 

@@ -74,8 +74,14 @@ func (r reader) syntax(err error) error {
 func (r reader) characters(data []byte) error {
 	text := strings.TrimPrefix(string(data), "\ufeff")
 	line, column := 1, 0
+	marks := 0
 	for i, c := range text {
 		column++
+		if strings.ContainsRune(":,-?\n", c) {
+			if marks++; marks > MaxMarks {
+				return r.failAt(line, column, ErrLimit, "it has more than %d colons, commas, dashes, question marks and lines", MaxMarks)
+			}
+		}
 		switch {
 		case c == utf8.RuneError && strings.HasPrefix(text[i:], "\ufffd"):
 			// The replacement character itself.
