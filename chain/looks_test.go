@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
@@ -64,5 +65,24 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 				t.Errorf("%s%d was looked at %d times", name, i, n)
 			}
 		}
+	}
+}
+
+// TestRepeatedExtentIsLookedAtOnce: an extent that counts thousands of times is
+// looked for once.
+func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
+	f := newFiles(t)
+	f.raw("flat", 512)
+	f.put("top.vmdk", []byte("# Disk DescriptorFile\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n"+
+		strings.Repeat("\n", 100)+`RW 1 FLAT "flat" 0`))
+	c := lookCounter{f, make(map[string]int)}
+	f.touched, f.opened = make(map[string]bool), make(map[string]int)
+	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
+	p, err := (&chain.Walker{Opener: c}).Predict(t.Context(), stated, chain.Version{Major: 9})
+	if err != nil || p.Outcome != chain.Starts || !strings.Contains(p.Words, `"flat"`) {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if n := c.looks[f.path("flat")]; n != 1 {
+		t.Errorf("looked at %d times", n)
 	}
 }

@@ -24,8 +24,11 @@ func (p *predictor) holds(layer Layer, h *probe.Header, found bool) error {
 		return nil
 	}
 	name, local := layer.local()
-	for _, extent := range h.Extents {
+	for i, extent := range h.Extents {
 		file := extent.Name
+		if i > 0 && file == h.Extents[i-1].Name {
+			continue // a line that counts thousands of times
+		}
 		if !strings.HasPrefix(file, "/") {
 			if !local {
 				break
