@@ -31,6 +31,27 @@ func (d *Document) Bytes() ([]byte, error) {
 	return out, nil
 }
 
+// Edit replaces the bytes of a document from Start to End by Text.
+type Edit struct {
+	Start, End int
+	Text       string
+}
+
+// Edits returns what [Document.Bytes] does to the bytes that were given to
+// [Parse]: in the order of the document, none of them over another. Errors wrap
+// [ErrProof].
+func (d *Document) Edits() ([]Edit, error) {
+	queued, err := d.queued()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProof, err)
+	}
+	edits := make([]Edit, len(queued))
+	for i, e := range queued {
+		edits[i] = Edit{e.start, e.end, e.text}
+	}
+	return edits, nil
+}
+
 // queued returns the edits of every disk in the order of the document.
 func (d *Document) queued() ([]edit, error) {
 	var edits []edit

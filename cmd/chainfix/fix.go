@@ -39,9 +39,5 @@ func fix(c *cli.Context, std streams) error {
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}
-	fixed, err := e.Document.Bytes()
-	if err != nil {
-		return inputError(err)
-	}
-	return how.deliver(std, in, data, fixed)
+	return how.deliver(std, in, e.Document, data)
 }

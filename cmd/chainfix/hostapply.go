@@ -10,7 +10,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
@@ -99,13 +98,11 @@ func hostDryRun(c *cli.Context, std streams, s *host.Scan) error {
 		if r.Verdict() != chain.Fixable || held {
 			return nil
 		}
-		fixed, err := r.Examination.Document.Bytes()
-		if err != nil {
+		// That it can be done is a part of the answer.
+		if _, err := r.Examination.Document.Bytes(); err != nil {
 			return inputError(err)
 		}
-		before := string(r.Guest.Definition)
-		name := shownName(r.Guest.Name)
-		diff, err := udiff.ToUnified(name+".orig", name, before, udiff.Strings(before, string(fixed)), 1)
+		diff, err := diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
 		if err != nil {
 			return inputError(err)
 		}

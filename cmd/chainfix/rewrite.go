@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // rewriteFlags say where the new document goes, as in shfmt and gofmt.
@@ -19,12 +20,6 @@ func rewriteFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
 	}
 }
-
-// maxDiffLines is the number of lines of the longest document that is compared:
-// each line of the two takes hundreds of bytes meanwhile, even an empty one.
-const maxDiffLines = 1 << 18
-
-var newline = []byte{'\n'}
 
 // rewrite is what -d, -l and -w ask for.
 type rewrite struct {
@@ -39,12 +34,19 @@ func rewriteOf(c *cli.Context) (rewrite, error) {
 	return r, nil
 }
 
-// deliver hands over the new document and returns the error that ends the
-// program.
-func (r rewrite) deliver(std streams, in input, before, after []byte) error {
+// deliver hands over the document as its edits have made it, and returns the
+// error that ends the program.
+func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
+	after, err := doc.Bytes()
+	if err != nil {
+		return inputError(err)
+	}
 	changed := string(before) != string(after)
-	if changed && r.diff && max(bytes.Count(before, newline), bytes.Count(after, newline)) > maxDiffLines {
-		return inputError(fmt.Errorf("%q has more than %d lines, too many for a diff", in.name, maxDiffLines))
+	diff := ""
+	if changed && r.diff {
+		if diff, err = diffOf(doc, in.name, before, udiff.DefaultContextLines); err != nil {
+			return inputError(err)
+		}
 	}
 	if changed && r.list {
 		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
@@ -52,7 +54,6 @@ func (r rewrite) deliver(std streams, in input, before, after []byte) error {
 		}
 	}
 	if changed && r.diff {
-		diff := udiff.Unified(shownName(in.name)+".orig", shownName(in.name), string(before), string(after))
 		if err := write(std.out, []byte(diff)); err != nil {
 			return err
 		}

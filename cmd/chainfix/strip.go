@@ -38,9 +38,5 @@ func strip(c *cli.Context, std streams) error {
 	for _, disk := range doc.Disks() {
 		disk.RemoveChain()
 	}
-	stripped, err := doc.Bytes()
-	if err != nil {
-		return inputError(err)
-	}
-	return how.deliver(std, in, data, stripped)
+	return how.deliver(std, in, doc, data)
 }
