@@ -113,15 +113,11 @@ func (k *walk) stale(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
 	text := "the XML goes on to " + Describe(further.Source) + ", but " + Describe(overlay.Source) + " has no backing image"
-	switch {
-	case k.Policy.Refresh:
+	switch k.settle(ChainStale, text, "") {
+	case headers:
 		k.strayed = true
-		k.find(ChainStale, Warn, text+"; the headers win", "")
-	case k.Policy.KeepXML:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
+	case xmls:
 		return further
-	default:
-		k.refuse(ChainStale, text, chooseHint)
 	}
 	return Layer{}
 }
@@ -130,16 +126,7 @@ func (k *walk) stale(overlay Layer) Layer {
 // read zeros where its base should be. It reports whether to go on.
 func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(printable(backing.Name))
-	switch {
-	case k.Policy.Refresh:
-		k.find(ChainCut, Warn, text+"; the headers win", "")
-		return true
-	case k.Policy.KeepXML:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
-	default:
-		k.refuse(ChainCut, text, chooseHint)
-	}
-	return false
+	return k.settle(ChainCut, text, "") == headers
 }
 
 const chooseHint = "decide which is right: --refresh rebuilds the chain from the headers, --keep-xml keeps the XML's"
