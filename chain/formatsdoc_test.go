@@ -15,9 +15,6 @@ import (
 // docs/formats.md says what QEMU, libvirt and chainfix make of each kind of
 // image below an overlay that does not record its format. All three are asked.
 func TestFormatsAreDocumented(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a real libvirt is left out of a short run")
-	}
 	peers.Require(t, "qemu-img")
 	l := peers.StartLibvirt(t)
 	f := newFiles(t)

@@ -22,11 +22,7 @@ import (
 // disagreement must be one of the named differences.
 func TestAgreesWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
-	const batch = 25 // images a check; rapid makes 100 checks, or 20
-	least := 2000
-	if testing.Short() {
-		least = 500
-	}
+	const batch, least = 25, 2000 // images a check, of which rapid makes 100, and in all
 	dir := t.TempDir()
 	var images, accepted, layers int
 	deliberate := make(map[string]int)

@@ -29,9 +29,6 @@ func libvirtTakes(found []probe.Signature) probe.Format {
 // TestSignaturesAgreeWithLibvirt lets a real libvirt probe every case, as the
 // backing image of an overlay that does not record its format.
 func TestSignaturesAgreeWithLibvirt(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a real libvirt is left out of a short run")
-	}
 	l := peers.StartLibvirt(t)
 	overlay := filepath.Join(l.Images, "overlay")
 	writeImage(t, overlay, must(mkimage.Qcow2{VirtualSize: 1 << 20, Backing: "image"}.Bytes()))

@@ -32,15 +32,12 @@ type mutable struct {
 // changed.
 func TestMutationsAgreeWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
-	rounds := 300 // a format
-	if testing.Short() {
-		rounds = 60
-	}
+	const rounds = 300 // a format
 	dir := t.TempDir()
 	for f, bases := range mutables(t, dir) {
 		t.Run(string(f), func(t *testing.T) {
 			if !qemuHasDriver(t, f) {
-				t.Skipf("this qemu-img has no driver for %s", f)
+				peers.Lacking(t, "this qemu-img has no driver for "+string(f))
 			}
 			random := rand.New(rand.NewPCG(1, uint64(len(f))))
 			images, accepted := 0, 0
@@ -174,9 +171,6 @@ func mutables(t *testing.T, dir string) map[probe.Format][]mutable {
 		"cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64,hash-alg=sha256",
 		"cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256,hash-alg=sha1",
 		"cipher-alg=twofish-256,cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha512",
-	}
-	if testing.Short() {
-		ciphers = ciphers[:1]
 	}
 	for _, options := range ciphers {
 		name, image := created(probe.LUKS, "64K", "key-secret=s,iter-time=10", options)

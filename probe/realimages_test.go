@@ -44,10 +44,7 @@ var realImages = []realImage{
 // that qemu-img has made, as they are and mutated here and there.
 func TestRealImagesAgreeWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
-	mutations := 240 // of a format's images together
-	if testing.Short() {
-		mutations = 60
-	}
+	const mutations = 240 // of a format's images together
 	kinds := make(map[probe.Format]int)
 	for _, real := range realImages {
 		kinds[real.format]++

@@ -35,9 +35,6 @@ var corpora = []struct {
 // None of them may make Parse fail in a way that it does not know, or come
 // back changed; every disk in them is given a chain.
 func TestCorpus(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the corpus is left out of a short run")
-	}
 	for _, tt := range corpora {
 		t.Run(tt.source, func(t *testing.T) {
 			peers.Require(t, "xmllint", "virt-xml-validate", "virsh")
@@ -72,9 +69,6 @@ func documentsOf(t *testing.T, source string) []corpus.Document {
 // TestUnreadableDisks: the disks of the corpora that are refused as a whole are
 // those on the list, and a libvirt with QEMU refuses each of them too.
 func TestUnreadableDisks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the corpus is left out of a short run")
-	}
 	for _, tt := range corpora {
 		t.Run(tt.source, func(t *testing.T) {
 			var names []string

@@ -38,9 +38,6 @@ var refusedThoughStated = []chain.Code{chain.LiveDump, chain.MirrorRunning}
 // of source it has, unless it is on the list. Any other is refused for its
 // images, which are not there, or is passed over.
 func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the corpus is left out of a short run")
-	}
 	stated := 0
 	refused, open := make(map[chain.Code]int), make(map[chain.Code]int)
 	for _, d := range documentsOf(t, "libvirt") {

@@ -25,9 +25,6 @@ func parse(t *testing.T, text string) *libvirtxml.DomainDiskSource {
 
 // The place that is read is the one that libvirt would have QEMU read.
 func TestPlacesAreLibvirts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a libvirt")
-	}
 	l := peers.StartLibvirt(t)
 	for _, test := range []struct {
 		source string
@@ -118,10 +115,7 @@ func domain(source string) string {
 // What is refused before anything is contacted. A source that libvirt refuses
 // too says so.
 func TestRefusedPlaces(t *testing.T) {
-	var l *peers.Libvirt
-	if !testing.Short() {
-		l = peers.StartLibvirt(t)
-	}
+	l := peers.StartLibvirt(t)
 	for _, test := range []struct {
 		source, says string
 		libvirt      bool // refuses it as well
@@ -158,7 +152,7 @@ func TestRefusedPlaces(t *testing.T) {
 		if image != nil || err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", test.source, err, test.says)
 		}
-		if l == nil || !test.libvirt {
+		if !test.libvirt {
 			continue
 		}
 		if options, err := l.NativeBlockdevs(domain(test.source)); err == nil {
