@@ -1,5 +1,6 @@
 // Package host knows what there is on a host: its guests, what libvirt keeps
-// of each, and its storage pools.
+// of each, and its storage pools. It examines the chains of all of them, makes
+// them explicit, and takes that back.
 //
 // A host is an [Inventory], and there are two ways in. [Connect] asks a
 // running libvirt, through its own protocol; a [Daemon] can also define
@@ -27,6 +28,30 @@
 // Guests come one at a time and none is kept, so memory does not grow with
 // their number. Who needs to see all of them before the first, such as to know
 // every image that some guest may write to as raw, goes through them twice.
+//
+// # Scan, apply, roll back
+//
+// [Examine] takes one document: it walks the chains of its disks and queues the
+// edits. A [Scan] does so for every guest of an inventory, with what all of them
+// together say of images, and with predictions:
+//
+//	scan := &host.Scan{Inventory: d}
+//	for report, err := range scan.Reports(ctx) {
+//		if err != nil {
+//			return err // there is no report then
+//		}
+//		fmt.Println(report.Guest.Name, report.Verdict())
+//	}
+//
+// An [Apply] gives the guests that a Scan finds fixable their new definitions.
+// It returns the folder of its [Run], from which a [Rollback] gives them their
+// old ones again:
+//
+//	apply := &host.Apply{Daemon: d, Scan: scan, Connect: uri, StateDir: dir}
+//	run, err := apply.Run(ctx, func(*host.Report) error { return nil })
+//	...
+//	rollback := &host.Rollback{Daemon: d, Connect: uri}
+//	err = rollback.Run(ctx, run)
 //
 // # What is known of a guest
 //

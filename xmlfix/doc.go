@@ -3,11 +3,12 @@
 //
 // [Parse] finds the disks of a document; [Disk.Stated] says what the XML
 // states of one, in the terms of package chain; [Disk.SetChain] queues the
-// edits that make a chain explicit; [Document.Bytes] applies them. The
-// document is edited by splicing at byte offsets: every byte outside the edits
-// is the input's, and what is inserted has the quotes, the indent and the line
-// ends of its neighbours. Before Bytes returns anything it parses its own
-// output and proves that it says what was asked for.
+// edits that make a chain explicit; [Document.Bytes] applies them, and
+// [Document.Edits] shows them. The document is edited by splicing at byte
+// offsets: every byte outside the edits is the input's, and what is inserted has
+// the quotes, the indent and the line ends of its neighbours. Before Bytes
+// returns anything it parses its own output and proves that it says what was
+// asked for.
 //
 // A program that holds a libvirtxml.Domain instead of text has [StatedBy] and
 // [Apply].
@@ -21,6 +22,10 @@
 // every DOCTYPE anywhere; a default name space on the way to a disk; prefixed
 // names, and repeated elements, inside a disk. Outside the disks a document
 // must be well-formed, and that is all.
+//
+// A document may have thousands of disks with one long chain each. Who walks the
+// chains of a document that somebody else has made asks [Disk.Room] before each
+// one, and tells [Disk.Count] what was found.
 //
 // The comparison was made with libxml2 2.9.14, libvirt 9.0.0 and Go 1.26; tests
 // repeat it where xmllint and virsh are to be found.
