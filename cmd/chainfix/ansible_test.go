@@ -28,25 +28,14 @@ const (
 	withPassword = "<graphics type='vnc' port='-1' passwd='" + rolePassword + "'/>"
 )
 
-// smallGuest is the definition of a guest that starts within a moment. Its
-// devices are those of XML.
-func smallGuest(name, format, image string, devices ...string) string {
-	return fmt.Sprintf(`<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>16</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
+// guestWithDisk is the definition of a small guest with one disk, and with the
+// devices that are given in XML.
+func guestWithDisk(name, format, image string, devices ...string) string {
+	return peers.SmallGuest(name, fmt.Sprintf(`<disk type='file' device='disk'>
       <driver name='qemu' type='%s' cache='none'/>
       <source file='%s'/>
       <target dev='vda' bus='virtio'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    %s
-  </devices>
-</domain>
-`, name, format, image, strings.Join(devices, ""))
+    </disk>`, format, image), devices...)
 }
 
 // newOverlay makes a qcow2 image that names its backing image, and records its
@@ -224,13 +213,13 @@ func TestRole(t *testing.T) {
 	mixed, done, stuck := peers.StartLibvirt(t), peers.StartLibvirt(t), peers.StartLibvirt(t)
 	newRaw(t, mixed, "base.img")
 	middle := newOverlay(t, mixed, "middle.img", "base.img", "raw")
-	mixed.Define(smallGuest("web", "qcow2", newOverlay(t, mixed, "web.qcow2", "base.img", ""), withPassword))
-	mixed.Define(smallGuest(hostile, "qcow2", newOverlay(t, mixed, "hostile.qcow2", "base.img", ""), withPassword))
-	mixed.Define(smallGuest("shop", "qcow2", newOverlay(t, mixed, "shop.qcow2", "middle.img", ""), withPassword))
-	mixed.Define(smallGuest("plain", "raw", newRaw(t, mixed, "plain.img"), withPassword))
-	done.Define(smallGuest("plain", "raw", newRaw(t, done, "plain.img"), withPassword))
+	mixed.Define(guestWithDisk("web", "qcow2", newOverlay(t, mixed, "web.qcow2", "base.img", ""), withPassword))
+	mixed.Define(guestWithDisk(hostile, "qcow2", newOverlay(t, mixed, "hostile.qcow2", "base.img", ""), withPassword))
+	mixed.Define(guestWithDisk("shop", "qcow2", newOverlay(t, mixed, "shop.qcow2", "middle.img", ""), withPassword))
+	mixed.Define(guestWithDisk("plain", "raw", newRaw(t, mixed, "plain.img"), withPassword))
+	done.Define(guestWithDisk("plain", "raw", newRaw(t, done, "plain.img"), withPassword))
 	newRaw(t, stuck, "base.img")
-	stuck.Define(smallGuest("web", "qcow2", newOverlay(t, stuck, "web.qcow2", "base.img", ""), withPassword))
+	stuck.Define(guestWithDisk("web", "qcow2", newOverlay(t, stuck, "web.qcow2", "base.img", ""), withPassword))
 
 	daemons := map[string]*peers.Libvirt{"mixed": mixed, "done": done, "stuck": stuck}
 	h := newHypervisors(t, daemons)

@@ -92,21 +92,11 @@ func TestHookLogIsFull(t *testing.T) {
 // hookGuest is the definition of a small guest with one disk, which states what
 // is in chain below its top.
 func hookGuest(name, top, chain string) string {
-	return fmt.Sprintf(`<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>16</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
+	return peers.SmallGuest(name, fmt.Sprintf(`<disk type='file' device='disk'>
       <driver name='qemu' type='qcow2'/>
       <source file='%s'/>%s
       <target dev='vda' bus='virtio'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-`, name, top, chain)
+    </disk>`, top, chain))
 }
 
 // hookScript is that of the documentation, with the chainfix and the log of a

@@ -154,16 +154,7 @@ func TestReadBack(t *testing.T) {
 		}
 		return true, true
 	})
-	d, err := host.Connect(t.Context(), k.uri)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	a := h.applier(filepath.Join(h.Dir, "state"))
-	a.Daemon, a.Scan.Inventory = d, d
-	var outcomes []host.Outcome
-	a.Tell = func(o host.Outcome) { outcomes = append(outcomes, o) }
-	run, err := a.Run(t.Context(), noReport)
+	run, outcomes, err := h.applyBy(t, k)
 	if !errors.Is(err, host.ErrLeft) || len(outcomes) != 3 || !errors.Is(outcomes[0].Err, host.ErrReadBack) || spoiled != 1 {
 		t.Errorf("%v, %v", err, outcomes)
 	}

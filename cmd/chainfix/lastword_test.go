@@ -158,23 +158,11 @@ func excused(codes []string) bool {
 func (c *truth) guest() string { return filepath.Base(c.dir) }
 
 func (c *truth) definition() string {
-	var document bytes.Buffer
-	fmt.Fprintf(&document, `<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>16</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='file' device='disk'>
+	return peers.SmallGuest(c.guest(), fmt.Sprintf(`<disk type='file' device='disk'>
       <driver name='qemu' type='%s'/>
       <source file='%s'/>
       <target dev='vda' bus='virtio'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-`, c.guest(), c.format, c.top)
-	return document.String()
+    </disk>`, c.format, c.top))
 }
 
 // startedByLibvirt starts a guest with a definition and finds out what it sees.

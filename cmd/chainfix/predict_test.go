@@ -164,20 +164,10 @@ func (c oddChain) document(guest, dir string) string {
 	if strings.Contains(attributes, "cdrom") {
 		bus = "ide"
 	}
-	return fmt.Sprintf(`<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>16</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='%s' %s>
+	return peers.SmallGuest(guest, fmt.Sprintf(`<disk type='%s' %s>
       %s
       <target dev='%s' bus='%s'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-`, guest, kind, attributes, strings.ReplaceAll(disk, "DIR", dir), map[string]string{"virtio": "vda", "ide": "hda"}[bus], bus)
+    </disk>`, kind, attributes, strings.ReplaceAll(disk, "DIR", dir), map[string]string{"virtio": "vda", "ide": "hda"}[bus], bus))
 }
 
 // start starts the guest and finds out what becomes of its disk.

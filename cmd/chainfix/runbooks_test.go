@@ -232,7 +232,7 @@ func runbook(t *testing.T, bases ...string) *peers.Libvirt {
 // defineOverlay defines a guest over an image whose format nobody recorded.
 func defineOverlay(t *testing.T, l *peers.Libvirt, name, backing string) {
 	t.Helper()
-	l.Define(smallGuest(name, "qcow2", newOverlay(t, l, name+".qcow2", backing, "")))
+	l.Define(guestWithDisk(name, "qcow2", newOverlay(t, l, name+".qcow2", backing, "")))
 }
 
 // explicit reports whether the definition of a guest states its chain to the
@@ -254,7 +254,7 @@ func TestBeforeAnUpgrade(t *testing.T) {
 	} {
 		defineOverlay(t, l, name, backing)
 	}
-	l.Define(smallGuest("mail", "raw", newRaw(t, l, "mail.img")))
+	l.Define(guestWithDisk("mail", "raw", newRaw(t, l, "mail.img")))
 	l.Virsh("start", "lab")
 	l.Virsh("start", "archive")
 	l.Virsh("managedsave", "archive")
@@ -279,8 +279,8 @@ func TestAfterFormatOfBackingImage(t *testing.T) {
 	for name, backing := range map[string]string{"web": "base.img", "db": "golden.img", "shop": "shop-base.img", "tenant": "tenant.img"} {
 		defineOverlay(t, l, name, backing)
 	}
-	l.Define(smallGuest("db-template", "qcow2", filepath.Join(l.Images, "golden.img")))
-	l.Define(smallGuest("mallory", "raw", filepath.Join(l.Images, "tenant.img")))
+	l.Define(guestWithDisk("db-template", "qcow2", filepath.Join(l.Images, "golden.img")))
+	l.Define(guestWithDisk("mallory", "raw", filepath.Join(l.Images, "tenant.img")))
 	before := virshDefinitions(l)
 	follow(t, "after-format-of-backing-image.md", map[string]*shell{"": newShell(t, l)})
 	for _, name := range []string{"db", "shop", "tenant"} {
@@ -306,7 +306,7 @@ func TestDuringAMigration(t *testing.T) {
 	}
 	// This one was started while the overlay still recorded a format, as by a
 	// libvirt that did not ask for one: QEMU reads no header twice.
-	from.Define(smallGuest("shop", "qcow2", newOverlay(t, from, "shop.qcow2", "shop-base.img", "qcow2")))
+	from.Define(guestWithDisk("shop", "qcow2", newOverlay(t, from, "shop.qcow2", "shop-base.img", "qcow2")))
 	for _, name := range []string{"web", "mail", "shop"} {
 		from.Virsh("start", name)
 	}

@@ -28,19 +28,9 @@ func (l *Libvirt) StartPool(name, definition string) {
 // storage pool, in a format. The words are put in as they are: those of the
 // caller have to be XML.
 func VolumeGuest(name, pool, volume, format string) string {
-	return fmt.Sprintf(`<domain type='qemu'>
-  <name>%s</name>
-  <memory unit='MiB'>16</memory>
-  <os><type arch='x86_64' machine='pc'>hvm</type></os>
-  <devices>
-    <disk type='volume' device='disk'>
+	return SmallGuest(name, fmt.Sprintf(`<disk type='volume' device='disk'>
       <driver name='qemu' type='%s'/>
       <source pool='%s' volume='%s'/>
       <target dev='vda' bus='virtio'/>
-    </disk>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-`, name, format, pool, volume)
+    </disk>`, format, pool, volume))
 }

@@ -1,0 +1,24 @@
+package peers
+
+import (
+	"fmt"
+	"strings"
+)
+
+// SmallGuest returns the definition of a guest that starts within a moment: one
+// disk, whose <disk> element begins in line 6, and behind it what devices there
+// are besides. The words are put in as they are: those of the caller have to be
+// XML.
+func SmallGuest(name, disk string, devices ...string) string {
+	return fmt.Sprintf(`<domain type='qemu'>
+  <name>%s</name>
+  <memory unit='MiB'>16</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    %s
+    <controller type='usb' model='none'/>
+    <memballoon model='none'/>%s
+  </devices>
+</domain>
+`, name, disk, strings.Join(devices, ""))
+}
