@@ -38,4 +38,7 @@ type Finding struct {
 	Layer    int      // index in [Chain.Layers], 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
 	Hint     string   // what to do, with the command to paste where one helps; may be ""
+	// ByName says that somebody should look before the chain is written down:
+	// whoever changes many guests takes this one only if it is named.
+	ByName bool
 }

@@ -42,19 +42,22 @@ type Outcome struct {
 	Guest string
 	Step  Step // Defined or Left; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
-	// where that is the reason, [ErrHeld] or [ErrReadBack].
+	// where that is the reason, [ErrHeld], [ErrByName] or [ErrReadBack].
 	Err error
 }
 
 var (
 	// ErrHeld: the guest has a managed save image, or a block job runs.
 	ErrHeld = errors.New("the guest is not to be changed now")
+	// ErrByName: the guest is changed only if it is named ([chain.Finding.ByName]).
+	ErrByName = errors.New("the guest is changed only if it is named")
 	// ErrReadBack: libvirt made something else of a definition than it was
 	// given. The guest has its old one again, unless libvirt did so with that
 	// one too; then the error says where it is.
 	ErrReadBack = errors.New("libvirt made something else of the definition")
 	// ErrLeftOut: guests were left out, because their chains are refused or
-	// they are not to be changed now ([ErrHeld]).
+	// they are not to be changed now ([ErrHeld]), or not without being named
+	// ([ErrByName]).
 	ErrLeftOut = errors.New("guests were left out")
 	// ErrLeft: guests that were taken on could not be changed.
 	ErrLeft = errors.New("guests were left as they are")
@@ -107,7 +110,7 @@ type applying struct {
 // tell says what has become of a guest, and remembers if it was left.
 func (w *applying) tell(g *runGuest, why error) {
 	switch {
-	case errors.Is(why, ErrHeld):
+	case errors.Is(why, ErrHeld), errors.Is(why, ErrByName):
 		w.leftOut = true
 	case why != nil:
 		w.left = true
@@ -164,12 +167,12 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		if err := report(r); err != nil {
 			return err
 		}
-		switch f, held := r.Held(); {
+		switch _, why := r.HeldBack(); {
 		case r.Verdict() == chain.Refused:
 			w.leftOut = true
 		case r.Verdict() != chain.Fixable:
-		case held:
-			w.tell(&runGuest{name: r.Guest.Name, step: Left}, fmt.Errorf("%w: %s", ErrHeld, f.Text))
+		case why != nil:
+			w.tell(&runGuest{name: r.Guest.Name, step: Left}, why)
 		default:
 			if err := w.planGuest(ctx, r); err != nil {
 				return err

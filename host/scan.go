@@ -36,6 +36,9 @@ type Scan struct {
 // Report is what a scan finds out about one guest.
 type Report struct {
 	Guest *Guest
+	// Named says that the guest is one of [Scan.Names], and not only one of
+	// all.
+	Named bool
 	// Err says why nothing is known of the guest; then Examination is nil.
 	Err         error
 	Examination *Examination
@@ -63,15 +66,30 @@ func (r *Report) Verdict() chain.Verdict {
 	return r.Examination.Verdict()
 }
 
-// Held returns the finding that keeps a guest from being changed now, although
-// its chains may be fixable; ok is false if there is none.
-func (r *Report) Held() (f chain.Finding, ok bool) {
+// HeldBack says why the guest is not to be changed, although its chains may be
+// fixable: the error wraps [ErrHeld], or [ErrByName] for one that is not named, and
+// comes with the finding that says so. It is nil where nothing keeps the guest from
+// being changed, or nothing in it is to be.
+func (r *Report) HeldBack() (chain.Finding, error) {
 	for _, f := range r.Findings {
 		if f.Code == chain.ManagedSave || f.Code == chain.BlockJob {
-			return f, true
+			return f, fmt.Errorf("%w: %s", ErrHeld, f.Text)
 		}
 	}
-	return chain.Finding{}, false
+	if r.Named || r.Verdict() != chain.Fixable {
+		return chain.Finding{}, nil
+	}
+	for _, d := range r.Examination.Disks {
+		if d.Chain == nil {
+			continue
+		}
+		for _, f := range d.Chain.Findings {
+			if f.ByName {
+				return f, fmt.Errorf("%w: %s", ErrByName, f.Text)
+			}
+		}
+	}
+	return chain.Finding{}, nil
 }
 
 // Reports goes through the guests. An error without a report is the last thing
@@ -92,7 +110,7 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 			if !s.asked(guest.Name) {
 				continue
 			}
-			report := &Report{Guest: guest, Err: err}
+			report := &Report{Guest: guest, Named: len(s.Names) > 0, Err: err}
 			if err == nil {
 				if err := s.examine(ctx, w, report); err != nil {
 					yield(nil, err)

@@ -93,9 +93,9 @@ func hostDryRun(c *cli.Context, std streams, s *host.Scan) error {
 	leftOut := false
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
-		_, held := r.Held()
-		leftOut = leftOut || r.Verdict() == chain.Refused || held && r.Verdict() == chain.Fixable
-		if r.Verdict() != chain.Fixable || held {
+		_, held := r.HeldBack()
+		leftOut = leftOut || r.Verdict() == chain.Refused || held != nil && r.Verdict() == chain.Fixable
+		if r.Verdict() != chain.Fixable || held != nil {
 			return nil
 		}
 		// That it can be done is a part of the answer.
