@@ -52,7 +52,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		switch {
 		case k.isDataFile(stated.Source, name, id, err):
 			return k.dataFileIsThere(keeps, err)
-		case relative && k.Policy.Refresh:
+		case relative && k.Policy.Disagreement == HeadersWin:
 			k.refuseDataName(keeps)
 			return false
 		case !k.headersDataFile(layer):
@@ -87,7 +87,7 @@ func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
 // has none. QEMU refuses to open such an image, whoever wins.
 func (k *walk) dataStoreOfNothing(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
-	if !k.Policy.Refresh {
+	if k.Policy.Disagreement != HeadersWin {
 		k.refuse(DataFileConflict, text, "remove the <dataStore> from the XML, or let the headers win: --refresh")
 		return false
 	}

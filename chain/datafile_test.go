@@ -126,8 +126,8 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 
 	other := withStore(top, f.path("other.raw"))
 	wantRefused(t, walk(chain.Policy{Target: new}, other), chain.DataFileConflict)
-	wantVerdict(t, walk(chain.Policy{Target: new, KeepXML: true}, other), chain.Explicit, 1)
-	got := walk(chain.Policy{Target: new, Refresh: true}, other)
+	wantVerdict(t, walk(chain.Policy{Target: new, Disagreement: chain.XMLWins}, other), chain.Explicit, 1)
+	got := walk(chain.Policy{Target: new, Disagreement: chain.HeadersWin}, other)
 	wantVerdict(t, got, chain.Fixable, 1)
 	if path := got.Layers[0].Source.DataStore.Source.File.File; path != f.path("data.raw") {
 		t.Errorf("data file %q", path)
@@ -135,8 +135,8 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 
 	none := withStore(f.layer("plain.qcow2", probe.Qcow2), f.path("data.raw"))
 	wantRefused(t, walk(chain.Policy{Target: new}, none), chain.DataFileConflict)
-	wantRefused(t, walk(chain.Policy{Target: new, KeepXML: true}, none), chain.DataFileConflict)
-	got = walk(chain.Policy{Target: new, Refresh: true}, none)
+	wantRefused(t, walk(chain.Policy{Target: new, Disagreement: chain.XMLWins}, none), chain.DataFileConflict)
+	got = walk(chain.Policy{Target: new, Disagreement: chain.HeadersWin}, none)
 	wantVerdict(t, got, chain.Fixable, 1)
 	wantFinding(t, got, chain.DataFileConflict, chain.Warn)
 	if got.Layers[0].Source.DataStore != nil {
@@ -158,8 +158,8 @@ func TestDataFileInTheXMLAndARelativeNameInTheHeader(t *testing.T) {
 	}{
 		{"data.raw", chain.Policy{}, ""},
 		{"other.raw", chain.Policy{}, chain.DataFileConflict},
-		{"other.raw", chain.Policy{KeepXML: true}, ""},
-		{"other.raw", chain.Policy{Refresh: true}, chain.DataFile},
+		{"other.raw", chain.Policy{Disagreement: chain.XMLWins}, ""},
+		{"other.raw", chain.Policy{Disagreement: chain.HeadersWin}, chain.DataFile},
 	} {
 		s := stated(withStore(f.layer("top.qcow2", probe.Qcow2), f.path(c.store)))
 		s.Terminated = true

@@ -18,8 +18,8 @@ func TestFindingsShowNoPassword(t *testing.T) {
 	policies := map[string]chain.Policy{
 		"":        {},
 		"target":  {Target: chain.Version{Major: 12}},
-		"refresh": {Refresh: true},
-		"keep":    {KeepXML: true},
+		"refresh": {Disagreement: chain.HeadersWin},
+		"keep":    {Disagreement: chain.XMLWins},
 	}
 	for _, name := range []string{
 		"https://user:hunter2@host/x",

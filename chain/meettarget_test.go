@@ -30,8 +30,8 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 
 	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(nfs, probe.Raw))
 	f.qcow2("top.qcow2", image{backing: "elsewhere.raw", backingFormat: "raw"})
-	wantFixable(t, f.walk(t, chain.Policy{KeepXML: true}, s), 2)
-	wantRefused(t, f.walk(t, chain.Policy{KeepXML: true, Target: chain.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
+	wantFixable(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), 2)
+	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: chain.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
 }
 
 // A libvirt that is named is held against a chain that is explicit already, too.

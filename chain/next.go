@@ -172,11 +172,11 @@ const (
 // says: the operator's policy tells, or else the disk is refused, with more to be
 // said about it.
 func (k *walk) settle(code Code, text, more string) whose {
-	switch {
-	case k.Policy.Refresh:
+	switch k.Policy.Disagreement {
+	case HeadersWin:
 		k.find(code, Warn, text+"; the header wins", "")
 		return headers
-	case k.Policy.KeepXML:
+	case XMLWins:
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
 		return xmls
 	}

@@ -36,7 +36,7 @@ func TestExplicitChains(t *testing.T) {
 		format probe.Format
 	}
 	const end = true
-	refresh, keep := chain.Policy{Refresh: true}, chain.Policy{KeepXML: true}
+	refresh, keep := chain.Policy{Disagreement: chain.HeadersWin}, chain.Policy{Disagreement: chain.XMLWins}
 	cases := []struct {
 		name       string
 		layers     []stated
@@ -126,7 +126,7 @@ func TestRefreshKeepsTheAgreeingPart(t *testing.T) {
 	s := f.top("top.qcow2")
 	s.Layers = append(s.Layers, f.layer("middle.qcow2", probe.Qcow2), f.layer("other.raw", probe.Raw))
 	s.Terminated = true
-	got := f.walk(t, chain.Policy{Refresh: true}, s)
+	got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s)
 	wantFixable(t, got, 3)
 	if got.Layers[1].Source != s.Layers[1].Source || got.Layers[1].From != chain.XML {
 		t.Errorf("the agreeing layer was written anew: %+v", got.Layers[1])

@@ -94,6 +94,32 @@ type Folder struct {
 	Believed bool
 }
 
+// Disagreement says whose word counts where the XML's explicit chain and the
+// headers of the images differ.
+type Disagreement int
+
+const (
+	// RefuseDisagreement lets nobody win: the operator has to decide.
+	RefuseDisagreement Disagreement = iota
+	// HeadersWin rebuilds the chain from the headers.
+	HeadersWin
+	// XMLWins keeps what the XML says.
+	XMLWins
+)
+
+// String returns "refuse", "headers" or "xml".
+func (d Disagreement) String() string {
+	switch d {
+	case RefuseDisagreement:
+		return "refuse"
+	case HeadersWin:
+		return "headers"
+	case XMLWins:
+		return "xml"
+	}
+	return fmt.Sprintf("Disagreement(%d)", int(d))
+}
+
 // Policy is what the operator decides.
 type Policy struct {
 	Rule    Rule
@@ -102,7 +128,7 @@ type Policy struct {
 	// Target is the libvirt that will read the XML. If it is not known, what
 	// is written is what every libvirt since 6.1 understands.
 	Target Version
-	// Refresh: where the XML's explicit chain disagrees with the headers,
-	// the headers win. KeepXML: the XML does. At most one may be set.
-	Refresh, KeepXML bool
+	// Disagreement is whose word counts where the XML's explicit chain and
+	// the headers differ.
+	Disagreement Disagreement
 }

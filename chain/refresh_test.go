@@ -41,7 +41,7 @@ func TestRefreshKeepsWhatTheXMLSaysOfAnImage(t *testing.T) {
 			f.qcow2("top.qcow2", c.top)
 			s := stated(f.layer("top.qcow2", probe.Qcow2), c.middle, c.base)
 			s.Terminated = true
-			w := &chain.Walker{Opener: chain.FileOpener{}, Volumes: pools{f.dir}, Policy: chain.Policy{Refresh: true}}
+			w := &chain.Walker{Opener: chain.FileOpener{}, Volumes: pools{f.dir}, Policy: chain.Policy{Disagreement: chain.HeadersWin}}
 			got, err := w.Walk(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
@@ -67,7 +67,7 @@ func TestRefreshOnTheNetwork(t *testing.T) {
 	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/disk", backingFormat: "raw"})
 	s := stated(f.layer("top.qcow2", probe.Qcow2), f.layer("whole", probe.Raw), layerOf(server, probe.Raw))
 	s.Terminated = true
-	got := f.walk(t, chain.Policy{Refresh: true}, s)
+	got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s)
 	wantFixable(t, got, 2)
 	if got.Layers[1].Source != server {
 		t.Errorf("%+v, want the XML's", got.Layers[1].Source.Network)
@@ -79,7 +79,7 @@ func TestRefreshOnTheNetwork(t *testing.T) {
 			backing: `json:{"driver":"raw","offset":512,"size":` + size + `,"file":{"driver":"file","filename":"` + f.path("whole") + `"}}`})
 		s := stated(f.layer("top.qcow2", probe.Qcow2), f.layer("absent", probe.Raw), layerOf(part, probe.Raw))
 		s.Terminated = true
-		got := f.walk(t, chain.Policy{Refresh: true}, s)
+		got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s)
 		wantFixable(t, got, 2)
 		if (got.Layers[1].Source == part) != same {
 			t.Errorf("a slice of %s bytes: %+v", size, got.Layers[1].Source)

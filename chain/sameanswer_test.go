@@ -271,8 +271,8 @@ func (h *madeUpHost) disk() Stated {
 }
 
 func (h *madeUpHost) policy() Policy {
-	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Refresh: h.IntN(4) == 0, Target: pick(h.Rand, Version{}, Version{9, 0, 0}, Version{11, 0, 0})}
-	p.KeepXML = !p.Refresh && h.IntN(4) == 0
+	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Target: pick(h.Rand, Version{}, Version{9, 0, 0}, Version{11, 0, 0})}
+	p.Disagreement = pick(h.Rand, RefuseDisagreement, RefuseDisagreement, HeadersWin, XMLWins)
 	if h.IntN(2) == 0 {
 		p.Folders = []Folder{{Path: "/", Believed: true}}
 	}

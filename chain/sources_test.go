@@ -62,7 +62,7 @@ func TestSourcesThatAreNotRead(t *testing.T) {
 			})
 			t.Run("stated raw below a file", func(t *testing.T) {
 				f.qcow2("top.qcow2", image{})
-				got := f.walk(t, chain.Policy{KeepXML: true}, stated(f.layer("top.qcow2", probe.Qcow2), layerOf(src, probe.Raw)))
+				got := f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated(f.layer("top.qcow2", probe.Qcow2), layerOf(src, probe.Raw)))
 				wantFixable(t, got, 2)
 			})
 			if n := len(f.opened); n > 1 {
@@ -121,7 +121,7 @@ func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 	t.Run("stated in the XML", func(t *testing.T) {
 		s := stated(f.layer("top.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol})
 		s.Terminated = true
-		wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 2)
+		wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), chain.Explicit, 2)
 	})
 	for record, code := range map[string]chain.Code{"": "", "raw": "", "qcow2": chain.FormatConflict} {
 		f.qcow2("over.qcow2", image{backing: "fat:" + f.dir, backingFormat: record})

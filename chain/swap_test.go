@@ -58,5 +58,5 @@ func TestNothingIsSwappedBelowAnUnreadImage(t *testing.T) {
 	s := f.top("top.qcow2")
 	s.Layers = append(s.Layers, layerOf(nbd("disk"), probe.Raw), f.layer("base.raw", probe.Raw))
 	s.Terminated = true
-	wantVerdict(t, f.walk(t, chain.Policy{KeepXML: true}, s), chain.Explicit, 3)
+	wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), chain.Explicit, 3)
 }

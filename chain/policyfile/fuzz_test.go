@@ -46,7 +46,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("the schema refuses what was read: %v", err)
 		}
 		policy := got.Policy
-		if policy.Refresh || policy.KeepXML {
+		if policy.Disagreement != chain.RefuseDisagreement {
 			t.Fatal("a file decided whose chain counts")
 		}
 		paths := []string{}

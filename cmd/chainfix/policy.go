@@ -49,8 +49,9 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 	if err != nil {
 		return policyfile.File{}, err
 	}
-	if c.Bool("refresh") && c.Bool("keep-xml") {
-		return policyfile.File{}, usageError("--refresh and --keep-xml contradict each other")
+	disagreement, err := disagreementOf(c)
+	if err != nil {
+		return policyfile.File{}, err
 	}
 
 	decided := &policyfile.File{}
@@ -60,7 +61,7 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 		}
 	}
 	policy := &decided.Policy
-	policy.Refresh, policy.KeepXML = c.Bool("refresh"), c.Bool("keep-xml")
+	policy.Disagreement = disagreement
 	policy.Trust = append(statements, policy.Trust...)
 	if c.IsSet("rule") {
 		policy.Rule = rule
@@ -72,6 +73,19 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 		decided.Pools = c.String("pools")
 	}
 	return *decided, nil
+}
+
+// disagreementOf reads --refresh and --keep-xml.
+func disagreementOf(c *cli.Context) (chain.Disagreement, error) {
+	switch refresh, keep := c.Bool("refresh"), c.Bool("keep-xml"); {
+	case refresh && keep:
+		return 0, usageError("--refresh and --keep-xml contradict each other")
+	case refresh:
+		return chain.HeadersWin, nil
+	case keep:
+		return chain.XMLWins, nil
+	}
+	return chain.RefuseDisagreement, nil
 }
 
 // targetsOf reads the --target-libvirt flags, of which only a scan of a host
