@@ -76,6 +76,9 @@ func (l Layer) header() probe.Format {
 
 // Stated is what a domain XML says of one disk before any image is read.
 type Stated struct {
+	// Guest is the name of the domain that the disk is of; "" if it is not
+	// known.
+	Guest  string
 	Target string // the <target dev>, such as "vda"
 	Device string // "disk", "cdrom", "floppy" or "lun"; "" means disk
 	Bus    string // the <target bus>; "" if it is left out

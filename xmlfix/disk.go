@@ -36,13 +36,13 @@ func (k *Disk) Pos() Position {
 // the disk and must not be changed.
 //
 // The error is an [*Error] that wraps [ErrDisk]: libvirt 9.0 would reject the
-// disk, or libvirtxml cannot express it. Target, Device and Bus are set even
-// so.
+// disk, or libvirtxml cannot express it. Guest, Target, Device and Bus are
+// set even so.
 func (k *Disk) Stated() (chain.Stated, error) {
 	if k.read != nil {
 		return *k.read, nil
 	}
-	stated := chain.Stated{}
+	stated := chain.Stated{Guest: k.doc.DomainName()}
 	stated.Device, _ = k.elem.attr("device")
 	stated.Target, _ = k.elem.child("target").attr("dev")
 	stated.Bus, _ = k.elem.child("target").attr("bus")
@@ -70,6 +70,7 @@ func (k *Disk) Stated() (chain.Stated, error) {
 		value, _ := beyond[0].attr("type")
 		read.Inexpressible = "a <backingStore> of type " + value
 	}
+	read.Guest = stated.Guest
 	read.Live = k.doc.live || indexed(k.elem) || indexed(stores...)
 	k.read = &read
 	return read, nil

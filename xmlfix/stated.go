@@ -19,7 +19,7 @@ import (
 // type as one of type file, where libvirt reads the end of the chain, and
 // loses an index of 0. [Disk.Stated] knows both. Of a whole domain's id it
 // knows nothing: a caller with a running guest's domain has to set
-// [chain.Stated.Live].
+// [chain.Stated.Live]. Nor does it know the guest's name, [chain.Stated.Guest].
 //
 // The error wraps [ErrDisk]: a format is one that libvirt 9.0 rejects, in the
 // parser or before it starts QEMU.

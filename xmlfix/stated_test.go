@@ -218,6 +218,7 @@ func TestStated(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := tt.want
+			want.Guest = "vm"
 			if want.Target == "" {
 				want.Target, want.Bus = "vda", "virtio"
 			}
@@ -257,6 +258,7 @@ func TestStatedBy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			got.Guest = "vm" // which no disk says
 			if diff := cmp.Diff(stated(t, domain(tt.disk)), got); diff != "" {
 				t.Errorf("StatedBy (-text +libvirtxml):\n%s", diff)
 			}
