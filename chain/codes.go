@@ -65,6 +65,8 @@ const (
 	RawDiskElsewhere    Code = "raw-disk-elsewhere"
 	StatedElsewhere     Code = "stated-elsewhere"
 	StatedConflict      Code = "stated-conflict"
+	BaseWritten         Code = "base-written"
+	SharedWritable      Code = "shared-writable"
 )
 
 // Findings about the chain.

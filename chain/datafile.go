@@ -47,10 +47,14 @@ func (k *walk) dataFile(layer Layer) bool {
 		k.refuseDataName(keeps)
 		return false
 	}
+	if k.onlyXMLSays() && !names(stated, name) {
+		k.refuse(DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
+		return false
+	}
 	id, err := k.Opener.Identify(k.ctx, localSource(name, false))
 	if stated != nil {
 		switch {
-		case k.isDataFile(stated.Source, name, id, err):
+		case names(stated, name) || k.isDataFile(stated.Source, id, err):
 			return k.dataFileIsThere(keeps, err)
 		case relative && k.Policy.Disagreement == HeadersWin:
 			k.refuseDataName(keeps)
@@ -111,12 +115,20 @@ func (k *walk) dataFileIsThere(keeps string, err error) bool {
 	return false
 }
 
+// names reports whether the XML calls the data file of an image by name.
+func names(store *libvirtxml.DomainDiskDataStore, name string) bool {
+	if store == nil {
+		return false
+	}
+	path, ok := LocalPath(store.Source)
+	return ok && path == name
+}
+
 // isDataFile reports whether the XML's data file is the one that the header
-// calls name, of which a look gave id or err.
-func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, name string, id FileID, err error) bool {
-	path, ok := LocalPath(stated)
-	if !ok || path == name {
-		return ok
+// names, by another name: of that a look gave id or err.
+func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id FileID, err error) bool {
+	if _, local := LocalPath(stated); !local {
+		return false
 	}
 	other, otherErr := k.Opener.Identify(k.ctx, stated)
 	return err == nil && otherErr == nil && other == id

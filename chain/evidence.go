@@ -1,90 +1,418 @@
 package chain
 
 import (
+	"context"
+	"slices"
 	"strconv"
 
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Evidence is what the definitions of a whole host say about images: what no
-// header tells, and no guest can have written.
-type Evidence interface {
-	// Of returns what is said of an image; the zero Testimony if nothing is.
-	Of(id FileID) Testimony
+// Occasion says where a disk stands that speaks of images, and so what it may
+// say ([Evidence.Add]).
+type Occasion int
+
+const (
+	// Defined: in a definition that a guest will be started with.
+	Defined Occasion = iota
+	// Running: in the XML that a guest runs with, in which libvirt has written
+	// what it detected below the disk's own image.
+	Running
+	// RunningJob: as Running, while a block job runs on a disk of the guest,
+	// which may be a commit into a lower layer.
+	RunningJob
+	// Past: in a snapshot, a checkpoint or a saved state.
+	Past
+)
+
+// DiskName names a disk of a guest.
+type DiskName struct{ Guest, Target string }
+
+// String names the disk for people, quoted: disk "vda" of the guest "web".
+func (d DiskName) String() string {
+	guest := "the guest " + strconv.Quote(d.Guest)
+	if d.Guest == "" {
+		guest = "the same guest"
+	}
+	if d.Target == "" {
+		return "a disk of " + guest
+	}
+	return "disk " + strconv.Quote(d.Target) + " of " + guest
 }
 
-// Testimony is what definitions, and the metadata of snapshots, say of one
-// image.
-type Testimony struct {
-	// RawDisk names a guest that has the image, or had it when a snapshot
-	// was taken, as a raw disk that it may write. That guest may have
-	// written any header into it. "" means that there is none.
-	RawDisk string
-	// Stated are the formats other than raw that are stated for the image,
-	// each once, with a guest whose definition or snapshot says so. (A raw
-	// that is stated may mean that nobody said anything: libvirt writes it
-	// into the definition of a disk without a <driver type>.)
-	Stated []GuestStatement
-}
-
-// GuestStatement is the word of a guest's definition or snapshot on the format
-// of an image.
-type GuestStatement struct {
-	Guest  string
+// DiskFormat is the format that a disk states for its own image.
+type DiskFormat struct {
+	DiskName
 	Format probe.Format
 }
 
-// testify settles the format of a backing image that nobody recorded, if the
-// definitions of other guests do; it refuses one that they forbid to believe.
-// The look is of the image as the format that is settled. It reports whether the
-// walk may go on.
-func (k *walk) testify(layer Layer, l *look) (Layer, *look, bool) {
-	said := k.saidOf(layer, l)
+// HostFacts are what the disks of guests say of one image: what no header tells,
+// and no guest can have written. Each list holds a few disks at most.
+type HostFacts struct {
+	// RawDisks have a byte of the image, or had it when a snapshot was taken,
+	// on a raw disk that their guest may write. That guest may have chosen any
+	// header.
+	RawDisks []DiskName
+	// RawBelow have the image as a raw one below them, because the XML states
+	// so or an overlay records it. Their guests do not write it, but a commit
+	// does.
+	RawBelow []DiskName
+	// Formats are the formats other than raw that a <driver type> states for
+	// just this image, each once. (A raw that is stated may mean that nobody
+	// said anything: libvirt writes it into the definition of a disk without a
+	// <driver type>.)
+	Formats []DiskFormat
+	// Below have the image below them now, Writers write to it. The disk that
+	// asks is in neither.
+	Below, Writers []DiskName
+}
+
+// contradicts reports whether a guest may have written the header of the image.
+func (f HostFacts) contradicts() bool { return len(f.RawDisks) > 0 }
+
+// states reports whether a disk states just this format for its own image, and
+// nobody contradicts it.
+func (f HostFacts) states(format probe.Format) bool {
+	return len(f.Formats) == 1 && f.Formats[0].Format == format && !f.contradicts()
+}
+
+// Evidence is what the disks of a host's guests, or of one document, say of
+// images. The table of docs/rules.md is [Evidence.Add].
+//
+// Images are told apart by their bytes ([Extent]): a format is said only of an
+// image with the same ones, a contradiction counts wherever bytes are shared. Once
+// all disks are added, any number of goroutines may ask.
+type Evidence struct {
+	opener  Opener
+	volumes Volumes
+
+	disks   []DiskName
+	numbers map[DiskName]int32
+	marks   map[FileID][]extentMarks
+	shared  bool
+}
+
+// extentMarks are what is said of one extent of a file.
+type extentMarks struct {
+	start, length uint64
+	marks         []mark
+}
+
+// mark is one thing that a disk says of an extent.
+type mark struct {
+	fact   fact
+	disk   int32
+	format probe.Format // of statesFormat
+}
+
+type fact int8
+
+const (
+	rawDisk fact = iota
+	rawBelow
+	statesFormat
+	isBelow
+	writes
+)
+
+// maxMarks bounds how many disks are remembered that say one thing of one
+// extent: thousands may have one base, and a message names one.
+const maxMarks = 3
+
+// NewEvidence returns evidence of no disk. The Opener identifies images, nil
+// being [FileOpener]; volumes, which may be nil, knows those of storage pools.
+func NewEvidence(opener Opener, volumes Volumes) *Evidence {
+	if opener == nil {
+		opener = FileOpener{}
+	}
+	return &Evidence{opener: opener, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[FileID][]extentMarks)}
+}
+
+// Add adds what a disk says. found is its chain, walked without evidence, or nil:
+// a header that somebody's word makes one to follow tells what stands below a
+// disk, as the XML does. Nothing is known of an image that cannot be identified.
+//
+// A disk speaks for a format only by its own <driver type>, and only now. What an
+// explicit chain states of the images below is never said to another disk,
+// because libvirt and chainfix write guesses there; nor is anything of the past.
+func (e *Evidence) Add(ctx context.Context, when Occasion, stated Stated, found *Chain) {
+	if len(stated.Layers) == 0 {
+		return
+	}
+	disk, own := DiskName{stated.Guest, stated.Target}, stated.Layers[0]
+	if found != nil && len(found.Layers) > 0 {
+		own.ID, own.Located = found.Layers[0].ID, found.Layers[0].Located
+	}
+	e.addOwn(ctx, when, disk, own, stated.ReadOnly)
+	if when == Past {
+		return
+	}
+	if target := stated.MirrorTo; target != nil {
+		e.addWritten(ctx, disk, *target)
+	}
+	lower := stated.Layers[1:]
+	if found != nil && len(found.Layers) > 0 {
+		for _, layer := range found.Layers[1:] {
+			e.addLower(ctx, when, disk, layer, layer.From == Header, stated.ReadOnly)
+		}
+	}
+	for _, layer := range lower {
+		e.addLower(ctx, when, disk, layer, true, stated.ReadOnly)
+	}
+}
+
+// addOwn adds what a disk says of its own image.
+func (e *Evidence) addOwn(ctx context.Context, when Occasion, disk DiskName, own Layer, readOnly bool) {
+	if !readOnly {
+		if when == Past {
+			e.addRaw(ctx, rawDisk, disk, own)
+		} else {
+			e.addWritten(ctx, disk, own)
+		}
+	}
+	if when != Past && own.From == XML && own.Format != probe.Raw {
+		e.mark(ctx, own, mark{fact: statesFormat, format: own.Format}, disk)
+	}
+}
+
+// addWritten adds an image that a guest writes to now.
+func (e *Evidence) addWritten(ctx context.Context, disk DiskName, layer Layer) {
+	e.mark(ctx, layer, mark{fact: writes}, disk)
+	e.addRaw(ctx, rawDisk, disk, layer)
+}
+
+// addLower adds an image below a disk. Whether it is raw counts only where that
+// was stated or recorded.
+func (e *Evidence) addLower(ctx context.Context, when Occasion, disk DiskName, layer Layer, told, readOnly bool) {
+	e.mark(ctx, layer, mark{fact: isBelow}, disk)
+	if !told || readOnly {
+		return
+	}
+	if layer.From == Unstated {
+		return
+	}
+	e.addRaw(ctx, rawBelow, disk, layer)
+	if when == RunningJob {
+		e.addRaw(ctx, rawDisk, disk, layer)
+	}
+}
+
+// addRaw adds that a layer is raw, if it is: what stands in it then is chosen by
+// whoever writes it, unless that goes through an encryption. A disk without a
+// type is raw to libvirt.
+func (e *Evidence) addRaw(ctx context.Context, f fact, disk DiskName, layer Layer) {
+	raw := layer.Format == probe.Raw || layer.From == Unstated
+	if raw && layer.Source != nil && layer.Source.Encryption == nil {
+		e.mark(ctx, layer, mark{fact: f}, disk)
+	}
+}
+
+// mark keeps what a disk says of a layer.
+func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName) {
+	extent, ok := e.extent(ctx, layer)
+	if !ok {
+		return
+	}
+	number, known := e.numbers[disk]
+	if !known {
+		number = int32(len(e.disks))
+		e.disks = append(e.disks, disk)
+		e.numbers[disk] = number
+	}
+	m.disk = number
+	all := e.marks[extent.File]
+	at := -1
+	for i, other := range all {
+		if other.start == extent.Start && other.length == extent.Length {
+			at = i
+		}
+		if !e.shared && extent.Overlaps(Extent{extent.File, other.start, other.length}) {
+			e.shared = slices.ContainsFunc(other.marks, func(o mark) bool { return o.disk != number })
+		}
+	}
+	if at < 0 {
+		at = len(all)
+		all = append(all, extentMarks{start: extent.Start, length: extent.Length})
+		e.marks[extent.File] = all
+	}
+	count := 0
+	for _, other := range all[at].marks {
+		if other == m {
+			return
+		}
+		if other.fact == m.fact && other.format == m.format {
+			count++
+		}
+	}
+	if count < maxMarks {
+		all[at].marks = append(all[at].marks, m)
+	}
+}
+
+// extent returns where the bytes of a layer are. A layer of a walk knows what was
+// opened; any other is looked up.
+func (e *Evidence) extent(ctx context.Context, layer Layer) (Extent, bool) {
+	src := layer.at()
+	if layer.Located == nil && layer.Source != nil && layer.Source.Volume != nil {
+		if e.volumes == nil {
+			return Extent{}, false
+		}
+		located, err := e.volumes.Locate(layer.Source)
+		if err != nil {
+			return Extent{}, false
+		}
+		at := *located
+		at.Slices = layer.Source.Slices
+		src = &at
+	}
+	if emptySource(src) {
+		return Extent{}, false
+	}
+	id := layer.ID
+	if id == (FileID{}) {
+		var err error
+		if id, err = e.opener.Identify(ctx, src); err != nil {
+			return Extent{}, false
+		}
+	}
+	return extentOf(ctx, e.opener, src, id), true
+}
+
+// Shared reports whether two disks have said something of the same bytes: if not,
+// there is nothing that one could be told of another.
+func (e *Evidence) Shared() bool { return e.shared }
+
+// Of returns what is said of an image with these bytes to one disk.
+func (e *Evidence) Of(extent Extent, asker DiskName) HostFacts {
+	var facts HostFacts
+	for _, part := range e.marks[extent.File] {
+		if !extent.Overlaps(Extent{extent.File, part.start, part.length}) {
+			continue
+		}
+		same := part.start == extent.Start && part.length == extent.Length
+		for _, m := range part.marks {
+			facts.add(m, e.disks[m.disk], asker, same)
+		}
+	}
+	return facts
+}
+
+func (f *HostFacts) add(m mark, disk, asker DiskName, same bool) {
+	switch m.fact {
+	case rawDisk:
+		f.RawDisks = addName(f.RawDisks, disk)
+	case statesFormat:
+		if same && !slices.ContainsFunc(f.Formats, func(d DiskFormat) bool { return d.Format == m.format }) {
+			f.Formats = append(f.Formats, DiskFormat{disk, m.format})
+		}
+	}
+	if disk == asker {
+		return
+	}
+	switch m.fact {
+	case rawBelow:
+		f.RawBelow = addName(f.RawBelow, disk)
+	case isBelow:
+		f.Below = addName(f.Below, disk)
+	case writes:
+		f.Writers = addName(f.Writers, disk)
+	}
+}
+
+func addName(names []DiskName, name DiskName) []DiskName {
+	if slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
+}
+
+// factsOf returns what other disks say of a layer.
+func (k *walk) factsOf(layer Layer) HostFacts {
+	if k.Evidence == nil {
+		return HostFacts{}
+	}
+	extent, ok := k.Evidence.extent(k.ctx, layer)
+	if !ok {
+		return HostFacts{}
+	}
+	return k.Evidence.Of(extent, DiskName{k.stated.Guest, k.stated.Target})
+}
+
+// applyEvidence settles the format of a backing image that nobody recorded, if a
+// disk that has it as its own image states one; it refuses an image whose header a
+// guest may have written. The look is of the image as the format that is settled.
+// It reports whether the walk may go on.
+func (k *walk) applyEvidence(layer Layer, l *look, facts HostFacts) (Layer, *look, bool) {
 	what := Describe(layer.Source)
 	unrecorded := "the format of " + what + " is not recorded in " + Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
 	switch {
-	case said.RawDisk != "" && l.candidate() != probe.Raw:
-		k.refuse(RawDiskElsewhere, unrecorded+"; its own header says "+list(l.distinct())+", but it is or was a raw disk of the guest "+
-			strconv.Quote(said.RawDisk)+", which may have written that", trustHint(layer.at(), ""))
-	case len(said.Stated) > 1:
-		a, b := said.Stated[0], said.Stated[1]
-		k.refuse(StatedConflict, unrecorded+"; the guest "+strconv.Quote(a.Guest)+" has it as "+string(a.Format)+
-			", the guest "+strconv.Quote(b.Guest)+" as "+string(b.Format), trustHint(layer.at(), l.candidate()))
-	case len(said.Stated) == 1 && said.RawDisk == "":
-		s := said.Stated[0]
+	case facts.contradicts() && l.candidate() != probe.Raw:
+		k.refuse(RawDiskElsewhere, unrecorded+"; its own header says "+list(l.distinct())+", but it is or was the raw "+
+			facts.RawDisks[0].String()+", which may have written that", trustHint(layer.at(), ""))
+	case len(facts.Formats) > 1:
+		a, b := facts.Formats[0], facts.Formats[1]
+		k.refuse(StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
+			", the "+b.String()+" that it is "+string(b.Format), trustHint(layer.at(), l.candidate()))
+	case len(facts.Formats) == 1 && facts.states(facts.Formats[0].Format):
+		s := facts.Formats[0]
 		again, err := k.look(k.ctx, layer.at(), s.Format)
 		if err != nil {
 			return layer, l, k.unopened(layer, err)
 		}
 		layer.Format, layer.From = s.Format, Libvirt
-		k.find(StatedElsewhere, Info, unrecorded+"; the guest "+strconv.Quote(s.Guest)+" has it as "+string(s.Format), "")
+		k.find(StatedElsewhere, Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format), "")
 		return layer, again, true
 	}
 	return layer, l, !k.refused()
 }
 
-// saidOf returns what other definitions say of an image. One that is a part of a
-// file is written by whoever writes the file, but is not what that is stated to
-// be.
-func (k *walk) saidOf(layer Layer, l *look) Testimony {
-	if k.Evidence == nil {
-		return Testimony{}
-	}
-	said := k.Evidence.Of(l.id.file)
-	if _, part := sliceOf(layer.Source); part {
-		said.Stated = nil
-	}
-	return said
-}
-
 // noteRawDisk warns of an image that somebody states to be of a format, and
 // that is also a guest's raw disk.
-func (k *walk) noteRawDisk(layer Layer, l *look) {
-	if layer.Format == probe.Raw {
+func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
+	if layer.Format == probe.Raw || !facts.contradicts() {
 		return
 	}
-	if said := k.saidOf(layer, l); said.RawDisk != "" {
-		k.find(RawDiskElsewhere, Warn, Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was a raw disk of the guest "+
-			strconv.Quote(said.RawDisk)+", which may have written its header", "find out which is right before the guest is started again")
+	k.find(RawDiskElsewhere, Warn, Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was the raw "+
+		facts.RawDisks[0].String()+", which may have written its header", "find out which is right before the guest is started again")
+}
+
+// noteRawBelow warns of a format that was taken from an image's header, or from
+// another disk's <driver type>, while a third has the image as raw below it.
+func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
+	if len(facts.RawBelow) == 0 || layer.Format == probe.Raw || k.refused() {
+		return
+	}
+	k.findAt(len(k.chain.Layers)-1, Finding{Code: RawDiskElsewhere, Severity: Warn, ByName: true,
+		Text: Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
+		Hint: trustHint(layer.at(), layer.Format)})
+}
+
+// noteSharing warns of an image that one disk reads and another writes: what an
+// overlay shows is lost as soon as its backing image changes.
+func (k *walk) noteSharing(layer Layer, facts HostFacts) {
+	if len(k.chain.Layers) == 1 {
+		k.noteTopSharing(layer, facts)
+	} else if len(facts.Writers) > 0 {
+		k.find(BaseWritten, Warn, Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
+			" writes to it, which destroys what this disk shows", ownCopyHint)
 	}
 }
+
+// noteTopSharing is noteSharing for the disk's own image. Two disks that write one
+// image are worth a remark, unless the XML says that they share it.
+func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
+	if k.stated.ReadOnly {
+		return
+	}
+	name := Describe(top.Source)
+	if len(facts.Below) > 0 {
+		k.findAt(0, Finding{Code: BaseWritten, Severity: Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
+			facts.Below[0].String() + ": that destroys what the other disk shows", Hint: ownCopyHint})
+	}
+	if len(facts.Writers) > 0 && !k.stated.Shareable {
+		k.findAt(0, Finding{Code: SharedWritable, Severity: Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
+			", and the XML does not call it <shareable/>", Hint: "start only one of the two at a time, or give each its own image"})
+	}
+}
+
+const ownCopyHint = "do not let both guests run, and give one of them its own copy of the image: qemu-img convert"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
@@ -12,25 +13,24 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// said is what a host says of the images in a folder, by name.
-type said struct {
-	f  *files
-	of map[string]chain.Testimony
+// diskOf is a disk of another guest, with layers, top first.
+func diskOf(guest string, layers ...chain.Layer) chain.Stated {
+	return chain.Stated{Guest: guest, Target: "vdx", Layers: layers}
 }
 
-func (s said) Of(id chain.FileID) chain.Testimony {
-	for name, testimony := range s.of {
-		if known, err := (chain.FileOpener{}).Identify(s.f.t.Context(), s.f.layer(name, "").Source); err == nil && known == id {
-			return testimony
-		}
+// said is evidence of disks of now.
+func (f *files) said(disks ...chain.Stated) *chain.Evidence {
+	e := chain.NewEvidence(nil, nil)
+	for _, d := range disks {
+		e.Add(f.t.Context(), chain.Defined, d, nil)
 	}
-	return chain.Testimony{}
+	return e
 }
 
-func (s said) walk(t *testing.T, policy chain.Policy, disk chain.Stated) *chain.Chain {
+func (f *files) walkWith(t *testing.T, evidence *chain.Evidence, policy chain.Policy, disk chain.Stated) *chain.Chain {
 	t.Helper()
-	s.f.touched, s.f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: s.f, Policy: policy, Evidence: s}
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	w := &chain.Walker{Opener: f, Policy: policy, Evidence: evidence}
 	got, err := w.Walk(t.Context(), disk)
 	if err != nil {
 		t.Fatal(err)
@@ -43,9 +43,9 @@ func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 	f.raw("bottom.raw", 1<<20)
 	f.qcow2("base.img", image{backing: "bottom.raw", backingFormat: "raw"})
 	f.qcow2("top.qcow2", image{backing: "base.img"})
-	host := said{f, map[string]chain.Testimony{"base.img": {Stated: []chain.GuestStatement{{"web", probe.Qcow2}}}}}
+	evidence := f.said(diskOf("web", f.layer("base.img", probe.Qcow2)))
 	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict, chain.Declared} {
-		got := host.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
+		got := f.walkWith(t, evidence, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 		wantFixable(t, got, 3)
 		if got.Layers[1].From != chain.Libvirt || got.Layers[1].Format != probe.Qcow2 {
 			t.Errorf("%v: layer %+v", rule, got.Layers[1])
@@ -57,8 +57,155 @@ func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 	}
 	t.Run("and the header denies it", func(t *testing.T) {
 		f.raw("base.img", 1<<20)
-		wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.FormatMismatch)
+		wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.FormatMismatch)
 	})
+}
+
+// TestWhoMaySpeakForAFormat is the table of docs/rules.md: a guest's overlay is over
+// base.img, which claims to be qcow2 and names bottom.raw. Whatever is not a
+// statement leaves that unfollowed and untouched.
+func TestWhoMaySpeakForAFormat(t *testing.T) {
+	f := newFiles(t)
+	f.raw("bottom.raw", 1<<20)
+	f.qcow2("base.img", image{backing: "bottom.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "qcow2"})
+	base, other := f.layer("base.img", probe.Qcow2), f.layer("other.qcow2", probe.Qcow2)
+	trusted := base
+	trusted.From = chain.Trust
+	mirror := diskOf("web", f.layer("other.qcow2", probe.Qcow2))
+	mirror.MirrorTo = &base
+	for name, c := range map[string]struct {
+		when   chain.Occasion
+		disk   chain.Stated
+		speaks bool
+	}{
+		"the disk's own type, defined":               {chain.Defined, diskOf("web", base), true},
+		"the disk's own type, running":               {chain.Running, diskOf("web", base), true},
+		"the disk's own type, with a job":            {chain.RunningJob, diskOf("web", base), true},
+		"the disk's own type, in the past":           {chain.Past, diskOf("web", base), false},
+		"the operator, for a disk without a type":    {chain.Defined, diskOf("web", trusted), false},
+		"an explicit chain, defined":                 {chain.Defined, diskOf("web", other, base), false},
+		"an explicit chain, running":                 {chain.Running, diskOf("web", other, base), false},
+		"an explicit chain, in the past":             {chain.Past, diskOf("web", other, base), false},
+		"what a block job writes, in another format": {chain.RunningJob, mirror, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evidence := chain.NewEvidence(nil, nil)
+			evidence.Add(t.Context(), c.when, c.disk, nil)
+			got := f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2"))
+			if c.speaks {
+				wantFixable(t, got, 3)
+				return
+			}
+			wantRefused(t, got, chain.ProbedBacking)
+			if f.touched[f.path("bottom.raw")] {
+				t.Error("what the image names is touched")
+			}
+		})
+	}
+}
+
+// TestWhoSpeaksAgainstAHeader: base.img claims to be qcow2 and names nothing.
+func TestWhoSpeaksAgainstAHeader(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("base.img", image{})
+	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "raw"})
+	raw, untyped, qcow2, other := f.layer("base.img", probe.Raw), f.layer("base.img", ""), f.layer("base.img", probe.Qcow2), f.layer("other.qcow2", probe.Qcow2)
+	readOnly := diskOf("web", raw)
+	readOnly.ReadOnly = true
+	readOnlyAbove := diskOf("web", other, raw)
+	readOnlyAbove.ReadOnly = true
+	encrypted := diskOf("web", raw)
+	encrypted.Layers[0].Source = file(f.path("base.img"))
+	encrypted.Layers[0].Source.Encryption = &libvirtxml.DomainDiskEncryption{Format: "luks"}
+	copied := diskOf("web", other)
+	copied.MirrorTo = &raw
+	const refused, warned, silent = "refused", "warned", "silent"
+	for name, c := range map[string]struct {
+		when chain.Occasion
+		disk chain.Stated
+		want string
+	}{
+		"a raw disk, defined":                  {chain.Defined, diskOf("web", raw), refused},
+		"a raw disk, running":                  {chain.Running, diskOf("web", raw), refused},
+		"a raw disk, in the past":              {chain.Past, diskOf("web", raw), refused},
+		"a disk without a type":                {chain.Defined, diskOf("web", untyped), refused},
+		"a disk without a type, in the past":   {chain.Past, diskOf("web", untyped), refused},
+		"the target of a copy":                 {chain.Running, copied, refused},
+		"raw below, while a job runs":          {chain.RunningJob, diskOf("web", other, raw), refused},
+		"raw below":                            {chain.Defined, diskOf("web", other, raw), warned},
+		"raw below, running":                   {chain.Running, diskOf("web", other, raw), warned},
+		"raw below, in the past":               {chain.Past, diskOf("web", other, raw), silent},
+		"raw below a disk that is read only":   {chain.Defined, readOnlyAbove, silent},
+		"a raw disk that is read only":         {chain.Defined, readOnly, silent},
+		"a raw disk with an encryption":        {chain.Defined, encrypted, silent},
+		"a qcow2 disk of the past":             {chain.Past, diskOf("web", qcow2), silent},
+		"qcow2 below":                          {chain.Defined, diskOf("web", other, qcow2), silent},
+		"raw below, a long way down the chain": {chain.Defined, diskOf("web", other, other, raw), warned},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evidence := chain.NewEvidence(nil, nil)
+			evidence.Add(t.Context(), c.when, c.disk, nil)
+			for _, rule := range []chain.Rule{chain.Leaf, chain.Strict, chain.Declared} {
+				got := f.walkWith(t, evidence, chain.Policy{Rule: rule}, f.top("top.qcow2"))
+				switch {
+				case c.want == refused:
+					wantContains(t, wantRefused(t, got, chain.RawDiskElsewhere).Text, `"web"`)
+				case rule == chain.Strict:
+					wantRefused(t, got, chain.ProbedNotRaw)
+				case rule == chain.Declared:
+					wantRefused(t, got, chain.FormatUnrecorded)
+				case c.want == warned:
+					wantFixable(t, got, 2)
+					warning := wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+					wantContains(t, warning.Text, `"web"`)
+					wantContains(t, warning.Hint, "=raw")
+					wantContains(t, warning.Hint, "=qcow2")
+					if !warning.ByName {
+						t.Error("a run over the host takes the guest without being told to")
+					}
+				default:
+					wantFixable(t, got, 2)
+					if slices.ContainsFunc(got.Findings, func(f chain.Finding) bool { return f.Code == chain.RawDiskElsewhere }) {
+						t.Errorf("%+v", got.Findings)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestRawBelowIsHeardFromARecordToo: whether the XML states it or only the overlay
+// records it changes nothing.
+func TestRawBelowIsHeardFromARecordToo(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("base.img", image{})
+	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "raw"})
+	disk := diskOf("web", f.layer("other.qcow2", probe.Qcow2))
+	found := f.walk(t, chain.Policy{}, disk)
+	explicit := diskOf("web", slices.Clone(found.Layers)...)
+	for i := range explicit.Layers {
+		explicit.Layers[i].From, explicit.Layers[i].ID = chain.XML, chain.FileID{}
+	}
+	explicit.Terminated = true
+	var texts []string
+	for _, before := range []bool{true, false} {
+		evidence := chain.NewEvidence(nil, nil)
+		if before {
+			evidence.Add(t.Context(), chain.Defined, disk, found)
+		} else {
+			evidence.Add(t.Context(), chain.Defined, explicit, f.walk(t, chain.Policy{}, explicit))
+		}
+		got := f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2"))
+		wantFixable(t, got, 2)
+		texts = append(texts, wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn).Text)
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("%q", texts)
+	}
 }
 
 // A guest that has an image as its raw disk can write any header into it; one
@@ -67,23 +214,23 @@ func TestRawDiskOfAGuestIsNotBelieved(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", image{})
 	f.qcow2("top.qcow2", image{backing: "base.img"})
-	for name, testimony := range map[string]chain.Testimony{
-		"alone":                       {RawDisk: "mail"},
-		"and another guest's qcow2":   {RawDisk: "mail", Stated: []chain.GuestStatement{{"web", probe.Qcow2}}},
-		"and other guests' all sorts": {RawDisk: "mail", Stated: []chain.GuestStatement{{"web", probe.Qcow2}, {"db", probe.QED}}},
+	raw := diskOf("mail", f.layer("base.img", probe.Raw))
+	for name, disks := range map[string][]chain.Stated{
+		"alone":                       {raw},
+		"and another guest's qcow2":   {raw, diskOf("web", f.layer("base.img", probe.Qcow2))},
+		"and other guests' all sorts": {diskOf("web", f.layer("base.img", probe.Qcow2)), diskOf("db", f.layer("base.img", probe.QED)), raw},
 	} {
 		t.Run(name, func(t *testing.T) {
-			host := said{f, map[string]chain.Testimony{"base.img": testimony}}
-			wantContains(t, wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere).Text, `"mail"`)
-			got := host.walk(t, chain.Policy{Trust: []chain.Statement{{Path: f.path("base.img"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
+			evidence := f.said(disks...)
+			wantContains(t, wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere).Text, `"mail"`)
+			got := f.walkWith(t, evidence, chain.Policy{Trust: []chain.Statement{{Path: f.path("base.img"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
 			wantFixable(t, got, 2)
 			wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
 		})
 	}
 	t.Run("without a header", func(t *testing.T) {
 		f.raw("base.img", 1<<20)
-		host := said{f, map[string]chain.Testimony{"base.img": {RawDisk: "mail"}}}
-		got := host.walk(t, chain.Policy{}, f.top("top.qcow2"))
+		got := f.walkWith(t, f.said(raw), chain.Policy{}, f.top("top.qcow2"))
 		wantFixable(t, got, 2)
 		if got.Layers[1].Format != probe.Raw {
 			t.Errorf("layer %+v", got.Layers[1])
@@ -95,14 +242,21 @@ func TestGuestsThatDisagreeSettleNothing(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", image{})
 	f.qcow2("top.qcow2", image{backing: "base.img"})
-	host := said{f, map[string]chain.Testimony{"base.img": {Stated: []chain.GuestStatement{{"web", probe.Qcow2}, {"db", probe.QED}}}}}
-	text := wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.StatedConflict).Text
+	evidence := f.said(diskOf("web", f.layer("base.img", probe.Qcow2)), diskOf("db", f.layer("base.img", probe.QED)))
+	text := wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.StatedConflict).Text
 	wantContains(t, text, `"web"`)
 	wantContains(t, text, `"db"`)
 }
 
+// part is a layer that is a part of a file.
+func (f *files) part(name string, format probe.Format, offset, size int) chain.Layer {
+	l := f.layer(name, format)
+	l.Source.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Offset: uint(offset), Size: uint(size)}}}
+	return l
+}
+
 // A guest that writes to a file writes to every part of it. What the whole is
-// stated to be says nothing of a part.
+// stated to be says nothing of a part, nor one part of another.
 func TestEvidenceOnAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("inner", image{})
@@ -114,18 +268,81 @@ func TestEvidenceOnAPartOfAFile(t *testing.T) {
 		f.put("archive", append(append(make([]byte, offset), inner...), make([]byte, 512)...))
 		f.qcow2("top.qcow2", image{backing: fmt.Sprintf(`json:{"file":{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}}`,
 			offset, len(inner), f.path("archive"))})
-		host := said{f, map[string]chain.Testimony{"archive": {RawDisk: "mail"}}}
-		wantRefused(t, host.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere)
-		got := host.walk(t, chain.Policy{Trust: []chain.Statement{{Path: f.path("archive"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
-		wantFixable(t, got, 2)
-		wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
-
-		host = said{f, map[string]chain.Testimony{"archive": {Stated: []chain.GuestStatement{{"web", probe.VDI}}}}}
-		got = host.walk(t, chain.Policy{}, f.top("top.qcow2"))
-		wantFixable(t, got, 2)
-		if got.Layers[1].From != chain.Probe {
-			t.Errorf("at %d: layer %+v", offset, got.Layers[1])
+		for name, c := range map[string]struct {
+			says chain.Layer
+			from chain.Origin // Unstated if the disk is refused
+		}{
+			"the whole is a raw disk":                {f.layer("archive", probe.Raw), chain.Unstated},
+			"the part is a raw disk":                 {f.part("archive", probe.Raw, offset, len(inner)), chain.Unstated},
+			"a part of the part is a raw disk":       {f.part("archive", probe.Raw, offset+512, 512), chain.Unstated},
+			"what comes after it is a raw disk":      {f.part("archive", probe.Raw, offset+len(inner), 512), chain.Probe},
+			"the whole is stated to be vdi":          {f.layer("archive", probe.VDI), chain.Probe},
+			"a longer part is stated to be vdi":      {f.part("archive", probe.VDI, offset, len(inner)+512), chain.Probe},
+			"just this part is stated to be a qcow2": {f.part("archive", probe.Qcow2, offset, len(inner)), chain.Libvirt},
+		} {
+			evidence := f.said(diskOf("mail", c.says))
+			got := f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2"))
+			if c.from == chain.Unstated {
+				wantRefused(t, got, chain.RawDiskElsewhere)
+				got = f.walkWith(t, evidence, chain.Policy{Trust: []chain.Statement{{Path: f.path("archive"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
+				wantFixable(t, got, 2)
+				wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+				continue
+			}
+			wantFixable(t, got, 2)
+			if got.Layers[1].From != c.from {
+				t.Errorf("at %d, %s: layer %+v", offset, name, got.Layers[1])
+			}
 		}
+	}
+}
+
+// TestSharedImages: an image that one disk reads and another writes is worth a
+// warning at both, one that two write a remark.
+func TestSharedImages(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("base.qcow2", image{})
+	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	f.raw("data.raw", 1<<20)
+	f.qcow2("over.qcow2", image{backing: "data.raw", backingFormat: "raw"})
+	shareable := diskOf("web", f.layer("data.raw", probe.Raw))
+	shareable.Shareable = true
+	readOnly := diskOf("web", f.layer("base.qcow2", probe.Qcow2))
+	readOnly.ReadOnly = true
+	for name, c := range map[string]struct {
+		asks, other chain.Stated
+		want        chain.Code // "" for nothing
+		severity    chain.Severity
+	}{
+		"the base is another's disk":            {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), diskOf("web", f.layer("base.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
+		"the disk is another's base":            {diskOf("a", f.layer("base.qcow2", probe.Qcow2)), diskOf("web", f.layer("top.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
+		"the raw disk is another's base":        {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("over.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
+		"the base is a disk that only reads it": {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), readOnly, "", 0},
+		"two write one image":                   {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("data.raw", probe.Raw)), chain.SharedWritable, chain.Info},
+		"two write one image and share it":      {shareable, diskOf("b", f.layer("data.raw", probe.Raw)), "", 0},
+		"two have one base":                     {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), diskOf("web", f.layer("over.qcow2", probe.Qcow2)), "", 0},
+		"the disk itself, defined and running":  {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("a", f.layer("data.raw", probe.Raw)), "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			evidence := chain.NewEvidence(nil, nil)
+			for _, disk := range []chain.Stated{c.asks, c.other} {
+				evidence.Add(t.Context(), chain.Defined, disk, f.walk(t, chain.Policy{}, disk))
+			}
+			got := f.walkWith(t, evidence, chain.Policy{}, c.asks)
+			var found []chain.Finding
+			for _, finding := range got.Findings {
+				if finding.Code == chain.BaseWritten || finding.Code == chain.SharedWritable {
+					found = append(found, finding)
+				}
+			}
+			if c.want == "" && len(found) == 0 {
+				return
+			}
+			if len(found) != 1 || found[0].Code != c.want || found[0].Severity != c.severity {
+				t.Fatalf("want %q: %+v", c.want, found)
+			}
+			wantContains(t, found[0].Text, `"web"`)
+		})
 	}
 }
 
@@ -144,7 +361,7 @@ func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (ch
 
 // The image is opened again for a format that its header does not claim; it may
 // be gone by then.
-func TestImageThatGoesWhileEvidenceIsHeard(t *testing.T) {
+func TestImageThatGoesBeforeItIsOpenedAgain(t *testing.T) {
 	for _, policy := range []string{"", "optional"} {
 		f := newFiles(t)
 		f.qcow2("base.img", image{})
@@ -152,7 +369,7 @@ func TestImageThatGoesWhileEvidenceIsHeard(t *testing.T) {
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		s := f.top("top.qcow2")
 		s.Layers[0].Source.StartupPolicy = policy
-		w := &chain.Walker{Opener: leaving{f}, Evidence: always{Stated: []chain.GuestStatement{{"web", probe.VDI}}}}
+		w := &chain.Walker{Opener: leaving{f}, Evidence: f.said(diskOf("web", f.layer("base.img", probe.VDI)))}
 		got, err := w.Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
@@ -162,8 +379,3 @@ func TestImageThatGoesWhileEvidenceIsHeard(t *testing.T) {
 		}
 	}
 }
-
-// always says the same of every image.
-type always chain.Testimony
-
-func (a always) Of(chain.FileID) chain.Testimony { return chain.Testimony(a) }

@@ -170,7 +170,8 @@ var explanations = []Explanation{
 		state},
 	{ProbedBacking, "an image of unrecorded format names a backing image",
 		"A guest that once had the image as a raw disk could have written that header, and the name in it could be any file of the " +
-			"host. Neither rule believes it, and the file named was not looked at.",
+			"host. Neither rule believes it, and the file named was not looked at. A format that only a <backingStore> of the XML states counts as unrecorded " +
+			"here: libvirt and chainfix write guesses there, so it says what is opened, but not what may be followed.",
 		state},
 	{AmbiguousSignatures, "an image of unrecorded format bears two signatures",
 		"QEMU and libvirt would disagree about it, or each pick one. Nothing in the image can decide.",
@@ -187,15 +188,24 @@ var explanations = []Explanation{
 			"It looks like a raw disk whose guest has written a header into it.",
 		state},
 	{RawDiskElsewhere, "an image is or was a raw disk that a guest may write",
-		"Its header claims a format, but the definition of a guest, or the metadata of a snapshot, has the image as a raw disk, or states it to be raw below one. " +
-			"That guest can have written any header into it, so the header is not believed.",
+		"Its header claims a format, but a definition, the XML of a running guest, a snapshot, a checkpoint or a saved state has the image as a raw disk. " +
+			"That guest can have written any header into it, so the header is not believed. As a warning: somebody states the format all the same, or the image is " +
+			"stated or recorded to be raw only below another disk, whose guest writes to it by a commit alone; host apply then takes the guest only if it is named.",
 		state},
-	{StatedElsewhere, "the definition of another guest states the format of an image",
-		"Nobody recorded it in the overlay, but another definition or snapshot of this host says what the image is, so nothing had to be guessed.",
+	{StatedElsewhere, "another disk states the format of an image",
+		"Nobody recorded it in the overlay, but a disk whose own image it is says in its <driver type> what it is, in a definition of now or in the XML " +
+			"that a guest runs with, so nothing had to be guessed.",
 		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
-	{StatedConflict, "the definitions of guests state different formats for one image",
+	{StatedConflict, "disks state different formats for one image",
 		"One of them shows its guest garbage, or will.",
 		"Find out which is right and mend the other definition; then, or with --trust PATH=FORMAT, the format is settled."},
+	{BaseWritten, "an image is below one disk, and another disk writes to it",
+		"An overlay holds only what differs from its backing image. When that changes, what the overlay's guest sees is a mixture of both: file systems break " +
+			"without any error.",
+		"Do not start the guest that writes. Give one of the two a copy of its own: qemu-img convert."},
+	{SharedWritable, "two disks write to one image, and the XML does not share it",
+		"QEMU's lock lets only one of the guests run at a time. On network file systems without locks both may run, and destroy each other's data.",
+		"Nothing needs doing if only one of the guests ever runs. A shared disk with a cluster file system should say <shareable/>."},
 	{TrustConflict, "the operator's statement contradicts what the XML, the overlay or another statement says",
 		"A statement, by --trust or in the policy file, fills silence; it does not override what somebody recorded. Two patterns that match one image, or " +
 			"two names of one file, must not be stated to be different formats.",

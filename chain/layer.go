@@ -22,8 +22,8 @@ const (
 	Header
 	// Trust: the operator states it.
 	Trust
-	// Libvirt: the definition or a snapshot of another guest states it (see
-	// [Evidence]).
+	// Libvirt: another disk, whose own image it is, states it in its
+	// <driver type> (see [Evidence]).
 	Libvirt
 	// Protocol: the kind of storage source implies it.
 	Protocol
@@ -63,6 +63,7 @@ type Layer struct {
 	Format  probe.Format  // "" while From is Unstated, and for a folder of which QEMU makes an image up
 	From    Origin        // who stated Format
 	Header  *probe.Header // what the image says of itself; nil if it was not read
+	ID      FileID        // the file or device that was opened; the zero FileID if none was
 }
 
 // header returns the format that the image's header must have: that of the
@@ -85,6 +86,9 @@ type Stated struct {
 	// ReadOnly says that the guest does not write to the disk's own image:
 	// it is <readonly/>, a CD-ROM, or <transient/>.
 	ReadOnly bool
+	// Shareable says that the XML shares the disk's own image between guests
+	// (<shareable/>).
+	Shareable bool
 
 	// Layers are the disk's own image and the explicit backing images below
 	// it, top first. There is always a top; its Source may be empty (an
@@ -102,7 +106,10 @@ type Stated struct {
 	Inexpressible string
 
 	Mirror bool // a <mirror> is there: a block job is running
-	Live   bool // the XML is a running guest's, into which libvirt has written what it detected
+	// MirrorTo is the image that the block job of a <mirror> writes to; nil if
+	// there is none, or the XML does not tell.
+	MirrorTo *Layer
+	Live     bool // the XML is a running guest's, into which libvirt has written what it detected
 }
 
 // Verdict says what becomes of a disk.

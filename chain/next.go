@@ -27,8 +27,11 @@ func (k *walk) next() (Layer, record) {
 	switch {
 	case stated && backing == nil:
 		return k.stale(overlay), record{}
+	case k.onlyXMLSays() && backing != nil && !stated && !ends:
+		k.refuseToFollow(overlay, backing)
+		return Layer{}, record{}
 	case stated:
-		return k.compare(overlay, k.stated.Layers[depth], backing)
+		return k.foundAnew(k.compare(overlay, k.stated.Layers[depth], backing))
 	case ends && backing != nil:
 		if !k.cut(overlay, backing) {
 			return Layer{}, record{}
@@ -44,9 +47,37 @@ func (k *walk) next() (Layer, record) {
 	return k.below(overlay, backing)
 }
 
+// foundAnew makes a layer whose format only the XML states one whose format
+// nobody has stated, where the operator wants the chain rebuilt: a guess that was
+// written down once is still a guess.
+func (k *walk) foundAnew(layer Layer, rec record) (Layer, record) {
+	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.format != layer.Format {
+		k.xmlFormat = layer.Format
+		layer.Format, layer.From = "", Unstated
+	}
+	return layer, rec
+}
+
+// refuseToFollow refuses a chain that would go on by the word of an image whose
+// format only the XML states.
+func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
+	k.refuse(ProbedBacking, "only the XML's <backingStore> says that "+Describe(overlay.Source)+" is "+string(overlay.Format)+
+		", which may be somebody's guess; its header names the backing image "+strconv.Quote(printable(backing.Name))+", which is not looked at",
+		k.confirmHint(overlay))
+}
+
+// confirmHint says how to confirm the format of an image that only the XML
+// states.
+func (k *walk) confirmHint(layer Layer) string {
+	if depth := len(k.chain.Layers); depth > 1 {
+		return stateHint(layer.at(), k.chain.Layers[depth-2], layer.Format)
+	}
+	return trustHint(layer.at(), layer.Format)
+}
+
 // below returns the layer that a header names. If the XML states that image in
-// another place, what it says of it counts there as well: how it is reached, its
-// secret, and its format where the header records none.
+// another place, what it says of it counts there as well: how it is reached, and
+// its secret. What format it has there is no statement.
 func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	src, ok := k.resolve(overlay, backing)
 	if !ok {
@@ -60,6 +91,8 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	layer, ok := k.statedImage(src)
 	if !ok {
 		layer = Layer{Source: src}
+	} else if layer.From == XML {
+		layer.Format, layer.From = "", Unstated
 	}
 	if rec.format != "" {
 		layer.Format, layer.From = rec.format, Header
@@ -172,6 +205,11 @@ const (
 // says: the operator's policy tells, or else the disk is refused, with more to be
 // said about it.
 func (k *walk) settle(code Code, text, more string) whose {
+	return k.settleHint(code, text, more, chooseHint)
+}
+
+// settleHint is settle, with a hint of its own.
+func (k *walk) settleHint(code Code, text, more, hint string) whose {
 	switch k.Policy.Disagreement {
 	case HeadersWin:
 		k.find(code, Warn, text+"; the header wins", "")
@@ -180,7 +218,7 @@ func (k *walk) settle(code Code, text, more string) whose {
 		k.find(ChainKept, Warn, text+"; the XML wins", "")
 		return xmls
 	}
-	k.refuse(code, text+more, chooseHint)
+	k.refuse(code, text+more, hint)
 	return nobodys
 }
 
@@ -204,6 +242,12 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	if xmlName == headerName && sameSlice {
 		return xmls
 	}
+	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + xmlSlice.String() +
+		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
+	if k.onlyXMLSays() {
+		return k.settleHint(ChainConflict, text, ", which is not looked at, because only the XML says that "+
+			Describe(overlay.Source)+" is "+string(overlay.Format), k.confirmHint(overlay)+"; or "+chooseHint)
+	}
 	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
 	headerID, headerErr := k.Opener.Identify(k.ctx, named)
 	// What cannot be looked at may be there.
@@ -212,8 +256,6 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 		_, local := LocalPath(src)
 		return local && err == nil
 	}
-	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + xmlSlice.String() +
-		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays

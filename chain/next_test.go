@@ -122,7 +122,7 @@ func TestRefreshKeepsTheAgreeingPart(t *testing.T) {
 	f.raw("base.raw", 1<<20)
 	f.raw("other.raw", 1<<20)
 	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
-	f.qcow2("top.qcow2", image{backing: "middle.qcow2"})
+	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
 	s := f.top("top.qcow2")
 	s.Layers = append(s.Layers, f.layer("middle.qcow2", probe.Qcow2), f.layer("other.raw", probe.Raw))
 	s.Terminated = true

@@ -33,7 +33,7 @@ func TestRefreshKeepsWhatTheXMLSaysOfAnImage(t *testing.T) {
 		"an image less":          {image{backing: "base.qcow2", backingFormat: "qcow2"}, f.layer("gone.qcow2", probe.Qcow2), encrypted("base.qcow2"), chain.Header},
 		"under another name":     {image{backing: "base.qcow2", backingFormat: "qcow2"}, f.layer("gone.qcow2", probe.Qcow2), encrypted("link.qcow2"), chain.Header},
 		"a volume":               {image{backing: "base.qcow2", backingFormat: "qcow2"}, f.layer("gone.qcow2", probe.Qcow2), volume, chain.Header},
-		"a format in the XML":    {image{backing: "base.qcow2"}, f.layer("gone.qcow2", probe.Qcow2), encrypted("base.qcow2"), chain.XML},
+		"a format in the XML":    {image{backing: "base.qcow2"}, f.layer("gone.qcow2", probe.Qcow2), encrypted("base.qcow2"), chain.Probe},
 		"another format above":   {image{backing: "gone.qcow2", backingFormat: "qcow2"}, f.layer("gone.qcow2", probe.Raw), encrypted("base.qcow2"), chain.Header},
 		"more below the headers": {image{backing: f.path("base.qcow2"), backingFormat: "qcow2"}, f.layer("gone.qcow2", probe.QED), encrypted("base.qcow2"), chain.Header},
 	} {

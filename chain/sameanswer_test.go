@@ -83,16 +83,25 @@ func (h *madeUpHost) Resolve(_ context.Context, path string) (string, error) {
 	return path, nil
 }
 
-func (h *madeUpHost) Of(id FileID) (t Testimony) {
-	switch id.Inode % 7 {
-	case 0:
-		t.RawDisk = "raw guest"
-	case 1:
-		t.Stated = []GuestStatement{{"a", probe.Qcow2}}
-	case 2:
-		t.Stated = []GuestStatement{{"a", probe.VMDK}, {"b", probe.Qcow2}}
+// evidence is what other guests say of the images.
+func (h *madeUpHost) evidence() *Evidence {
+	e := NewEvidence(h, nil)
+	say := func(guest, path string, format probe.Format) {
+		own := Layer{Source: localSource(path, false), Format: format, From: XML}
+		e.Add(context.Background(), Defined, Stated{Guest: guest, Target: "vdx", Layers: []Layer{own}}, nil)
 	}
-	return t
+	for i, path := range h.paths {
+		switch i % 7 {
+		case 0:
+			say("raw guest", path, probe.Raw)
+		case 1:
+			say("a", path, probe.Qcow2)
+		case 2:
+			say("a", path, probe.VMDK)
+			say("b", path, probe.Qcow2)
+		}
+	}
+	return e
 }
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
@@ -310,7 +319,7 @@ func TestMemoryChangesNoAnswer(t *testing.T) {
 		h := newMadeUpHost(r, 20)
 		w := Walker{Opener: h, Policy: h.policy()}
 		if r.IntN(3) == 0 {
-			w.Evidence = h
+			w.Evidence = h.evidence()
 		}
 		all := w
 		all.Foresight = true

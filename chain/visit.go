@@ -24,16 +24,18 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		return false
 	}
 
-	if f, ok := k.trusted(Name(layer.at()), layer.at()); ok && layer.From == Unstated {
+	f, ok := k.trusted(Name(layer.at()), layer.at())
+	if ok && layer.From == Unstated {
 		layer.Format, layer.From = f, Trust
 		k.chain.Layers[depth] = layer
-		k.incomplete = true
+		k.incomplete = k.incomplete || depth == 0 // a <driver type> is missing
 	} else if ok && f != layer.Format && layer.From != Protocol {
 		k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by the operator, but "+
 			map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
 			"drop the statement, or mend the one that is wrong")
 		return false
 	}
+	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !ok && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
 		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
@@ -62,21 +64,29 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		}
 	}
 	k.opened = append(k.opened, opened{depth, l.id})
-	layer.Source = k.withType(layer, l.id.file.Block)
+	layer.Source, layer.ID = k.withType(layer, l.id.file.Block), l.id.file
 
+	facts := k.factsOf(layer)
+	k.noteSharing(layer, facts)
 	if layer.From == Unstated && depth > 0 {
 		var ok bool
-		if layer, l, ok = k.testify(layer, l); !ok {
+		if layer, l, ok = k.applyEvidence(layer, l, facts); !ok {
 			return false
 		}
 	} else if layer.From != Unstated {
-		k.noteRawDisk(layer, l)
+		k.noteRawDisk(layer, facts)
+		k.onlyXML[depth] = k.onlyXML[depth] && !facts.states(layer.Format)
 	}
+	stated := layer.From == XML || layer.From == Header || layer.From == Trust
 	if layer.From == Unstated && depth == 0 {
 		layer = k.assumeRaw(layer, l)
 	} else if layer.From == Unstated {
 		layer = k.judge(layer, l, rec)
 	}
+	if !stated {
+		k.noteRawBelow(layer, facts)
+	}
+	k.noteFoundAnew(layer)
 	layer.Header = l.header
 	k.chain.Layers[depth] = layer
 	if k.refused() {
@@ -89,6 +99,35 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		k.noteMarks(layer, l)
 	}
 	return true
+}
+
+// onlyXMLSays reports whether nothing but the XML's <backingStore> says what
+// format the layer has that was reached last.
+func (k *walk) onlyXMLSays() bool { return k.onlyXML[len(k.onlyXML)-1] }
+
+// confirmed reports whether more than the XML's <backingStore> says that a layer
+// has the format that is stated there: a record of an image that may be followed
+// itself, or the operator by a folder whose headers are believed.
+func (k *walk) confirmed(layer Layer, rec record) bool {
+	if rec.format == layer.Format && !k.onlyXMLSays() {
+		return true
+	}
+	name := Name(layer.at())
+	return k.Policy.believed(name) && k.doubt(name) == ""
+}
+
+// noteFoundAnew says that an image whose format was found out anew is not of the
+// format that the XML states, and makes the chain be written anew.
+func (k *walk) noteFoundAnew(layer Layer) {
+	was := k.xmlFormat
+	k.xmlFormat = ""
+	if was == "" || layer.From == Unstated || layer.Format == was {
+		return
+	}
+	k.strayed = true
+	k.findAt(len(k.chain.Layers)-1, Finding{Code: FormatConflict, Severity: Warn, ByName: true,
+		Text: "the XML states that " + Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
+		Hint: trustHint(layer.at(), layer.Format)})
 }
 
 // withType gives a source that a header named the type that libvirt would give

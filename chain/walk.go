@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+
+	"github.com/chainfix/chainfix/probe"
 )
 
 // MaxLayers is the number of images a chain may have, as in libvirt (9.0,
@@ -20,8 +22,9 @@ type Walker struct {
 	Opener  Opener  // nil means [FileOpener]
 	Volumes Volumes // nil knows no storage pool
 	Policy  Policy
-	// Evidence is what other definitions of the host say; nil knows none.
-	Evidence Evidence
+	// Evidence is what the other disks of the host, or of the document, say;
+	// nil knows of none.
+	Evidence *Evidence
 	// Foresight makes an image show, when it is opened, all that another disk
 	// or [Walker.Predict] may ask of it later, and keeps that, so that the
 	// image need not be opened again, by whatever name. It costs up to two
@@ -71,6 +74,15 @@ type walk struct {
 	// for: see statementsOfFiles and place.
 	ofFiles []statementOfFile
 	placed  *Policy
+
+	// onlyXML tells for each layer of the chain whether nothing but the XML's
+	// <backingStore> says what format it has. libvirt and chainfix write guesses
+	// there, so it tells what is opened, but not that what the image names may be
+	// followed.
+	onlyXML []bool
+	// xmlFormat is what the XML states of the layer that is visited next, if its
+	// format is to be found out anew.
+	xmlFormat probe.Format
 
 	// strayed is set once the chain is no longer the XML's own: what
 	// follows is written anew.
@@ -146,6 +158,7 @@ func (k *walk) run() {
 	}
 	if !top.Format.CanHaveBacking() && top.From != Unstated {
 		k.topWithoutBacking(top)
+		k.noteTopSharing(top, k.factsOf(top))
 		return
 	}
 	k.follow(top)

@@ -17,10 +17,21 @@ import (
 
 // Guests reads the guests. See [Inventory].
 func (d *Daemon) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
+	return d.list(ctx, libvirt.ConnectListDomainsPersistent, d.inspect)
+}
+
+// Transient reads the guests that run without a persistent definition. See
+// [Inventory].
+func (d *Daemon) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
+	return d.list(ctx, libvirt.ConnectListDomainsTransient, d.inspectTransient)
+}
+
+// list reads the guests of a kind, sorted by name.
+func (d *Daemon) list(ctx context.Context, kind libvirt.ConnectListAllDomainsFlags, inspect func(context.Context, libvirt.UUID) (*Guest, error)) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
 		var listed []libvirt.Domain
 		err := d.call(ctx, "virConnectListAllDomains", func() (err error) {
-			listed, _, err = d.rpc.ConnectListAllDomains(1, libvirt.ConnectListDomainsPersistent)
+			listed, _, err = d.rpc.ConnectListAllDomains(1, kind)
 			return err
 		})
 		if err != nil {
@@ -29,7 +40,7 @@ func (d *Daemon) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 		}
 		slices.SortFunc(listed, func(a, b libvirt.Domain) int { return strings.Compare(a.Name, b.Name) })
 		for _, domain := range listed {
-			guest, err := d.inspect(ctx, domain.UUID)
+			guest, err := inspect(ctx, domain.UUID)
 			switch {
 			case errors.Is(err, ErrNoGuest):
 				continue
@@ -70,18 +81,44 @@ func (d *Daemon) inspect(ctx context.Context, id libvirt.UUID) (*Guest, error) {
 	return guest, err
 }
 
-func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, error) {
-	var domain libvirt.Domain
-	err := d.call(ctx, "virDomainLookupByUUID", func() (err error) {
-		domain, err = d.rpc.DomainLookupByUUID(id)
-		return err
-	})
+// inspectTransient reads a guest that has no persistent definition; it is
+// [ErrNoGuest] once it has ended, or got one.
+func (d *Daemon) inspectTransient(ctx context.Context, id libvirt.UUID) (*Guest, error) {
+	domain, guest, err := d.lookup(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	guest := &Guest{
-		Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1,
-		metadata: func(ctx context.Context) iter.Seq2[*Metadata, error] { return d.metadata(ctx, domain) },
+	if err = d.readLive(ctx, domain, guest); hasCode(err, codeOperationInvalid) {
+		return nil, fmt.Errorf("%w: %q does not run any more", ErrNoGuest, guest.Name)
+	}
+	return guest, err
+}
+
+func (d *Daemon) lookup(ctx context.Context, id libvirt.UUID) (domain libvirt.Domain, guest *Guest, err error) {
+	err = d.call(ctx, "virDomainLookupByUUID", func() (err error) {
+		domain, err = d.rpc.DomainLookupByUUID(id)
+		return err
+	})
+	guest = &Guest{Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1}
+	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] {
+		return d.metadata(ctx, domain, guest.ManagedSave)
+	}
+	return domain, guest, err
+}
+
+// readLive reads the XML that a guest runs with, and whether it has a block job.
+func (d *Daemon) readLive(ctx context.Context, domain libvirt.Domain, guest *Guest) (err error) {
+	if guest.Live, err = d.dump(ctx, domain, 0); err != nil {
+		return err
+	}
+	guest.BlockJob, err = d.hasBlockJob(ctx, domain, guest.Live)
+	return err
+}
+
+func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, error) {
+	domain, guest, err := d.lookup(ctx, id)
+	if err != nil {
+		return nil, err
 	}
 	if guest.Active {
 		// Without its definition a running guest goes on, and the text
@@ -97,10 +134,7 @@ func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, erro
 		if persistent == 0 {
 			return nil, fmt.Errorf("%w: %q has no persistent definition", ErrNoGuest, guest.Name)
 		}
-		if guest.Live, err = d.dump(ctx, domain, 0); err != nil {
-			return nil, err
-		}
-		if guest.BlockJob, err = d.hasBlockJob(ctx, domain, guest.Live); err != nil {
+		if err = d.readLive(ctx, domain, guest); err != nil {
 			return nil, err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/digitalocean/go-libvirt"
 )
 
-func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain) iter.Seq2[*Metadata, error] {
+func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, saved bool) iter.Seq2[*Metadata, error] {
 	return func(yield func(*Metadata, error) bool) {
 		var snapshots []libvirt.DomainSnapshot
 		err := d.call(ctx, "virDomainListAllSnapshots", func() (err error) {
@@ -47,7 +47,19 @@ func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain) iter.Seq2[
 				return d.rpc.DomainCheckpointGetXMLDesc(libvirt.DomainCheckpoint{Name: name, Dom: domain}, 0)
 			})
 		}
-		readAll(ctx, Checkpoint, names, err, read, yield)
+		if !readAll(ctx, Checkpoint, names, err, read, yield) || !saved {
+			return
+		}
+
+		text, err := d.text(ctx, "virDomainManagedSaveGetXMLDesc", func() (string, error) { return d.rpc.DomainManagedSaveGetXMLDesc(domain, 0) })
+		switch {
+		case hasCode(err, codeNoDomain, codeOperationInvalid):
+			// It was restored meanwhile.
+		case ends(ctx, err):
+			yield(nil, err)
+		default:
+			yield(&Metadata{Kind: SavedState, Name: savedName, XML: text}, err)
+		}
 	}
 }
 

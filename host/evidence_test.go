@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -57,6 +58,16 @@ func (h storedHost) text(name, text string) {
 func (h storedHost) qcow2(name, backing string) {
 	h.Helper()
 	image, err := mkimage.Qcow2{VirtualSize: imageSize, Backing: backing}.Bytes()
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.write(name, image)
+}
+
+// qcow2Over makes an image over another one, whose format it records.
+func (h storedHost) qcow2Over(name, backing, format string) {
+	h.Helper()
+	image, err := mkimage.Qcow2{VirtualSize: imageSize, Backing: backing, BackingFormat: format}.Bytes()
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -146,11 +157,15 @@ func TestEvidence(t *testing.T) {
 		"raw disk of another":     {other(nothing), chain.Fixable, "", "", chain.Probe},
 
 		// Formats that are stated.
-		"qcow2 disk":                       {other(qcow2), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"read-only qcow2 disk":             {other(diskOf(fileDisk, "qcow2", baseFile+"<readonly/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"qcow2 in an explicit chain":       {other(over("qcow2", "<backingStore/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"qcow2 in a chain without an end":  {other(over("qcow2", "")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"raw in an explicit chain":         {other(over("raw", "<backingStore/>")), chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"qcow2 disk":                      {other(qcow2), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"read-only qcow2 disk":            {other(diskOf(fileDisk, "qcow2", baseFile+"<readonly/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"qcow2 in an explicit chain":      {other(over("qcow2", "<backingStore/>")), chain.Fixable, "", "", chain.Probe},
+		"qcow2 in a chain without an end": {other(over("qcow2", "")), chain.Fixable, "", "", chain.Probe},
+		"raw in an explicit chain":        {other(over("raw", "<backingStore/>")), chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
+		"raw recorded by an overlay": {func(h storedHost) {
+			h.qcow2Over("o.qcow2", "base.img", "raw")
+			h.guest("other", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/>"))
+		}, chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
 		"raw below a read-only disk":       {other(strings.Replace(over("raw", "<backingStore/>"), "<target", "<readonly/><target", 1)), chain.Fixable, "", "", chain.Probe},
 		"slice of a qcow2 disk":            {other(diskOf(fileDisk, "qcow2", "<source file='DIR/base.img'><slices><slice type='storage' offset='0' size='65536'/></slices></source>")), chain.Fixable, "", "", chain.Probe},
 		"qcow2 disk, and a raw one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("writer", raw) }, chain.Refused, chain.RawDiskElsewhere, "writer", 0},
@@ -164,11 +179,17 @@ func TestEvidence(t *testing.T) {
 		"raw disk of a snapshot":           {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
 		"raw disk of the next start":       {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "inactiveDomain", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
 		"raw disk first, then snapshotted": {func(h storedHost) { h.snapshot("asks", "domain", raw) }, chain.Refused, chain.RawDiskElsewhere, "asks", 0},
-		"qcow2 disk of a snapshot":         {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"qcow2 disk of a snapshot":         {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", qcow2) }, chain.Fixable, "", "", chain.Probe},
 		"lower layer of a snapshot": {func(h storedHost) {
 			h.guest("other", nothing)
 			h.snapshot("other", "domain", over("qcow2", "<backingStore/>"))
 		}, chain.Fixable, "", "", chain.Probe},
+		"raw below a disk of a snapshot": {func(h storedHost) {
+			h.guest("other", nothing)
+			h.snapshot("other", "domain", over("raw", "<backingStore/>"))
+		}, chain.Fixable, "", "", chain.Probe},
+		"raw disk of a saved state":   {func(h storedHost) { h.guest("other", nothing); h.saved("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"qcow2 disk of a saved state": {func(h storedHost) { h.guest("other", nothing); h.saved("other", qcow2) }, chain.Fixable, "", "", chain.Probe},
 		"raw disk of a checkpoint": {func(h storedHost) {
 			h.guest("other", nothing)
 			h.text("var/lib/libvirt/qemu/checkpoint/other/c.xml", strings.ReplaceAll(snapshotOf("domain", raw), "domainsnapshot", "domaincheckpoint"))
@@ -178,6 +199,26 @@ func TestEvidence(t *testing.T) {
 		"raw disk that was plugged in":  {func(h storedHost) { h.guest("other", nothing); h.running("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
 		"qcow2 disk that was plugged":   {func(h storedHost) { h.guest("other", nothing); h.running("other", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
 		"detected layer of one running": {func(h storedHost) { h.guest("other", nothing); h.running("other", over("qcow2", "<backingStore/>")) }, chain.Fixable, "", "", chain.Probe},
+
+		"raw disk of one without a definition":   {func(h storedHost) { h.running("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"qcow2 disk of one without a definition": {func(h storedHost) { h.running("other", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"target of a running copy": {func(h storedHost) {
+			h.guest("other", nothing)
+			h.running("other", strings.Replace(nothing, "<target", "<mirror type='file' job='copy'><format type='raw'/>"+baseFile+"</mirror><target", 1))
+		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"raw below one with a block job": {func(h storedHost) {
+			h.guest("other", nothing)
+			h.text("run/libvirt/qemu/other.xml", "<domstatus state='running'><blockjobs active='yes'/>"+stored("other", over("raw", "<backingStore/>"))+"</domstatus>")
+		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"raw below one that runs": {func(h storedHost) { h.guest("other", nothing); h.running("other", over("raw", "<backingStore/>")) }, chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
+
+		// Another disk of the guest itself.
+		"raw disk of the same guest": {func(h storedHost) {
+			h.guest("asks", diskOf(fileDisk, "qcow2", "<source file='DIR/asks.qcow2'/>")+strings.Replace(raw, "'vda'", "'vdb'", 1))
+		}, chain.Refused, chain.RawDiskElsewhere, "asks", 0},
+		"qcow2 disk of the same guest": {func(h storedHost) {
+			h.guest("asks", diskOf(fileDisk, "qcow2", "<source file='DIR/asks.qcow2'/>")+strings.Replace(qcow2, "'vda'", "'vdb'", 1))
+		}, chain.Fixable, chain.StatedElsewhere, "asks", chain.Libvirt},
 
 		// Volumes.
 		"raw volume":            {func(h storedHost) { h.pool(); h.guest("other", volume("raw")) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
@@ -235,6 +276,19 @@ func (h storedHost) running(guest, disks string) {
 	h.text("run/libvirt/qemu/"+guest+".xml", "<domstatus state='running'>"+stored(guest, disks)+"</domstatus>")
 }
 
+// saved makes a managed save image, laid out as libvirt 9.0 does.
+func (h storedHost) saved(guest, disks string) {
+	h.write("var/lib/libvirt/qemu/save/"+guest+".save", savedImage(strings.ReplaceAll(stored(guest, disks), "DIR", h.dir)))
+}
+
+func savedImage(definition string) []byte {
+	definition += "\x00<cookie/>\x00"
+	header := append([]byte("LibvirtQemudSave"), make([]byte, 76)...)
+	binary.LittleEndian.PutUint32(header[16:], 2)
+	binary.LittleEndian.PutUint32(header[20:], uint32(len(definition)))
+	return append(append(header, definition...), "the state"...)
+}
+
 func (h storedHost) pool() {
 	h.text("etc/libvirt/storage/p.xml", "<pool type='dir'><name>p</name><target><path>DIR</path></target></pool>")
 }
@@ -252,7 +306,7 @@ func TestComplaints(t *testing.T) {
 	h.text("var/lib/libvirt/qemu/snapshot/a/broken.xml", "<domainsnapshot>")
 	h.text("etc/libvirt/storage/broken.xml", "<pool")
 	var complaints []string
-	reports := h.scan(&host.Scan{Complain: func(name string, err error) {
+	reports := h.scan(&host.Scan{Warn: func(name string, err error) {
 		if err == nil {
 			t.Errorf("%q: no error", name)
 		}
@@ -329,7 +383,7 @@ func TestNames(t *testing.T) {
 	h.text("etc/libvirt/qemu/unread.xml", stored("unread", "")+"<x/>")
 	var unheard []string
 	complain := func(name string, err error) { unheard = append(unheard, name) }
-	if reports := h.scan(&host.Scan{Names: []string{"asks", "asks"}, Complain: complain}); len(reports) != 1 || reports["asks"].Verdict() != chain.Refused {
+	if reports := h.scan(&host.Scan{Names: []string{"asks", "asks"}, Warn: complain}); len(reports) != 1 || reports["asks"].Verdict() != chain.Refused {
 		t.Errorf("%v", reports)
 	}
 	if strings.Join(unheard, " ") != "broken unread" {

@@ -123,6 +123,38 @@ func (f *Folder) read(file document) (*Guest, error) {
 	return guest, nil
 }
 
+// Transient reads the records of the guests that run and have no definition. See
+// [Inventory].
+func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
+	return func(yield func(*Guest, error) bool) {
+		if f.StatusDir == "" {
+			return
+		}
+		for file, err := range texts(ctx, f.StatusDir) {
+			if file == nil {
+				yield(nil, err)
+				return
+			}
+			if _, defined := os.Stat(filepath.Join(f.Definitions, file.name+".xml")); defined == nil {
+				continue
+			}
+			guest := &Guest{Name: file.name, File: file.path, Active: true}
+			if err == nil {
+				guest.Live, guest.BlockJob, err = readStatus(file.data)
+			}
+			if err == nil {
+				name := guest.Name
+				guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+			} else {
+				err = fmt.Errorf("%q: %w", file.path, err)
+			}
+			if !yield(guest, err) {
+				return
+			}
+		}
+	}
+}
+
 func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata, error] {
 	return func(yield func(*Metadata, error) bool) {
 		for _, of := range []struct {
@@ -141,6 +173,13 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 					return
 				}
 			}
+		}
+		if f.ManagedSaveDir == "" {
+			return
+		}
+		path := filepath.Join(f.ManagedSaveDir, guest+".save")
+		if definition, err := readSaved(path); !errors.Is(err, fs.ErrNotExist) {
+			yield(&Metadata{Kind: SavedState, Name: savedName, File: path, XML: definition}, err)
 		}
 	}
 }

@@ -53,7 +53,8 @@ func TestSystemFolder(t *testing.T) {
 		"var/lib/libvirt/qemu/snapshot/a/s1.xml":    "<domainsnapshot>1</domainsnapshot>",
 		"var/lib/libvirt/qemu/snapshot/other/s.xml": "<domainsnapshot/>",
 		"var/lib/libvirt/qemu/checkpoint/a/c.xml":   "<domaincheckpoint/>",
-		"var/lib/libvirt/qemu/save/c.save":          "",
+		"var/lib/libvirt/qemu/save/c.save":          string(savedImage("<domain/>")),
+		"var/lib/libvirt/qemu/save/a-b.txt":         "",
 		"run/libvirt/qemu/a.xml":                    strings.ReplaceAll(status, "%s", "no"),
 		"run/libvirt/qemu/a-b.xml":                  strings.ReplaceAll(status, "%s", "yes"),
 		"run/libvirt/qemu/transient.xml":            strings.ReplaceAll(status, "%s", "yes"),
@@ -82,8 +83,21 @@ func TestSystemFolder(t *testing.T) {
 	if diff := cmp.Diff(want, metadata(t, all["a"])); diff != "" {
 		t.Error(diff)
 	}
-	if m := metadata(t, all["c"]); len(m) != 0 {
-		t.Errorf("c has %q", m)
+	if diff := cmp.Diff(map[string]string{"saved state managed save": "<domain/>"}, metadata(t, all["c"])); diff != "" {
+		t.Error(diff)
+	}
+	if m := metadata(t, all["a-b"]); len(m) != 0 {
+		t.Errorf("a-b has %q", m)
+	}
+	var transient []string
+	for guest, err := range folder.Transient(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		transient = append(transient, guest.Name+": "+string(guest.Live))
+	}
+	if diff := cmp.Diff([]string{"transient: " + live}, transient); diff != "" {
+		t.Error(diff)
 	}
 	var pools []string
 	for pool, err := range folder.Pools(t.Context()) {

@@ -37,14 +37,14 @@ type Guest struct {
 	metadata func(context.Context) iter.Seq2[*Metadata, error]
 }
 
-// Metadata is what libvirt keeps of a snapshot or of a checkpoint: XML that
-// holds a copy of the guest's definition at that time, so it names disks that
-// the guest wrote to.
+// Metadata is what libvirt keeps of a snapshot, of a checkpoint or of a saved
+// state: XML that holds a copy of the guest's definition at that time, so it names
+// disks that the guest wrote to.
 type Metadata struct {
 	Kind MetadataKind
 	Name string
 	File string // "" where a daemon gave it
-	XML  []byte // its root is a <domainsnapshot> or a <domaincheckpoint>; may hold secrets
+	XML  []byte // its root is a <domainsnapshot>, a <domaincheckpoint> or a <domain>; may hold secrets
 }
 
 // MetadataKind says what a [Metadata] is about.
@@ -53,7 +53,12 @@ type MetadataKind string
 const (
 	Snapshot   MetadataKind = "snapshot"
 	Checkpoint MetadataKind = "checkpoint"
+	// SavedState is the XML in a managed save image: a <domain>.
+	SavedState MetadataKind = "saved state"
 )
+
+// savedName is what a saved state is called, which has no name of its own.
+const savedName = "managed save"
 
 // String returns the name, quoted: printed by accident, a guest shows no
 // secrets.
@@ -62,8 +67,8 @@ func (g *Guest) String() string { return strconv.Quote(g.Name) }
 // String returns the name, quoted. See [Guest.String].
 func (m *Metadata) String() string { return strconv.Quote(m.Name) }
 
-// Metadata reads the metadata of the guest's snapshots and then of its
-// checkpoints, each sorted by name, one at a time. Those that disappear
+// Metadata reads the metadata of the guest's snapshots, then of its
+// checkpoints, each sorted by name, and then of its saved state, one at a time. Those that disappear
 // meanwhile are left out. The errors are as of [Inventory.Guests]: one that
 // comes with a Metadata, which then has no XML, is about that one alone.
 func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
@@ -87,6 +92,10 @@ type Inventory interface {
 	// nothing but its Name, UUID and File may be set; more guests may
 	// follow. One that comes with none is the last thing that comes.
 	Guests(ctx context.Context) iter.Seq2[*Guest, error]
+
+	// Transient reads the guests that run without a persistent definition, as
+	// Guests does. They have a Live XML and no Definition.
+	Transient(ctx context.Context) iter.Seq2[*Guest, error]
 
 	// Pools reads the definitions of the host's storage pools, active or
 	// not, one at a time, sorted by name. An error that comes with a Pool is

@@ -233,6 +233,9 @@ func TestInventory(t *testing.T) {
 					}
 				}
 			}
+			if guest.ManagedSave {
+				want["saved state managed save"] = l.Virsh("managedsave-dumpxml", name)
+			}
 			if diff := cmp.Diff(want, all); diff != "" {
 				t.Errorf("%q:\n%s", name, diff)
 			}
@@ -266,6 +269,25 @@ func TestInventory(t *testing.T) {
 			}
 			if len(stored) > 0 {
 				t.Errorf("%q: the daemon does not know %q", name, stored)
+			}
+		}
+	})
+	t.Run("transient", func(t *testing.T) {
+		for _, inventory := range []host.Inventory{d, offline(l)} {
+			n := 0
+			for guest, err := range inventory.Transient(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; guest.Name != "transient" || guest.Definition != nil {
+					t.Errorf("%q, with a definition of %d bytes", guest.Name, len(guest.Definition))
+				}
+				if diff := cmp.Diff(sources(l.Virsh("dumpxml", "transient")), sources(string(guest.Live))); diff != "" {
+					t.Errorf("it runs with other disks:\n%s", diff)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d guests", n)
 			}
 		}
 	})

@@ -25,6 +25,7 @@ var replies = map[uint32]string{
 	274: "[s" + "siiiii" + "]i", // DOMAIN_LIST_ALL_SNAPSHOTS
 	281: "[siiii]i",             // CONNECT_LIST_ALL_STORAGE_POOLS
 	350: "siiiii",               // DOMAIN_DEFINE_XML_FLAGS
+	388: "s",                    // DOMAIN_MANAGED_SAVE_GET_XML_DESC
 	412: "s",                    // DOMAIN_CHECKPOINT_GET_XML_DESC
 	413: "[s" + "siiiii" + "]i", // DOMAIN_LIST_ALL_CHECKPOINTS
 }

@@ -25,12 +25,12 @@ type Scan struct {
 	// Targets are the libvirts to predict for. None means the inventory's
 	// own, if that is known.
 	Targets []chain.Version
-	// Names are the guests to report on; none means all. Every guest is
-	// heard, whether it is reported on or not.
+	// Names are the guests to report on; none means all. Every definition
+	// counts, whether it is reported on or not.
 	Names []string
-	// Complain is told what could not be read and hinders no guest: a pool,
+	// Warn is told what could not be read and hinders no guest: a pool,
 	// the metadata of a snapshot, a guest that is not in Names. It may be nil.
-	Complain func(name string, err error)
+	Warn func(name string, err error)
 }
 
 // Report is what a scan finds out about one guest.
@@ -129,14 +129,15 @@ func (s *Scan) asked(guest string) bool {
 	return len(s.Names) == 0 || slices.Contains(s.Names, guest)
 }
 
-// walker hears the whole host and returns the walker that knows of it.
+// walker reads every definition of the host and returns the walker that knows
+// what they say.
 func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
-	opener, volumes, complain := s.Opener, s.Volumes, s.Complain
+	opener, volumes, warn := s.Opener, s.Volumes, s.Warn
 	if opener == nil {
 		opener = chain.FileOpener{}
 	}
-	if complain == nil {
-		complain = func(string, error) {}
+	if warn == nil {
+		warn = func(string, error) {}
 	}
 	if volumes == nil {
 		own := &pools.Pools{}
@@ -148,16 +149,22 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 				err = own.Add(pool.XML)
 			}
 			if err != nil {
-				complain(pool.Name, err)
+				warn(pool.Name, err)
 			}
 		}
 		volumes = own
 	}
 	missing := slices.Clone(s.Names)
-	evidence, err := gather(ctx, s.Inventory, opener, volumes, complain, func(guest string, err error) {
+	policy := s.Policy
+	if !policy.Target.Known() {
+		policy.Target = s.Inventory.Version()
+	}
+	w := &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Foresight: true}
+	all := &collector{walker: w, evidence: chain.NewEvidence(opener, volumes), warn: warn}
+	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if err != nil && !s.asked(guest) {
 			// Its report will not say so.
-			complain(guest, err)
+			warn(guest, err)
 		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest })
 	})
@@ -167,11 +174,8 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
 	}
-	policy := s.Policy
-	if !policy.Target.Known() {
-		policy.Target = s.Inventory.Version()
-	}
-	return &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Evidence: evidence, Foresight: true}, nil
+	w.Evidence = all.evidence
+	return w, nil
 }
 
 func (s *Scan) targets() []chain.Version {

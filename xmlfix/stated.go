@@ -37,6 +37,8 @@ func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 		ReadOnly: disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Transient != nil,
 		Mirror:   disk.Mirror != nil,
 	}
+	stated.Shareable = disk.Shareable != nil
+	stated.MirrorTo = mirrorTarget(disk.Mirror)
 	if disk.Target != nil {
 		stated.Target, stated.Bus = disk.Target.Dev, disk.Target.Bus
 	}
@@ -59,6 +61,22 @@ func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 		stated.Live = stated.Live || store.Index != 0 || store.Source.Index != 0
 	}
 	return stated, nil
+}
+
+// mirrorTarget returns what a running block job writes to; nil if the XML does
+// not tell, or names a format that is none.
+func mirrorTarget(mirror *libvirtxml.DomainDiskMirror) *chain.Layer {
+	if mirror == nil || mirror.Source == nil {
+		return nil
+	}
+	target := chain.Layer{Source: mirror.Source}
+	if mirror.Format != nil && mirror.Format.Type != "" {
+		var err error
+		if target, err = layerOf(mirror.Source, mirror.Format.Type); err != nil {
+			return nil
+		}
+	}
+	return &target
 }
 
 func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {

@@ -127,7 +127,7 @@ var statedTests = []struct {
 	{name: "auth in the source", disk: "<disk type='network'><driver name='qemu' type='qcow2'/><source protocol='https' name='a'><host name='h' port='443'/>" + auth + "</source>" + vda + "</disk>",
 		want: chain.Stated{Layers: []chain.Layer{layer(authorized(), probe.Qcow2)}}},
 	{name: "mirror", disk: fileDisk("<mirror type='file' job='copy'><format type='raw'/><source file='/m'/></mirror>"),
-		want:   chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Mirror: true},
+		want:   chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Mirror: true, MirrorTo: &chain.Layer{Source: file("/m"), Format: probe.Raw, From: chain.XML}},
 		beyond: "define drops it"},
 	{name: "index on the source", disk: "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' index='0'/>" + vda + "</disk>",
 		want: chain.Stated{Layers: []chain.Layer{layer(file("/a"), probe.Qcow2)}, Live: true}, live: true},

@@ -78,6 +78,14 @@ func (o *Opener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id
 	return id, 0, err
 }
 
+// Map is Local's, if that knows devices. See [chain.Mapper].
+func (o *Opener) Map(ctx context.Context, device chain.FileID) (chain.Extent, bool) {
+	if mapper, ok := o.local().(chain.Mapper); ok {
+		return mapper.Map(ctx, device)
+	}
+	return chain.Extent{}, false
+}
+
 // Resolve is Local's, if that follows symlinks. See [chain.Resolver].
 func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
 	resolver, ok := o.local().(chain.Resolver)

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -49,14 +50,21 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	walker := newWalker()
 	walker.Foresight = true // what libvirt would have detected is asked, too
 	var refused, absent []string
-	for _, disk := range doc.Disks() {
+	// In "prepare" the XML has an id already, but libvirt has detected nothing
+	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
+	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
+	// meanwhile. What is there is what the guest runs with, or will.
+	disks, err := host.WalkDisks(c.Context, walker, doc, true)
+	if err != nil {
+		return nil, inputError(err)
+	}
+	for _, disk := range disks {
 		findings, err := makeExplicit(c.Context, walker, disk, call.rewrites())
 		if err != nil {
 			return nil, inputError(err)
 		}
-		stated, _ := disk.Stated()
 		for _, f := range findings {
-			text := "disk " + strconv.Quote(stated.Target) + ": " + inOneLine(f)
+			text := "disk " + strconv.Quote(disk.Target) + ": " + inOneLine(f)
 			switch {
 			case f.Severity < chain.Warn:
 				continue
@@ -90,38 +98,24 @@ func theFirst(texts []string) error {
 	return fmt.Errorf("%s (and %d more)", texts[0], len(texts)-1)
 }
 
-// makeExplicit walks the chain of one disk and returns the findings. With edit
-// it queues the edits that make the chain explicit, if none refuses that. The
-// error is for a run that was cut short.
-func makeExplicit(ctx context.Context, walker *chain.Walker, disk *xmlfix.Disk, edit bool) ([]chain.Finding, error) {
-	stated, err := disk.Stated()
-	if err == nil {
-		err = disk.Room()
-	}
-	if err != nil {
-		f, _ := problemFinding(err)
+// makeExplicit returns the findings about a disk. With edit it queues the edits
+// that make its chain explicit, if none refuses that. The error is for a run that
+// was cut short.
+func makeExplicit(ctx context.Context, walker *chain.Walker, disk host.DiskExamination, edit bool) ([]chain.Finding, error) {
+	if disk.Err != nil {
+		f, _ := problemFinding(disk.Err)
 		return []chain.Finding{f}, nil
 	}
-	// In "prepare" the XML has an id already, but libvirt has detected nothing
-	// yet (9.0, qemuProcessInit); from that of "migrate" and "restore" it leaves
-	// out what it had detected (9.0, virDomainDefCopy). What is there was stated,
-	// or, if somebody made the XML of a save image from a running guest's, is
-	// what the guest ran with.
-	stated.Live = false
-	found, err := walker.Walk(ctx, stated)
-	if err != nil {
-		return nil, err
-	}
-	disk.Count(found)
+	found := disk.Chain
 	if found.Verdict != chain.Fixable || !edit {
 		return found.Findings, nil
 	}
-	if f, err := ranOtherwise(ctx, walker, stated); err != nil {
+	if f, err := ranOtherwise(ctx, walker, disk.Stated); err != nil {
 		return nil, err
 	} else if f != nil {
 		return append(found.Findings, *f), nil
 	}
-	if err := disk.SetChain(found); err != nil {
+	if err := disk.Disk.SetChain(found); err != nil {
 		f, _ := problemFinding(err)
 		return append(found.Findings, f), nil
 	}

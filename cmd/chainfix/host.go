@@ -78,7 +78,7 @@ func scanOf(c *cli.Context, std streams) (*host.Scan, error) {
 	return &host.Scan{
 		Opener: w.Opener, Volumes: w.Volumes, Policy: w.Policy,
 		Targets: targets, Names: c.Args().Slice(),
-		Complain: func(name string, err error) {
+		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
 	}, nil

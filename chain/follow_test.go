@@ -1,0 +1,107 @@
+package chain_test
+
+import (
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// TestFormatOfTheXMLAloneIsNotFollowed: top.qcow2 does not record the format of
+// base.img, of which the XML states that it is qcow2. Libvirt and chainfix write
+// guesses there, so what the header of base.img names is never touched, unless
+// the XML or the operator names it, too.
+func TestFormatOfTheXMLAloneIsNotFollowed(t *testing.T) {
+	f := newFiles(t)
+	f.raw("secret", 1<<20)
+	f.raw("bottom.raw", 1<<20)
+	f.symlink("bottom.raw", "link.raw")
+	base := f.layer("base.img", probe.Qcow2)
+	chainOf := func(terminated bool, lower ...chain.Layer) chain.Stated {
+		s := f.top("top.qcow2")
+		s.Layers, s.Terminated = append(s.Layers, lower...), terminated
+		return s
+	}
+	const none = chain.Code("")
+	for name, c := range map[string]struct {
+		base    image
+		stated  chain.Stated
+		refused map[chain.Disagreement]chain.Code
+	}{
+		"the header names a file now": {image{backing: "secret", backingFormat: "raw"}, chainOf(true, base),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: chain.ChainCut, chain.HeadersWin: chain.ProbedBacking, chain.XMLWins: none}},
+		"the header names another file": {image{backing: "secret", backingFormat: "raw"}, chainOf(true, base, f.layer("bottom.raw", probe.Raw)),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: chain.ChainConflict, chain.HeadersWin: chain.ProbedBacking, chain.XMLWins: none}},
+		"the header names the file that the XML names": {image{backing: "bottom.raw", backingFormat: "raw"}, chainOf(true, base, f.layer("bottom.raw", probe.Raw)),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: none, chain.HeadersWin: chain.ProbedBacking, chain.XMLWins: none}},
+		"and another format": {image{backing: "bottom.raw", backingFormat: "qcow2"}, chainOf(true, base, f.layer("bottom.raw", probe.Raw)),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: chain.FormatConflict, chain.HeadersWin: chain.ProbedBacking, chain.XMLWins: none}},
+		"the XML leaves the end open": {image{backing: "secret", backingFormat: "raw"}, chainOf(false, base),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: chain.ProbedBacking, chain.HeadersWin: chain.ProbedBacking, chain.XMLWins: chain.ProbedBacking}},
+		"there is nothing to follow": {image{}, chainOf(true, base),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: none, chain.HeadersWin: none, chain.XMLWins: none}},
+		"the header names a data file": {image{dataFile: f.path("secret")}, chainOf(true, base),
+			map[chain.Disagreement]chain.Code{chain.RefuseDisagreement: chain.DataFile, chain.HeadersWin: chain.DataFile, chain.XMLWins: chain.DataFile}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.qcow2("base.img", c.base)
+			f.qcow2("top.qcow2", image{backing: "base.img"})
+			for disagreement, code := range c.refused {
+				policy := chain.Policy{Disagreement: disagreement, Target: chain.Version{Major: 11, Minor: 3}}
+				got := f.walk(t, policy, c.stated)
+				if code == none {
+					wantVerdict(t, got, map[bool]chain.Verdict{true: chain.Explicit, false: chain.Fixable}[c.stated.Terminated], len(c.stated.Layers))
+				} else {
+					wantContains(t, wantRefused(t, got, code).Hint, map[bool]string{true: "--trust", false: "--refresh"}[code != chain.ChainCut && code != chain.FormatConflict])
+				}
+				f.wantUntouched(t, "secret", "link.raw")
+
+				policy.Trust = []chain.Statement{{Path: f.path("base.img"), Format: probe.Qcow2}}
+				got = f.walk(t, policy, c.stated)
+				if followed := c.base.backingFormat == "raw" && code == chain.ProbedBacking; followed && got.Verdict == chain.Refused {
+					t.Errorf("%v, with the operator's word: %+v", disagreement, got.Findings)
+				}
+			}
+		})
+	}
+}
+
+// TestRecordedFormatIsFollowed: with the record of the overlay the very same chains
+// are compared file by file.
+func TestRecordedFormatIsFollowed(t *testing.T) {
+	f := newFiles(t)
+	f.raw("bottom.raw", 1<<20)
+	f.symlink("bottom.raw", "link.raw")
+	f.qcow2("base.img", image{backing: "link.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: "qcow2"})
+	s := f.top("top.qcow2")
+	s.Layers = append(s.Layers, f.layer("base.img", probe.Qcow2), f.layer("bottom.raw", probe.Raw))
+	s.Terminated = true
+	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 3)
+	wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s), chain.Explicit, 3)
+}
+
+// TestRefreshFindsFormatsOutAnew: a format that only the XML states is found out
+// again, and where that says something else, the XML is written anew, with a
+// warning, and for a guest only by its name.
+func TestRefreshFindsFormatsOutAnew(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("base.img", image{})
+	f.qcow2("top.qcow2", image{backing: "base.img"})
+	s := f.top("top.qcow2")
+	s.Layers, s.Terminated = append(s.Layers, f.layer("base.img", probe.Raw)), true
+	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 2)
+	got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s)
+	wantFixable(t, got, 2)
+	if got.Layers[1].Format != probe.Qcow2 || got.Layers[1].From != chain.Probe {
+		t.Errorf("%+v", got.Layers[1])
+	}
+	if warning := wantFinding(t, got, chain.FormatConflict, chain.Warn); !warning.ByName {
+		t.Error("a run over the host takes the guest without being told to")
+	}
+	for _, rule := range []chain.Rule{chain.Strict, chain.Declared} {
+		got := f.walk(t, chain.Policy{Rule: rule, Disagreement: chain.HeadersWin}, s)
+		wantVerdict(t, got, chain.Refused, 2)
+		wantContains(t, got.Findings[0].Hint, "--trust")
+	}
+}
