@@ -22,7 +22,7 @@ const ToTheEnd = math.MaxUint64
 
 // Overlaps reports whether a byte of one is a byte of the other.
 func (e Extent) Overlaps(other Extent) bool {
-	return e.File == other.File && e.Start < other.end() && other.Start < e.end()
+	return e.File == other.File && max(e.Start, other.Start) < min(e.end(), other.end())
 }
 
 // end is the first byte after the extent.
