@@ -55,24 +55,6 @@ func ParseFormat(name string) (probe.Format, error) {
 	return "", fmt.Errorf("%q is no format that a libvirt disk can have", name)
 }
 
-// Statement is the operator's word on the format of one image. It fills the
-// silence of the headers; it does not override what a header or the XML says.
-type Statement struct {
-	// Path names the image: as the chain spells it, or by any other name of
-	// the same file; an image that is no local file by its [Name]. Of two
-	// statements with one path the first counts, and the one with the
-	// chain's spelling before all others; other names of one file must
-	// agree.
-	Path string
-	// Pattern makes Path a pattern of [path.Match] that is held against the
-	// path of a local image as the chain spells it, cleaned, with no symlink
-	// followed. A malformed one matches nothing. A statement with a plain
-	// path comes before one with a pattern; patterns that match one image
-	// must agree.
-	Pattern bool
-	Format  probe.Format
-}
-
 // Folder is what the operator states about the images in a folder and in all
 // folders below it.
 type Folder struct {

@@ -11,80 +11,109 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// trusted returns the format that the operator states for an image: by the
-// name that the chain has for it (its [Name]), else by any other name of the
-// same file, else by a pattern. Statements of one of these kinds that disagree
-// are refused.
-func (k *walk) trusted(name string, src *libvirtxml.DomainDiskSource) (probe.Format, bool) {
-	if len(k.Policy.Trust) == 0 {
-		return "", false
+// statementIndex finds the statements of a policy, of which there may be ten
+// thousand, while a host has more layers still.
+type statementIndex struct {
+	byName   map[string]Statement // the first of each path
+	patterns []Statement
+	// byFile has those of byName whose path was a file when the first layer was
+	// held against them, once in a run; nil before.
+	byFile map[FileID][]Statement
+}
+
+func (w *Walker) statements() *statementIndex {
+	if w.trust != nil {
+		return w.trust
 	}
-	for _, s := range k.Policy.Trust {
-		if !s.Pattern && s.Path == name {
-			return s.Format, true
+	w.trust = &statementIndex{byName: make(map[string]Statement)}
+	for _, s := range w.Policy.Trust {
+		if s.Pattern {
+			w.trust.patterns = append(w.trust.patterns, s)
+		} else if _, ok := w.trust.byName[s.Path]; !ok {
+			w.trust.byName[s.Path] = s
 		}
 	}
-	if _, local := LocalPath(src); !local {
-		return "", false // it has no other name
+	return w.trust
+}
+
+// trusted returns what the operator states of an image: by the name that the
+// chain has for it (its [Name]), else by any other name of the same file, else
+// by a pattern. Statements of one of these kinds that disagree are refused.
+func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
+	name := Name(src)
+	if len(k.Policy.Trust) == 0 || name == "" {
+		return Statement{}, false
 	}
-	statements := k.statedByFile(src)
-	if len(statements) == 0 {
-		statements = k.statedByPattern(name, src)
+	k.Met.image(src)
+	_, local := LocalPath(src)
+	var counts []Statement
+	for _, find := range []func(string, *libvirtxml.DomainDiskSource) []Statement{k.statedByName, k.statedByFile, k.statedByPattern} {
+		found := find(name, src)
+		k.Met.statements(found)
+		if len(counts) == 0 {
+			counts = found
+		}
+		// An image on the network has no other name. What does not count
+		// any more matters only to those who want to know what was met.
+		if !local || len(counts) > 0 && k.Met.all() {
+			break
+		}
 	}
-	for _, s := range statements {
-		if first := statements[0]; s.Format != first.Format {
+	if len(counts) == 0 {
+		return Statement{}, false
+	}
+	first := counts[0]
+	for _, s := range counts {
+		if s.Format != first.Format {
 			k.refuse(TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
-				" and "+string(s.Format)+" by "+strconv.Quote(s.Path), "drop the statement that is wrong, or state the format of "+
-				strconv.Quote(name)+" itself")
-			return "", false
+				" and "+string(s.Format)+" by "+strconv.Quote(s.Path), "drop the one that is wrong: "+first.given()+"; or "+s.given()+
+				"; or state the image by its own name, which comes before both: --trust "+shellWord(name+"="+string(first.Format))+
+				" or --trust "+shellWord(name+"="+string(s.Format)))
+			return Statement{}, false
 		}
 	}
-	if len(statements) == 0 {
-		return "", false
+	return first, true
+}
+
+func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []Statement {
+	if s, ok := k.statements().byName[name]; ok {
+		return []Statement{s}
 	}
-	return statements[0].Format, true
+	return nil
 }
 
 // statedByFile returns the statements whose path is another name of the file:
-// of those with one path the first, which counts there too.
-func (k *walk) statedByFile(src *libvirtxml.DomainDiskSource) (found []Statement) {
+// of those with one path the first, which counts there too. They are looked at
+// once in a run, and again where that finds one: the file may have gone since,
+// and its number be another's.
+func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statement {
 	id, err := k.Opener.Identify(k.ctx, src)
 	if err != nil {
 		return nil
 	}
-	for _, s := range k.statementsOfFiles() {
-		if s.id == id {
-			found = append(found, s.Statement)
-		}
-	}
-	return found
+	return slices.DeleteFunc(slices.Clone(k.statementsOfFiles()[id]), func(s Statement) bool {
+		now, err := k.Opener.Identify(k.ctx, localSource(s.Path, false))
+		return err != nil || now != id
+	})
 }
 
-// statementOfFile is a statement about a file that is there.
-type statementOfFile struct {
-	Statement
-	id FileID
-}
-
-// statementsOfFiles are those whose path names a file, the first of each path.
-// Each is looked at once in a walk: there may be thousands, and every layer is
-// held against all of them.
-func (k *walk) statementsOfFiles() []statementOfFile {
-	if k.ofFiles != nil {
-		return k.ofFiles
+func (k *walk) statementsOfFiles() map[FileID][]Statement {
+	all := k.statements()
+	if all.byFile != nil {
+		return all.byFile
 	}
-	k.ofFiles = []statementOfFile{}
+	all.byFile = make(map[FileID][]Statement)
 	seen := make(map[string]bool)
 	for _, s := range k.Policy.Trust {
-		if seen[s.Path] || s.Pattern || !strings.HasPrefix(s.Path, "/") && strings.Contains(s.Path, "://") {
+		if seen[s.Path] || s.Pattern || !strings.HasPrefix(s.Path, "/") {
 			continue
 		}
 		seen[s.Path] = true
 		if id, err := k.Opener.Identify(k.ctx, localSource(s.Path, false)); err == nil {
-			k.ofFiles = append(k.ofFiles, statementOfFile{s, id})
+			all.byFile[id] = append(all.byFile[id], s)
 		}
 	}
-	return k.ofFiles
+	return all.byFile
 }
 
 // statedByPattern returns the statements whose pattern matches. A name with
@@ -92,10 +121,7 @@ func (k *walk) statementsOfFiles() []statementOfFile {
 // front may be a symlink: then both must be one file.
 func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (found []Statement) {
 	clean := path.Clean(name)
-	for _, s := range k.Policy.Trust {
-		if !s.Pattern {
-			continue
-		}
+	for _, s := range k.statements().patterns {
 		if ok, err := path.Match(s.Path, clean); err == nil && ok {
 			found = append(found, s)
 		}
@@ -113,4 +139,86 @@ func (k *walk) oneFile(a, b *libvirtxml.DomainDiskSource) bool {
 	}
 	second, err := k.Opener.Identify(k.ctx, b)
 	return err == nil && first == second
+}
+
+// contradicts refuses a layer whose format somebody states differently than the
+// operator, and tells which command mends which side. layer is the last of the
+// chain's.
+func (k *walk) contradicts(s Statement, layer Layer) bool {
+	if s.Format == layer.Format || layer.From == Protocol {
+		return false
+	}
+	says, mend := "the XML", "correct it there (virsh edit VM): "
+	switch depth := len(k.chain.Layers) - 1; {
+	case layer.From == Header:
+		says = "its overlay"
+		mend = k.mendRecord(k.chain.Layers[depth-1], s)
+	case depth == 0:
+		mend += "<driver name='qemu' type='" + s.Format.LibvirtName() + "'/>"
+	default:
+		mend += "<format type='" + s.Format.LibvirtName() + "'/> in its <backingStore>"
+	}
+	k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
+		"if the statement is wrong, drop "+s.given()+"; if "+says+" is, "+mend)
+	return true
+}
+
+// mendRecord says how the overlay comes to record what is stated.
+func (k *walk) mendRecord(overlay Layer, s Statement) string {
+	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+		return "make the overlay anew: its header has no room for another record"
+	}
+	return "record the format there: " + rebaseCommand(overlay, s.Format)
+}
+
+// given is where the operator gave a statement. A pattern can only be in a policy
+// file.
+func (s Statement) given() string {
+	if s.Pattern {
+		return "the glob " + strconv.Quote(s.Path) + " of the policy file"
+	}
+	return "--trust " + shellWord(s.Shown()+"="+string(s.Format)) + ", or its entry in the policy file"
+}
+
+// topContradicted holds a top that is left as it is against the statements.
+func (k *walk) topContradicted(top Layer) bool {
+	k.chain.Layers = []Layer{top}
+	if s, ok := k.trusted(top.at()); ok {
+		k.contradicts(s, top)
+	}
+	if k.refused() {
+		return true
+	}
+	k.chain.Layers = nil
+	return false
+}
+
+// checkStated holds layers that the XML states and that are taken unseen against
+// the statements: those of the chain from depth on.
+func (k *walk) checkStated(depth int) {
+	layers := k.chain.Layers
+	for i := depth; i < len(layers) && !k.refused(); i++ {
+		layer, _ := k.locate(layers[i])
+		k.chain.Layers = layers[: i+1 : i+1]
+		if s, ok := k.trusted(layer.at()); ok && layer.From != Unstated {
+			k.contradicts(s, layer)
+		}
+	}
+	if !k.refused() {
+		k.chain.Layers = layers
+	}
+}
+
+// noteStated lets the statements about images be met that the XML names and the
+// walk did not come to, because it was refused before, for one.
+func (k *walk) noteStated() {
+	if k.Met.all() {
+		return
+	}
+	for _, layer := range k.stated.Layers {
+		if located, err := k.locate(layer); err == nil && Name(located.at()) != "" {
+			k.Met.image(located.at())
+			k.Met.statements(k.statedByName(Name(located.at()), nil))
+		}
+	}
 }

@@ -24,8 +24,8 @@ func TestStatementOnTheNetwork(t *testing.T) {
 		{Statement{Path: "nbd:/*/*", Pattern: true, Format: probe.Qcow2}, ""},
 	} {
 		k := &walk{Walker: &Walker{Opener: FileOpener{}, Policy: Policy{Trust: []Statement{c.statement}}}, ctx: context.Background(), chain: &Chain{}}
-		if f, ok := k.trusted(Name(src), src); f != c.want || ok != (c.want != "") {
-			t.Errorf("%+v: %q, %v, want %q", c.statement, f, ok, c.want)
+		if f, ok := k.trusted(src); f.Format != c.want || ok != (c.want != "") {
+			t.Errorf("%+v: %q, %v, want %q", c.statement, f.Format, ok, c.want)
 		}
 	}
 }

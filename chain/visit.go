@@ -24,18 +24,17 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		return false
 	}
 
-	f, ok := k.trusted(Name(layer.at()), layer.at())
-	if ok && layer.From == Unstated {
-		layer.Format, layer.From = f, Trust
+	statement, told := k.trusted(layer.at())
+	switch {
+	case !told:
+	case layer.From == Unstated:
+		layer.Format, layer.From = statement.Format, Trust
 		k.chain.Layers[depth] = layer
 		k.incomplete = k.incomplete || depth == 0 // a <driver type> is missing
-	} else if ok && f != layer.Format && layer.From != Protocol {
-		k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(f)+" by the operator, but "+
-			map[Origin]string{XML: "the XML", Header: "its overlay"}[layer.From]+" says "+string(layer.Format),
-			"drop the statement, or mend the one that is wrong")
+	case k.contradicts(statement, layer):
 		return false
 	}
-	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !ok && !k.confirmed(layer, rec))
+	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !told && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
 		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
@@ -272,7 +271,9 @@ func (k *walk) unverifiable(code Code, text, hint string) bool {
 		return false
 	}
 	k.find(code, Warn, text+"; the rest of the explicit chain is taken as it is", hint)
-	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[len(k.chain.Layers):]...)
+	depth := len(k.chain.Layers)
+	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[depth:]...)
+	k.checkStated(depth)
 	return false
 }
 

@@ -25,6 +25,9 @@ type Walker struct {
 	// Evidence is what the other disks of the host, or of the document, say;
 	// nil knows of none.
 	Evidence *Evidence
+	// Met is told which statements of the policy speak of an image that a walk
+	// comes to. The walkers of a run share it; it may be nil.
+	Met *Met
 	// Foresight makes an image show, when it is opened, all that another disk
 	// or [Walker.Predict] may ask of it later, and keeps that, so that the
 	// image need not be opened again, by whatever name. It costs up to two
@@ -35,6 +38,7 @@ type Walker struct {
 	// is not kept.
 	Foresight bool
 
+	trust  *statementIndex
 	seen   map[sightKey]seen
 	failed map[sightKey]seen // in whole or in part
 	held   int               // bytes that both take, roughly
@@ -54,6 +58,7 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	}
 	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
 	k.run()
+	k.noteStated()
 	k.lookAgain()
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -70,10 +75,9 @@ type walk struct {
 	chain  *Chain
 	opened []opened // the layers that were opened
 
-	// What the policy names, as it is on this host, once it has been asked
-	// for: see statementsOfFiles and place.
-	ofFiles []statementOfFile
-	placed  *Policy
+	// placed is the policy with its folders as they are on this host, once
+	// that has been asked for: see place.
+	placed *Policy
 
 	// onlyXML tells for each layer of the chain whether nothing but the XML's
 	// <backingStore> says what format it has. libvirt and chainfix write guesses
@@ -146,6 +150,7 @@ func (k *walk) run() {
 		k.chain.Layers = k.stated.Layers
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
 			k.find(SourceInexpressible, Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
+			k.checkStated(0)
 			return
 		}
 		k.refuse(SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
@@ -157,8 +162,10 @@ func (k *walk) run() {
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
 	}
 	if !top.Format.CanHaveBacking() && top.From != Unstated {
-		k.topWithoutBacking(top)
-		k.noteTopSharing(top, k.factsOf(top))
+		if !k.topContradicted(top) {
+			k.topWithoutBacking(top)
+			k.noteTopSharing(top, k.factsOf(top))
+		}
 		return
 	}
 	k.follow(top)

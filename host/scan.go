@@ -22,6 +22,9 @@ type Scan struct {
 	Opener    chain.Opener  // nil means [chain.FileOpener]
 	Volumes   chain.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
+	// Met is told which statements of the policy speak of an image that a
+	// reported guest has; it may be nil.
+	Met *chain.Met
 	// Targets are the libvirts to predict for. None means the inventory's
 	// own, if that is known.
 	Targets []chain.Version
@@ -174,7 +177,7 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
 	}
-	w.Evidence = all.evidence
+	w.Evidence, w.Met = all.evidence, s.Met
 	return w, nil
 }
 

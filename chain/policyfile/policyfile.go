@@ -135,7 +135,7 @@ func (r reader) statement(n *yaml.Node) (chain.Statement, error) {
 	}
 	switch {
 	case values["path"] != nil:
-		s.Path, err = r.path(values["path"], "path")
+		s.Path, err = r.image(values["path"], "path")
 	case values["glob"] != nil:
 		s.Pattern = true
 		s.Path, err = r.glob(values["glob"], "glob")

@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"path"
+	"path/filepath"
 	"strings"
 	"unicode"
 
@@ -63,17 +64,53 @@ func (r reader) headers(n *yaml.Node) (believed bool, err error) {
 // path reads an absolute path that is spelled in the only way there is.
 func (r reader) path(n *yaml.Node, what string) (string, error) {
 	p, err := r.text(n, what)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case !strings.HasPrefix(p, "/"):
+	}
+	return r.absolute(n, what, p)
+}
+
+func (r reader) absolute(n *yaml.Node, what, p string) (string, error) {
+	switch {
+	case p == "":
 		return "", r.fail(n, ErrValue, "%s must be an absolute path", what)
+	case !strings.HasPrefix(p, "/"):
+		return "", r.fail(n, ErrValue, "%s: %v", what, chain.Relative(p, r.folderOfFile()))
 	case strings.ContainsFunc(p, unicode.IsControl):
 		return "", r.fail(n, ErrValue, "%s has a control character in it", what)
 	case path.Clean(p) != p:
 		return "", r.fail(n, ErrValue, `%s must have no ".", "..", doubled or trailing slash in it: %q`, what, path.Clean(p))
 	}
 	return p, nil
+}
+
+// folderOfFile is where a relative path would begin: in the folder of the
+// policy file, which stays what it is wherever the program is run.
+func (r reader) folderOfFile() string {
+	file, err := filepath.Abs(r.name)
+	if err != nil {
+		return ""
+	}
+	return filepath.Dir(file)
+}
+
+// image reads the path of an image, or the file: URI of it.
+func (r reader) image(n *yaml.Node, what string) (string, error) {
+	name, err := r.text(n, what)
+	switch {
+	case err != nil:
+		return "", err
+	case name == "":
+		return "", r.fail(n, ErrValue, "%s must be an absolute path", what)
+	}
+	p, err := chain.ParseImageName(name, r.folderOfFile())
+	switch {
+	case err != nil:
+		return "", r.fail(n, ErrValue, "%s: %v", what, err)
+	case !strings.HasPrefix(p, "/"):
+		return "", r.fail(n, ErrValue, `%s is an image on the network: use "source"`, what)
+	}
+	return r.absolute(n, what, p)
 }
 
 // glob reads a pattern of [path.Match] over absolute paths.
@@ -100,21 +137,16 @@ func (r reader) glob(n *yaml.Node, what string) (string, error) {
 // is not shown, since somebody may have written a password into it.
 func (r reader) source(n *yaml.Node, what string) (string, error) {
 	name, err := r.text(n, what)
-	if err != nil {
-		return "", err
-	}
-	scheme, rest, ok := strings.Cut(name, "://")
-	authority, _, _ := strings.Cut(rest, "/")
-	authority, _, _ = strings.Cut(authority, "?")
 	switch {
-	case !ok || scheme == "" || strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz+") != "":
-		return "", r.fail(n, ErrValue, "%s must be a URI, such as nbd://host:10809/export", what)
-	case scheme == "file":
+	case err != nil:
+		return "", err
+	case strings.HasPrefix(strings.ToLower(name), "file:"):
 		return "", r.fail(n, ErrValue, `%s is a local file: use "path"`, what)
-	case strings.Contains(authority, "@"):
-		return "", r.fail(n, ErrValue, "%s must have no user name and no password in it", what)
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return "", r.fail(n, ErrValue, "%s has a control character in it", what)
+	case strings.HasPrefix(name, "/") || !strings.Contains(name, "://"):
+		return "", r.fail(n, ErrValue, "%s must be a URI, such as nbd://host:10809/export", what)
+	}
+	if name, err = chain.ParseImageName(name, ""); err != nil {
+		return "", r.fail(n, ErrValue, "%s: %v", what, err)
 	}
 	return name, nil
 }

@@ -31,7 +31,7 @@ type reporter interface {
 }
 
 func check(c *cli.Context, std streams) error {
-	newWalker, err := walkersOf(c)
+	w, err := walkersOf(c)
 	if err != nil {
 		return err
 	}
@@ -50,8 +50,9 @@ func check(c *cli.Context, std streams) error {
 	if err := report.begin(); err != nil {
 		return err
 	}
-	worst := exitDone
-	err = eachDocument(c.Context, std, newWalker, args, func(e *examined) error {
+	worst, read := exitDone, false
+	err = eachDocument(c.Context, std, w.walker, args, func(e *examined) error {
+		read = read || e.Err == nil
 		worst = max(worst, e.status())
 		printFindings(std.err, e)
 		return report.document(e)
@@ -61,6 +62,9 @@ func check(c *cli.Context, std streams) error {
 	}
 	if err := report.end(); err != nil {
 		return err
+	}
+	if read {
+		w.sayUnmet(std.err)
 	}
 	return ended(worst)
 }

@@ -22,7 +22,7 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	newWalker, err := walkersOf(c)
+	w, err := walkersOf(c)
 	if err != nil {
 		return err
 	}
@@ -31,11 +31,14 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	e, err := examine(c.Context, newWalker(), in.name, data)
+	e, err := examine(c.Context, w.walker(), in.name, data)
 	if err != nil {
 		return inputError(err)
 	}
 	printFindings(std.err, e)
+	if e.Err == nil {
+		w.sayUnmet(std.err)
+	}
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}

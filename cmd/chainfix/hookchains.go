@@ -30,7 +30,7 @@ func (notYet) Is(target error) bool { return target == errNotYet }
 // explicitFor reads a guest's XML and returns it with every chain explicit; nil
 // if that is what it says already. The error is one line.
 func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
-	newWalker, err := walkersOf(c)
+	walkers, err := walkersOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 		f, _ := problemFinding(err)
 		return nil, &statusError{status, errors.New(inOneLine(f))}
 	}
-	walker := newWalker()
+	walker := walkers.walker()
 	walker.Foresight = true // what libvirt would have detected is asked, too
 	var refused, absent []string
 	// In "prepare" the XML has an id already, but libvirt has detected nothing

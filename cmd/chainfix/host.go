@@ -64,24 +64,27 @@ func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
 }
 
 // scanOf returns the scan that the flags describe, of a host that is still to
-// be set.
-func scanOf(c *cli.Context, std streams) (*host.Scan, error) {
-	newWalker, err := walkersOf(c)
+// be set, and what tells afterwards which statements no disk met: those of a
+// policy file only if no guest is named, since they are about a whole host.
+func scanOf(c *cli.Context, std streams) (*host.Scan, *walkers, error) {
+	w, err := walkersOf(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	targets, err := targetsOf(c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	w := newWalker()
+	if c.NArg() == 0 {
+		w.watchAll()
+	}
 	return &host.Scan{
-		Opener: w.Opener, Volumes: w.Volumes, Policy: w.Policy,
+		Opener: w.opener, Volumes: w.volumes, Policy: w.policy, Met: w.met,
 		Targets: targets, Names: c.Args().Slice(),
 		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
-	}, nil
+	}, w, nil
 }
 
 // setInventory says which host a scan is of. What is written is for the libvirt

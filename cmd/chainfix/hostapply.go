@@ -44,7 +44,7 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	s, err := scanOf(c, std)
+	s, w, err := scanOf(c, std)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func hostApply(c *cli.Context, std streams) error {
 	defer d.Close()
 	setInventory(s, d)
 	if c.Bool("dry-run") {
-		return hostDryRun(c, std, s)
+		return hostDryRun(c, std, s, w)
 	}
 	a := &host.Apply{Daemon: d, Scan: s, Connect: uri, StateDir: stateDir,
 		Tell: func(o host.Outcome) { printOutcome(std, o) }}
@@ -64,6 +64,9 @@ func hostApply(c *cli.Context, std streams) error {
 		printReport(std, r)
 		return nil
 	})
+	if err == nil || errors.Is(err, host.ErrLeftOut) || errors.Is(err, host.ErrLeft) {
+		w.sayUnmet(std.err)
+	}
 	if dir != "" {
 		if err := write(std.out, []byte(pathLine(dir))); err != nil {
 			return err
@@ -89,7 +92,7 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan) error {
+func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
 	leftOut := false
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
@@ -111,6 +114,7 @@ func hostDryRun(c *cli.Context, std streams, s *host.Scan) error {
 	if err != nil {
 		return err
 	}
+	w.sayUnmet(std.err)
 	if leftOut {
 		return ended(exitRefused)
 	}

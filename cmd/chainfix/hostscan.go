@@ -28,7 +28,7 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	s, err := scanOf(c, std)
+	s, w, err := scanOf(c, std)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ func hostScan(c *cli.Context, std streams) error {
 	if err := out.end(); err != nil {
 		return err
 	}
+	w.sayUnmet(std.err)
 	return ended(worst)
 }
 

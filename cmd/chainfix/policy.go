@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
+	"os"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -34,31 +32,39 @@ func statementFlags() []cli.Flag {
 	}
 }
 
+// decisions are what the policy file and the flags say.
+type decisions struct {
+	policyfile.File
+	flags int // of the policy's statements the first so many are --trust flags
+}
+
 // decisionsOf returns what the policy file and the flags say. The flags have
 // the last word, but for the rules of the file's folders, which stay.
-func decisionsOf(c *cli.Context) (policyfile.File, error) {
+func decisionsOf(c *cli.Context) (decisions, error) {
 	statements, err := statementsOf(c)
 	if err != nil {
-		return policyfile.File{}, err
+		return decisions{}, err
 	}
 	rule, err := chain.ParseRule(c.String("rule"))
 	if err != nil {
-		return policyfile.File{}, usageError("--rule: %w", err)
+		return decisions{}, usageError("--rule: %w", err)
 	}
 	targets, err := targetsOf(c)
 	if err != nil {
-		return policyfile.File{}, err
+		return decisions{}, err
 	}
 	disagreement, err := disagreementOf(c)
 	if err != nil {
-		return policyfile.File{}, err
+		return decisions{}, err
 	}
 
-	decided := &policyfile.File{}
+	decided := decisions{flags: len(statements)}
 	if c.IsSet("policy") {
-		if decided, err = policyfile.Read(c.String("policy")); err != nil {
-			return policyfile.File{}, inputError(err)
+		file, err := policyfile.Read(c.String("policy"))
+		if err != nil {
+			return decisions{}, inputError(err)
 		}
+		decided.File = *file
 	}
 	policy := &decided.Policy
 	policy.Disagreement = disagreement
@@ -72,7 +78,7 @@ func decisionsOf(c *cli.Context) (policyfile.File, error) {
 	if c.IsSet("pools") {
 		decided.Pools = c.String("pools")
 	}
-	return *decided, nil
+	return decided, nil
 }
 
 // disagreementOf reads --refresh and --keep-xml.
@@ -105,48 +111,30 @@ func targetsOf(c *cli.Context) ([]chain.Version, error) {
 	return targets, nil
 }
 
-// statementsOf reads the --trust flags.
+// statementsOf reads the --trust flags. One that is given twice is one.
 func statementsOf(c *cli.Context) ([]chain.Statement, error) {
+	words := c.StringSlice("trust")
+	if len(words) == 0 {
+		return nil, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "" // only the hint about a relative path is poorer for it
+	}
 	var statements []chain.Statement
 	stated := make(map[string]probe.Format)
-	for _, word := range c.StringSlice("trust") {
-		s, err := parseTrust(word)
+	for _, word := range words {
+		s, err := chain.ParseStatement(word, dir)
 		if err != nil {
 			return nil, usageError("--trust: %w", err)
 		}
-		if before, ok := stated[s.Path]; ok && before != s.Format {
-			return nil, usageError("--trust: %q is stated to be both %s and %s", chain.Shown(s.Path), before, s.Format)
+		switch before, ok := stated[s.Path]; {
+		case ok && before != s.Format:
+			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Shown(), before, s.Format)
+		case !ok:
+			stated[s.Path] = s.Format
+			statements = append(statements, s)
 		}
-		stated[s.Path] = s.Format
-		statements = append(statements, s)
 	}
 	return statements, nil
-}
-
-// parseTrust reads PATH=FORMAT; the path may hold further equals signs. A URI is
-// not shown, since there may be a password in it.
-func parseTrust(word string) (chain.Statement, error) {
-	i := strings.LastIndexByte(word, '=')
-	uri := !strings.HasPrefix(word, "/") && strings.Contains(word, "://")
-	if i <= 0 {
-		if uri {
-			return chain.Statement{}, errors.New("a URI without =FORMAT behind it")
-		}
-		return chain.Statement{}, fmt.Errorf("%q is not PATH=FORMAT", word)
-	}
-	format, err := chain.ParseFormat(word[i+1:])
-	switch {
-	case err != nil && uri:
-		return chain.Statement{}, errors.New("what stands behind the last = of a URI is no format that a libvirt disk can have")
-	case err != nil:
-		return chain.Statement{}, err
-	}
-	path := word[:i]
-	if _, authority, _ := strings.Cut(path, "://"); uri {
-		authority = authority[:strings.IndexAny(authority+"/", "/?")]
-		if strings.Contains(authority, "@") {
-			return chain.Statement{}, errors.New("a URI must have no user name and no password in it")
-		}
-	}
-	return chain.Statement{Path: path, Format: format}, nil
 }

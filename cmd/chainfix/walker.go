@@ -17,28 +17,45 @@ func networkFlags() []cli.Flag {
 }
 
 // walkers makes the walkers of one run, one for each goroutine. All have the
-// same policy and know the same pools.
-func walkersOf(c *cli.Context) (func() *chain.Walker, error) {
+// same policy, know the same pools, and find out together which statements of
+// the operator's no disk has met.
+type walkers struct {
+	opener  chain.Opener
+	volumes chain.Volumes
+	policy  chain.Policy
+	flags   int // of the policy's statements the first so many are --trust flags
+	file    string
+	met     *chain.Met
+}
+
+// walkersOf returns what the flags ask for. The --trust flags are watched.
+func walkersOf(c *cli.Context) (*walkers, error) {
 	decided, err := decisionsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	var opener chain.Opener = chain.FileOpener{}
+	w := &walkers{opener: chain.FileOpener{}, policy: decided.Policy, flags: decided.flags, file: c.String("policy")}
 	switch program := c.String("qemu-img"); {
 	case c.Bool("network"):
-		opener = &remote.Opener{QemuImg: program}
+		w.opener = &remote.Opener{QemuImg: program}
 	case program != "":
 		return nil, usageError("--qemu-img needs --network")
 	}
-	var volumes chain.Volumes
 	if decided.Pools != "" {
 		known, err := pools.Read(decided.Pools)
 		if err != nil {
 			return nil, inputError(err)
 		}
-		volumes = known
+		w.volumes = known
 	}
-	return func() *chain.Walker {
-		return &chain.Walker{Opener: opener, Volumes: volumes, Policy: decided.Policy}
-	}, nil
+	w.met = chain.NewMet(w.policy.Trust[:w.flags])
+	return w, nil
 }
+
+func (w *walkers) walker() *chain.Walker {
+	return &chain.Walker{Opener: w.opener, Volumes: w.volumes, Policy: w.policy, Met: w.met}
+}
+
+// watchAll makes the run watch the statements of the policy file too: it is over
+// all that they are about.
+func (w *walkers) watchAll() { w.met = chain.NewMet(w.policy.Trust) }

@@ -1,0 +1,187 @@
+package chain
+
+import (
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// These bound what is kept of the names of images, which guests and servers
+// choose: as many names, each no longer than a path may be.
+const (
+	maxMetNames = 4096
+	maxMetName  = 4096
+)
+
+// Met finds out which statements of a policy speak of an image that a run came
+// to, and which name one of the others may have meant. Walkers share one, so it
+// may be used by several goroutines at once. A nil *Met has nothing to find out.
+type Met struct {
+	watched []Statement
+	left    atomic.Int64 // how many were not met yet
+
+	mu    sync.Mutex
+	met   map[aboutImage]bool // of every one that is watched
+	names map[string]bool     // of images, as people may see them
+}
+
+// aboutImage is a statement without its format.
+type aboutImage struct {
+	path    string
+	pattern bool
+}
+
+func (s Statement) about() aboutImage { return aboutImage{s.Path, s.Pattern} }
+
+// NewMet returns a Met that watches these statements. Those of one path are one.
+func NewMet(watched []Statement) *Met {
+	m := &Met{met: make(map[aboutImage]bool), names: make(map[string]bool)}
+	for _, s := range watched {
+		if _, ok := m.met[s.about()]; !ok {
+			m.met[s.about()] = false
+			m.watched = append(m.watched, s)
+		}
+	}
+	m.left.Store(int64(len(m.watched)))
+	return m
+}
+
+// all reports that nothing is left to find out.
+func (m *Met) all() bool { return m == nil || m.left.Load() == 0 }
+
+// statements were found to speak of an image.
+func (m *Met) statements(found []Statement) {
+	if len(found) == 0 || m.all() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range found {
+		if met, watched := m.met[s.about()]; watched && !met {
+			m.met[s.about()] = true
+			m.left.Add(-1)
+		}
+	}
+}
+
+// image was come to.
+func (m *Met) image(src *libvirtxml.DomainDiskSource) {
+	if m.all() {
+		return
+	}
+	name := shownName(src)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(name) <= maxMetName && len(m.names) < maxMetNames {
+		m.names[name] = true
+	}
+}
+
+// Unmet returns the statements that spoke of no image, in their order.
+func (m *Met) Unmet() []Statement {
+	if m.all() {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var unmet []Statement
+	for _, s := range m.watched {
+		if !m.met[s.about()] {
+			unmet = append(unmet, s)
+		}
+	}
+	return unmet
+}
+
+// Nearest returns the name of an image of the run that a statement may have
+// meant, as people may see it: the one that differs in the fewest characters, if
+// those are not more than half of its file name, else one in another folder with
+// the same file name. It is "" if there is none, and for a pattern.
+func (m *Met) Nearest(s Statement) string {
+	if m == nil || s.Pattern {
+		return ""
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	wanted := withoutQuery(s.Path)
+	nearest, fewest := "", min((len(path.Base(wanted))+1)/2, maxDifference)+1
+	namesake := ""
+	for name := range m.names {
+		plain := withoutQuery(name)
+		// Of those that are as near, the first by the alphabet.
+		if d := difference(wanted, plain, fewest); d < fewest || d == fewest && nearest != "" && name < nearest {
+			nearest, fewest = name, d
+		}
+		if path.Base(plain) == path.Base(wanted) && (namesake == "" || name < namesake) {
+			namesake = name
+		}
+	}
+	if nearest == "" {
+		return namesake
+	}
+	return nearest
+}
+
+// withoutQuery takes the query of a URI away, which people do not see in names.
+func withoutQuery(name string) string {
+	if !strings.HasPrefix(name, "/") {
+		name, _, _ = strings.Cut(name, "?")
+	}
+	return name
+}
+
+// maxDifference bounds the search for what a name differs in.
+const maxDifference = 16
+
+// difference returns how many bytes must be replaced, added or taken away to
+// make b of a (Levenshtein's distance); limit+1 if that are more than limit. It
+// takes a time of limit times the length of the shorter name at most.
+func difference(a, b string, limit int) int {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > limit {
+		return limit + 1
+	}
+	// row[j] is the distance of the first i bytes of a to the first j of b.
+	// Only those of about the same length can be within the limit.
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		from, to := max(1, i-limit), min(len(b), i+limit)
+		diagonal := row[from-1]
+		row[from-1] = i // more than the limit, or of the empty name
+		if from > 1 {
+			row[from-1] = limit + 1
+		}
+		best := row[from-1]
+		for j := from; j <= to; j++ {
+			above := row[j]
+			if j == i+limit {
+				above = limit + 1 // not of the row before
+			}
+			same := diagonal
+			if a[i-1] != b[j-1] {
+				same++
+			}
+			row[j] = min(above+1, row[j-1]+1, same)
+			diagonal = above
+			best = min(best, row[j])
+		}
+		if best > limit {
+			return limit + 1
+		}
+	}
+	return min(row[len(b)], limit+1)
+}

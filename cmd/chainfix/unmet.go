@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+const (
+	maxUnmetShown    = 5   // statements of a policy file that are named
+	maxUnmetCompared = 100 // and those for which a near name is looked for
+)
+
+// sayUnmet warns of the statements that no disk of the run met: of each --trust
+// flag on a line of its own, of those of the policy file, if they were watched,
+// on one line.
+func (w *walkers) sayUnmet(to io.Writer) {
+	flags := make(map[string]bool)
+	for _, s := range w.policy.Trust[:w.flags] {
+		flags[s.Path] = true
+	}
+	var ofFile []chain.Statement
+	for _, s := range w.met.Unmet() {
+		if s.Pattern || !flags[s.Path] {
+			ofFile = append(ofFile, s)
+			continue
+		}
+		text := ""
+		if near := w.met.Nearest(s); near != "" {
+			text = "; did you mean " + strconv.Quote(near) + "?"
+		}
+		fmt.Fprintf(to, "chainfix: warning: --trust %s was met by no disk%s\n", shownName(s.Shown()+"="+string(s.Format)), text)
+	}
+	if len(ofFile) > 0 {
+		fmt.Fprintf(to, "chainfix: warning: %s\n", w.unmetOfFile(ofFile))
+	}
+}
+
+// unmetOfFile says which statements of the policy file were met by no disk,
+// those first that look like the name of an image.
+func (w *walkers) unmetOfFile(unmet []chain.Statement) string {
+	var near, others []string
+	for i, s := range unmet {
+		word, meant := strconv.Quote(s.Shown()), ""
+		if i < maxUnmetCompared {
+			meant = w.met.Nearest(s)
+		}
+		if meant != "" {
+			near = append(near, word+" (did you mean "+strconv.Quote(meant)+"?)")
+		} else {
+			others = append(others, word)
+		}
+	}
+	words := slices.Concat(near, others)
+	text := fmt.Sprintf("%d statements of %s were met by no disk: ", len(words), shownName(w.file))
+	if len(words) == 1 {
+		text = fmt.Sprintf("1 statement of %s was met by no disk: ", shownName(w.file))
+	}
+	if more := len(words) - maxUnmetShown; more > 0 {
+		return text + strings.Join(words[:maxUnmetShown], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return text + strings.Join(words, ", ")
+}
