@@ -65,12 +65,11 @@ func Relative(path, dir string) *RelativePathError {
 	return &RelativePathError{path, filepath.Join(dir, path)}
 }
 
-// maybeURL reports whether a name that is no absolute path could be a URL, or
-// one without its scheme, in which there may be a password.
+// maybeURL reports whether a name that is no absolute path could be a URL, a part
+// of one, or QEMU's colon form, in which there may be a password.
 func maybeURL(name string) bool {
-	first, _, more := strings.Cut(name, "/")
-	return !strings.HasPrefix(name, "/") &&
-		(!looksLikeFile(name) || strings.Contains(name, "?") || more && strings.Contains(first, "@"))
+	_, host, at := strings.Cut(name, "@")
+	return !strings.HasPrefix(name, "/") && (strings.ContainsAny(name, ":?") || at && strings.Contains(host, "/"))
 }
 
 // ParseImageName reads the name of an image as operators write it: an absolute
