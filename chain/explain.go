@@ -209,7 +209,8 @@ var explanations = []Explanation{
 	{TrustConflict, "the operator's statement contradicts what the XML, the overlay or another statement says",
 		"A statement, by --trust or in the policy file, fills silence; it does not override what somebody recorded. Two patterns that match one image, or " +
 			"two names of one file, must not be stated to be different formats.",
-		"Drop the statement that is wrong, or mend the record: qemu-img rebase -u, or the XML's <format>. A statement with the image's own path comes before all others."},
+		"If the statement is wrong, drop it. If the XML is wrong, correct the <driver type> of the disk or the <format> of the backing image: virsh edit VM. If the overlay is wrong, " +
+			"write the record anew: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Of two statements the one with the image's own path comes first."},
 
 	{BackingInvalid, "a header names a backing image in a form that libvirt cannot use",
 		"The name is a URI, a json: description or another form with a protocol, and libvirt would refuse to start the guest: the protocol " +

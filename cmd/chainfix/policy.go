@@ -25,7 +25,7 @@ func statementFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
 			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
-		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image: `PATH=FORMAT` (repeatable)"},
+		&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image, by its absolute path or URI: `PATH=FORMAT` (repeatable)"},
 		&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
 		&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 		&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
