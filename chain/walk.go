@@ -16,8 +16,8 @@ const MaxLayers = 200
 var ErrNoTop = errors.New("stated chain has no top layer")
 
 // Walker walks backing chains. It remembers the images that it has seen, so
-// that one shared by several disks is read once: make a Walker for each run,
-// and one for each goroutine.
+// that one shared by several disks is read once, and which files its policy's
+// statements name: make a Walker for each run, and one for each goroutine.
 type Walker struct {
 	Opener  Opener  // nil means [FileOpener]
 	Volumes Volumes // nil knows no storage pool
