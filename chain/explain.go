@@ -155,7 +155,8 @@ var explanations = []Explanation{
 		state},
 	{FormatDisputed, "an overlay records a format name that programs read differently",
 		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows: libvirt " +
-			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. Or it is empty, and the name of the backing image is a json: " +
+			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. (QEMU's own names vhdx and parallels are a statement where the image has the header " +
+			"of that format.) Or it is empty, and the name of the backing image is a json: " +
 			"description with a driver outside of its \"file\", which means raw to QEMU, while libvirt probes. It counts as unrecorded.",
 		state},
 	{ProbedFormat, "a format was taken from the image's own header",

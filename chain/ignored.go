@@ -21,7 +21,7 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 	c := k.chain
 	for i, layer := range c.Layers[1:] {
 		overlay := c.Layers[i]
-		if overlay.Header == nil || overlay.Header.Backing == nil || readRecord(overlay.Header.Backing).format == layer.Format {
+		if overlay.Header == nil || overlay.Header.Backing == nil || readRecord(overlay.Header.Backing).mayMean(layer.Format) {
 			continue
 		}
 		c.Verdict = Refused

@@ -18,7 +18,8 @@ const (
 	// what that means.
 	XML
 	// Header: the image above records it, in a way that every QEMU and
-	// libvirt reads alike.
+	// libvirt reads alike, or by a name of QEMU's that the image's own header
+	// bears out.
 	Header
 	// Trust: the operator states it.
 	Trust

@@ -84,15 +84,15 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 		return Layer{}, record{}
 	}
 	k.strayed = true
-	rec := readRecord(backing)
-	if says := rec.says(); says != "" {
-		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
-	}
 	layer, ok := k.statedImage(src)
 	if !ok {
 		layer = Layer{Source: src}
 	} else if layer.From == XML {
 		layer.Format, layer.From = "", Unstated
+	}
+	rec := k.borneOut(k.ctx, readRecord(backing), layer, k.Foresight)
+	if says := rec.says(); says != "" {
+		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
 	if rec.format != "" {
 		layer.Format, layer.From = rec.format, Header
@@ -173,7 +173,7 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 	case headers:
 		return k.below(overlay, backing)
 	}
-	rec := readRecord(backing)
+	rec := k.borneOut(k.ctx, readRecord(backing), stated, k.Foresight)
 	format := stated.Format
 	if stated.From == Protocol {
 		format = probe.Raw // an image that QEMU makes up

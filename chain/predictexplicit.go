@@ -143,7 +143,7 @@ func (p *predictor) compares(overlay Layer, h *probe.Header, next Layer) {
 		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
 		return
 	}
-	if rec := readRecord(h.Backing); rec.format != "" && next.From == XML && rec.format != next.Format {
+	if rec := p.borneOut(p.ctx, readRecord(h.Backing), next, true); rec.format != "" && next.From == XML && rec.format != next.Format {
 		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.format))
 		return
 	}

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,11 @@ var protocols = []string{
 	"ssh", "rbd", "iscsi", "nfs", "gluster", "nvme", "sheepdog", "vxhs",
 }
 
+// qemusFormats are the names that QEMU alone writes into the format field: libvirt
+// calls these formats vhd and ploop, and before 9.10 probes where it finds QEMU's
+// names, as it takes raw from then on.
+var qemusFormats = []probe.Format{probe.VHDX, probe.Parallels}
+
 // record is what an overlay's header says of its backing image's format.
 type record struct {
 	// format is what every program reads it as; "" if nothing is recorded
@@ -38,6 +44,16 @@ type record struct {
 	driver string
 	// meant is the format that these words speak for; "" for none.
 	meant probe.Format
+	// qemus is the format whose name QEMU has written, if libvirt does not know
+	// that name. It counts as recorded where the header of the backing image
+	// bears it out (see [Walker.borneOut]).
+	qemus probe.Format
+}
+
+// mayMean reports whether QEMU reads the record as f, an image whose header is
+// one of f.
+func (r record) mayMean(f probe.Format) bool {
+	return f != "" && (r.format == f || r.qemus == f)
 }
 
 // says is what the overlay says of the format in dispute; "" if it is nothing.
@@ -63,7 +79,31 @@ func readRecord(ref *probe.Reference) record {
 	if f := probe.Format(name); slices.Contains(agreedFormats, f) {
 		return record{format: f}
 	}
-	return record{disputed: name, meant: meaning(name)}
+	rec := record{disputed: name, meant: meaning(name)}
+	if f := probe.Format(name); slices.Contains(qemusFormats, f) {
+		rec.qemus = f
+	}
+	return rec
+}
+
+// borneOut returns what a record is worth once the backing image has been looked
+// at: a name that only QEMU writes is a statement if the image has the header of
+// that format, whatever libvirt would make of the name. No guest can have written
+// the record, and what its header says was stated by whoever made the overlay. An
+// image that cannot be looked at bears nothing out.
+func (w *Walker) borneOut(ctx context.Context, rec record, image Layer, everything bool) record {
+	if rec.qemus == "" || image.Source == nil || image.Source.Dir != nil {
+		return rec
+	}
+	image, err := w.locate(image)
+	if path, local := image.local(); err != nil || local && !strings.HasPrefix(path, "/") {
+		return rec
+	}
+	l, err := w.lookFor(ctx, image.at(), "", everything)
+	if err != nil || l.signaturesErr != nil || !slices.Contains(l.distinct(), rec.qemus) {
+		return rec
+	}
+	return record{format: rec.qemus}
 }
 
 func meaning(name string) probe.Format {
