@@ -178,7 +178,9 @@ var explanations = []Explanation{
 		"QEMU and libvirt would disagree about it, or each pick one. Nothing in the image can decide.",
 		state},
 	{NameContradicts, "the file name speaks against what the header claims",
-		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery.",
+		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery. An image without " +
+			"any format's signature is raw whatever it is called; if its name ends in a format's extension, this is a warning, because its header may have been " +
+			"lost, and host apply takes the guest only by name.",
 		state},
 	{RecordContradicts, "what the overlay records speaks against what the header claims",
 		"The recorded format, or the driver in a json: name, is read differently by QEMU and the versions of libvirt, so it does not decide; but it does " +

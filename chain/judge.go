@@ -60,7 +60,7 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		k.refuse(AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+list(l.distinct()), hint)
 		return layer
 	}
-	s := suspect{name: name, extension: extensionOf(layer.at()), size: l.size, format: format, record: rec}
+	s := suspect{name: name, extension: extensionOf(layer.at()), size: l.size, format: format, marked: len(l.marks()) > 0, record: rec}
 	if overlay.Header != nil {
 		s.overlaySize, s.hasOverlay = overlay.Header.VirtualSize, true
 	}
@@ -75,6 +75,10 @@ func (k *walk) judge(layer Layer, l *look, rec record) Layer {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
 			k.find(ProbedFormat, Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.speaksForRaw(), "")
+			if f, lost := s.lostHeader(); lost {
+				f.Text, f.Hint = unrecorded+"; "+f.Text, hint
+				k.findAt(len(k.chain.Layers)-1, f)
+			}
 		}
 		return layer
 	}

@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -240,14 +241,18 @@ next:
 	return formats
 }
 
+// marks returns the formats of the signatures that a raw image should not bear:
+// all but an ISO file system's.
+func (s *sight) marks() []probe.Format {
+	return slices.DeleteFunc(s.distinct(), func(f probe.Format) bool { return f == probe.ISO })
+}
+
 // oddities names what a raw image should not look like: formats that left
 // their mark, and files that hold others.
 func (s *sight) oddities() []string {
 	var names []string
-	for _, f := range s.distinct() {
-		if f != probe.ISO {
-			names = append(names, string(f))
-		}
+	for _, f := range s.marks() {
+		names = append(names, string(f))
 	}
 	for _, c := range s.contents {
 		if c.Kind == probe.OddData {

@@ -147,9 +147,9 @@ func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, w word) e
 	if err := p.opens(layer, l); err != nil || h == nil {
 		return err
 	}
-	s := suspect{name: what, extension: extensionOf(layer.at()), size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: w.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
+	s := suspect{name: what, size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: w.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
 	refs := references(h)
-	switch witnesses := s.witnesses(); {
+	switch witnesses := s.besidesName(); {
 	case refs != nil && l.sees.backing:
 		p.misopens("libvirt probes " + what + " and goes on to " + refs.what + ", on the word of an image whose format nobody recorded")
 	case refs != nil && h.Backing != nil:

@@ -36,6 +36,7 @@ type suspect struct {
 	extension string // of its file name, in lower case
 	size      int64
 	format    probe.Format // what the header speaks for
+	marked    bool         // it bears a format's mark, though it may be raw to QEMU and libvirt
 	record    record       // what the overlay's header says, if in dispute
 	// overlaySize is the virtual size of the overlay in bytes; valid only if
 	// hasOverlay.
@@ -47,16 +48,21 @@ type suspect struct {
 // that a guest who wrote the image as a raw disk could not have arranged.
 func (s suspect) witnesses() []Finding {
 	var found []Finding
+	if s.nameSpeaksAgainst() && (s.format != probe.Raw || s.marked) {
+		found = append(found, Finding{Code: NameContradicts, Severity: Refuse,
+			Text: s.bears() + ", but its name ends in " + strconv.Quote(s.extension)})
+	}
+	return append(found, s.besidesName()...)
+}
+
+// besidesName are the witnesses other than the name of the image, of which only
+// QEMU takes notice, where it probes by itself and that is *.dmg.
+func (s suspect) besidesName() []Finding {
+	var found []Finding
 	against := func(code Code, text string) {
 		found = append(found, Finding{Code: code, Severity: Refuse, Text: text})
 	}
-	bears := s.name + " bears the header of " + string(s.format)
-	if s.format == probe.Raw {
-		bears = s.name + " bears no format's signature"
-	}
-	if speaksFor, ok := extensions[s.extension]; ok && !slices.Contains(speaksFor, s.format) {
-		against(NameContradicts, bears+", but its name ends in "+strconv.Quote(s.extension))
-	}
+	bears := s.bears()
 	if s.record.meant != "" && s.record.meant != s.format {
 		against(RecordContradicts, bears+", but its overlay "+s.record.says())
 	}
@@ -65,6 +71,35 @@ func (s suspect) witnesses() []Finding {
 			" bytes long, exactly the virtual size of its overlay, as a raw disk would be")
 	}
 	return found
+}
+
+// lostHeader warns of an image that bears no mark of a format and so is raw,
+// whatever it is called, and whose name speaks for a format. Its header may have
+// been lost: then the guest would see what is left of a container.
+func (s suspect) lostHeader() (Finding, bool) {
+	if s.format != probe.Raw || s.marked || !s.nameSpeaksAgainst() {
+		return Finding{}, false
+	}
+	return Finding{Code: NameContradicts, Severity: Warn, ByName: true,
+		Text: s.bears() + " and is raw, but its name ends in " + strconv.Quote(s.extension) + ": its header may have been lost"}, true
+}
+
+// nameSpeaksAgainst reports whether the name of the image speaks for another
+// format.
+func (s suspect) nameSpeaksAgainst() bool {
+	speaksFor, ok := extensions[s.extension]
+	return ok && !slices.Contains(speaksFor, s.format)
+}
+
+// bears says what the header of the image speaks for.
+func (s suspect) bears() string {
+	switch {
+	case s.format != probe.Raw:
+		return s.name + " bears the header of " + string(s.format)
+	case s.marked:
+		return s.name + " bears no signature that QEMU or libvirt looks for"
+	}
+	return s.name + " bears no format's signature"
 }
 
 // extensionOf returns the ending of an image's name, in lower case.
