@@ -123,8 +123,12 @@ var explanations = []Explanation{
 	{RawWithSignature, "a raw image looks like something else",
 		"It bears a format's signature or that of a packed file, and is raw all the same: somebody states so, which is believed, because a " +
 			"guest may keep an image on its disk; or QEMU and libvirt both look past the mark, as they do with the footer of a fixed VHD. But " +
-			"libvirt also writes raw where nobody said anything, and then the guest sees the container instead of its content.",
-		"If raw is wrong, say what is right: the <driver type> of the disk, the format that the overlay records, or --trust. Unpack a packed image."},
+			"tools record raw, and libvirt writes it, where nobody said anything, and then the guest sees the container instead of its content. Below the disk's " +
+			"own image an explicit chain freezes that: once it is there, what the overlay records has no effect any more. So host apply takes a guest whose overlay " +
+			"records raw for such an image only by name.",
+		"If raw is wrong, say what is right: the <driver type> of the disk, or the format that the overlay records: " +
+			"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. If the XML has the chain already, rebuild it from the records with --refresh, or correct " +
+			"its <format>. Unpack a packed image."},
 	{Encrypted, "an image is encrypted, and the XML has no secret for it",
 		"Without an <encryption> element with a secret, QEMU cannot open the image. AES encryption of the old kind does not run at all.",
 		"Write <encryption format='luks'> with its <secret> into the <source> of the image. Convert old AES images."},

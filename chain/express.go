@@ -47,26 +47,92 @@ func (k *walk) expressible(layer Layer) bool {
 }
 
 // noteMarks reports a raw image that looks like something else. It is believed,
-// since a guest may store images on its disk, but should be known: where
-// somebody recorded the format, for the record; at the top, where libvirt
-// writes raw for those who said nothing, and where it was probed, as a warning.
+// since a guest may store images on its disk, but somebody should look: tools
+// record raw, and libvirt writes it, where nobody knew. Only where the operator
+// states it is that for the record.
 func (k *walk) noteMarks(layer Layer, l *look) {
 	marks := l.oddities()
 	if len(marks) == 0 {
 		return
 	}
-	severity, is, hint := Info, "is stated to be raw", ""
+	severity, is, more, hint := Warn, "is stated to be raw", "", ""
+	like := probe.Format(marks[0])
 	switch {
 	case layer.From == Probe:
-		severity, is = Warn, "is raw to QEMU and libvirt"
+		is = "is raw to QEMU and libvirt"
 	case len(k.chain.Layers) == 1:
-		severity = Warn
-		if name := probe.Format(marks[0]).LibvirtName(); name != "" {
+		if name := like.LibvirtName(); name != "" {
 			hint = "if the XML is wrong, say so there: <driver name='qemu' type='" + name + "'/>"
 		}
+	case layer.From == Header:
+		is = "is recorded to be raw by its overlay"
+		more, hint = frozen, mendRecordHint(k.overlay(), layer, like, "")
+	case layer.From == XML:
+		more, hint = frozen, k.statedRawHint(layer, like)
+	default:
+		severity = Info
 	}
 	k.find(RawWithSignature, severity, Describe(layer.Source)+" "+is+" and bears the signature of "+
-		strings.Join(marks, " and ")+": the guest sees these bytes as they are", hint)
+		strings.Join(marks, " and ")+": the guest sees these bytes as they are"+more, hint)
+}
+
+// frozen is what becomes of a mistake below the top.
+const frozen = "; an explicit chain freezes that: once it is there, what the overlay records has no effect any more"
+
+// overlay is the one above the layer that was reached last, which is not the top.
+func (k *walk) overlay() Layer { return k.chain.Layers[len(k.chain.Layers)-2] }
+
+// statedRawHint says how to mend the XML's own raw below the top. Where the
+// overlay records raw as well, that has to be mended first, or the two disagree.
+func (k *walk) statedRawHint(layer Layer, like probe.Format) string {
+	overlay := k.overlay()
+	rec := record{}
+	if overlay.Header != nil && overlay.Header.Backing != nil {
+		rec = readRecord(overlay.Header.Backing)
+	}
+	name := like.LibvirtName()
+	switch {
+	case rec.format == probe.Raw:
+		return mendRecordHint(overlay, layer, like, ", and rebuild the chain from it: --refresh")
+	case rec.mayMean(like):
+		return "if the XML is wrong, rebuild the chain from the headers: --refresh"
+	case name != "":
+		return "if the XML is wrong, correct it there: <format type='" + name + "'/>"
+	}
+	return lookHint(layer)
+}
+
+// mendRecordHint says how to record what an image looks like, in the place of raw.
+func mendRecordHint(overlay, layer Layer, like probe.Format, then string) string {
+	if !canRecord(overlay.Format, like) {
+		return lookHint(layer)
+	}
+	return "if the record is wrong, mend it before the guest starts: " + rebaseCommand(overlay, like) + then
+}
+
+// lookHint says how to see what an image is. The name of one that is no local
+// file says nothing to the command.
+func lookHint(layer Layer) string {
+	if _, local := layer.local(); !local {
+		return ""
+	}
+	return "look at it: chainfix probe " + commandWord(layer.at())
+}
+
+// holdBack marks what somebody should look at before it is written down: a raw
+// that an overlay records over an image with the header of a format. The XML would
+// freeze it.
+func (k *walk) holdBack() {
+	c := k.chain
+	if c.Verdict != Fixable {
+		return
+	}
+	for i := range c.Findings {
+		f := &c.Findings[i]
+		if f.Code == RawWithSignature && c.Layers[f.Layer].From == Header {
+			f.ByName = true
+		}
+	}
 }
 
 func parentName(h *probe.Header) string {

@@ -39,5 +39,10 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 	}
 	c.Verdict = Explicit
 	c.Layers = k.stated.Layers
+	for i := range c.Findings {
+		if f := &c.Findings[i]; f.Layer >= len(c.Layers) {
+			f.Layer = WholeDisk // of a layer that the XML does not state
+		}
+	}
 	k.findAt(WholeDisk, Finding{Code: code, Severity: Info, Text: reason + "; its headers record every format, so nothing is guessed"})
 }

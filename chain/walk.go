@@ -214,6 +214,14 @@ func (k *walk) conclude() {
 	default:
 		c.Verdict = Explicit
 	}
+	k.heedIgnored()
+	k.holdBack()
+}
+
+// heedIgnored settles what is left to be settled where the libvirt that reads the
+// XML ignores the explicit chain, or does not understand it.
+func (k *walk) heedIgnored() {
+	c := k.chain
 	code, reason := k.ignored()
 	switch {
 	case c.Verdict != Fixable && c.Verdict != Explicit:

@@ -194,12 +194,12 @@ func TestRecordedFormats(t *testing.T) {
 		refused            chain.Code
 		format             probe.Format
 		from               chain.Origin
-		note               chain.Code
+		note, warn         chain.Code
 	}{
 		{name: "qcow2 whose header is not", base: "raw.img", record: "qcow2", refused: chain.FormatMismatch},
 		{name: "qed whose header is qcow2", base: "qcow2.img", record: "qed", refused: chain.FormatMismatch},
-		{name: "raw whose bytes say qcow2", base: "qcow2.img", record: "raw", format: probe.Raw, from: chain.Header, note: chain.RawWithSignature},
-		{name: "raw, and what the bytes name is not followed", base: "qcow2-on-file.img", record: "raw", format: probe.Raw, from: chain.Header, note: chain.RawWithSignature},
+		{name: "raw whose bytes say qcow2", base: "qcow2.img", record: "raw", format: probe.Raw, from: chain.Header, warn: chain.RawWithSignature},
+		{name: "raw, and what the bytes name is not followed", base: "qcow2-on-file.img", record: "raw", format: probe.Raw, from: chain.Header, warn: chain.RawWithSignature},
 		{name: "a NUL ends the field", base: "qcow2.img", record: "qcow2\x00raw", format: probe.Qcow2, from: chain.Header},
 		{name: "vmdk whose header is not", base: "raw.img", record: "vmdk", refused: chain.FormatMismatch},
 
@@ -228,6 +228,9 @@ func TestRecordedFormats(t *testing.T) {
 			}
 			if c.note != "" {
 				wantFinding(t, got, c.note, chain.Info)
+			}
+			if c.warn != "" {
+				wantFinding(t, got, c.warn, chain.Warn)
 			}
 		})
 	}
