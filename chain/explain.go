@@ -81,9 +81,10 @@ var explanations = []Explanation{
 			"the XML cannot help; only what the image headers record does.",
 		"Record the format in each overlay: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Or move the disk to another bus."},
 	{DriverTypeMissing, "the disk has no <driver type>",
-		"libvirt takes such a disk as raw, whatever is in it, and writes raw into the stored definition. If its image bears no " +
-			"signature, raw is written here too. If it does, the guest would see the bytes of the container.",
-		"State what the image is: --trust PATH=raw or --trust PATH=qcow2, or write the <driver type> yourself."},
+		"libvirt takes such a disk as raw, whatever is in it, and writes raw into the stored definition. So the disk is raw here too, and is left alone: " +
+			"nothing that its guest writes changes that. If its image bears the signature of a format, this is a warning: the guest keeps an image on its disk, " +
+			"or it sees the bytes of a container.",
+		"Nothing needs doing if the disk is raw. Else state what the image is: --trust PATH=qcow2, or write the <driver type> yourself."},
 	{SourceNotLocal, "an image is not read, and its chain is not explicit",
 		"Local files and block devices are read, images on the network only with --network, volumes only where their pool is known, and " +
 			"others not at all. libvirt cannot read the headers of most of them either, and leaves the rest of the chain to QEMU, which guesses.",

@@ -34,7 +34,7 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 			Hint: hint})
 		return
 	}
-	if c.Verdict != Fixable || len(c.Layers) == 1 && k.stated.Layers[0].From == Unstated {
+	if c.Verdict != Fixable || len(c.Layers) == 1 && c.Layers[0].From == Trust {
 		return // only the <driver type> is missing, which always counts
 	}
 	c.Verdict = Explicit

@@ -6,29 +6,6 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// assumeRaw settles the format of a disk without a <driver type>. libvirt
-// takes it as raw, whatever is in it (9.0: it even writes raw into the stored
-// definition), so raw is what the XML means; but where the image looks like
-// something else, somebody has to say which.
-func (k *walk) assumeRaw(layer Layer, l *look) Layer {
-	if k.refused() { // the operator's statements contradict each other
-		return layer
-	}
-	if l.signaturesErr != nil {
-		k.refuse(ImageUnreadable, Describe(layer.Source)+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
-		return layer
-	}
-	if l.candidate() != probe.Raw {
-		k.refuse(DriverTypeMissing, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw, but it bears the signature of "+
-			list(l.distinct()), trustHint(layer.at(), l.distinct()[0]))
-		return layer
-	}
-	layer.Format, layer.From = probe.Raw, XML
-	k.incomplete = true
-	k.find(DriverTypeMissing, Info, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw, and it bears no signature", "")
-	return layer
-}
-
 // judge decides whether the format of a backing image that nobody stated may
 // be taken from its header. On refusal the layer stays unstated.
 func (k *walk) judge(layer Layer, l *look, rec record) Layer {

@@ -148,7 +148,8 @@ type Chain struct {
 	Verdict Verdict
 	// Layers are the images of the chain, top first. Of a chain that is
 	// Fixable or Explicit they are complete, and each has a format and an
-	// origin unless the source kind has none. Of a refused one they go as
+	// origin unless the source kind has none, or it is a top without a
+	// <driver type> that stays one. Of a refused one they go as
 	// far as the walk was allowed to.
 	Layers   []Layer
 	Findings []Finding

@@ -47,7 +47,7 @@ func TestCasesOfLibvirt(t *testing.T) {
 		{name: "raw-auto", top: "raw", layers: 1},
 		{name: "qcow2-qcow2_raw-raw", top: image{backing: f.path("raw"), backingFormat: "raw"}, format: probe.Qcow2, layers: 2},
 		{name: "qcow2-qcow2_raw-raw-relative", top: image{backing: "raw", backingFormat: "raw"}, format: probe.Qcow2, layers: 2},
-		{name: "qcow2-auto_raw-raw-relative", top: image{backing: "raw", backingFormat: "raw"}, code: chain.DriverTypeMissing},
+		{name: "qcow2-auto_raw-raw-relative", top: image{backing: "raw", backingFormat: "raw"}, layers: 1},
 		{name: "qcow2-qcow2_qcow2-qcow2_raw-raw", top: image{backing: "qcow2-on-raw", backingFormat: "qcow2"}, format: probe.Qcow2, layers: 3},
 		{name: "qcow2-qcow2_qcow2-qcow2_raw-auto", top: image{backing: "qcow2-on-auto", backingFormat: "qcow2"}, format: probe.Qcow2, layers: 3},
 		{name: "qcow2-qcow2_qcow2-qcow2_qcow2-auto", top: image{backing: "qcow2", backingFormat: "qcow2"}, format: probe.Qcow2, layers: 2},

@@ -67,19 +67,17 @@ func (k *walk) visit(layer Layer, rec record) bool {
 
 	facts := k.factsOf(layer)
 	k.noteSharing(layer, facts)
-	if layer.From == Unstated && depth > 0 {
+	if layer.From == Unstated {
 		var ok bool
 		if layer, l, ok = k.applyEvidence(layer, l, facts); !ok {
 			return false
 		}
-	} else if layer.From != Unstated {
+	} else {
 		k.noteRawDisk(layer, facts)
 		k.onlyXML[depth] = k.onlyXML[depth] && !facts.states(layer.Format)
 	}
 	stated := layer.From == XML || layer.From == Header || layer.From == Trust
-	if layer.From == Unstated && depth == 0 {
-		layer = k.assumeRaw(layer, l)
-	} else if layer.From == Unstated {
+	if layer.From == Unstated {
 		layer = k.judge(layer, l, rec)
 	}
 	if !stated {
@@ -197,16 +195,11 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	switch {
 	case layer.From != Unstated:
 		return k.unverifiable(ChainUnverified, text, hint)
-	case depth > 0:
-		if Name(layer.at()) != "" {
-			hint = trustHint(layer.at(), "") + "; or " + hint
-		}
-		k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
-			Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
-		return false
+	case Name(layer.at()) != "":
+		hint = trustHint(layer.at(), "") + "; or " + hint
 	}
-	k.find(DriverTypeMissing, Warn, "no <driver type> is stated for "+Describe(layer.Source)+": libvirt takes it as raw",
-		"say so in the XML: <driver name='qemu' type='raw'/>")
+	k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
+		Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
 	return false
 }
 

@@ -161,14 +161,14 @@ func (k *walk) run() {
 		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
 	}
-	if !top.Format.CanHaveBacking() && top.From != Unstated {
-		if !k.topContradicted(top) {
-			k.topWithoutBacking(top)
-			k.noteTopSharing(top, k.factsOf(top))
-		}
-		return
+	switch {
+	case top.From == Unstated:
+		k.topWithoutType(top)
+	case top.Format.CanHaveBacking():
+		k.follow(top)
+	case !k.topContradicted(top):
+		k.topWithoutBacking(top)
 	}
-	k.follow(top)
 }
 
 // follow walks from layer to layer until the chain ends or is refused.

@@ -348,21 +348,6 @@ func TestTopsThatEndTheChain(t *testing.T) {
 	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("disk", probe.Qcow2))), chain.FormatMismatch)
 	wantFixable(t, f.walk(t, chain.Policy{}, one(f.layer("image", probe.Qcow2))), 1)
 
-	// No <driver type>: libvirt takes the disk as raw.
-	got = f.walk(t, chain.Policy{Rule: chain.Declared}, one(f.layer("disk", "")))
-	wantFixable(t, got, 1)
-	if got.Layers[0].Format != probe.Raw || got.Layers[0].From != chain.XML {
-		t.Errorf("the top is %+v", got.Layers[0])
-	}
-	finding := wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("image", ""))), chain.DriverTypeMissing)
-	wantContains(t, finding.Hint, "--trust "+f.path("image")+"=qcow2")
-	got = f.walk(t, chain.Policy{Trust: []chain.Statement{{Path: f.path("image"), Format: probe.Qcow2}}}, one(f.layer("image", "")))
-	wantFixable(t, got, 1)
-	if got.Layers[0].Format != probe.Qcow2 || got.Layers[0].From != chain.Trust {
-		t.Errorf("the top is %+v", got.Layers[0])
-	}
-	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("absent", ""))), chain.ImageMissing)
-
 	empty := chain.Layer{Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{}}}
 	wantVerdict(t, f.walk(t, chain.Policy{}, one(empty)), chain.Skipped, 1)
 	wantVerdict(t, f.walk(t, chain.Policy{}, one(chain.Layer{})), chain.Skipped, 1)

@@ -79,6 +79,8 @@ func driverTypeFor(is, want chain.Layer) (string, error) {
 		return "", errors.New("its top is a directory")
 	case is.Source.VHostUser != nil:
 		return "", errors.New("its top is a vhost-user device") // libvirt allows it no chain
+	case leftTypeless(is, want):
+		return "", nil
 	case is.From == chain.Unstated:
 		name := want.Format.LibvirtName()
 		if name == "" {
@@ -89,6 +91,12 @@ func driverTypeFor(is, want chain.Layer) (string, error) {
 		return "", fmt.Errorf("its top is %s, but the XML states %s", want.Format, is.Format)
 	}
 	return "", nil
+}
+
+// leftTypeless reports whether a disk without a <driver type> is to stay one:
+// nobody states a format for it, and libvirt takes it as raw.
+func leftTypeless(is, want chain.Layer) bool {
+	return is.From == chain.Unstated && want.From == chain.Unstated && want.Format == ""
 }
 
 // statedAs returns the layer of the XML that has the source of one which is
@@ -203,7 +211,8 @@ func states(stated chain.Stated, c *chain.Chain) bool {
 	}
 	for i, is := range stated.Layers {
 		want := c.Layers[i]
-		if is.From == chain.Unstated || is.Format != want.Format || !reflect.DeepEqual(plainSource(want.Source), plainSource(is.Source)) {
+		stated := is.From != chain.Unstated && is.Format == want.Format || i == 0 && leftTypeless(is, want)
+		if !stated || !reflect.DeepEqual(plainSource(want.Source), plainSource(is.Source)) {
 			return false
 		}
 	}
