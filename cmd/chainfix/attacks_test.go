@@ -120,8 +120,17 @@ var attacks = []attack{
 	{name: "CVE-2010-2238 raw by --trust stops there", base: forgedQcow2, top: named("base.img", ""), format: "qcow2", trust: "raw", status: exitChange, code: "raw-with-signature"},
 	{name: "CVE-2010-2237 stated raw stays raw", base: forgedQcow2, format: "-", status: exitDone, code: "raw-with-signature"},
 	{name: "CVE-2008-1945 removable media", base: forgedQcow2, format: "-", device: "cdrom", status: exitDone, code: "raw-with-signature"},
-	{name: "CVE-2010-3851 no format stated", base: forgedQcow2, format: "", status: exitRefused, code: "driver-type-missing"},
+	{name: "CVE-2010-3851 no format stated", base: forgedQcow2, format: "", status: exitDone, code: "driver-type-missing"},
+	{name: "CVE-2010-3851 no format stated of removable media", base: forgedQcow2, format: "", device: "cdrom", status: exitDone, code: "driver-type-missing"},
 	{name: "CVE-2024-40767 claim and content differ", base: func(string) []byte { return make([]byte, attackSize) }, top: named("base.img", "qcow2"), format: "qcow2", status: exitRefused, code: "format-mismatch"},
+
+	// The overlay records a name that only QEMU writes, and the guest has
+	// written another format's header, or one that asks for more.
+	{name: "recorded vhdx over qcow2", base: forgedQcow2, top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
+	{name: "recorded vhdx over a descriptor", base: text(func(s string) string { return s }), top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
+	{name: "recorded vhdx on a parent", base: func(s string) []byte { return bytesOf(mkimage.VHDX{VirtualSize: attackSize, Parent: s}) }, top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "differencing"},
+	{name: "recorded parallels over qcow2", base: forgedQcow2, top: named("base.img", "parallels"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
+	{name: "recorded parallels over vhdx", base: func(s string) []byte { return bytesOf(mkimage.VHDX{VirtualSize: attackSize}) }, top: named("base.img", "parallels"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
 
 	// An image says that its data is in a file of the host.
 	{name: "CVE-2022-47951 descriptor", base: text(func(s string) string { return "# Disk DescriptorFile\n" + s }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},

@@ -16,12 +16,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"chainfix": main})
 }
 
-// TestScripts runs the program as people do. The scripts have four commands of
+// TestScripts runs the program as people do. The scripts have five commands of
 // their own:
 //
 //	raw FILE SIZE                      a raw image
 //	qcow2 FILE [KEY=VALUE...]          backing, format, data-file, size
 //	qed FILE [KEY=VALUE...]            backing, size, no-probe
+//	vhdx FILE                          an empty image
 //	expand FILE...                     put the value of $WORK for @WORK@
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -29,7 +30,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"raw": scriptRaw, "qcow2": scriptQcow2, "qed": scriptQED, "expand": scriptExpand,
+			"raw": scriptRaw, "qcow2": scriptQcow2, "qed": scriptQED, "vhdx": scriptVHDX, "expand": scriptExpand,
 		},
 	})
 }
@@ -75,6 +76,12 @@ func scriptQED(ts *testscript.TestScript, neg bool, args []string) {
 	o := options(ts, args[1:])
 	_, noProbe := o["no-probe"]
 	data, err := mkimage.QED{VirtualSize: sizeOption(ts, o), Backing: o["backing"], NoProbe: noProbe}.Bytes()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+func scriptVHDX(ts *testscript.TestScript, neg bool, args []string) {
+	data, err := mkimage.VHDX{VirtualSize: scriptSize}.Bytes()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
