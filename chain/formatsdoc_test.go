@@ -24,9 +24,10 @@ func TestFormatsAreDocumented(t *testing.T) {
 		"A base image below a qcow2 overlay that does not record its format, under a file name that says nothing: what QEMU 7.2 probes\n" +
 		"(`qemu-img info` without `-f`), what libvirt 9.0 takes it for when a guest starts, and what chainfix does. *Refuses* in the\n" +
 		"column of QEMU or libvirt means that the guest does not start; the code of chainfix's finding stands in brackets. Where QEMU\n" +
-		"names a format and libvirt goes on with raw, the guest of an untouched definition sees the bytes of the container.\n\n" +
-		"| base image | QEMU says | libvirt 9.0 says | `--rule leaf` | `--rule strict` | stated by `--trust` |\n" +
-		"| --- | --- | --- | --- | --- | --- |\n")
+		"names a format and libvirt goes on with raw, the guest of an untouched definition sees the bytes of the container. The last\n" +
+		"column is about an overlay that does record the format, by QEMU's name for it: that counts under every rule.\n\n" +
+		"| base image | QEMU says | libvirt 9.0 says | `--rule leaf` | `--rule strict` | stated by `--trust` | recorded, `--rule declared` |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, c := range layerCases {
 		f.write("base.img", c.image)
 		f.qcow2("top.qcow2", image{backing: "base.img"})
@@ -53,8 +54,10 @@ func TestFormatsAreDocumented(t *testing.T) {
 			return says
 		}
 		trust := chain.Policy{Rule: chain.Declared, Trust: []chain.Statement{{Path: f.path("base.img"), Format: c.stated}}}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s`: %s |\n", c.name, qemuProbes(t, f.path("base.img")), libvirt,
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s`: %s |", c.name, qemuProbes(t, f.path("base.img")), libvirt,
 			say(chain.Policy{}), say(chain.Policy{Rule: chain.Strict}), c.stated.LibvirtName(), say(trust))
+		f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: string(c.stated)})
+		fmt.Fprintf(&b, " `%s`: %s |\n", c.stated, say(chain.Policy{Rule: chain.Declared}))
 	}
 	wantDocument(t, "../docs/formats.md", b.String())
 }
