@@ -290,4 +290,15 @@ func TestHost(t *testing.T) {
 			t.Errorf("the scan says something else (-):\n%s", diff)
 		}
 	})
+	t.Run("by name", func(t *testing.T) {
+		for n, g := range all {
+			if !g.held || g.busy {
+				continue
+			}
+			r := runHost(t, l, append(append([]string{}, apply...), names[n])...)
+			if r.status != exitDone || !strings.Contains(r.out, fmt.Sprintf("defined %q\n", names[n])) {
+				t.Errorf("%s: status %d\n%s\n%s", g.name, r.status, r.errors, r.out)
+			}
+		}
+	})
 }

@@ -24,7 +24,7 @@ type hostGuest struct {
 
 	// state brings the guest, whose definition is there, into a state.
 	state func(t *testing.T, l *peers.Libvirt, guest, dir string)
-	held  bool // it must not be changed now
+	held  bool // it must not be changed now, or not without being named
 	busy  bool // it runs, or would not start from its definition
 	alone bool // it writes to an image that others read
 }
@@ -47,11 +47,14 @@ func hostGuests() []hostGuest {
 			all = append(all, hostGuest{oddChain: c, verdict: verdict})
 		}
 	}
-	sample("fixable", "raw", "qcow2", "three layers", "30 layers", "raw over a forged qcow2", "unrecorded raw", "unrecorded qcow2", "unrecorded vdi",
+	sample("fixable", "raw", "qcow2", "three layers", "30 layers", "unrecorded raw", "unrecorded qcow2", "unrecorded vdi",
 		"recorded file over raw", "qed over qcow2", "json: name", "cdrom", "explicit without an end", "name with markup", "symbolic link to the base")
 	sample("fixable", "recorded none", "vmdk over vmdk over vmdk")                 // libvirt refuses them as they are
 	sample("fixable", "unrecorded vhdx", "recorded garbage over vhdx", "far name") // and shows these guests something else
-	all = append(all, hostGuest{oddChain: byName["corrupt top"], verdict: "fixable", after: refuses})
+	all = append(all, hostGuest{oddChain: byName["corrupt top"], verdict: "fixable", after: refuses},
+		// Only by name.
+		hostGuest{oddChain: byName["raw over a forged qcow2"], verdict: "fixable", finding: chain.RawWithSignature, held: true},
+		hostGuest{oddChain: byName["unrecorded .qcow2 without a header"], verdict: "fixable", finding: chain.NameContradicts, held: true})
 	sample("explicit", "explicit", "explicit moved image", "vhd top", "no driver type over raw", "raw top with a forged header", "missing raw top", "empty cdrom",
 		"missing optional top")
 	sample("refused", "CVE-2008-2004 qcow2", "unrecorded qcow2 over a raw image", "missing base", "image over itself", "qcow2 that is none", "AES base", "directory",
@@ -89,7 +92,7 @@ func hostGuests() []hostGuest {
 			map[string][]byte{"top": bytesOf(named("../stated.img", ""))}), verdict: "explicit"},
 		hostGuest{oddChain: oddChain{name: "over the stated base", images: map[string][]byte{"top": bytesOf(named("../stated.img", ""))}, want: refuses}, verdict: "fixable", finding: chain.StatedElsewhere},
 		hostGuest{oddChain: with("whose snapshot had a raw disk", `<driver name='qemu' type='raw'/><source file='DIR/../snapshotted.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
-			state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
+			finding: chain.RawWithSignature, held: true, state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
 		hostGuest{oddChain: own("over the snapshot's raw disk", map[string][]byte{"top": bytesOf(named("../snapshotted.img", ""))}), verdict: "refused", finding: chain.RawDiskElsewhere},
 		hostGuest{oddChain: with("whose snapshot had a qcow2 disk", `<driver name='qemu' type='qcow2'/><source file='DIR/../told.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
 			state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
