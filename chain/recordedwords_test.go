@@ -135,12 +135,12 @@ func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 		if got := predicted(explicit(probe.Raw)); got != chain.Misopens {
 			t.Errorf("%s over raw is predicted: %v", word, got)
 		}
-		got := f.walk(t, chain.Policy{Refresh: true}, explicit(probe.Raw))
+		got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, explicit(probe.Raw))
 		wantFixable(t, got, 2)
 		if l := got.Layers[1]; l.Format != c.format || l.From != chain.Header {
 			t.Errorf("%s: refreshed, it is %q from %v", word, l.Format, l.From)
 		}
-		got = f.walk(t, chain.Policy{KeepXML: true}, explicit(probe.Raw))
+		got = f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, explicit(probe.Raw))
 		wantVerdict(t, got, chain.Explicit, 2)
 		wantFinding(t, got, chain.ChainKept, chain.Warn)
 		got = f.walk(t, chain.Policy{}, explicit(c.format))
