@@ -2,7 +2,9 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -173,6 +175,9 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		}
 	}
 	s := &sight{id: imageID{image.ID(), part.offset}, size: image.Size(), foreseen: everything}
+	if err := firstRead(image); err != nil {
+		return nil, err
+	}
 	r := &rememberingReader{r: image, size: s.size, head: w.head[:]}
 	read := func(f probe.Format) {
 		if f == "" || s.read(f) != nil {
@@ -204,6 +209,19 @@ func (w *Walker) open(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 		}
 	}
 	return s, nil
+}
+
+// firstRead reads a local image of no size, of which nothing else would be read:
+// in /proc, and on some file systems in user space, that is how a file looks that
+// answers every read with an error.
+func firstRead(image Image) error {
+	if image.Size() != 0 || image.ID().Remote != "" {
+		return nil
+	}
+	if _, err := image.ReadAt(make([]byte, 1), 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
 // candidate is the one format that the signatures allow; "" where there are

@@ -1,0 +1,40 @@
+package chain_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// A file may have no size and answer every read with an error, and is no empty
+// image then. The memory of a process is one, at the address 0.
+func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
+	const unreadable = "/proc/self/mem"
+	f := newFiles(t)
+	f.put("empty", nil)
+	if image, err := (chain.FileOpener{}).Open(t.Context(), file(unreadable)); err != nil {
+		t.Skip(err) // no Linux
+	} else {
+		image.Close()
+	}
+	for _, format := range []string{"raw", "qcow2", ""} {
+		f.qcow2("over-it", image{backing: unreadable, backingFormat: format})
+		f.qcow2("over-empty", image{backing: "empty", backingFormat: format})
+		got := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over-it")), chain.ImageUnreadable)
+		wantContains(t, got.Text, unreadable)
+		for _, finding := range f.walk(t, chain.Policy{}, f.top("over-empty")).Findings {
+			if finding.Code == chain.ImageUnreadable {
+				t.Errorf("an empty file, format %q: %+v", format, finding)
+			}
+		}
+		_, err := new(chain.Walker).Predict(t.Context(), f.top("over-it"), mustVersion(t, "9.0"))
+		if !errors.Is(err, chain.ErrUnseen) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("format %q: prediction: %v", format, err)
+		}
+		if _, err := new(chain.Walker).Predict(t.Context(), f.top("over-empty"), mustVersion(t, "9.0")); err != nil {
+			t.Errorf("an empty file, format %q: prediction: %v", format, err)
+		}
+	}
+}
