@@ -29,8 +29,9 @@ const (
 
 // Findings about a guest of a host.
 const (
-	ManagedSave Code = "managed-save"
-	BlockJob    Code = "block-job"
+	ManagedSave       Code = "managed-save"
+	BlockJob          Code = "block-job"
+	TransientLeftover Code = "transient-leftover"
 )
 
 // Findings about one image.

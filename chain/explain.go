@@ -64,6 +64,10 @@ var explanations = []Explanation{
 	{BlockJob, "a block job runs on one of the guest's disks",
 		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",
 		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
+	{TransientLeftover, "the overlay of a transient disk is there although the guest does not run",
+		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, " +
+			"or the end of a QEMU that no libvirt saw, it stays, and libvirt refuses to start the guest.",
+		"Make sure that the guest does not run (virsh domstate VM) and remove the file: what is in it was to be thrown away."},
 	{MirrorRunning, "a block job is running on the disk",
 		"A <mirror> element is there only while a block copy or an active commit runs. Its end changes the chain, and a " +
 			"definition made now would be wrong by then.",

@@ -87,6 +87,10 @@ type Stated struct {
 	// ReadOnly says that the guest does not write to the disk's own image:
 	// it is <readonly/>, a CD-ROM, or <transient/>.
 	ReadOnly bool
+	// Transient says that QEMU writes to an overlay of the disk's own image
+	// that libvirt makes when the guest starts and removes when it ends:
+	// <transient/>. The overlay is there while the guest runs.
+	Transient bool
 	// Shareable says that the XML shares the disk's own image between guests
 	// (<shareable/>).
 	Shareable bool

@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"libvirt.org/go/libvirtxml"
@@ -11,6 +12,11 @@ import (
 // ErrNotImage: a source is there but is neither a regular file nor a block
 // device: a directory, a FIFO, a socket, a character device.
 var ErrNotImage = errors.New("neither a regular file nor a block device")
+
+var (
+	errDirectory = fmt.Errorf("%w: a directory", ErrNotImage)
+	errSocket    = fmt.Errorf("%w: a socket", ErrNotImage)
+)
 
 // ErrNotReadable: an opener does not read sources of this kind.
 var ErrNotReadable = errors.New("source of a kind that is not read")

@@ -83,6 +83,10 @@ func identity(st *unix.Stat_t) (FileID, error) {
 		return FileID{Device: uint64(st.Dev), Inode: uint64(st.Ino)}, nil
 	case unix.S_IFBLK:
 		return FileID{Device: uint64(st.Rdev), Block: true}, nil
+	case unix.S_IFDIR:
+		return FileID{}, errDirectory
+	case unix.S_IFSOCK:
+		return FileID{}, errSocket
 	}
 	return FileID{}, ErrNotImage
 }

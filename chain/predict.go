@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,14 +94,18 @@ func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Pr
 	}
 	p := &predictor{Walker: w, ctx: ctx, stated: stated, rules: rulesOf(target), found: Prediction{Layer: WholeDisk}}
 	err := p.run()
+	if err == nil {
+		err = p.late
+	}
+	if err == nil || errors.Is(err, ErrUnseen) && !p.optional() {
+		err = cmp.Or(p.leftover(), err)
+	}
 	if err := ctx.Err(); err != nil {
 		return Prediction{}, err
 	}
 	var r *refusal
 	switch {
-	case errors.As(err, &r) && r.libvirts && stated.Layers[0].Source.StartupPolicy == "optional":
-		// Whatever libvirt finds wrong with the chain (9.0). What QEMU
-		// objects to comes later.
+	case errors.As(err, &r) && r.early && p.optional():
 		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.words, r.layer}, nil
 	case errors.As(err, &r):
 		return Prediction{Refuses, r.words, r.layer}, nil
@@ -112,9 +117,13 @@ func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Pr
 
 // refusal ends a prediction: the guest does not start.
 type refusal struct {
-	layer    int
-	words    string
-	libvirts bool // else QEMU's
+	layer int
+	words string
+	// early: libvirt refuses the disk while it finds out what is in the chain.
+	// Then it leaves out a disk that is optional. What it objects to after
+	// that, as it makes QEMU's command line, and what QEMU objects to, refuses
+	// an optional disk like any other (libvirt 9.0).
+	early bool
 }
 
 func (r *refusal) Error() string { return r.words }
@@ -135,13 +144,44 @@ type predictor struct {
 	start      Layer
 
 	found Prediction // as long as nothing is refused
+	late  error      // a refusal of an optional disk that is not early
 }
 
-// libvirt ends the prediction with libvirt's refusal.
+// libvirt ends the prediction with the refusal of a libvirt that finds out what
+// is in the chain.
 func (p *predictor) libvirt(words string) error { return &refusal{p.layer, words, true} }
+
+// commandLine ends it with the refusal of a libvirt that makes QEMU's command
+// line.
+func (p *predictor) commandLine(words string) error { return &refusal{p.layer, words, false} }
 
 // qemu ends it with QEMU's.
 func (p *predictor) qemu(words string) error { return &refusal{p.layer, words, false} }
+
+// optional reports whether the guest may start without the disk.
+func (p *predictor) optional() bool { return p.stated.Layers[0].Source.StartupPolicy == "optional" }
+
+// postpone keeps a refusal of an optional disk that is not early, and reports
+// that it did: libvirt looks at the rest of the chain before QEMU sees any of it,
+// and may leave the disk out. Every other error is returned.
+func (p *predictor) postpone(err error) (postponed bool, _ error) {
+	var r *refusal
+	if !p.optional() || !errors.As(err, &r) || r.early {
+		return false, err
+	}
+	p.late = cmp.Or(p.late, err)
+	return true, nil
+}
+
+// afterwards makes what is wrong with images that libvirt does not look at
+// QEMU's refusal.
+func afterwards(err error) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		return &refusal{r.layer, r.words, false}
+	}
+	return err
+}
 
 // misopens notes what is opened wrongly. The first one is told, and only if
 // nothing is refused.
@@ -185,7 +225,7 @@ func (p *predictor) run() error {
 		// finds it does not tell QEMU.
 		before := *p
 		var r *refusal
-		if err := p.detect(last, l); errors.As(err, &r) && r.libvirts {
+		if err := p.detect(last, l); errors.As(err, &r) && r.early {
 			return err
 		}
 		*p = before
@@ -199,7 +239,7 @@ func (p *predictor) bounded(n int, of Layer) error {
 	case n > MaxLayers:
 		return p.libvirt("backing store for " + Describe(of.Source) + " is self-referential or too deeply nested")
 	case n > p.rules.deepest:
-		return p.libvirt(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", p.rules.deepest))
+		return p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", p.rules.deepest))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"errors"
+	"io/fs"
 	"strconv"
 
 	"github.com/chainfix/chainfix/probe"
@@ -16,11 +17,14 @@ func (p *predictor) explicit() (last Layer, l *look, err error) {
 		p.layer = i
 		further := p.layers[i+1:]
 		layer, l, err := p.stands(layer)
+		postponed, err := p.postpone(err)
 		if err != nil {
 			return Layer{}, nil, err
 		}
 		if i > 0 && l != nil && l.id == written && !p.stated.ReadOnly {
-			return Layer{}, nil, p.qemu("QEMU refuses " + Describe(layer.Source) + " below itself: it has a lock on what the guest writes to")
+			if _, err := p.postpone(p.qemu("QEMU refuses " + Describe(layer.Source) + " below itself: it has a lock on what the guest writes to")); err != nil {
+				return Layer{}, nil, err
+			}
 		}
 		if layer.Source.Dir != nil || !layer.Format.CanHaveBacking() {
 			return Layer{}, nil, p.leaf(layer, l, further)
@@ -28,6 +32,8 @@ func (p *predictor) explicit() (last Layer, l *look, err error) {
 		goesOn := len(further) > 0 || p.stated.Inexpressible != ""
 		walks := !goesOn && !p.terminated
 		switch {
+		case l == nil && walks && postponed:
+			return Layer{}, nil, nil
 		case l == nil && walks:
 			return Layer{}, nil, p.unseen(layer)
 		case l != nil && l.header == nil && walks:
@@ -35,7 +41,7 @@ func (p *predictor) explicit() (last Layer, l *look, err error) {
 		case l == nil || l.header == nil:
 			continue
 		}
-		if err := p.holds(layer, l.header, walks); err != nil {
+		if _, err := p.postpone(p.holds(layer, l.header, walks)); err != nil {
 			return Layer{}, nil, err
 		}
 		if i == 0 {
@@ -95,12 +101,41 @@ func (p *predictor) stands(layer Layer) (Layer, *look, error) {
 // on to all the same libvirt 9.0 refuses.
 func (p *predictor) leaf(layer Layer, l *look, further []Layer) error {
 	if len(further) > 0 && !(p.rules.dropsBelowRaw && layer.Format == probe.Raw) {
-		return p.libvirt("storage format '" + layer.Format.LibvirtName() + "' does not support backing store")
+		if p.layer > 0 {
+			if err := p.mustExist(further); err != nil {
+				return err
+			}
+		}
+		return p.commandLine("storage format '" + layer.Format.LibvirtName() + "' does not support backing store")
 	}
 	if l == nil || l.header == nil {
 		return nil
 	}
 	return p.holds(layer, l.header, false)
+}
+
+// mustExist checks what the XML states below an image that can have no backing
+// image. Before libvirt refuses that it has looked for all of them, unless the
+// image is the disk's own (libvirt 9.0).
+func (p *predictor) mustExist(further []Layer) error {
+	at := p.layer
+	for i, layer := range further {
+		if p.terminated && i == len(further)-1 {
+			break
+		}
+		p.layer = at + 1 + i
+		if located, err := p.locate(layer); err == nil {
+			layer = located
+		}
+		if _, local := layer.local(); !local {
+			continue
+		}
+		if _, err := p.Opener.Identify(p.ctx, layer.at()); errors.Is(err, fs.ErrNotExist) {
+			return p.missing(layer)
+		}
+	}
+	p.layer = at
+	return nil
 }
 
 // assumedRaw deals with a disk without a <driver type>, which libvirt takes as

@@ -78,7 +78,7 @@ func (p *predictor) elsewhere(overlay Layer, ref *probe.Reference, w word, src *
 	case w.format == "" && !w.safe && p.rules.unrecorded != takesRaw:
 		return p.unspecified(overlay, ref)
 	case w.format == "" && w.safe:
-		return p.libvirt("mishandled storage format 'auto'")
+		return p.commandLine("mishandled storage format '(null)'")
 	case src.Dir != nil:
 		return p.libvirt("storage type 'dir' requires use of storage format 'fat'")
 	case !w.format.CanHaveBacking():
@@ -93,5 +93,5 @@ func (p *predictor) elsewhere(overlay Layer, ref *probe.Reference, w word, src *
 	if err := p.opens(layer, l); err != nil {
 		return err
 	}
-	return p.follow(layer, l.header)
+	return afterwards(p.follow(layer, l.header))
 }

@@ -26,20 +26,40 @@ func (p *predictor) image(layer Layer, claim probe.Format) (*look, error) {
 	case errors.As(err, &beyond):
 		return nil, p.qemu("QEMU refuses " + what + ": " + beyond.Error())
 	case errors.Is(err, ErrNotImage):
-		return nil, p.libvirt(what + " is " + ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO")
+		return nil, p.notImage(layer)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, p.missing(layer)
 	}
 	return nil, p.unread(layer, err)
 }
 
+// notImage is the refusal of what is neither a file nor a block device. Where
+// libvirt reads a header it stops at a directory and a socket. A character device
+// it reads like an image, and leaves to QEMU, as it does all that it does not
+// read. At a FIFO it waits for ever (libvirt 9.0).
+func (p *predictor) notImage(layer Layer) error {
+	words := Describe(layer.Source) + " is " + ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
+	_, err := p.Opener.Identify(p.ctx, layer.at())
+	if stops := errors.Is(err, errDirectory) || errors.Is(err, errSocket); stops && p.reads(layer) {
+		return p.libvirt(words)
+	}
+	return p.qemu(words)
+}
+
+// reads reports whether libvirt reads the header of the image that is being
+// looked at: of those that the XML states it reads the last one, if that does not
+// end the chain and is not a top that has nothing below it.
+func (p *predictor) reads(layer Layer) bool {
+	last := len(p.layers) - 1
+	return p.layer > last || p.layer == last && !p.terminated && (p.layer > 0 || layer.Format.CanHaveBacking())
+}
+
 // missing is libvirt's refusal of a file that is not there. The last image of an
 // explicit chain that ends it leaves to QEMU, which says it in other words.
 func (p *predictor) missing(layer Layer) error {
 	const none = ": No such file or directory"
-	optional := p.layer == 0 && layer.Source.StartupPolicy == "optional"
 	switch {
-	case p.terminated && p.layer == len(p.layers)-1 && (p.layer > 0 || layer.Format.CanHaveBacking()) && !optional:
+	case p.terminated && p.layer == len(p.layers)-1 && (p.layer > 0 || layer.Format.CanHaveBacking()) && !(p.layer == 0 && p.optional()):
 		return p.qemu("Could not open " + Describe(layer.Source) + none)
 	case p.layer == 0:
 		return p.libvirt("Cannot access storage file " + Describe(layer.Source) + none)

@@ -13,7 +13,7 @@ func (p *predictor) detect(layer Layer, l *look) error {
 	if _, local := layer.local(); !local {
 		// It reads no header on the network (but of gluster's, where that
 		// module is installed).
-		return p.follow(layer, l.header)
+		return afterwards(p.follow(layer, l.header))
 	}
 	p.start = layer
 	if err := p.seenBefore(layer, l); err != nil {
@@ -52,7 +52,7 @@ func (p *predictor) detect(layer Layer, l *look) error {
 			p.misopens("libvirt reads " + string(w.format) + " as the format that " + Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
 		}
 		next, err := p.imageAs(below, w.format, w.record)
-		if err != nil {
+		if postponed, err := p.postpone(err); postponed || err != nil {
 			return err
 		}
 		if err := p.seenBefore(below, next); err != nil {
@@ -61,10 +61,10 @@ func (p *predictor) detect(layer Layer, l *look) error {
 		if w.format == probe.Raw {
 			return p.raw(below, next)
 		}
-		if err := p.opens(below, next); err != nil || next.header == nil {
+		if _, err := p.postpone(p.opens(below, next)); err != nil || next.header == nil {
 			return err
 		}
-		if err := p.holds(below, next.header, true); err != nil {
+		if _, err := p.postpone(p.holds(below, next.header, true)); err != nil {
 			return err
 		}
 		layer, l = below, next

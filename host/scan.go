@@ -199,6 +199,14 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	}
 	r.Findings = guestFindings(r.Guest)
 	for _, disk := range r.Examination.Disks {
+		if r.Guest.Active {
+			disk.Stated.Transient = false // its overlay is in use, and goes when the guest ends
+		}
+		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
+			if f, found := w.TransientLeftover(ctx, disk.Stated); found {
+				r.Findings = append(r.Findings, f)
+			}
+		}
 		var all []Prediction
 		for _, target := range s.targets() {
 			if disk.Chain == nil {

@@ -33,9 +33,10 @@ func StatedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 
 func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 	stated := chain.Stated{
-		Device:   disk.Device,
-		ReadOnly: disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Transient != nil,
-		Mirror:   disk.Mirror != nil,
+		Device:    disk.Device,
+		ReadOnly:  disk.ReadOnly != nil || disk.Device == "cdrom" || disk.Transient != nil,
+		Transient: disk.Transient != nil,
+		Mirror:    disk.Mirror != nil,
 	}
 	stated.Shareable = disk.Shareable != nil
 	stated.MirrorTo = mirrorTarget(disk.Mirror)

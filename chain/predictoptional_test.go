@@ -1,0 +1,86 @@
+package chain_test
+
+import (
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/probe/mkimage"
+)
+
+// What libvirt 9.0 does with an optional disk is compared with the real outcome
+// elsewhere. This is what differs from one libvirt to another.
+func TestOptionalDiskByVersion(t *testing.T) {
+	f := newFiles(t)
+	f.raw("raw", 1<<20)
+	f.qcow2("leaf", image{})
+	f.qcow2("over-null", image{backing: "/dev/null", backingFormat: "raw"})
+	f.qcow2("over-gone", image{backing: "gone", backingFormat: "raw"})
+	f.write("vpc", mkimage.VPC{VirtualSize: overlaySize})
+	below := func(top string, format probe.Format) chain.Stated {
+		s := f.explicit(top, f.layer("leaf", probe.Qcow2))
+		s.Layers[0].Format = format
+		return s
+	}
+	for _, c := range []struct {
+		name   string
+		stated chain.Stated
+		want   map[string]chain.Outcome
+	}{
+		{"below raw", below("raw", probe.Raw), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Starts}},
+		{"below vpc", below("vpc", probe.VPC), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Refuses}},
+		{"over a character device", f.top("over-null"), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Refuses}},
+		{"over nothing", f.top("over-gone"), map[string]chain.Outcome{"9.0": chain.Starts, "11.3": chain.Starts}},
+	} {
+		c.stated.Layers[0].Source.StartupPolicy = "optional"
+		for version, want := range c.want {
+			if got := f.predict(t, c.stated, version); got.Outcome != want {
+				t.Errorf("%s, libvirt %s: %v (%s), want %v", c.name, version, got.Outcome, got.Words, want)
+			}
+		}
+	}
+}
+
+// A transient disk's overlay that is there already is found beside the disk's own
+// image, by the guest's name, and nowhere else.
+func TestTransientLeftover(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("top", image{})
+	f.put("top.TRANSIENT-web", nil)
+	f.put("x.TRANSIENT-web", nil)
+	stated := func(change func(*chain.Stated)) chain.Stated {
+		s := f.top("top")
+		s.Guest, s.Transient, s.Terminated = "web", true, true
+		change(&s)
+		return s
+	}
+	for _, c := range []struct {
+		name   string
+		stated chain.Stated
+		found  bool
+	}{
+		{"of the guest", stated(func(*chain.Stated) {}), true},
+		{"of another guest", stated(func(s *chain.Stated) { s.Guest = "db" }), false},
+		{"of a guest whose name is not known", stated(func(s *chain.Stated) { s.Guest = "" }), false},
+		{"of a name that leads elsewhere", stated(func(s *chain.Stated) { s.Guest = "/../x.TRANSIENT-web" }), false},
+		{"of a disk that is not transient", stated(func(s *chain.Stated) { s.Transient = false }), false},
+		{"of no disk", stated(func(s *chain.Stated) { s.Layers = nil }), false},
+	} {
+		w := &chain.Walker{}
+		finding, found := w.TransientLeftover(t.Context(), c.stated)
+		if found != c.found || found && (finding.Code != chain.TransientLeftover || finding.Severity != chain.Warn) {
+			t.Errorf("%s: %v, %+v", c.name, found, finding)
+		}
+		if found {
+			wantContains(t, finding.Text, f.path("top.TRANSIENT-web"))
+			wantContains(t, finding.Hint, "rm "+f.path("top.TRANSIENT-web"))
+		}
+		if len(c.stated.Layers) == 0 {
+			continue
+		}
+		p, err := w.Predict(t.Context(), c.stated, mustVersion(t, "9.0"))
+		if err != nil || (p.Outcome == chain.Refuses) != c.found {
+			t.Errorf("%s: predicted %+v, %v", c.name, p, err)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package host_test
+
+import (
+	"testing"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/host"
+)
+
+// The overlay of a transient disk keeps a guest from starting, and is in use
+// while the guest runs.
+func TestTransientLeftoverOfAGuest(t *testing.T) {
+	h := newStoredHost(t)
+	disk := func(name string) string {
+		return diskOf(fileDisk, "qcow2", "<source file='DIR/"+name+".qcow2'/><backingStore/><transient/>")
+	}
+	for _, name := range []string{"runs", "ended", "crashed"} {
+		h.qcow2(name+".qcow2", "")
+		h.guest(name, disk(name))
+	}
+	h.running("runs", disk("runs"))
+	h.write("runs.qcow2.TRANSIENT-runs", nil)
+	h.write("crashed.qcow2.TRANSIENT-crashed", nil)
+	reports := h.scan(&host.Scan{Targets: []chain.Version{{Major: 9}}})
+	for name, want := range map[string]chain.Outcome{"runs": chain.Starts, "ended": chain.Starts, "crashed": chain.Refuses} {
+		r := reports[name]
+		if r.Verdict() != chain.Explicit || r.Predictions[0][0].Outcome != want {
+			t.Errorf("%s: %v, predicted %+v", name, r.Verdict(), r.Predictions[0][0])
+		}
+		told := false
+		for _, f := range r.Findings {
+			told = told || f.Code == chain.TransientLeftover
+		}
+		if told != (want == chain.Refuses) {
+			t.Errorf("%s: findings %+v", name, r.Findings)
+		}
+	}
+}
