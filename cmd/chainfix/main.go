@@ -10,7 +10,13 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args, streams{os.Stdin, os.Stdout, os.Stderr}))
+	status := run(context.Background(), os.Args, streams{os.Stdin, standardOutput(), os.Stderr})
+	// Some file systems say only now that there is no room.
+	if err := os.Stdout.Close(); err != nil && status != exitInput {
+		fmt.Fprintln(os.Stderr, "chainfix: cannot write to standard output: "+unwrapPath(err).Error())
+		status = exitInput
+	}
+	os.Exit(status)
 }
 
 // streams are the standard streams of one run.
@@ -27,8 +33,13 @@ func run(ctx context.Context, args []string, std streams) int {
 	if idle {
 		return exitDone
 	}
+	out := &output{w: std.out}
+	std.out = out
 	app := newApp(std)
 	err := app.RunContext(ctx, withCommand(app, args))
+	if out.err != nil {
+		err = inputError(out.err)
+	}
 	if err == nil {
 		return exitDone
 	}
