@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -57,13 +58,49 @@ func prepare(command *cli.Command) {
 	}
 	action := command.Action
 	command.Action = func(c *cli.Context) error {
-		for _, arg := range c.Args().Slice() {
-			if len(arg) > 1 && arg[0] == '-' {
-				return usageError("flag %q must stand before the file names", arg)
-			}
+		c, err := withNames(c)
+		if err != nil {
+			return err
 		}
 		return action(c)
 	}
+}
+
+// withNames returns the context with nothing but names for arguments: "--" ends
+// the flags, wherever it stands, and what comes after it is a name even if it
+// begins with a dash.
+func withNames(c *cli.Context) (*cli.Context, error) {
+	args := c.Args().Slice()
+	names, end := args, slices.Index(args, "--")
+	switch {
+	case flagsEnded(c):
+		return c, nil
+	case end >= 0:
+		names = args[:end]
+	}
+	for _, name := range names {
+		if len(name) > 1 && name[0] == '-' {
+			return nil, usageError("flag %q must stand before the file names", name)
+		}
+	}
+	if end < 0 {
+		return c, nil
+	}
+	set := flag.NewFlagSet(c.Command.Name, flag.ContinueOnError)
+	if err := set.Parse(slices.Concat([]string{"--"}, names, args[end+1:])); err != nil {
+		return nil, err
+	}
+	all := cli.NewContext(c.App, set, c)
+	all.Command = c.Command
+	return all, nil
+}
+
+// flagsEnded reports whether "--" stood in front of the arguments, from which cli
+// has taken it.
+func flagsEnded(c *cli.Context) bool {
+	above := c.Lineage()[1].Args().Slice()
+	before := len(above) - c.NArg() - 1
+	return before >= 0 && above[before] == "--"
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error {
