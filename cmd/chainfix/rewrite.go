@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/aymanbagabas/go-udiff"
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/xmlfix"
@@ -59,8 +56,12 @@ func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []b
 		}
 	}
 	if changed && r.write {
-		if err := replaceFile(in.path, after); err != nil {
+		lost, err := replaceFile(in.path, after)
+		if err != nil {
 			return inputError(err)
+		}
+		if lost != "" {
+			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(in.name), lost)
 		}
 	}
 	switch {
@@ -70,20 +71,4 @@ func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []b
 		return nil
 	}
 	return write(std.out, after)
-}
-
-// replaceFile puts data in the place of a regular file: readers see the old
-// content or the new one, and after a crash one of the two is there.
-func replaceFile(path string, data []byte) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("cannot rewrite %q: it is no regular file, and replacing it would not change what it names", path)
-	}
-	if err := renameio.WriteFile(path, data, info.Mode()&fs.ModePerm, renameio.WithExistingPermissions(), renameio.IgnoreUmask()); err != nil {
-		return fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
-	}
-	return nil
 }
