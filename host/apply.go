@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -174,7 +176,13 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		case why != nil:
 			w.tell(&runGuest{name: r.Guest.Name, step: Left}, why)
 		default:
-			if err := w.planGuest(ctx, r); err != nil {
+			err := w.planGuest(ctx, r)
+			var left *leftError
+			switch {
+			case errors.As(err, &left):
+				w.tell(&runGuest{name: r.Guest.Name, step: Left}, left.error)
+				continue
+			case err != nil:
 				return err
 			}
 			planned[r.Guest.UUID] = true
@@ -191,7 +199,8 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	return nil
 }
 
-// planGuest keeps the definitions of one guest that is fixable.
+// planGuest keeps the definitions of one guest that is fixable. What hinders that
+// and concerns no other guest is a *leftError.
 func (w *applying) planGuest(ctx context.Context, r *Report) error {
 	g := w.run.guest(r.Guest.UUID)
 	old := r.Guest.Definition
@@ -207,14 +216,28 @@ func (w *applying) planGuest(ctx context.Context, r *Report) error {
 	}
 	fixed, err := r.Examination.Document.Bytes()
 	if err != nil {
-		return err
+		return &leftError{err}
 	}
 	planned := record{Guest: r.Guest.Name, UUID: r.Guest.UUID, Step: Planned, Old: sum(old), New: sum(fixed)}
 	files := &runGuest{uuid: r.Guest.UUID}
-	if err := cmp.Or(w.run.keep(files.oldFile(), old), w.run.keep(files.newFile(), fixed)); err != nil {
+	if err := cmp.Or(w.run.keep(files.oldFile(), old), w.run.keep(files.newFile(), fixed)); ofOneFile(err) {
+		return &leftError{err}
+	} else if err != nil {
 		return err
 	}
 	return w.run.record(planned)
+}
+
+// ofOneFile reports that a file could not be written for a reason that need not
+// be one for the next: what is in its place, or its size. Where there is no room,
+// or the folder is gone, no guest's definitions are kept.
+func ofOneFile(err error) bool {
+	for _, reason := range []error{unix.EISDIR, unix.EEXIST, unix.ENOTEMPTY, unix.EPERM, unix.EACCES, unix.EFBIG} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
 }
 
 // resolve finds out which definition a guest has that a run before this one was

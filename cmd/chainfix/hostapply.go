@@ -93,32 +93,43 @@ func pathLine(path string) string {
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
 func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
-	leftOut := false
+	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
-		_, held := r.HeldBack()
-		leftOut = leftOut || r.Verdict() == chain.Refused || held != nil && r.Verdict() == chain.Fixable
-		if r.Verdict() != chain.Fixable || held != nil {
-			return nil
-		}
-		// That it can be done is a part of the answer.
-		if _, err := r.Examination.Document.Bytes(); err != nil {
-			return inputError(err)
-		}
-		diff, err := diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
-		if err != nil {
-			return inputError(err)
-		}
-		return write(std.out, []byte(diff))
+		status, err := dryRunGuest(std, r)
+		worst = max(worst, status)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	w.sayUnmet(std.err)
-	if leftOut {
-		return ended(exitRefused)
+	return ended(worst)
+}
+
+// dryRunGuest prints the change of one guest and returns the exit status that it
+// asks for. A definition that cannot be written is a matter of this guest alone.
+func dryRunGuest(std streams, r *host.Report) (status int, err error) {
+	_, held := r.HeldBack()
+	switch {
+	case r.Verdict() == chain.Refused:
+		return exitRefused, nil
+	case r.Verdict() != chain.Fixable:
+		return exitDone, nil
+	case held != nil:
+		return exitRefused, nil
 	}
-	return nil
+	// That it can be done is a part of the answer.
+	_, err = r.Examination.Document.Bytes()
+	diff := ""
+	if err == nil {
+		diff, err = diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
+	}
+	if err != nil {
+		printOutcome(std, host.Outcome{Guest: r.Guest.Name, Step: host.Left, Err: err})
+		return exitInput, nil
+	}
+	return exitDone, write(std.out, []byte(diff))
 }
 
 func hostRollback(c *cli.Context, std streams) error {
