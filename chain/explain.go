@@ -259,7 +259,8 @@ var explanations = []Explanation{
 		"Put the files into an image and let the overlay name that."},
 	{ChainLoop, "an image is its own backing image",
 		"The same file appears twice in the chain, perhaps through a link. QEMU and libvirt would run until a limit stops them.",
-		"Give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"Where it is the XML that comes back to the image, remove that <backingStore> from it, or rebuild the chain from the headers: --refresh. Where it " +
+			"is a header, give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{ChainTooDeep, "the chain has too many layers",
 		"libvirt refuses more than 200.",
 		"Shorten it: virsh blockcommit on a running guest, qemu-img commit on one that is off."},

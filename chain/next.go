@@ -25,6 +25,8 @@ func (k *walk) next() (Layer, record) {
 	stated := !k.strayed && depth < len(k.stated.Layers)
 	ends := !k.strayed && depth == len(k.stated.Layers) && k.stated.Terminated
 	switch {
+	case stated && k.loops(k.stated.Layers[depth]):
+		return Layer{}, record{}
 	case stated && backing == nil:
 		return k.stale(overlay), record{}
 	case k.onlyXMLSays() && backing != nil && !stated && !ends:
@@ -73,6 +75,34 @@ func (k *walk) confirmHint(layer Layer) string {
 		return stateHint(layer.at(), k.chain.Layers[depth-2], layer.Format)
 	}
 	return trustHint(layer.at(), layer.Format)
+}
+
+// loops refuses a chain in which the XML comes back to an image that is above
+// already, whatever the headers say, unless these are to count.
+func (k *walk) loops(stated Layer) bool {
+	if k.Policy.Disagreement == HeadersWin {
+		return false
+	}
+	layer, _ := k.locate(stated)
+	if _, local := layer.local(); !local {
+		return false // what is not opened is no layer twice
+	}
+	file, err := k.Opener.Identify(k.ctx, layer.at())
+	if err != nil {
+		return false // the visit tells
+	}
+	part, _ := sliceOf(layer.Source)
+	for _, o := range k.opened {
+		if o.id == (imageID{file, part.offset}) {
+			above := k.chain.Layers[len(k.chain.Layers)-1]
+			k.chain.Layers = append(k.chain.Layers, layer)
+			k.refuse(ChainLoop, "the XML names "+Describe(layer.Source)+" below "+Describe(above.Source)+", but that is the same image as layer "+
+				strconv.Itoa(o.layer)+", "+Describe(k.chain.Layers[o.layer].Source),
+				"remove its <backingStore> from the XML, or rebuild the chain from the headers: --refresh")
+			return true
+		}
+	}
+	return false
 }
 
 // below returns the layer that a header names. If the XML states that image in
