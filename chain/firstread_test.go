@@ -24,6 +24,7 @@ func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
 		f.qcow2("over-empty", image{backing: "empty", backingFormat: format})
 		got := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over-it")), chain.ImageUnreadable)
 		wantContains(t, got.Text, unreadable)
+		wantContains(t, got.Hint, "no other user can")
 		for _, finding := range f.walk(t, chain.Policy{}, f.top("over-empty")).Findings {
 			if finding.Code == chain.ImageUnreadable {
 				t.Errorf("an empty file, format %q: %+v", format, finding)

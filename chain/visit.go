@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -179,12 +180,15 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		}
 		return k.unverifiable(ImageMissing, what+" does not exist", "bring the image back, or name the right one in the overlay: qemu-img rebase -u")
 	}
-	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
+	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer, err))
 }
 
-func unreadableHint(layer Layer) string {
+func unreadableHint(layer Layer, err error) string {
 	if _, local := layer.local(); !local {
 		return "reach its server from here, or " + stateChainHint
+	}
+	if errors.Is(err, syscall.EIO) {
+		return "find out why the file system or the device cannot read it; no other user can"
 	}
 	return "run chainfix as a user who may read the image"
 }
@@ -293,7 +297,7 @@ func (k *walk) readable(layer Layer, err error) bool {
 	case isProbeError(err):
 		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+word)
 	default:
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer))
+		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer, err))
 	}
 	return false
 }

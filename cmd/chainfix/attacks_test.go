@@ -157,7 +157,7 @@ var attacks = []attack{
 	{name: "directory", top: named("special", "raw"), format: "qcow2", prepare: special(func(p string) error { return os.Mkdir(p, 0o755) }), status: exitRefused, code: "not-an-image"},
 	{name: "character device without end", top: named("/dev/zero", "raw"), format: "qcow2", status: exitRefused, code: "not-an-image"},
 	{name: "terminal", top: named("/dev/tty", "raw"), format: "qcow2", status: exitRefused},
-	{name: "memory of the process", top: named("/proc/self/mem", "qcow2"), format: "qcow2", status: exitRefused, code: "format-mismatch"},
+	{name: "memory of the process", top: named("/proc/self/mem", "qcow2"), format: "qcow2", status: exitRefused, code: "image-unreadable"},
 	{name: "sparse file of 8 TiB", top: named("special", ""), format: "qcow2", prepare: special(func(p string) error {
 		return errors.Join(os.WriteFile(p, nil, 0o644), os.Truncate(p, 8<<40))
 	}), status: exitChange, code: "probed-format"},
