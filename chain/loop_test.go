@@ -49,7 +49,7 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 		{"further down", f.explicit("over-over-raw", q("over-raw"), q("over-over-raw")), chain.Fixable},
 		{"to an image in the middle", f.explicit("over-over-raw", q("over-raw"), q("over-raw"), f.layer("raw", probe.Raw)), chain.Fixable},
 	} {
-		for name, policy := range map[string]chain.Policy{"": {}, "--keep-xml": {KeepXML: true}} {
+		for name, policy := range map[string]chain.Policy{"": {}, "--keep-xml": {Disagreement: chain.XMLWins}} {
 			got := wantRefused(t, f.walk(t, policy, c.stated), chain.ChainLoop)
 			wantContains(t, got.Hint, "<backingStore>")
 			wantContains(t, got.Hint, "--refresh")
@@ -57,7 +57,7 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 				t.Fatal(c.name, name)
 			}
 		}
-		got := f.walk(t, chain.Policy{Refresh: true}, c.stated)
+		got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, c.stated)
 		if got.Verdict != c.refreshed {
 			t.Errorf("%s, --refresh: %v, %+v", c.name, got.Verdict, got.Findings)
 		}
