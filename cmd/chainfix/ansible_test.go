@@ -86,10 +86,7 @@ type hypervisors struct {
 // newHypervisors makes an inventory of hosts, each with its own libvirt. All of
 // them are this machine.
 func newHypervisors(t *testing.T, daemons map[string]*peers.Libvirt) *hypervisors {
-	program, err := exec.LookPath("chainfix")
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := builtProgram(t)
 	h := &hypervisors{t: t, dir: t.TempDir(), inventory: make(map[string]map[string]any)}
 	for name, l := range daemons {
 		h.inventory[name] = map[string]any{

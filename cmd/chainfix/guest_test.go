@@ -17,11 +17,7 @@ import (
 // format, and returns the paths of its images, top first.
 func newGuest(t *testing.T, l *peers.Libvirt) (top, middle, base string) {
 	t.Helper()
-	program, err := exec.LookPath("chainfix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Install(program, "chainfix")
+	installProgram(t, l)
 	g, err := buildDemo(l.Images)
 	if err != nil {
 		t.Fatal(err)

@@ -121,12 +121,8 @@ func hookScript(t *testing.T, s *peers.System, flags string) string {
 // startHost starts a host with chainfix for its hook.
 func startHost(t *testing.T, name string) *peers.System {
 	t.Helper()
-	program, err := exec.LookPath("chainfix")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := peers.StartSystem(t, name)
-	s.Install(program, "chainfix")
+	installProgram(t, s.Libvirt)
 	s.SetHook(hookScript(t, s, ""))
 	return s
 }

@@ -24,11 +24,7 @@ import (
 // installProgram puts chainfix where the daemon's user can run it.
 func installProgram(t *testing.T, l *peers.Libvirt) {
 	t.Helper()
-	program, err := exec.LookPath("chainfix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Install(program, "chainfix")
+	l.Install(builtProgram(t), "chainfix")
 }
 
 func writeFile(t *testing.T, path string, content []byte) {

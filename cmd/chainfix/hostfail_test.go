@@ -422,7 +422,7 @@ func TestDaemonDies(t *testing.T) {
 func TestNoSpace(t *testing.T) {
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 3)
-	h.Install(builtProgram(t), "chainfix")
+	installProgram(t, h.Libvirt)
 	failed := 0
 	for i, m := range h.moments(t) {
 		if !slices.Contains([]string{"fsync", "pwrite64", "renameat", "mkdirat"}, m.call) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -21,17 +20,6 @@ import (
 	"github.com/chainfix/chainfix/host"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
-
-// builtProgram is chainfix as people have it: of this package's tests it is the
-// test itself, which may be built to watch for races, and starts slowly.
-func builtProgram(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "chainfix")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
 
 // fixableHost is a private daemon with n guests that apply changes, and what
 // they have before and after.
@@ -271,7 +259,7 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 func TestKilled(t *testing.T) {
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 6)
-	h.Install(builtProgram(t), "chainfix")
+	installProgram(t, h.Libvirt)
 	moments := h.moments(t)
 	killed, planning, defining, between := 0, 0, 0, 0
 	for round := 0; killed < kills; round++ {

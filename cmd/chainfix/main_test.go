@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"log"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,8 +15,43 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"chainfix": main})
+func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
+
+// withProgram runs the tests with chainfix as people have it first in the path.
+// It is built once: of the test binary, which starts slowly and may watch for
+// races, nothing is to be learned of the program that people run.
+func withProgram(m *testing.M) (status int) {
+	dir, err := os.MkdirTemp("", "chainfix-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	// Guests' tests run it as another user.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		log.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", filepath.Join(dir, "chainfix"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		log.Printf("go build: %v\n%s", err, out)
+		return 1
+	}
+	if err := os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH")); err != nil {
+		log.Print(err)
+		return 1
+	}
+	return m.Run()
+}
+
+// builtProgram is the path of chainfix as people have it, which is also first
+// in the path.
+func builtProgram(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("chainfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
 }
 
 // TestScripts runs the program as people do. The scripts have five commands of

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -85,11 +84,7 @@ type shell struct {
 // can be written to. The words of env are NAME=VALUE.
 func newShell(t *testing.T, l *peers.Libvirt, env ...string) *shell {
 	t.Helper()
-	program, err := exec.LookPath("chainfix")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Install(program, "chainfix")
+	installProgram(t, l)
 	dir := filepath.Join(l.Dir, "work")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
