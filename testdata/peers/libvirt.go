@@ -72,15 +72,17 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	}
 	l.Share(dir)
 
-	// The parent of a daemon ends when the daemon can be reached.
-	pidFile := l.path("pid")
-	if out, err := l.Command("libvirtd", "--daemon", "--pid-file", pidFile).CombinedOutput(); err != nil {
-		t.Fatalf("libvirtd: %v\n%s", err, out)
-	}
-	if l.process, err = readProcess(pidFile); err != nil {
-		t.Fatalf("the daemon's process is not known: %v", err)
-	}
-	t.Cleanup(l.stop)
+	ofSessions.share(l, "cache/libvirt/qemu/cache/capabilities", func() {
+		// The parent of a daemon ends when the daemon can be reached.
+		pidFile := l.path("pid")
+		if out, err := l.Command("libvirtd", "--daemon", "--pid-file", pidFile).CombinedOutput(); err != nil {
+			t.Fatalf("libvirtd: %v\n%s", err, out)
+		}
+		if l.process, err = readProcess(pidFile); err != nil {
+			t.Fatalf("the daemon's process is not known: %v", err)
+		}
+		t.Cleanup(l.stop)
+	})
 	return l
 }
 

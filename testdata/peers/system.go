@@ -77,23 +77,25 @@ func StartSystem(t testing.TB, hostname string) *System {
 	}
 	s.SetHook("#!/bin/sh\n") // libvirt looks whether there is one when it starts
 
-	init := s.Command("unshare", append(namespaces, "sh", "-c", systemInit, "sh", hostname, dir)...)
-	init.Stderr = os.Stderr
-	commands, inErr := init.StdinPipe()
-	answers, outErr := init.StdoutPipe()
-	if err := errors.Join(inErr, outErr, init.Start()); err != nil {
-		t.Fatal(err)
-	}
-	s.commands, s.answers = commands, bufio.NewScanner(answers)
-	t.Cleanup(func() {
-		// Its end of file ends the shell, and that everything else in the
-		// namespace, which is gone when its first process has been waited for.
-		commands.Close()
-		if err := init.Wait(); err != nil {
-			t.Errorf("end of the namespaces: %v", err)
+	ofSystems.share(s.Libvirt, "cache/libvirt/qemu/capabilities", func() {
+		init := s.Command("unshare", append(namespaces, "sh", "-c", systemInit, "sh", hostname, dir)...)
+		init.Stderr = os.Stderr
+		commands, inErr := init.StdinPipe()
+		answers, outErr := init.StdoutPipe()
+		if err := errors.Join(inErr, outErr, init.Start()); err != nil {
+			t.Fatal(err)
 		}
+		s.commands, s.answers = commands, bufio.NewScanner(answers)
+		t.Cleanup(func() {
+			// Its end of file ends the shell, and that everything else in the
+			// namespace, which is gone when its first process has been waited for.
+			commands.Close()
+			if err := init.Wait(); err != nil {
+				t.Errorf("end of the namespaces: %v", err)
+			}
+		})
+		s.await()
 	})
-	s.await()
 	return s
 }
 
