@@ -75,6 +75,12 @@ func openState(dir string) (lock *os.File, err error) {
 	return lock, nil
 }
 
+// closeState gives the lock up at once. Closing the file would not do: a process
+// that another part of this one is just starting has it open for a moment too.
+func closeState(lock *os.File) error {
+	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
+}
+
 // beginRun returns the run of the state folder that was not finished on the
 // same host, or a new one.
 func beginRun(dir, connect string, libvirt chain.Version) (*Run, error) {
@@ -87,7 +93,7 @@ func beginRun(dir, connect string, libvirt chain.Version) (*Run, error) {
 		run, err = newRun(dir, connect, libvirt)
 	}
 	if err != nil {
-		lock.Close()
+		closeState(lock)
 		return nil, err
 	}
 	run.lock = lock
@@ -160,7 +166,7 @@ func openRun(dir string) (*Run, error) {
 	// Only now nobody else writes into it.
 	run, err := loadRun(dir)
 	if err != nil {
-		lock.Close()
+		closeState(lock)
 		return nil, err
 	}
 	run.lock = lock
@@ -315,7 +321,7 @@ func (r *Run) Close() error {
 		errs = append(errs, r.root.Close())
 	}
 	if r.lock != nil {
-		errs = append(errs, r.lock.Close())
+		errs = append(errs, closeState(r.lock))
 	}
 	return errors.Join(errs...)
 }

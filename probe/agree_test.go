@@ -22,7 +22,7 @@ import (
 // disagreement must be one of the named differences.
 func TestAgreesWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
-	const batch, least = 25, 2000 // images a check, of which rapid makes 100, and in all
+	const batch, least = 10, 800 // images a check, of which rapid makes 100, and in all
 	dir := t.TempDir()
 	var images, accepted, layers int
 	deliberate := make(map[string]int)

@@ -32,7 +32,7 @@ type mutable struct {
 // changed.
 func TestMutationsAgreeWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
-	const rounds = 300 // a format
+	const rounds = 150 // a format
 	dir := t.TempDir()
 	for f, bases := range mutables(t, dir) {
 		t.Run(string(f), func(t *testing.T) {

@@ -37,6 +37,7 @@ const guest = "chainfix-demo"
 // of the documentation mends its definition, and then it starts with nobody
 // guessing anything.
 func TestGuestStartsOnceItIsFixed(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	_, middle, base := newGuest(t, l)
 	if out, err := l.Try("start", guest); err == nil || !strings.Contains(out, "was not specified in the image metadata") {
@@ -105,6 +106,7 @@ func sameFile(a, b string) bool {
 // TestPipelineKeepsPasswords: what virsh shows only when it is asked to is still
 // in the definition afterwards.
 func TestPipelineKeepsPasswords(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	_, middle, _ := newGuest(t, l)
 	document := l.Virsh("dumpxml", "--inactive", guest)
@@ -126,6 +128,7 @@ func TestPipelineKeepsPasswords(t *testing.T) {
 // TestRefusalLeavesTheDefinition: without the operator's word nothing is
 // defined, and the guest is as it was.
 func TestRefusalLeavesTheDefinition(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	newGuest(t, l)
 	before := l.Virsh("dumpxml", "--inactive", guest)

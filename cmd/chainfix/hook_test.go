@@ -235,6 +235,7 @@ func hookLog(t *testing.T, s *peers.System) string {
 // explicit, one with a wrong chain is left alone, and a host that verifies does
 // not let that in.
 func TestGuestsMigrate(t *testing.T) {
+	t.Parallel()
 	source, destination := peers.StartSystem(t, "source"), startHost(t, "destination")
 	start := func(guest, top, chain string) {
 		t.Helper()
@@ -352,6 +353,7 @@ func TestGuestsMigrate(t *testing.T) {
 // TestGuestsAreRestored: a guest that was saved becomes explicit when it is
 // restored; a refused chain stays what it is, or keeps the guest saved.
 func TestGuestsAreRestored(t *testing.T) {
+	t.Parallel()
 	s := startHost(t, "host")
 	top, middle, base := hookChain(t, s, "saved")
 	s.Define(hookGuest("saved", top, ""))
@@ -414,6 +416,7 @@ func TestGuestsAreRestored(t *testing.T) {
 // and a hook line that is wrong starts none, but it kills none either when the
 // daemon is started again.
 func TestGuestsStart(t *testing.T) {
+	t.Parallel()
 	s := startHost(t, "host")
 	good, _, _ := hookChain(t, s, "good")
 	top, middle, base := hookChain(t, s, "bad")

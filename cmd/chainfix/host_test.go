@@ -153,6 +153,7 @@ func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, s
 // are fixable and no others; these then start with nobody guessing anything; and
 // rollback gives every byte back.
 func TestHost(t *testing.T) {
+	t.Parallel()
 	all := hostGuests()
 	l, names := hostOf(t, all)
 	version, err := installed()

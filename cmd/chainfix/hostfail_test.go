@@ -102,6 +102,7 @@ func readPacket(r io.Reader) ([]byte, error) {
 // TestConnectionIsCut cuts the line at every call of an apply, before the daemon
 // has it and after it has done what it was asked.
 func TestConnectionIsCut(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	calls := 0
 	for _, before := range []bool{true, false} {
@@ -145,6 +146,7 @@ const (
 // TestReadBack: of a guest of which libvirt makes anything else than it was
 // given the old definition is restored, and the others are changed.
 func TestReadBack(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	spoiled := 0
 	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, packet []byte) (forward, reply bool) {
@@ -180,6 +182,7 @@ func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []hos
 // TestOldIsNotTakenBack: libvirt makes something else of the old definition
 // too. The error and the manifest say so, and so does rollback.
 func TestOldIsNotTakenBack(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	spoiled := 0
 	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, packet []byte) (forward, reply bool) {
@@ -219,6 +222,7 @@ func refusal(answer []byte) []byte {
 // TestNotReadBack: a guest whose new definition libvirt cannot tell gets its old
 // one again, and the others are changed.
 func TestNotReadBack(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	defined := 0
 	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
@@ -244,6 +248,7 @@ func TestNotReadBack(t *testing.T) {
 // TestUnreadableMeanwhile: a guest that a run before this one left half done, and
 // that libvirt now cannot tell anything of, does not keep the others waiting.
 func TestUnreadableMeanwhile(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	k := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) { return true, procedure != defineXML })
 	if _, _, err := h.applyBy(t, k); !errors.Is(err, host.ErrGone) {
@@ -272,6 +277,7 @@ func TestUnreadableMeanwhile(t *testing.T) {
 // TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
 // what it was asked, because it does not know. The manifest says what is.
 func TestRefusalThatIsNone(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	k := newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
 	k.answer = func(procedure uint32, packet []byte) []byte {
@@ -292,6 +298,7 @@ func TestRefusalThatIsNone(t *testing.T) {
 // somebody else so that it is fixable again, is not planned anew by the same
 // run, however often that is cut short: what it had at first is kept nowhere else.
 func TestOldDefinitionOutlivesAll(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	stateDir := filepath.Join(h.Dir, "state")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -333,6 +340,7 @@ func TestOldDefinitionOutlivesAll(t *testing.T) {
 // TestEndsMeanwhile: a guest that ends while it is looked at is read all the
 // same.
 func TestEndsMeanwhile(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 1)
 	h.Virsh("start", "--paused", "g0")
 	ended := false
@@ -390,6 +398,7 @@ func lastLine(t *testing.T, text, want string) {
 // TestDaemonDies: while guests are planned, and between two definitions. What is
 // stored then is whole.
 func TestDaemonDies(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ stream, at string }{{"err", "probed-format"}, {"out", "defined"}} {
 		t.Run(c.at, func(t *testing.T) {
 			h := newFixableHost(t, 3)
@@ -420,6 +429,7 @@ func TestDaemonDies(t *testing.T) {
 
 // TestNoSpace: the system has no room, from one call on.
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)
@@ -454,6 +464,7 @@ func TestNoSpace(t *testing.T) {
 // TestFullDisk keeps the runs on a file system that has room for one page more
 // each time, until it is enough.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)
 	disk := filepath.Join(h.Dir, "disk")
@@ -520,6 +531,7 @@ func (h *fixableHost) define(t *testing.T, definition string) {
 // TestChangedMeanwhile: a guest that somebody changes between the plan and its
 // turn is left as he wants it, and the others are changed.
 func TestChangedMeanwhile(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	for name, c := range map[string]struct {
 		change, back func()
@@ -555,6 +567,7 @@ func TestChangedMeanwhile(t *testing.T) {
 
 // TestBusy: of two runs in a state folder one is at work.
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 2)
 	state := []string{"--connect", h.URI(), "--state-dir", filepath.Join(h.Dir, "state")}
 	tried := 0
@@ -578,6 +591,7 @@ func TestBusy(t *testing.T) {
 // TestRollback: every guest that has what the run gave it gets back what it had;
 // any other is left, and the run can be taken back again later.
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	apply := func(t *testing.T) string { return h.apply(t, filepath.Join(h.Dir, filepath.Base(t.Name()))) }
 	back := func(t *testing.T, run string, want int) (string, string) {
@@ -670,6 +684,7 @@ func TestRollback(t *testing.T) {
 // TestSpoiledRun: where a run's folder is not as the run has left it, nothing
 // is changed on its word: not by rollback, nor, if it was not finished, by apply.
 func TestSpoiledRun(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 3)
 	good := h.apply(t, filepath.Join(h.Dir, "good"))
 	steps, _ := lastSteps(t, filepath.Join(h.Dir, "good"))
@@ -768,6 +783,7 @@ func TestSpoiledRun(t *testing.T) {
 // TestLeftovers: what lies in a run's folder by the name that a definition is
 // written under is not written into, as somebody may have it open.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 1)
 	stateDir := filepath.Join(h.Dir, "state")
 	cut := errors.New("cut short")
@@ -794,6 +810,7 @@ func TestLeftovers(t *testing.T) {
 // TestRunWithSpaces: the last line of apply is what rollback takes, whatever the
 // state folder is called.
 func TestRunWithSpaces(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 1)
 	out, complaints := &writer{}, &writer{}
 	stateDir := filepath.Join(h.Dir, `with: a space, "quotes" and \`)
@@ -810,6 +827,7 @@ func TestRunWithSpaces(t *testing.T) {
 // TestFoldersOfOthers: whatever is given for a run's folder, nothing is made
 // there, nothing is waited for, and nothing drives a terminal.
 func TestFoldersOfOthers(t *testing.T) {
+	t.Parallel()
 	h := newFixableHost(t, 1)
 	installProgram(t, h.Libvirt)
 	odd := filepath.Join(h.Dir, "odd\x1b[2J\nname")

@@ -257,6 +257,7 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 // is lost, the next apply carries on in the same folder, and all can be taken
 // back.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 6)
 	installProgram(t, h.Libvirt)

@@ -81,6 +81,7 @@ type oddChain struct {
 // TestPredictionIsOutcome starts a guest on every odd chain, with the real
 // libvirt and QEMU, and compares what becomes of it with what was predicted.
 func TestPredictionIsOutcome(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "qemu-img", "qemu-storage-daemon")
 	var mu sync.Mutex

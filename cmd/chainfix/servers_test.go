@@ -74,6 +74,7 @@ func served(t *testing.T, l *peers.Libvirt, s server) (c *truth, address string)
 // operator says so; then the guest starts with everything stated, and sees what
 // is in the image.
 func TestGuestStartsFromAServer(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "qemu-img", "qemu-storage-daemon", "strace")
 	for _, s := range servers {
@@ -141,6 +142,7 @@ func TestConnectionsAreSeen(t *testing.T) {
 // TestServerWithoutRanges: QEMU cannot use such a server, so neither is the
 // chain written.
 func TestServerWithoutRanges(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	c, _ := served(t, l, server{"http without ranges", func(t *testing.T, dir string) (string, string) {
 		address := peers.HTTPWithoutRanges(t, dir)
@@ -158,6 +160,7 @@ func TestServerWithoutRanges(t *testing.T) {
 // TestGuestStartsFromAVolume: the pool's definition says where the volume is,
 // and the XML goes on calling it a volume.
 func TestGuestStartsFromAVolume(t *testing.T) {
+	t.Parallel()
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "qemu-img")
 	pool := filepath.Join(l.Images, "pool")
