@@ -17,7 +17,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 )
 
-var update = flag.Bool("update", false, "rewrite the generated documents")
+var update = flag.Bool("update", os.Getenv("CHAINFIX_UPDATE") == "1", "rewrite the generated documents")
 
 // docs/findings.md is the table that "chainfix explain" reads.
 func TestFindingsAreDocumented(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-var update = flag.Bool("update", false, "write the vectors and the golden files anew")
+var update = flag.Bool("update", os.Getenv("CHAINFIX_UPDATE") == "1", "write the vectors and the golden files anew")
 
 const vectorFolder = "testdata/vectors"
 

@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("CHAINFIX_UPDATE") == "1",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"raw": scriptRaw, "qcow2": scriptQcow2, "qed": scriptQED, "vhdx": scriptVHDX, "expand": scriptExpand,
 		},
