@@ -106,30 +106,36 @@ func TestConnectionIsCut(t *testing.T) {
 	h := newFixableHost(t, 3)
 	calls := 0
 	for _, before := range []bool{true, false} {
-		for at := 1; ; at++ {
-			k := newLink(t, h.Libvirt, func(n int, _ uint32, _ []byte) (forward, reply bool) {
-				return n != at || !before, n != at
-			})
-			stateDir := filepath.Join(h.Dir, fmt.Sprintf("%v-%d", before, at))
-			d, err := host.Connect(t.Context(), k.uri)
-			if err == nil {
-				a := h.applier(stateDir)
-				a.Daemon, a.Scan.Inventory = d, d
-				_, err = a.Run(t.Context(), noReport)
-				d.Close()
-			}
-			if err == nil {
-				calls += at
-				_, run := lastSteps(t, stateDir)
-				h.rollback(t, run)
-				break
-			}
-			if !errors.Is(err, host.ErrGone) {
-				t.Errorf("cut at call %d: %v", at, err)
-			}
-			h.interrupted(t, stateDir)
-			h.rollback(t, h.apply(t, stateDir))
+		name := "the daemon has done what it was asked"
+		if before {
+			name = "the daemon has not been asked"
 		}
+		t.Run(name, func(t *testing.T) {
+			for at := 1; ; at++ {
+				k := newLink(t, h.Libvirt, func(n int, _ uint32, _ []byte) (forward, reply bool) {
+					return n != at || !before, n != at
+				})
+				stateDir := filepath.Join(h.Dir, fmt.Sprintf("%v-%d", before, at))
+				d, err := host.Connect(t.Context(), k.uri)
+				if err == nil {
+					a := h.applier(stateDir)
+					a.Daemon, a.Scan.Inventory = d, d
+					_, err = a.Run(t.Context(), noReport)
+					d.Close()
+				}
+				if err == nil {
+					calls += at
+					_, run := lastSteps(t, stateDir)
+					h.rollback(t, run)
+					break
+				}
+				if !errors.Is(err, host.ErrGone) {
+					t.Errorf("cut at call %d: %v", at, err)
+				}
+				h.interrupted(t, stateDir)
+				h.rollback(t, h.apply(t, stateDir))
+			}
+		})
 	}
 	if calls < 100 {
 		t.Errorf("there were only %d calls", calls)

@@ -271,36 +271,41 @@ func TestKilled(t *testing.T) {
 			if killed == kills {
 				break
 			}
-			stateDir := filepath.Join(h.Dir, fmt.Sprintf("killed%d-%d", round, i))
-			// With --seccomp-bpf strace 6.1 does not count.
-			out, dead := h.strace(t, stateDir, "/dev/null", "-e", "trace="+m.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", m.call, m.n))
-			if !dead {
-				_, run := lastSteps(t, stateDir)
+			t.Run(fmt.Sprintf("nothing is lost at %s %d, round %d", m.call, m.n, round), func(t *testing.T) {
+				stateDir := filepath.Join(h.Dir, fmt.Sprintf("killed%d-%d", round, i))
+				// With --seccomp-bpf strace 6.1 does not count.
+				out, dead := h.strace(t, stateDir, "/dev/null", "-e", "trace="+m.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", m.call, m.n))
+				if !dead {
+					_, run := lastSteps(t, stateDir)
+					h.rollback(t, run)
+					return
+				}
+				killed++
+				steps, begun := lastSteps(t, stateDir)
+				switch {
+				case h.interrupted(t, stateDir) == 1:
+					defining++
+				case len(steps) < len(h.old):
+					planning++
+				default:
+					between++
+				}
+				if t.Failed() {
+					t.Fatalf("killed at %v:\n%s", m, out)
+				}
+				done := finished(t, begun) // all but the end of the process
+				run := h.apply(t, stateDir)
+				switch {
+				case done:
+					run = begun
+				case begun != "" && run != begun:
+					t.Errorf("killed at %v: the next run is not the same", m)
+				}
 				h.rollback(t, run)
-				continue
-			}
-			killed++
-			steps, begun := lastSteps(t, stateDir)
-			switch {
-			case h.interrupted(t, stateDir) == 1:
-				defining++
-			case len(steps) < len(h.old):
-				planning++
-			default:
-				between++
-			}
+			})
 			if t.Failed() {
-				t.Fatalf("killed at %v:\n%s", m, out)
+				return // the guests may not be as the next moment wants them
 			}
-			done := finished(t, begun) // all but the end of the process
-			run := h.apply(t, stateDir)
-			switch {
-			case done:
-				run = begun
-			case begun != "" && run != begun:
-				t.Errorf("killed at %v: the next run is not the same", m)
-			}
-			h.rollback(t, run)
 		}
 	}
 	t.Logf("%d kills: %d before all guests were planned, %d while one was defined, %d between two", killed, planning, defining, between)
