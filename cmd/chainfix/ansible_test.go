@@ -411,8 +411,7 @@ stuck        1        0        1        0        0
 	}
 	h.inventory["gone"]["chainfix_connect"] = "qemu+unix:///session?socket=" + h.path("nobody")
 	h.inventory["wrong"]["chainfix_apply"] = "perhaps"
-	// The role puts the program on one of the hosts. It is called the same
-	// there: by another name it would be the tests again.
+	// The role puts the program on one of the hosts.
 	there := h.path("bin/chainfix")
 	if err := os.Mkdir(filepath.Dir(there), 0o700); err != nil {
 		t.Fatal(err)

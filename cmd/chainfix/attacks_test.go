@@ -268,12 +268,11 @@ func (a attack) write(t *testing.T, dir, secret string) {
 }
 
 // attackMemory is what any document may cost above a run that does nothing, in
-// KiB. The race detector, with which these tests are run, keeps several bytes
-// for each one.
+// KiB.
 const attackMemory = 64 << 10
 
 // idlePeak is the peak of the memory of a run that does nothing, in KiB: what
-// the program is built of, the race detector included, says how much that is.
+// the program is built of says how much that is.
 var idlePeak = sync.OnceValue(func() int64 {
 	cmd := exec.Command("strace", "-f", "-e", "trace=ioctl", "-o", "/dev/null", "chainfix", "--version")
 	if err := cmd.Run(); err != nil {
