@@ -51,7 +51,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		k.refuse(DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
 		return false
 	}
-	id, err := k.Opener.Identify(k.ctx, localSource(name, false))
+	id, err := k.Opener().Identify(k.ctx, localSource(name, false))
 	if stated != nil {
 		switch {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
@@ -130,7 +130,7 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id FileID, err er
 	if _, local := LocalPath(stated); !local {
 		return false
 	}
-	other, otherErr := k.Opener.Identify(k.ctx, stated)
+	other, otherErr := k.Opener().Identify(k.ctx, stated)
 	return err == nil && otherErr == nil && other == id
 }
 

@@ -176,13 +176,13 @@ func TestDataFileInTheXMLAndARelativeNameInTheHeader(t *testing.T) {
 		l := layerOf(nbd("served.qcow2"), probe.Qcow2)
 		s := stated(withStore(l, f.path("data.raw")))
 		s.Terminated = true
-		got, err := (&chain.Walker{Opener: serving{f}}).Walk(t.Context(), s)
+		got, err := (&chain.Walker{Images: chain.NewImageCache(serving{f})}).Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantVerdict(t, got, chain.Explicit, 1)
 		s.Layers[0] = l
-		got, err = (&chain.Walker{Opener: serving{f}, Policy: chain.Policy{Target: chain.Version{Major: 11}}}).Walk(t.Context(), s)
+		got, err = (&chain.Walker{Images: chain.NewImageCache(serving{f}), Policy: chain.Policy{Target: chain.Version{Major: 11}}}).Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}

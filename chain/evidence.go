@@ -342,7 +342,7 @@ func (k *walk) factsOf(layer Layer) HostFacts {
 // disk that has it as its own image states one; it refuses an image whose header a
 // guest may have written. The look is of the image as the format that is settled.
 // It reports whether the walk may go on.
-func (k *walk) applyEvidence(layer Layer, l *look, facts HostFacts) (Layer, *look, bool) {
+func (k *walk) applyEvidence(layer Layer, l *headerView, facts HostFacts) (Layer, *headerView, bool) {
 	what := Describe(layer.Source)
 	unrecorded := "the format of " + what + " is not recorded in " + Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
 	switch {

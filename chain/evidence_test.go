@@ -30,7 +30,7 @@ func (f *files) said(disks ...chain.Stated) *chain.Evidence {
 func (f *files) walkWith(t *testing.T, evidence *chain.Evidence, policy chain.Policy, disk chain.Stated) *chain.Chain {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f, Policy: policy, Evidence: evidence}
+	w := &chain.Walker{Images: chain.NewImageCache(f), Policy: policy, Evidence: evidence}
 	got, err := w.Walk(t.Context(), disk)
 	if err != nil {
 		t.Fatal(err)
@@ -369,7 +369,7 @@ func TestImageThatGoesBeforeItIsOpenedAgain(t *testing.T) {
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		s := f.top("top.qcow2")
 		s.Layers[0].Source.StartupPolicy = policy
-		w := &chain.Walker{Opener: leaving{f}, Evidence: f.said(diskOf("web", f.layer("base.img", probe.VDI)))}
+		w := &chain.Walker{Images: chain.NewImageCache(leaving{f}), Evidence: f.said(diskOf("web", f.layer("base.img", probe.VDI)))}
 		got, err := w.Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)

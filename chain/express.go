@@ -50,7 +50,7 @@ func (k *walk) expressible(layer Layer) bool {
 // since a guest may store images on its disk, but somebody should look: tools
 // record raw, and libvirt writes it, where nobody knew. Only where the operator
 // states it is that for the record.
-func (k *walk) noteMarks(layer Layer, l *look) {
+func (k *walk) noteMarks(layer Layer, l *headerView) {
 	marks := l.oddities()
 	if len(marks) == 0 {
 		return

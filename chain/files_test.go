@@ -32,7 +32,7 @@ type files struct {
 
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	return &files{t: t, dir: t.TempDir()}
+	return &files{t: t, dir: t.TempDir(), touched: map[string]bool{}, opened: map[string]int{}}
 }
 
 func (f *files) path(name string) string { return f.dir + "/" + name }
@@ -109,7 +109,7 @@ func (f *files) top(name string) chain.Stated {
 func (f *files) walk(t *testing.T, policy chain.Policy, stated chain.Stated) *chain.Chain {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f, Policy: policy}
+	w := &chain.Walker{Images: chain.NewImageCache(f), Policy: policy}
 	got, err := w.Walk(context.Background(), stated)
 	if err != nil {
 		t.Fatal(err)
@@ -145,9 +145,9 @@ func (f *files) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	return chain.FileOpener{}.Identify(ctx, src)
 }
 
-func (f *files) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
+func (f *files) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
 	f.touch(src, false)
-	return chain.FileOpener{}.Date(ctx, src)
+	return chain.FileOpener{}.ChangeTime(ctx, src)
 }
 
 func (f *files) Resolve(ctx context.Context, path string) (string, error) {

@@ -94,7 +94,7 @@ func (k *walk) doubt(name string) string {
 // policy with its folders named likewise. A folder that is not there holds
 // nothing.
 func (k *walk) place(name string) (string, Policy, error) {
-	resolver, ok := k.Opener.(Resolver)
+	resolver, ok := k.Opener().(Resolver)
 	if !ok {
 		return "", Policy{}, errNoResolver
 	}
@@ -120,7 +120,7 @@ var errNoResolver = errors.New("symlinks are not followed here")
 
 // believe takes the word of the header of an image in a believed folder, if
 // all that it names is a backing image that is believed too.
-func (k *walk) believe(layer Layer, l *look, unrecorded, hint string) Layer {
+func (k *walk) believe(layer Layer, l *headerView, unrecorded, hint string) Layer {
 	format := l.candidate()
 	if l.headerErr != nil {
 		// What a broken header says is nobody's word.

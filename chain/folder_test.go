@@ -250,7 +250,7 @@ func TestBelievedFolderBehindSymlinks(t *testing.T) {
 // An Opener that cannot follow symlinks believes nothing.
 func TestNoBeliefWithoutResolver(t *testing.T) {
 	f := goldenFiles(t)
-	w := &chain.Walker{Opener: struct{ chain.Opener }{f}, Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
+	w := &chain.Walker{Images: chain.NewImageCache(struct{ chain.Opener }{f}), Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	got, err := w.Walk(context.Background(), f.top("guests/top.qcow2"))
 	if err != nil {

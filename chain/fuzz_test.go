@@ -115,7 +115,7 @@ func FuzzWalk(f *testing.F) {
 		if believed {
 			policy.Folders = []chain.Folder{{Path: "/", Believed: true}}
 		}
-		w := &chain.Walker{Opener: images, Policy: policy}
+		w := &chain.Walker{Images: chain.NewImageCache(images), Policy: policy}
 		got, err := w.Walk(context.Background(), chain.Stated{Layers: []chain.Layer{{Source: file("/a"), Format: top, From: chain.XML}}})
 		if err != nil {
 			t.Fatal(err)

@@ -25,9 +25,7 @@ type Inspection struct {
 // Inspect opens one local image and says what its header claims. Nothing that
 // the image names is touched. The error is the opener's or the reader's.
 func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) (*Inspection, error) {
-	if w.Opener == nil {
-		w.Opener = FileOpener{}
-	}
+	w.prepare()
 	l, err := w.look(ctx, src, "")
 	if err != nil {
 		return nil, err
@@ -57,7 +55,7 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 
 // qemuChoice is the first format whose signature QEMU would take, or else the
 // first of all.
-func (l *look) qemuChoice() probe.Format {
+func (l *headerView) qemuChoice() probe.Format {
 	for _, s := range l.signatures {
 		if s.QEMU {
 			return s.Format

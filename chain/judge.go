@@ -8,7 +8,7 @@ import (
 
 // judge decides whether the format of a backing image that nobody stated may
 // be taken from its header. On refusal the layer stays unstated.
-func (k *walk) judge(layer Layer, l *look, rec record) Layer {
+func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
 	path := Name(layer.at())
 	name := Describe(layer.Source)
 	overlay := k.chain.Layers[len(k.chain.Layers)-2]

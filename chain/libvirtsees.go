@@ -11,9 +11,9 @@ import (
 // (VIR_STORAGE_MAX_HEADER, 9.0 and 11.3). QEMU reads on.
 const libvirtReads = 33280
 
-// sees is what libvirt takes from the header of an image that QEMU can open,
+// libvirtView is what libvirt takes from the header of an image that QEMU can open,
 // where it is something else than QEMU takes from it.
-type sees struct {
+type libvirtView struct {
 	// backing: it finds the name of a backing image. Where it finds none it
 	// tells QEMU that there is none.
 	backing bool
@@ -23,19 +23,19 @@ type sees struct {
 	recorded bool
 }
 
-// libvirtSees tells what libvirt sees of an image of size bytes that begins
+// viewOfLibvirt tells what libvirt sees of an image of size bytes that begins
 // with head and in which QEMU sees h (storage_file_probe.c, 9.0). It neither
 // checks the header nor the magic: it reads two fields and takes what lies
 // there, if that is among the bytes that it has read.
-func libvirtSees(head []byte, size int64, h *probe.Header) sees {
+func viewOfLibvirt(head []byte, size int64, h *probe.Header) libvirtView {
 	if h == nil || h.Backing == nil {
-		return sees{}
+		return libvirtView{}
 	}
-	s := sees{backing: true, record: h.Backing.Format, recorded: h.Backing.FormatRecorded}
+	s := libvirtView{backing: true, record: h.Backing.Format, recorded: h.Backing.FormatRecorded}
 	switch h.Format {
 	case probe.Qcow, probe.Qcow2:
 		if len(head) < 20 {
-			return sees{}
+			return libvirtView{}
 		}
 		off, n := binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:]))
 		s.backing = withinBuffer(off, n, size)
@@ -44,7 +44,7 @@ func libvirtSees(head []byte, size int64, h *probe.Header) sees {
 		}
 	case probe.QED:
 		if len(head) < 64 {
-			return sees{}
+			return libvirtView{}
 		}
 		off, n := uint64(binary.LittleEndian.Uint32(head[56:])), uint64(binary.LittleEndian.Uint32(head[60:]))
 		s.backing = withinBuffer(off, n, size)
@@ -58,7 +58,7 @@ func libvirtSees(head []byte, size int64, h *probe.Header) sees {
 			s.backing = s.backing && string(head[at-int64(len(hint)):at]) == hint
 		}
 	default:
-		return sees{}
+		return libvirtView{}
 	}
 	return s
 }
@@ -113,7 +113,7 @@ var libvirtOrder = []probe.Format{
 
 // libvirtsChoice is the format for which libvirt's probing takes the image: raw
 // where no mark that it knows is there.
-func (s *sight) libvirtsChoice() probe.Format {
+func (s *imageInfo) libvirtsChoice() probe.Format {
 	for _, f := range libvirtOrder {
 		for _, mark := range s.signatures {
 			if mark.Libvirt && mark.Format == f {

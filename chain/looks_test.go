@@ -54,7 +54,7 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 	}
 	c := lookCounter{f, make(map[string]int)}
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
-	found, err := (&chain.Walker{Opener: c, Policy: policy}).Walk(t.Context(), f.top("believed/0"))
+	found, err := (&chain.Walker{Images: chain.NewImageCache(c), Policy: policy}).Walk(t.Context(), f.top("believed/0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	c := lookCounter{f, make(map[string]int)}
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
-	p, err := (&chain.Walker{Opener: c}).Predict(t.Context(), stated, chain.Version{Major: 9})
+	p, err := (&chain.Walker{Images: chain.NewImageCache(c)}).Predict(t.Context(), stated, chain.Version{Major: 9})
 	if err != nil || p.Outcome != chain.Starts || !strings.Contains(p.Words, `"flat"`) {
 		t.Errorf("%+v, %v", p, err)
 	}

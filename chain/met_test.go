@@ -244,7 +244,7 @@ func TestStatementsAreLookedAtOnce(t *testing.T) {
 	}
 	for _, met := range []*Met{nil, NewMet(trust)} {
 		o := &countingOpener{looks: make(map[string]int)}
-		w := &Walker{Opener: o, Policy: Policy{Trust: trust}, Met: met}
+		w := &Walker{Images: NewImageCache(o), Policy: Policy{Trust: trust}, Met: met}
 		for i := range 50 {
 			name := fmt.Sprint(dir, "/image", i)
 			if err := os.WriteFile(name, make([]byte, 1024), 0o644); err != nil {

@@ -87,7 +87,7 @@ func (k *walk) loops(stated Layer) bool {
 	if _, local := layer.local(); !local {
 		return false // what is not opened is no layer twice
 	}
-	file, err := k.Opener.Identify(k.ctx, layer.at())
+	file, err := k.Opener().Identify(k.ctx, layer.at())
 	if err != nil {
 		return false // the visit tells
 	}
@@ -120,7 +120,7 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	} else if layer.From == XML {
 		layer.Format, layer.From = "", Unstated
 	}
-	rec := k.borneOut(k.ctx, readRecord(backing), layer, k.Foresight)
+	rec := k.borneOut(k.ctx, readRecord(backing), layer)
 	if says := rec.says(); says != "" {
 		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
@@ -203,7 +203,7 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 	case headers:
 		return k.below(overlay, backing)
 	}
-	rec := k.borneOut(k.ctx, readRecord(backing), stated, k.Foresight)
+	rec := k.borneOut(k.ctx, readRecord(backing), stated)
 	format := stated.Format
 	if stated.From == Protocol {
 		format = probe.Raw // an image that QEMU makes up
@@ -278,8 +278,8 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 		return k.settleHint(ChainConflict, text, ", which is not looked at, because only the XML says that "+
 			Describe(overlay.Source)+" is "+string(overlay.Format), k.confirmHint(overlay)+"; or "+chooseHint)
 	}
-	xmlID, xmlErr := k.Opener.Identify(k.ctx, stated.at())
-	headerID, headerErr := k.Opener.Identify(k.ctx, named)
+	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.at())
+	headerID, headerErr := k.Opener().Identify(k.ctx, named)
 	// What cannot be looked at may be there.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
 	there := func(src *libvirtxml.DomainDiskSource, err error) bool {

@@ -217,7 +217,7 @@ func TestConflictsAreToldAsTheyAre(t *testing.T) {
 	} {
 		f.qcow2("top.qcow2", image{backing: c.backing, backingFormat: "raw"})
 		// The network is named here as well, as it is with --network.
-		w := &chain.Walker{Opener: everywhere{f}}
+		w := &chain.Walker{Images: chain.NewImageCache(everywhere{f})}
 		s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(c.stated, probe.Raw))
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		got, err := w.Walk(t.Context(), s)

@@ -52,14 +52,14 @@ type Opener interface {
 	Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error)
 }
 
-// Dater is an [Opener] that tells when an image was changed last. A file system
-// may give a new file the inode of one that is gone, and so its ID: by its date
-// [Walker.Foresight] tells it from the old one, and an image from what it was
+// ChangeTimer is an [Opener] that tells when an image was changed last. A file system
+// may give a new file the inode of one that is gone, and so its ID: by the time
+// of its last change an [ImageCache] tells it from the old one, and an image from what it was
 // before. An Opener that wraps another should pass it on.
-type Dater interface {
-	// Date is Identify, with a time that no change of the image leaves as it
+type ChangeTimer interface {
+	// ChangeTime is Identify, with a time that no change of the image leaves as it
 	// is, in any unit; 0 where there is none.
-	Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error)
+	ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error)
 }
 
 // Resolver is an [Opener] that follows symlinks without opening what they lead

@@ -44,13 +44,13 @@ func (FileOpener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (I
 
 // Identify stats a file or block source. See [Opener].
 func (f FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
-	id, _, err := f.Date(ctx, src)
+	id, _, err := f.ChangeTime(ctx, src)
 	return id, err
 }
 
-// Date stats a file or block source. What is written to a device leaves no date
-// on its node. See [Dater].
-func (FileOpener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error) {
+// ChangeTime stats a file or block source. What is written to a device leaves no time
+// on its node. See [ChangeTimer].
+func (FileOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error) {
 	path, ok := LocalPath(src)
 	if !ok {
 		return FileID{}, 0, fmt.Errorf("stat %s: %w", Describe(src), ErrNotReadable)

@@ -64,8 +64,8 @@ var (
 // of a policy nothing counts. The rules are those of libvirt 9.0 and 11.3, by
 // version where they differ, and of QEMU 7.2 and 10.0.
 //
-// It reads what [Walker.Walk] reads, and shares its memory: after a Walk with
-// [Walker.Foresight] it opens nothing. An image that is only named by one whose format nobody stated
+// It reads what [Walker.Walk] reads, and shares its memory: after a Walk it opens
+// nothing that was opened before. An image that is only named by one whose format nobody stated
 // is not looked at, though libvirt or QEMU might open it; the rules alone then
 // say how it ends. That an image which is stated to be raw bears another
 // format's signature counts for nothing: that is what the guest was given.
@@ -89,9 +89,7 @@ func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Pr
 	case !target.Known():
 		return Prediction{}, ErrNoTarget
 	}
-	if w.Opener == nil {
-		w.Opener = FileOpener{}
-	}
+	w.prepare()
 	p := &predictor{Walker: w, ctx: ctx, stated: stated, rules: rulesOf(target), found: Prediction{Layer: WholeDisk}}
 	err := p.run()
 	if err == nil {

@@ -29,7 +29,7 @@ func mustVersion(t *testing.T, s string) chain.Version {
 func (f *files) predict(t *testing.T, stated chain.Stated, target string) chain.Prediction {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f}
+	w := &chain.Walker{Images: chain.NewImageCache(f)}
 	got, err := w.Predict(context.Background(), stated, mustVersion(t, target))
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +182,7 @@ func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 		f.qcow2("top", over)
 		for _, walkFirst := range []bool{true, false} {
 			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			w := &chain.Walker{Opener: f, Foresight: true}
+			w := &chain.Walker{Images: chain.NewImageCache(f)}
 			walk := func() {
 				if _, err := w.Walk(context.Background(), f.top("top")); err != nil {
 					t.Fatal(err)
@@ -312,7 +312,7 @@ func FuzzPredict(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := (&chain.Walker{Opener: images}).Predict(context.Background(), stated, target)
+		got, err := (&chain.Walker{Images: chain.NewImageCache(images)}).Predict(context.Background(), stated, target)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,7 +35,7 @@ func (p *predictor) holds(layer Layer, h *probe.Header, found bool) error {
 			}
 			file = directory(name) + file
 		}
-		if _, err := p.Opener.Identify(p.ctx, localSource(file, false)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := p.Opener().Identify(p.ctx, localSource(file, false)); errors.Is(err, fs.ErrNotExist) {
 			return p.qemu("Could not open " + strconv.Quote(file) + ", an extent of " + Describe(layer.Source) + ": No such file or directory")
 		}
 	}
@@ -72,7 +72,7 @@ func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
 	case !strings.HasPrefix(name, "/"):
 		// QEMU takes it for a plain file name (7.2.13, 9.1), and starts from
 		// the directory in which libvirt starts it.
-		if _, err := p.Opener.Identify(p.ctx, localSource("/"+name, false)); err == nil {
+		if _, err := p.Opener().Identify(p.ctx, localSource("/"+name, false)); err == nil {
 			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
 			return nil
 		}
@@ -87,7 +87,7 @@ func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
 
 // there refuses a data file that is missing.
 func (p *predictor) there(of string, src *libvirtxml.DomainDiskSource) error {
-	if _, err := p.Opener.Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
+	if _, err := p.Opener().Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
 		return p.qemu("Could not open " + Describe(src) + ", the data file of " + of + ": No such file or directory")
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 // explicit deals with the images that the XML states, which libvirt hands to
 // QEMU as they are. It returns the last one, open, if libvirt goes on from there
 // by itself; the zero Layer if the chain ends.
-func (p *predictor) explicit() (last Layer, l *look, err error) {
+func (p *predictor) explicit() (last Layer, l *headerView, err error) {
 	var written imageID // by the guest
 	for i, layer := range p.layers {
 		p.layer = i
@@ -62,7 +62,7 @@ func (p *predictor) explicit() (last Layer, l *look, err error) {
 
 // stands opens an image that the XML states and checks what QEMU checks. The
 // look is nil where the image is not read: QEMU is taken to open it then.
-func (p *predictor) stands(layer Layer) (Layer, *look, error) {
+func (p *predictor) stands(layer Layer) (Layer, *headerView, error) {
 	if located, err := p.locate(layer); err == nil {
 		layer = located
 	}
@@ -99,7 +99,7 @@ func (p *predictor) stands(layer Layer) (Layer, *look, error) {
 
 // leaf deals with a stated image that has nothing below it. What the XML goes
 // on to all the same libvirt 9.0 refuses.
-func (p *predictor) leaf(layer Layer, l *look, further []Layer) error {
+func (p *predictor) leaf(layer Layer, l *headerView, further []Layer) error {
 	if len(further) > 0 && !(p.rules.dropsBelowRaw && layer.Format == probe.Raw) {
 		if p.layer > 0 {
 			if err := p.mustExist(further); err != nil {
@@ -130,7 +130,7 @@ func (p *predictor) mustExist(further []Layer) error {
 		if _, local := layer.local(); !local {
 			continue
 		}
-		if _, err := p.Opener.Identify(p.ctx, layer.at()); errors.Is(err, fs.ErrNotExist) {
+		if _, err := p.Opener().Identify(p.ctx, layer.at()); errors.Is(err, fs.ErrNotExist) {
 			return p.missing(layer)
 		}
 	}
@@ -140,7 +140,7 @@ func (p *predictor) mustExist(further []Layer) error {
 
 // assumedRaw deals with a disk without a <driver type>, which libvirt takes as
 // raw (9.0).
-func (p *predictor) assumedRaw(layer Layer, l *look) error {
+func (p *predictor) assumedRaw(layer Layer, l *headerView) error {
 	if l.signaturesErr != nil {
 		return p.unread(layer, l.signaturesErr)
 	}
@@ -154,7 +154,7 @@ func (p *predictor) assumedRaw(layer Layer, l *look) error {
 // containers are the formats whose mark an image bears and which hold something
 // else than the bytes that are there. Of LUKS that cannot be said: a guest
 // encrypts its disk with it.
-func (s *sight) containers() []probe.Format {
+func (s *imageInfo) containers() []probe.Format {
 	var marks []probe.Format
 	for _, f := range s.distinct() {
 		for _, mark := range s.signatures {
@@ -178,7 +178,7 @@ func (p *predictor) compares(overlay Layer, h *probe.Header, next Layer) {
 		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
 		return
 	}
-	if rec := p.borneOut(p.ctx, readRecord(h.Backing), next, true); rec.format != "" && next.From == XML && rec.format != next.Format {
+	if rec := p.borneOut(p.ctx, readRecord(h.Backing), next); rec.format != "" && next.From == XML && rec.format != next.Format {
 		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.format))
 		return
 	}
@@ -187,11 +187,11 @@ func (p *predictor) compares(overlay Layer, h *probe.Header, next Layer) {
 	if !ok || !here || path == named {
 		return
 	}
-	xmls, err := p.Opener.Identify(p.ctx, next.at())
+	xmls, err := p.Opener().Identify(p.ctx, next.at())
 	if err != nil {
 		return // comes next
 	}
-	if headers, err := p.Opener.Identify(p.ctx, localSource(named, false)); err == nil && headers != xmls {
+	if headers, err := p.Opener().Identify(p.ctx, localSource(named, false)); err == nil && headers != xmls {
 		p.misopens(text + "its header to " + strconv.Quote(named) + ", and both are there")
 	}
 }

@@ -13,12 +13,12 @@ import (
 
 // image opens what a layer leads to. An image that is missing, or none, is a
 // refusal; one that cannot be looked at here is [ErrUnseen].
-func (p *predictor) image(layer Layer, claim probe.Format) (*look, error) {
+func (p *predictor) image(layer Layer, claim probe.Format) (*headerView, error) {
 	what := Describe(layer.Source)
 	if name, local := layer.local(); local && !strings.HasPrefix(name, "/") {
 		return nil, p.qemu("QEMU looks for " + what + " in its own working directory")
 	}
-	l, err := p.lookFor(p.ctx, layer.at(), claim, true)
+	l, err := p.look(p.ctx, layer.at(), claim)
 	var beyond *sliceError
 	switch {
 	case err == nil:
@@ -39,7 +39,7 @@ func (p *predictor) image(layer Layer, claim probe.Format) (*look, error) {
 // read. At a FIFO it waits for ever (libvirt 9.0).
 func (p *predictor) notImage(layer Layer) error {
 	words := Describe(layer.Source) + " is " + ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
-	_, err := p.Opener.Identify(p.ctx, layer.at())
+	_, err := p.Opener().Identify(p.ctx, layer.at())
 	if stops := errors.Is(err, errDirectory) || errors.Is(err, errSocket); stops && p.reads(layer) {
 		return p.libvirt(words)
 	}
@@ -76,7 +76,7 @@ func (p *predictor) unread(layer Layer, err error) error {
 func (p *predictor) unseen(layer Layer) error {
 	_, err := p.locate(layer)
 	if err == nil {
-		_, err = p.lookFor(p.ctx, layer.at(), layer.header(), true)
+		_, err = p.look(p.ctx, layer.at(), layer.header())
 	}
 	return p.unread(layer, err)
 }
@@ -99,7 +99,7 @@ func (e *unseenError) Unwrap() []error { return []error{ErrUnseen, e.err} }
 // opens checks what QEMU checks when it opens an image as the layer's format, in
 // which l was read. Without an error, and without a header either, it opens it
 // for something else than it is, and nothing more can be said.
-func (p *predictor) opens(layer Layer, l *look) error {
+func (p *predictor) opens(layer Layer, l *headerView) error {
 	what, f, h := Describe(layer.Source), layer.header(), l.header
 	refuses := func(why string) error {
 		return p.qemu("QEMU refuses " + what + " as " + string(f) + ": " + why)
@@ -112,7 +112,7 @@ func (p *predictor) opens(layer Layer, l *look) error {
 	case l.headerErr == nil:
 	case !errors.As(l.headerErr, &broken):
 		return p.unread(layer, l.headerErr)
-	case l.short:
+	case l.cutShort:
 		p.misopens(what + " ends too soon, and QEMU sees zeros behind its end: " + broken.Error())
 		return nil
 	case broken.Tolerated:
@@ -237,7 +237,7 @@ func (p *predictor) qemusFormat(overlay Layer, ref *probe.Reference, rec record)
 
 // qemusChoice is the format for which QEMU's probing takes an image of this
 // name.
-func (l *look) qemusChoice(name string) probe.Format {
+func (l *headerView) qemusChoice(name string) probe.Format {
 	for _, s := range l.signatures {
 		if s.QEMU {
 			return s.Format
@@ -252,7 +252,7 @@ func (l *look) qemusChoice(name string) probe.Format {
 // imageAs opens an image that an overlay records to be of format f. Where the
 // record counts as none to chainfix, the image was opened without a format, and
 // is not opened again.
-func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (*look, error) {
+func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (*headerView, error) {
 	if rec.format != "" {
 		return p.image(layer, f)
 	}
@@ -267,5 +267,6 @@ func (p *predictor) imageAs(layer Layer, f probe.Format, rec record) (*look, err
 	case l.candidate() == "":
 		return p.image(layer, f)
 	}
-	return &look{sight: l.sight, headerErr: &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}}, nil
+	notThat := parsedHeader{claim: f, headerErr: &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}}
+	return &headerView{l.imageInfo, notThat}, nil
 }

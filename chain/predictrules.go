@@ -85,7 +85,7 @@ func (w word) meant() probe.Format { return cmp.Or(w.record.format, w.record.mea
 
 // reads returns what libvirt makes of the reference in the header of an
 // overlay of format f.
-func (r rules) reads(f probe.Format, ref *probe.Reference, s sees) word {
+func (r rules) reads(f probe.Format, ref *probe.Reference, s libvirtView) word {
 	rec := readRecord(ref)
 	switch {
 	case f == probe.QED && ref.FormatRecorded:

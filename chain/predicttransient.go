@@ -33,7 +33,7 @@ func (w *Walker) leftoverOf(ctx context.Context, stated Stated) (path string) {
 		return ""
 	}
 	path = image + ".TRANSIENT-" + stated.Guest
-	opener := w.Opener
+	opener := w.Opener()
 	if opener == nil {
 		opener = FileOpener{}
 	}

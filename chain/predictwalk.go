@@ -9,7 +9,7 @@ import (
 
 // detect deals with what libvirt finds by itself below layer, the last one that
 // the XML states, and hands to QEMU.
-func (p *predictor) detect(layer Layer, l *look) error {
+func (p *predictor) detect(layer Layer, l *headerView) error {
 	if _, local := layer.local(); !local {
 		// It reads no header on the network (but of gluster's, where that
 		// module is installed).
@@ -21,12 +21,12 @@ func (p *predictor) detect(layer Layer, l *look) error {
 	}
 	for layer.Format.CanHaveBacking() && l.header.Backing != nil {
 		backing := l.header.Backing
-		if !l.sees.backing {
+		if !l.libvirt.backing {
 			p.blind(layer, l)
 			return nil
 		}
 		src, err := p.named(layer, backing.Name)
-		w := p.rules.reads(layer.Format, backing, l.sees)
+		w := p.rules.reads(layer.Format, backing, l.libvirt)
 		p.layer++
 		if err != nil {
 			return p.unnamed(layer, backing, w, err)
@@ -74,7 +74,7 @@ func (p *predictor) detect(layer Layer, l *look) error {
 
 // blind deals with a name that QEMU finds in a header and libvirt does not. It
 // then tells QEMU that there is no backing image (9.0 and 11.3).
-func (p *predictor) blind(layer Layer, l *look) {
+func (p *predictor) blind(layer Layer, l *headerView) {
 	why := "in another place than where it looks"
 	if l.size > libvirtReads && layer.Format != probe.VMDK {
 		why = "past the " + strconv.Itoa(libvirtReads) + " bytes that it reads"
@@ -141,7 +141,7 @@ func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, w word) e
 	}
 	h := l.header
 	what := Describe(layer.Source)
-	if l.sees.backing && !w.safe {
+	if l.libvirt.backing && !w.safe {
 		return p.unspecified(overlay, ref)
 	}
 	if err := p.opens(layer, l); err != nil || h == nil {
@@ -150,7 +150,7 @@ func (p *predictor) probed(overlay, layer Layer, ref *probe.Reference, w word) e
 	s := suspect{name: what, size: l.size, format: layer.Format, record: record{disputed: ref.Format, meant: w.meant()}, overlaySize: p.sizeOf(overlay), hasOverlay: true}
 	refs := references(h)
 	switch witnesses := s.besidesName(); {
-	case refs != nil && l.sees.backing:
+	case refs != nil && l.libvirt.backing:
 		p.misopens("libvirt probes " + what + " and goes on to " + refs.what + ", on the word of an image whose format nobody recorded")
 	case refs != nil && h.Backing != nil:
 		p.blind(layer, l)
@@ -174,7 +174,7 @@ func (p *predictor) sizeOf(overlay Layer) uint64 {
 
 // raw deals with an image that libvirt has found and tells QEMU is raw. If it is
 // LUKS, libvirt notes an encryption that it cannot finish (version 1, 9.0).
-func (p *predictor) raw(layer Layer, l *look) error {
+func (p *predictor) raw(layer Layer, l *headerView) error {
 	if l.signaturesErr != nil {
 		return p.unread(layer, l.signaturesErr)
 	}
@@ -189,7 +189,7 @@ func (p *predictor) raw(layer Layer, l *look) error {
 // doubts tells if an image that is taken as raw, though nobody says that it is,
 // looks like something else. shown is how many of its bytes the overlay shows: a
 // fixed VHD is raw but for the footer.
-func (p *predictor) doubts(layer Layer, l *look, w word, shown uint64) {
+func (p *predictor) doubts(layer Layer, l *headerView, w word, shown uint64) {
 	what := Describe(layer.Source)
 	marks := l.containers()
 	if l.isFixedVHD() && uint64(max(l.size-vhdFooter, 0)) >= shown {
@@ -208,12 +208,12 @@ func (p *predictor) doubts(layer Layer, l *look, w word, shown uint64) {
 const vhdFooter = 512 // bytes
 
 // isFixedVHD reports whether the only mark of an image is the footer of a VHD.
-func (l *look) isFixedVHD() bool {
+func (l *headerView) isFixedVHD() bool {
 	return len(l.signatures) == 1 && l.signatures[0] == probe.Signature{Format: probe.VPC}
 }
 
 // seenBefore refuses a chain that comes back to an image.
-func (p *predictor) seenBefore(layer Layer, l *look) error {
+func (p *predictor) seenBefore(layer Layer, l *headerView) error {
 	for _, id := range p.ids {
 		if id == l.id {
 			return p.libvirt("backing store for " + Describe(layer.Source) + " is self-referential or too deeply nested")

@@ -91,7 +91,7 @@ func readRecord(ref *probe.Reference) record {
 // that format, whatever libvirt would make of the name. No guest can have written
 // the record, and what its header says was stated by whoever made the overlay. An
 // image that cannot be looked at bears nothing out.
-func (w *Walker) borneOut(ctx context.Context, rec record, image Layer, everything bool) record {
+func (w *Walker) borneOut(ctx context.Context, rec record, image Layer) record {
 	if rec.qemus == "" || image.Source == nil || image.Source.Dir != nil {
 		return rec
 	}
@@ -99,7 +99,7 @@ func (w *Walker) borneOut(ctx context.Context, rec record, image Layer, everythi
 	if path, local := image.local(); err != nil || local && !strings.HasPrefix(path, "/") {
 		return rec
 	}
-	l, err := w.lookFor(ctx, image.at(), "", everything)
+	l, err := w.look(ctx, image.at(), "")
 	if err != nil || l.signaturesErr != nil || !slices.Contains(l.distinct(), rec.qemus) {
 		return rec
 	}

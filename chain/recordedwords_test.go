@@ -123,7 +123,7 @@ func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 		version := mustVersion(t, "9.0")
 		predicted := func(s chain.Stated) chain.Outcome {
 			t.Helper()
-			p, err := (&chain.Walker{Opener: f}).Predict(context.Background(), s, version)
+			p, err := (&chain.Walker{Images: chain.NewImageCache(f)}).Predict(context.Background(), s, version)
 			if err != nil {
 				t.Fatal(err)
 			}

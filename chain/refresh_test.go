@@ -41,7 +41,7 @@ func TestRefreshKeepsWhatTheXMLSaysOfAnImage(t *testing.T) {
 			f.qcow2("top.qcow2", c.top)
 			s := stated(f.layer("top.qcow2", probe.Qcow2), c.middle, c.base)
 			s.Terminated = true
-			w := &chain.Walker{Opener: chain.FileOpener{}, Volumes: pools{f.dir}, Policy: chain.Policy{Disagreement: chain.HeadersWin}}
+			w := &chain.Walker{Images: chain.NewImageCache(chain.FileOpener{}), Volumes: pools{f.dir}, Policy: chain.Policy{Disagreement: chain.HeadersWin}}
 			got, err := w.Walk(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/probe"
@@ -292,11 +293,10 @@ func (h *madeUpHost) policy() Policy {
 }
 
 // answers is all that a Walker says of a disk.
-func answers(t *testing.T, w *Walker, disk Stated) (c *Chain, text string) {
-	t.Helper()
-	c, err := w.Walk(context.Background(), disk)
+func answers(w *Walker, disk Stated) (c *Chain, text string, err error) {
+	c, err = w.Walk(context.Background(), disk)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	all := []any{c}
 	for _, target := range []Version{{5, 0, 0}, {6, 0, 0}, {9, 0, 0}, {9, 10, 0}, {11, 3, 0}} {
@@ -304,36 +304,48 @@ func answers(t *testing.T, w *Walker, disk Stated) (c *Chain, text string) {
 		all = append(all, p, fmt.Sprint(err))
 	}
 	said, err := json.MarshalIndent(all, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, string(said)
+	return c, string(said), err
 }
 
-// What a Walker with foresight has seen of other disks changes nothing of what
-// it says of one.
+// What has been seen of other disks, also at the same moment, changes nothing of
+// what is said of one.
 func TestMemoryChangesNoAnswer(t *testing.T) {
 	verdicts := map[Verdict]int{}
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		h := newMadeUpHost(r, 20)
-		w := Walker{Opener: h, Policy: h.policy()}
-		if r.IntN(3) == 0 {
-			w.Evidence = h.evidence()
+		images, policy := NewImageCache(h), h.policy()
+		if r.IntN(2) == 0 {
+			images.limit = 20 << 10 // so little that much is forgotten
 		}
-		all := w
-		all.Foresight = true
-		for n := range 100 {
-			disk := h.disk()
-			if r.IntN(3) == 0 {
-				all.seen, all.failed = nil, nil // as if many others had come in between
+		var evidence *Evidence
+		if r.IntN(3) == 0 {
+			evidence = h.evidence()
+		}
+		shared := &Walker{Images: images, Policy: policy, Evidence: evidence}
+		disks, texts := make([]Stated, 100), make([]string, 100)
+		for n := range disks {
+			disks[n] = h.disk()
+		}
+		var walks errgroup.Group
+		for n, disk := range disks {
+			walks.Go(func() (err error) {
+				_, texts[n], err = answers(shared, disk)
+				return err
+			})
+		}
+		if err := walks.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		for n, disk := range disks {
+			alone := &Walker{Images: NewImageCache(h), Policy: policy, Evidence: evidence}
+			c, want, err := answers(alone, disk)
+			if err != nil {
+				t.Fatal(err)
 			}
-			c, got := answers(t, &all, disk)
 			verdicts[c.Verdict]++
-			one := w
-			one.Foresight = r.IntN(2) == 0
-			if _, want := answers(t, &one, disk); got != want {
-				t.Fatalf("host %d, disk %d:\n%s\nis without memory\n%s", seed, n, got, want)
+			if texts[n] != want {
+				t.Fatalf("host %d, disk %d:\n%s\nis without memory\n%s", seed, n, texts[n], want)
 			}
 		}
 	}

@@ -153,7 +153,7 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	f.raw("base.raw", 1<<20)
 	f.qcow2("top.qcow2", image{backing: "base.raw", backingFormat: "raw"})
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "top.qcow2"}}
-	w := &chain.Walker{Opener: f, Volumes: pools{f.dir}}
+	w := &chain.Walker{Images: chain.NewImageCache(f), Volumes: pools{f.dir}}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	got, err := w.Walk(t.Context(), stated(layerOf(volume, probe.Qcow2)))
 	if err != nil {
@@ -184,7 +184,7 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 func TestFolderOfAPool(t *testing.T) {
 	f := newFiles(t)
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "folder"}}
-	w := &chain.Walker{Opener: f, Volumes: folders{}}
+	w := &chain.Walker{Images: chain.NewImageCache(f), Volumes: folders{}}
 	for _, top := range []chain.Layer{{Source: volume}, {Source: volume, From: chain.Protocol}} {
 		got, err := w.Walk(t.Context(), stated(top))
 		if err != nil {
@@ -279,7 +279,7 @@ func TestOptionalDiskOverTheNetwork(t *testing.T) {
 	s := f.top("top.qcow2")
 	s.Layers[0].Source.StartupPolicy = "optional"
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	got, err := (&chain.Walker{Opener: deserted{f}}).Walk(t.Context(), s)
+	got, err := (&chain.Walker{Images: chain.NewImageCache(deserted{f})}).Walk(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +390,7 @@ func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (chain.Imag
 }
 
 func TestReasonForNotReadingIsGiven(t *testing.T) {
-	w := &chain.Walker{Opener: reluctant{newFiles(t)}}
+	w := &chain.Walker{Images: chain.NewImageCache(reluctant{newFiles(t)})}
 	got, err := w.Walk(t.Context(), stated(layerOf(nbd("disk"), probe.Qcow2)))
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 	}
 	name := Name(src)
 	part, _ := sliceOf(src)
-	id, err := k.Opener.Identify(k.ctx, src)
+	id, err := k.Opener().Identify(k.ctx, src)
 	var other Layer
 	for _, layer := range lower {
 		if located, err := k.locate(layer); err == nil {
@@ -31,7 +31,7 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 		if err != nil || other.Source != nil {
 			continue
 		}
-		if otherID, err := k.Opener.Identify(k.ctx, layer.at()); err == nil && otherID == id {
+		if otherID, err := k.Opener().Identify(k.ctx, layer.at()); err == nil && otherID == id {
 			other = layer
 		}
 	}

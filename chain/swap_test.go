@@ -40,7 +40,7 @@ func TestSwappedImages(t *testing.T) {
 			f.qcow2("middle.img", image{backing: "base.img", backingFormat: "raw"})
 			f.qcow2("top.qcow2", image{backing: "middle.img", backingFormat: "qcow2"})
 			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			w := &chain.Walker{Opener: swapper{f, name}}
+			w := &chain.Walker{Images: chain.NewImageCache(swapper{f, name})}
 			got, err := w.Walk(context.Background(), f.top("top.qcow2"))
 			if err != nil {
 				t.Fatal(err)

@@ -75,7 +75,7 @@ func (k *walk) topWithoutBacking(top Layer) {
 // image looks like something else, that is worth a warning: the guest may keep an
 // image on its disk, or somebody has left the <driver type> out of the XML of
 // another one. There is no look at an image that is not read.
-func (k *walk) assumedRaw(top Layer, l *look) {
+func (k *walk) assumedRaw(top Layer, l *headerView) {
 	text := "no <driver type> is stated for " + Describe(top.Source) + ": libvirt takes it as raw"
 	say := "say so in the XML: <driver name='qemu' type='raw'/>"
 	switch {

@@ -1,10 +1,12 @@
 package chain
 
 import (
+	"context"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -15,25 +17,26 @@ import (
 // thousand, while a host has more layers still.
 type statementIndex struct {
 	byName   map[string]Statement // the first of each path
+	paths    []string             // those of byName that are local, in their order
 	patterns []Statement
-	// byFile has those of byName whose path was a file when the first layer was
-	// held against them, once in a run; nil before.
-	byFile map[FileID][]Statement
+
+	once   sync.Once
+	byFile map[FileID][]Statement // see [walk.statementsOfFiles]
 }
 
-func (w *Walker) statements() *statementIndex {
-	if w.trust != nil {
-		return w.trust
-	}
-	w.trust = &statementIndex{byName: make(map[string]Statement)}
-	for _, s := range w.Policy.Trust {
+func indexStatements(all []Statement) *statementIndex {
+	index := &statementIndex{byName: make(map[string]Statement)}
+	for _, s := range all {
 		if s.Pattern {
-			w.trust.patterns = append(w.trust.patterns, s)
-		} else if _, ok := w.trust.byName[s.Path]; !ok {
-			w.trust.byName[s.Path] = s
+			index.patterns = append(index.patterns, s)
+		} else if _, ok := index.byName[s.Path]; !ok {
+			index.byName[s.Path] = s
+			if strings.HasPrefix(s.Path, "/") {
+				index.paths = append(index.paths, s.Path)
+			}
 		}
 	}
-	return w.trust
+	return index
 }
 
 // trusted returns what the operator states of an image: by the name that the
@@ -76,7 +79,7 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 }
 
 func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []Statement {
-	if s, ok := k.statements().byName[name]; ok {
+	if s, ok := k.trust.byName[name]; ok {
 		return []Statement{s}
 	}
 	return nil
@@ -87,33 +90,30 @@ func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []State
 // once in a run, and again where that finds one: the file may have gone since,
 // and its number be another's.
 func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statement {
-	id, err := k.Opener.Identify(k.ctx, src)
+	id, err := k.Opener().Identify(k.ctx, src)
 	if err != nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(k.statementsOfFiles()[id]), func(s Statement) bool {
-		now, err := k.Opener.Identify(k.ctx, localSource(s.Path, false))
+		now, err := k.Opener().Identify(k.ctx, localSource(s.Path, false))
 		return err != nil || now != id
 	})
 }
 
+// statementsOfFiles returns the statements whose path was a file when the first
+// layer was held against them, once in a run.
 func (k *walk) statementsOfFiles() map[FileID][]Statement {
-	all := k.statements()
-	if all.byFile != nil {
-		return all.byFile
-	}
-	all.byFile = make(map[FileID][]Statement)
-	seen := make(map[string]bool)
-	for _, s := range k.Policy.Trust {
-		if seen[s.Path] || s.Pattern || !strings.HasPrefix(s.Path, "/") {
-			continue
+	index := k.trust
+	index.once.Do(func() {
+		index.byFile = make(map[FileID][]Statement)
+		ctx := context.WithoutCancel(k.ctx) // others wait for it, too
+		for _, path := range index.paths {
+			if id, err := k.Opener().Identify(ctx, localSource(path, false)); err == nil {
+				index.byFile[id] = append(index.byFile[id], index.byName[path])
+			}
 		}
-		seen[s.Path] = true
-		if id, err := k.Opener.Identify(k.ctx, localSource(s.Path, false)); err == nil {
-			all.byFile[id] = append(all.byFile[id], s)
-		}
-	}
-	return all.byFile
+	})
+	return index.byFile
 }
 
 // statedByPattern returns the statements whose pattern matches. A name with
@@ -121,7 +121,7 @@ func (k *walk) statementsOfFiles() map[FileID][]Statement {
 // front may be a symlink: then both must be one file.
 func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (found []Statement) {
 	clean := path.Clean(name)
-	for _, s := range k.statements().patterns {
+	for _, s := range k.trust.patterns {
 		if ok, err := path.Match(s.Path, clean); err == nil && ok {
 			found = append(found, s)
 		}
@@ -133,11 +133,11 @@ func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (f
 }
 
 func (k *walk) oneFile(a, b *libvirtxml.DomainDiskSource) bool {
-	first, err := k.Opener.Identify(k.ctx, a)
+	first, err := k.Opener().Identify(k.ctx, a)
 	if err != nil {
 		return false
 	}
-	second, err := k.Opener.Identify(k.ctx, b)
+	second, err := k.Opener().Identify(k.ctx, b)
 	return err == nil && first == second
 }
 

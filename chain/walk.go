@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
+
+	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/probe"
 )
@@ -15,11 +18,13 @@ const MaxLayers = 200
 // ErrNoTop: a [Stated] without layers was walked.
 var ErrNoTop = errors.New("stated chain has no top layer")
 
-// Walker walks backing chains. It remembers the images that it has seen, so
-// that one shared by several disks is read once, and which files its policy's
-// statements name: make a Walker for each run, and one for each goroutine.
+// Walker walks backing chains, any number at the same time. Its fields must not be
+// changed once it has been used. It remembers which files its policy's statements
+// name: make a Walker for each run.
 type Walker struct {
-	Opener  Opener  // nil means [FileOpener]
+	// Images opens images and remembers them. Walkers may share it; nil means
+	// one of local files and devices, for this Walker alone.
+	Images  *ImageCache
 	Volumes Volumes // nil knows no storage pool
 	Policy  Policy
 	// Evidence is what the other disks of the host, or of the document, say;
@@ -28,22 +33,40 @@ type Walker struct {
 	// Met is told which statements of the policy speak of an image that a walk
 	// comes to. The walkers of a run share it; it may be nil.
 	Met *Met
-	// Foresight makes an image show, when it is opened, all that another disk
-	// or [Walker.Predict] may ask of it later, and keeps that, so that the
-	// image need not be opened again, by whatever name. It costs up to two
-	// reads and a stat more, and the header of another format where that left
-	// its mark, and memory: 60 to 75 bytes and the name of the backing image
-	// for one that looks like another, a KiB for one that looks like none.
-	// With 64 MiB everything is forgotten. One that names hundreds of extents
-	// is not kept.
-	Foresight bool
 
+	once   sync.Once
+	images *ImageCache
 	trust  *statementIndex
-	seen   map[sightKey]seen
-	failed map[sightKey]seen // in whole or in part
-	held   int               // bytes that both take, roughly
-	packed packedSights
-	head   [4096]byte
+}
+
+// prepare makes what a Walker needs besides its fields.
+func (w *Walker) prepare() {
+	w.once.Do(func() {
+		if w.images = w.Images; w.images == nil {
+			w.images = NewImageCache(nil)
+		}
+		w.trust = indexStatements(w.Policy.Trust)
+	})
+}
+
+// WithEvidence returns a Walker like w that knows what other disks say. The two
+// share what they remember.
+func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
+	w.prepare()
+	knowing := &Walker{Images: w.images, Volumes: w.Volumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
+	knowing.once.Do(func() { knowing.images, knowing.trust = w.images, w.trust })
+	return knowing
+}
+
+// Opener returns what opens the images.
+func (w *Walker) Opener() Opener {
+	w.prepare()
+	return w.images.opener
+}
+
+// look looks at an image. See [ImageCache].
+func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*headerView, error) {
+	return w.images.look(ctx, src, claim)
 }
 
 // Walk finds the chain of one disk. What is wrong with the chain or its images
@@ -53,9 +76,7 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	if len(stated.Layers) == 0 {
 		return nil, ErrNoTop
 	}
-	if w.Opener == nil {
-		w.Opener = FileOpener{}
-	}
+	w.prepare()
 	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
 	k.run()
 	k.noteStated()
@@ -195,7 +216,7 @@ func (k *walk) lookAgain() {
 			return
 		}
 		layer := k.chain.Layers[o.layer]
-		if now, err := k.Opener.Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
+		if now, err := k.Opener().Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
 			k.findAt(o.layer, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(layer.Source) + " was replaced while it was looked at",
 				Hint: "run chainfix again when nothing moves images about"})
 		}

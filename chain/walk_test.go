@@ -48,7 +48,7 @@ func TestSharedImageIsReadOnce(t *testing.T) {
 	f.qcow2("a.qcow2", image{backing: "base.raw", backingFormat: "raw"})
 	f.qcow2("b.qcow2", image{backing: "base.raw", backingFormat: "raw"})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f}
+	w := &chain.Walker{Images: chain.NewImageCache(f)}
 	for _, name := range []string{"a.qcow2", "b.qcow2"} {
 		if _, err := w.Walk(context.Background(), f.top(name)); err != nil {
 			t.Fatal(err)

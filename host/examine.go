@@ -56,7 +56,7 @@ func WalkDisks(ctx context.Context, w *chain.Walker, doc *xmlfix.Document, start
 	if err != nil || w.Evidence != nil || len(disks) < 2 {
 		return disks, err
 	}
-	evidence := chain.NewEvidence(w.Opener, w.Volumes)
+	evidence := chain.NewEvidence(w.Opener(), w.Volumes)
 	for _, d := range disks {
 		if d.Err == nil {
 			evidence.Add(ctx, chain.Defined, d.Stated, d.Chain)
@@ -65,8 +65,7 @@ func WalkDisks(ctx context.Context, w *chain.Walker, doc *xmlfix.Document, start
 	if !evidence.Shared() {
 		return disks, nil
 	}
-	w.Evidence = evidence
-	defer func() { w.Evidence = nil }()
+	w = w.WithEvidence(evidence)
 	for i := range disks {
 		if d := &disks[i]; d.Err == nil {
 			if d.Chain, err = w.Walk(ctx, d.Stated); err != nil {

@@ -162,7 +162,7 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
-	w := &chain.Walker{Opener: opener, Volumes: volumes, Policy: policy, Foresight: true}
+	w := &chain.Walker{Images: chain.NewImageCache(opener), Volumes: volumes, Policy: policy}
 	all := &collector{walker: w, evidence: chain.NewEvidence(opener, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if err != nil && !s.asked(guest) {
@@ -177,7 +177,8 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
 	}
-	w.Evidence, w.Met = all.evidence, s.Met
+	w = w.WithEvidence(all.evidence)
+	w.Met = s.Met
 	return w, nil
 }
 

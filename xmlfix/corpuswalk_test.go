@@ -50,7 +50,7 @@ func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			w := &chain.Walker{Opener: noImages{}}
+			w := &chain.Walker{Images: chain.NewImageCache(noImages{})}
 			got, err := w.Walk(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)

@@ -67,12 +67,12 @@ func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource)
 	return chain.FileID{Remote: chain.Name(src)}, nil
 }
 
-// Date is Identify, with the date of what is not on the network, if Local knows
+// ChangeTime is Identify, with the time of change of what is not on the network, if Local knows
 // that. One of an image on the network is only known to its server. See
-// [chain.Dater].
-func (o *Opener) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (id chain.FileID, changed int64, err error) {
-	if dater, ok := o.local().(chain.Dater); ok && (src == nil || src.Network == nil) {
-		return dater.Date(ctx, src)
+// [chain.ChangeTimer].
+func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id chain.FileID, changed int64, err error) {
+	if timer, ok := o.local().(chain.ChangeTimer); ok && (src == nil || src.Network == nil) {
+		return timer.ChangeTime(ctx, src)
 	}
 	id, err = o.Identify(ctx, src)
 	return id, 0, err

@@ -102,7 +102,7 @@ func compare(t *testing.T, o *Opener, src *libvirtxml.DomainDiskSource, path str
 	if want := (chain.FileID{Remote: chain.Name(src)}); err != nil || id != want || image.ID() != want {
 		t.Errorf("%v, %v, %v, want %v", id, image.ID(), err, want)
 	}
-	if id, changed, err := o.Date(t.Context(), src); err != nil || id != image.ID() || changed != 0 {
+	if id, changed, err := o.ChangeTime(t.Context(), src); err != nil || id != image.ID() || changed != 0 {
 		t.Errorf("%v, %d, %v", id, changed, err)
 	}
 
@@ -235,7 +235,7 @@ func TestBelievedFolder(t *testing.T) {
 		local chain.Opener
 		want  chain.Verdict
 	}{{nil, chain.Fixable}, {struct{ chain.Opener }{chain.FileOpener{}}, chain.Refused}} {
-		w := &chain.Walker{Opener: &Opener{Local: test.local}, Policy: policy}
+		w := &chain.Walker{Images: chain.NewImageCache(&Opener{Local: test.local}), Policy: policy}
 		got, err := w.Walk(t.Context(), chain.Stated{Layers: []chain.Layer{top}})
 		if err != nil || got.Verdict != test.want {
 			t.Errorf("%T: %+v, %v", test.local, got, err)
@@ -259,15 +259,15 @@ func TestLocalSources(t *testing.T) {
 		if id, err := o.Identify(t.Context(), src); err != nil || id != image.ID() || image.Size() != 7 {
 			t.Errorf("%v, %v, %v", id, image.ID(), err)
 		}
-		id, changed, err := o.Date(t.Context(), src)
-		_, want, wantErr := chain.FileOpener{}.Date(t.Context(), src)
+		id, changed, err := o.ChangeTime(t.Context(), src)
+		_, want, wantErr := chain.FileOpener{}.ChangeTime(t.Context(), src)
 		if err != nil || wantErr != nil || id != image.ID() || changed != want || changed == 0 {
 			t.Errorf("%v, %d, %v; want %v, %d, %v", id, changed, err, image.ID(), want, wantErr)
 		}
 		for _, other := range []*libvirtxml.DomainDiskSource{nil, {}, {Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}} {
 			_, err := o.Open(context.Background(), other)
 			_, idErr := o.Identify(context.Background(), other)
-			_, _, dateErr := o.Date(context.Background(), other)
+			_, _, dateErr := o.ChangeTime(context.Background(), other)
 			if !errors.Is(err, chain.ErrNotReadable) || !errors.Is(idErr, chain.ErrNotReadable) || !errors.Is(dateErr, chain.ErrNotReadable) {
 				t.Errorf("%s: %v, %v, %v", chain.Describe(other), err, idErr, dateErr)
 			}

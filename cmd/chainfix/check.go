@@ -51,7 +51,7 @@ func check(c *cli.Context, std streams) error {
 		return err
 	}
 	worst, read := exitDone, false
-	err = eachDocument(c.Context, std, w.walker, args, func(e *examined) error {
+	err = eachDocument(c.Context, std, w.walker(), args, func(e *examined) error {
 		read = read || e.Err == nil
 		worst = max(worst, e.status())
 		printFindings(std.err, e)
@@ -71,7 +71,7 @@ func check(c *cli.Context, std streams) error {
 
 // eachDocument examines the documents on every processor and hands them to use
 // in the order of args. Only as many as there are workers are held at a time.
-func eachDocument(ctx context.Context, std streams, newWalker func() *chain.Walker, args []string, use func(*examined) error) error {
+func eachDocument(ctx context.Context, std streams, w *chain.Walker, args []string, use func(*examined) error) error {
 	workers := min(runtime.GOMAXPROCS(0), len(args))
 	type job struct {
 		in   input
@@ -100,7 +100,6 @@ func eachDocument(ctx context.Context, std streams, newWalker func() *chain.Walk
 	})
 	for range workers {
 		group.Go(func() error {
-			w := newWalker()
 			for j := range jobs {
 				e, err := examineInput(ctx, w, std, j.in)
 				if err != nil {

@@ -48,7 +48,6 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 		return nil, &statusError{status, errors.New(inOneLine(f))}
 	}
 	walker := walkers.walker()
-	walker.Foresight = true // what libvirt would have detected is asked, too
 	var refused, absent []string
 	// In "prepare" the XML has an id already, but libvirt has detected nothing
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it

@@ -16,8 +16,7 @@ func networkFlags() []cli.Flag {
 	}
 }
 
-// walkers makes the walkers of one run, one for each goroutine. All have the
-// same policy, know the same pools, and find out together which statements of
+// walkers makes the walker of one run, which also finds out which statements of
 // the operator's no disk has met.
 type walkers struct {
 	opener  chain.Opener
@@ -53,7 +52,7 @@ func walkersOf(c *cli.Context) (*walkers, error) {
 }
 
 func (w *walkers) walker() *chain.Walker {
-	return &chain.Walker{Opener: w.opener, Volumes: w.volumes, Policy: w.policy, Met: w.met}
+	return &chain.Walker{Images: chain.NewImageCache(w.opener), Volumes: w.volumes, Policy: w.policy, Met: w.met}
 }
 
 // watchAll makes the run watch the statements of the policy file too: it is over

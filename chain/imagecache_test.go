@@ -2,12 +2,14 @@ package chain_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"slices"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
@@ -15,9 +17,9 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// With foresight an image is opened once, however many chains come to it, by
+// An image is opened once, however many chains come to it, by
 // whatever name, and however many others were opened in between.
-func TestForesightOpensAnImageOnce(t *testing.T) {
+func TestImageIsOpenedOnce(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
 	f.qcow2("base", image{backing: "raw"})
@@ -28,7 +30,7 @@ func TestForesightOpensAnImageOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f, Foresight: true}
+	w := &chain.Walker{Images: chain.NewImageCache(f)}
 	names := []string{"base", "hard", "soft"}
 	for n := range 400 {
 		top := fmt.Sprint("top", n)
@@ -53,7 +55,7 @@ func TestForesightOpensAnImageOnce(t *testing.T) {
 }
 
 // What cannot be opened, or not be read, is not tried again and again either.
-func TestForesightRemembersFailures(t *testing.T) {
+func TestFailuresAreRemembered(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("damaged", image{})
 	const lost = 200
@@ -62,7 +64,7 @@ func TestForesightRemembersFailures(t *testing.T) {
 	}
 	f.qcow2("top of damaged", image{backing: "damaged", backingFormat: "qcow2"})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: damaged{f}, Foresight: true}
+	w := &chain.Walker{Images: chain.NewImageCache(damaged{f})}
 	for n := range 600 {
 		top := fmt.Sprint("top", n)
 		f.qcow2(top, image{})
@@ -98,11 +100,11 @@ type unreadable struct{ chain.Image }
 func (u unreadable) ReadAt(p []byte, off int64) (int, error) { return 0, fs.ErrPermission }
 
 // One that guests state differently, and falsely, is opened for each statement.
-func TestForesightOpensAnImageForEachStatement(t *testing.T) {
+func TestImageIsOpenedForEachStatement(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top", image{})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Opener: f, Foresight: true}
+	w := &chain.Walker{Images: chain.NewImageCache(f)}
 	for range 3 {
 		for _, format := range []probe.Format{probe.VMDK, probe.Qcow2, probe.Raw, probe.QED, probe.Qcow} {
 			got, err := w.Walk(context.Background(), stated(f.layer("top", format)))
@@ -126,24 +128,22 @@ func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 	f.qcow2("top", image{})
 	whole := f.top("top")
 	nothing := chain.Stated{Layers: []chain.Layer{layerOf(sliced(whole.Layers[0].Source, 0, 0), probe.Qcow2)}}
-	for _, foresight := range []bool{false, true} {
-		for _, wholeFirst := range []bool{false, true} {
-			w := &chain.Walker{Opener: f, Foresight: foresight}
-			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			for _, isWhole := range []bool{wholeFirst, !wholeFirst} {
-				disk := nothing
-				if isWhole {
-					disk = whole
-				}
-				got, err := w.Walk(context.Background(), disk)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if isWhole {
-					wantFixable(t, got, 1)
-				} else {
-					wantRefused(t, got, chain.SourceSlice)
-				}
+	for _, wholeFirst := range []bool{false, true} {
+		w := &chain.Walker{Images: chain.NewImageCache(f)}
+		f.touched, f.opened = map[string]bool{}, map[string]int{}
+		for _, isWhole := range []bool{wholeFirst, !wholeFirst} {
+			disk := nothing
+			if isWhole {
+				disk = whole
+			}
+			got, err := w.Walk(context.Background(), disk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if isWhole {
+				wantFixable(t, got, 1)
+			} else {
+				wantRefused(t, got, chain.SourceSlice)
 			}
 		}
 	}
@@ -151,20 +151,18 @@ func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 
 // What is read beyond what was asked for changes nothing where it cannot be
 // read.
-func TestForesightReadsFirstWhatIsAskedFor(t *testing.T) {
+func TestWhatIsAskedForIsReadFirst(t *testing.T) {
 	f := newFiles(t)
 	long := mkimage.Extension{Type: 1, Data: make([]byte, 5000)} // the header takes two readings
 	f.write("top", mkimage.Qcow2{VirtualSize: overlaySize, Extensions: []mkimage.Extension{long}})
 	f.grow("top", 1<<20)
-	for _, foresight := range []bool{false, true} {
-		f.touched, f.opened = map[string]bool{}, map[string]int{}
-		w := &chain.Walker{Opener: cutOff{f}, Foresight: foresight}
-		got, err := w.Walk(context.Background(), f.top("top"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantFixable(t, got, 1)
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	w := &chain.Walker{Images: chain.NewImageCache(cutOff{f})}
+	got, err := w.Walk(context.Background(), f.top("top"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	wantFixable(t, got, 1)
 }
 
 // cutOff is an Opener of images of which nothing can be read any more once that
@@ -190,13 +188,13 @@ func (c *cutOffImage) ReadAt(p []byte, off int64) (int, error) {
 
 // A file system may give a new file the inode of one that is gone. It is not
 // taken for that one, nor a file for what it was before.
-func TestForesightTellsANewFileFromAnOldOne(t *testing.T) {
+func TestNewFileIsToldFromAnOldOne(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("a", image{backing: "old", backingFormat: "qcow2"})
 	f.qcow2("b", image{backing: "new", backingFormat: "qcow2"})
 	f.qcow2("c", image{backing: "again", backingFormat: "qcow2"})
 	r := &reusing{files: f}
-	w := &chain.Walker{Opener: r, Foresight: true}
+	w := &chain.Walker{Images: chain.NewImageCache(r)}
 	for n, test := range []struct{ top, base, names string }{{"a", "old", "of old"}, {"b", "new", "of new"}, {"c", "again", "of new"}} {
 		f.raw(test.names, 1<<20)
 		f.qcow2(test.base, image{backing: test.names, backingFormat: "raw"})
@@ -230,8 +228,8 @@ type reused struct {
 
 func (r reused) ID() chain.FileID { return r.id }
 
-func (r *reusing) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
-	id, changed, err := chain.FileOpener{}.Date(ctx, src)
+func (r *reusing) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
+	id, changed, err := chain.FileOpener{}.ChangeTime(ctx, src)
 	if path, _ := chain.LocalPath(src); slices.Contains([]string{r.path("old"), r.path("new"), r.path("again")}, path) {
 		return chain.FileID{Device: 1, Inode: 1}, r.changed, nil
 	}
@@ -239,7 +237,7 @@ func (r *reusing) Date(ctx context.Context, src *libvirtxml.DomainDiskSource) (c
 }
 
 func (r *reusing) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
-	id, _, err := r.Date(ctx, src)
+	id, _, err := r.ChangeTime(ctx, src)
 	return id, err
 }
 
@@ -253,7 +251,7 @@ func (r *reusing) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (c
 }
 
 // Whatever is done to a file, it has another date then, by whatever name.
-func TestFileOpenerDates(t *testing.T) {
+func TestFileOpenerTellsChanges(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("a", image{})
 	if err := os.Link(f.path("a"), f.path("b")); err != nil {
@@ -262,7 +260,7 @@ func TestFileOpenerDates(t *testing.T) {
 	f.symlink("b", "c")
 	date := func(name string) int64 {
 		t.Helper()
-		id, changed, err := chain.FileOpener{}.Date(t.Context(), file(f.path(name)))
+		id, changed, err := chain.FileOpener{}.ChangeTime(t.Context(), file(f.path(name)))
 		if same, sameErr := (chain.FileOpener{}).Identify(t.Context(), file(f.path(name))); err != nil || sameErr != nil || same != id {
 			t.Fatalf("%+v, %v; %+v, %v", id, err, same, sameErr)
 		}
@@ -277,5 +275,63 @@ func TestFileOpenerDates(t *testing.T) {
 			t.Fatal("a file that is written to keeps its date")
 		}
 		f.qcow2("a", image{})
+	}
+}
+
+// waiting is an Opener that opens nothing before it is told to.
+type waiting struct {
+	*files
+	begun, open chan struct{}
+}
+
+func (w waiting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+	w.begun <- struct{}{}
+	select {
+	case <-w.open:
+		return w.files.Open(ctx, src)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// However many ask for one image at the same moment, it is opened once, and the
+// context of one of them ends nobody else's look.
+func TestManyAskForOneImage(t *testing.T) {
+	f := newFiles(t)
+	f.qcow2("base", image{})
+	if err := os.Link(f.path("base"), f.path("hard")); err != nil {
+		t.Fatal(err)
+	}
+	f.touched, f.opened = map[string]bool{}, map[string]int{}
+	opener := waiting{f, make(chan struct{}, 100), make(chan struct{})}
+	w := &chain.Walker{Images: chain.NewImageCache(opener)}
+
+	impatient, giveUp := context.WithCancel(t.Context())
+	given := make(chan error)
+	go func() {
+		_, err := w.Walk(impatient, f.top("base"))
+		given <- err
+	}()
+	<-opener.begun
+	giveUp()
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up gets %v", err)
+	}
+	var others errgroup.Group
+	for n := range 64 {
+		others.Go(func() error {
+			got, err := w.Walk(t.Context(), f.top([]string{"base", "hard"}[n%2]))
+			if err == nil && got.Verdict != chain.Fixable {
+				err = fmt.Errorf("%+v", got)
+			}
+			return err
+		})
+	}
+	close(opener.open)
+	if err := others.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := f.opened[f.path("base")] + f.opened[f.path("hard")]; n != 1 {
+		t.Errorf("the image is opened %d times", n)
 	}
 }
