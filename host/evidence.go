@@ -56,7 +56,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 // definition adds the disks of a definition, with the chains that they have
 // without anybody's help.
 func (c *collector) definition(ctx context.Context, doc *xmlfix.Document) error {
-	disks, err := walkDisks(ctx, c.walker, doc, false)
+	disks, err := doc.Walk(ctx, c.walker, false)
 	if err != nil {
 		return err
 	}

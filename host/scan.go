@@ -9,6 +9,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // Scan looks at the guests of a host: what the definition of each states, what
@@ -44,7 +45,7 @@ type Report struct {
 	Named bool
 	// Err says why nothing is known of the guest; then Examination is nil.
 	Err         error
-	Examination *Examination
+	Examination *xmlfix.Examination
 	// Findings are about the guest as a whole.
 	Findings []chain.Finding
 	// Predictions are, for each disk, what becomes of it as it is, target by
@@ -195,7 +196,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 		name = r.Guest.Name
 	}
 	var err error
-	if r.Examination, err = Examine(ctx, w, name, r.Guest.Definition); err != nil {
+	if r.Examination, err = xmlfix.Examine(ctx, w, name, r.Guest.Definition); err != nil {
 		return err
 	}
 	r.Findings = guestFindings(r.Guest)

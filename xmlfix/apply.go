@@ -18,6 +18,12 @@ func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
 	if err != nil {
 		return err
 	}
+	p.apply(disk)
+	return nil
+}
+
+// apply changes a disk as it was planned for.
+func (p plan) apply(disk *libvirtxml.DomainDisk) {
 	if p.driverType != "" {
 		if disk.Driver == nil {
 			disk.Driver = &libvirtxml.DomainDiskDriver{Name: "qemu"}
@@ -31,7 +37,6 @@ func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
 		store := p.stores(disk)
 		*placeOf(disk, p.keep) = store
 	}
-	return nil
 }
 
 // placeOf returns where a disk has its i-th layer, from 1, or the end of its

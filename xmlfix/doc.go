@@ -1,8 +1,11 @@
 // Package xmlfix edits the backing chains in a domain XML, or in the XML of one
 // disk, and nothing else.
 //
-// [Parse] finds the disks of a document; [Disk.Stated] says what the XML
-// states of one, in the terms of package chain; [Disk.SetChain] queues the
+// [Fix] does all of it in one call, and [FixDomain] the same for a program that
+// holds a libvirtxml.Domain. [Examine] says what Fix would do.
+//
+// Step by step: [Parse] finds the disks of a document; [Disk.Stated] says what the
+// XML states of one, in the terms of package chain; [Disk.SetChain] queues the
 // edits that make a chain explicit; [Document.Bytes] applies them, and
 // [Document.Edits] shows them. The document is edited by splicing at byte
 // offsets: every byte outside the edits is the input's, and what is inserted has
@@ -10,8 +13,7 @@
 // returns anything it parses its own output and proves that it says what was
 // asked for.
 //
-// A program that holds a libvirtxml.Domain instead of text has [StatedBy] and
-// [Apply].
+// For the disks of a libvirtxml.Domain these steps are [StatedBy] and [Apply].
 //
 // # What is refused
 //
@@ -23,9 +25,8 @@
 // names, and repeated elements, inside a disk. Outside the disks a document
 // must be well-formed, and that is all.
 //
-// A document may have thousands of disks with one long chain each. Who walks the
-// chains of a document that somebody else has made asks [Disk.Room] before each
-// one, and tells [Disk.Count] what was found.
+// A document may have thousands of disks with one long chain each: [Document.Walk]
+// looks at as many as [MaxChains] has room for.
 //
 // The comparison was made with libxml2 2.9.14, libvirt 9.0.0 and Go 1.26; tests
 // repeat it where xmllint and virsh are to be found.

@@ -8,7 +8,6 @@ type Document struct {
 	domainName string
 	live       bool
 	disks      []*Disk
-	chains     int // bytes that the chains take that were counted
 }
 
 // Name returns the name that was given to [Parse].

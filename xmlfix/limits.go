@@ -23,7 +23,7 @@ const (
 	MaxDisks = 1 << 14
 	// MaxChains is what the chains of one document's disks may take together,
 	// with all that is said of them, in bytes, roughly: again three hundred
-	// of two hundred layers. See [Disk.Room].
+	// of two hundred layers. See [Document.Walk].
 	MaxChains = 32 << 20
 	// MaxText is the size of the longest text in a disk, of an element or an
 	// attribute, and of the longest name of a domain, in bytes. Names of

@@ -4,20 +4,20 @@ import (
 	"context"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // examined is one document with what is to be said about it.
 type examined struct {
 	name   string
 	domain string
-	*host.Examination
+	*xmlfix.Examination
 }
 
 // examine walks the chains of every disk of a document and queues the edits
 // that would make them explicit. The error is for a run that was cut short.
 func examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*examined, error) {
-	e, err := host.Examine(ctx, w, name, data)
+	e, err := xmlfix.Examine(ctx, w, name, data)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*e
 
 // unreadable is a document that could not be read at all.
 func unreadable(name string, err error) *examined {
-	return &examined{name: name, Examination: &host.Examination{Err: err}}
+	return &examined{name: name, Examination: &xmlfix.Examination{Err: err}}
 }
 
 // status is the exit status that the document asks for: whether a refusal is

@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -53,7 +52,7 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
 	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
 	// meanwhile. What is there is what the guest runs with, or will.
-	disks, err := host.WalkDisks(c.Context, walker, doc, true)
+	disks, err := doc.Walk(c.Context, walker, true)
 	if err != nil {
 		return nil, inputError(err)
 	}
@@ -100,7 +99,7 @@ func theFirst(texts []string) error {
 // makeExplicit returns the findings about a disk. With edit it queues the edits
 // that make its chain explicit, if none refuses that. The error is for a run that
 // was cut short.
-func makeExplicit(ctx context.Context, walker *chain.Walker, disk host.DiskExamination, edit bool) ([]chain.Finding, error) {
+func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExamination, edit bool) ([]chain.Finding, error) {
 	if disk.Err != nil {
 		f, _ := problemFinding(disk.Err)
 		return []chain.Finding{f}, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func hostCommand(std streams) *cli.Command {
@@ -106,7 +107,7 @@ func setInventory(s *host.Scan, inventory host.Inventory) {
 func examinedGuest(r *host.Report) *examined {
 	e := &examined{name: guestPlace(r.Guest), domain: r.Guest.Name, Examination: r.Examination}
 	if r.Err != nil {
-		e.Examination = &host.Examination{Err: r.Err}
+		e.Examination = &xmlfix.Examination{Err: r.Err}
 	}
 	return e
 }

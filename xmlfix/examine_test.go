@@ -1,4 +1,4 @@
-package host_test
+package xmlfix_test
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -34,7 +33,7 @@ func TestExamineManyLongChains(t *testing.T) {
 	}
 	disk := "<disk type='file'><driver type='qcow2'/><source file='" + dir + "/0'/></disk>"
 	for disks, full := range map[int]bool{50: false, 5000: true} {
-		e, err := host.Examine(t.Context(), &chain.Walker{}, "vm.xml", []byte("<domain><devices>"+strings.Repeat(disk, disks)+"</devices></domain>"))
+		e, err := xmlfix.Examine(t.Context(), &chain.Walker{}, "vm.xml", []byte("<domain><devices>"+strings.Repeat(disk, disks)+"</devices></domain>"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,172 @@
+package xmlfix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/chainfix/chainfix/chain"
+)
+
+// Examination is one domain XML with what is to be said about its disks.
+type Examination struct {
+	// Document has the edits queued that make the chains explicit which are
+	// Fixable. It is nil if the text cannot be read, and Err says why.
+	Document *Document
+	Disks    []DiskExamination
+	Err      error
+}
+
+// DiskExamination is one disk of a document that was examined.
+type DiskExamination struct {
+	Disk   *Disk
+	Target string       // the <target dev>
+	Stated chain.Stated // what the XML states; not valid with Err
+	Chain  *chain.Chain // nil if the disk could not be read
+	Err    error        // the disk could not be read, or its chain not be written
+}
+
+// Examine parses a document, walks the chain of each of its disks, and queues the
+// edits that make those explicit that can be. The name is for messages. What is
+// wrong with the document or a disk is in the Examination; the error is for a
+// context that has ended. See [Document.Walk].
+func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*Examination, error) {
+	doc, err := Parse(name, data)
+	if err != nil {
+		return &Examination{Err: err}, nil
+	}
+	e := &Examination{Document: doc}
+	if e.Disks, err = doc.Walk(ctx, w, false); err != nil {
+		return nil, err
+	}
+	for i := range e.Disks {
+		if d := &e.Disks[i]; d.Chain != nil && d.Chain.Verdict == chain.Fixable {
+			d.Err = d.Disk.SetChain(d.Chain)
+		}
+	}
+	return e, nil
+}
+
+// Verdict is that of the worst disk; of a document that cannot be read it is
+// Refused.
+func (e *Examination) Verdict() chain.Verdict {
+	if e.Err != nil {
+		return chain.Refused
+	}
+	worst := chain.Explicit
+	for _, d := range e.Disks {
+		if v := d.Verdict(); v != chain.Skipped {
+			worst = max(worst, v)
+		}
+	}
+	return worst
+}
+
+// Verdict is the chain's; of a disk that cannot be read or written it is
+// Refused.
+func (d DiskExamination) Verdict() chain.Verdict {
+	if d.Err != nil {
+		return chain.Refused
+	}
+	return d.Chain.Verdict
+}
+
+// Unreadable reports that the document is none that could be examined, as
+// opposed to one that says two things at once, which is refused like a chain.
+func (e *Examination) Unreadable() bool {
+	return e.Err != nil && !errors.Is(e.Err, ErrAmbiguous)
+}
+
+// Walk walks the chain of each disk. A walker without evidence is given what the
+// disks of the document say of each other's images. With starting, the document is
+// that of a guest that is about to start or to arrive, which has an id although
+// libvirt has detected nothing yet.
+//
+// A disk takes fifty bytes of XML, but may have a chain of two hundred layers, of
+// each of which there is something to say: once the chains take more than
+// [MaxChains], the disks below get an [ErrLimit] and are not looked at. The error
+// is for a context that has ended.
+func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]DiskExamination, error) {
+	disks := make([]DiskExamination, len(d.disks))
+	for i, disk := range d.disks {
+		e := &disks[i]
+		e.Disk = disk
+		e.Stated, e.Err = disk.Stated()
+		e.Target = e.Stated.Target
+		if starting {
+			e.Stated.Live = false
+		}
+	}
+	return disks, walkAll(ctx, w, disks)
+}
+
+// walkAll walks the chains of disks of which it is known what the XML states. They
+// are walked again where one of them speaks of another's image.
+func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
+	if err := walkEach(ctx, w, disks); err != nil || w.Evidence != nil || len(disks) < 2 {
+		return err
+	}
+	evidence := chain.NewEvidence(w.Opener(), w.Volumes)
+	for _, e := range disks {
+		if e.Err == nil {
+			evidence.Add(ctx, chain.Defined, e.Stated, e.Chain)
+		}
+	}
+	if !evidence.Shared() {
+		return nil
+	}
+	return walkEach(ctx, w.WithEvidence(evidence), disks)
+}
+
+// walkEach walks the chain of each disk by itself, as far as there is room.
+func walkEach(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
+	size := 0
+	for i := range disks {
+		e := &disks[i]
+		if e.Err == nil && size > MaxChains {
+			e.Chain, e.Err = nil, e.tooLong()
+		}
+		if e.Err != nil {
+			continue
+		}
+		var err error
+		if e.Chain, err = w.Walk(ctx, e.Stated); err != nil {
+			return err
+		}
+		size += sizeOf(e.Chain)
+	}
+	return nil
+}
+
+// tooLong is why a disk is not looked at any more.
+func (d *DiskExamination) tooLong() error {
+	detail := "the chains of the disks above take more than " + strconv.Itoa(MaxChains>>20) + " MiB"
+	if d.Disk == nil {
+		return fmt.Errorf("%w: %s", ErrLimit, detail)
+	}
+	return d.Disk.fail(d.Disk.Pos(), ErrLimit, detail)
+}
+
+// sizeOf is what a chain takes, in bytes, roughly, whatever its verdict.
+func sizeOf(c *chain.Chain) int {
+	const layer, extent, finding = 320, 64, 80 // without texts
+	size := 0
+	for _, l := range c.Layers {
+		path, _ := chain.LocalPath(l.Source)
+		size += layer + len(path)
+		if l.Source != nil && l.Source.Network != nil {
+			size += len(l.Source.Network.Name) + len(l.Source.Network.Query)
+		}
+		if l.Header == nil {
+			continue
+		}
+		for _, e := range l.Header.Extents {
+			size += extent + len(e.Name)
+		}
+	}
+	for _, f := range c.Findings {
+		size += finding + len(f.Text) + len(f.Hint)
+	}
+	return size
+}
