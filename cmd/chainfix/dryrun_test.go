@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/testdata/peers"
 	"github.com/chainfix/chainfix/xmlfix"
 )

@@ -4,7 +4,7 @@ import (
 	"io"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
 // hostSchema is the name and version of the JSON output of host scan.

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
 func hostScanCommand(std streams) *cli.Command {

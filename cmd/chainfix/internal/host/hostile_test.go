@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
 // words are the bytes of 32-bit numbers, as XDR has them.

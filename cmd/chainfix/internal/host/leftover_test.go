@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
 // The overlay of a transient disk keeps a guest from starting, and is in use

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 

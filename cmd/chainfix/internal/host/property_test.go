@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
