@@ -7,11 +7,9 @@ import (
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
-)
 
-// dataStoreSince is the libvirt that introduced <dataStore>. An older one
-// ignores the element without a word (9.0).
-var dataStoreSince = Version{10, 10, 0}
+	"github.com/chainfix/chainfix/chain/libvirt"
+)
 
 // dataFile deals with an image that keeps its data in another file, or whose
 // XML says so. QEMU opens that file on the header's word alone, unless the XML
@@ -28,7 +26,7 @@ func (k *walk) dataFile(layer Layer) bool {
 	convert := "bring the data into one file: qemu-img convert -f qcow2 -O qcow2"
 	path, local := layer.local()
 	switch target := k.Policy.Target; {
-	case target.Known() && target.Before(dataStoreSince):
+	case target.Known() && !libvirt.DataStores.Holds(target):
 		k.refuse(DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", convert)
 		return false
 	case !target.Known() && stated == nil:

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -31,8 +32,8 @@ func TestDataFileIsWrittenForALibvirtThatKnowsIt(t *testing.T) {
 	f := newFiles(t)
 	f.raw("data.raw", overlaySize)
 	f.qcow2("top.qcow2", image{dataFile: f.path("data.raw")})
-	for target, written := range map[chain.Version]bool{
-		{}: false, {6, 1, 0}: false, {9, 0, 0}: false, {10, 9, 0}: false, {10, 10, 0}: true, {11, 3, 0}: true,
+	for target, written := range map[libvirt.Version]bool{
+		{}: false, {Major: 6, Minor: 1}: false, {Major: 9}: false, {Major: 10, Minor: 9}: false, {Major: 10, Minor: 10}: true, {Major: 11, Minor: 3}: true,
 	} {
 		got := f.walk(t, chain.Policy{Target: target}, f.top("top.qcow2"))
 		if !written {
@@ -51,7 +52,7 @@ func TestDataFileOfALowerLayerIsWrittenToo(t *testing.T) {
 	f.raw("data.raw", overlaySize)
 	f.qcow2("base.qcow2", image{dataFile: f.path("data.raw")})
 	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
-	got := f.walk(t, chain.Policy{Target: chain.Version{Major: 10, Minor: 10}}, f.top("top.qcow2"))
+	got := f.walk(t, chain.Policy{Target: libvirt.Version{Major: 10, Minor: 10}}, f.top("top.qcow2"))
 	wantFixable(t, got, 2)
 	if got.Layers[0].Source.DataStore != nil || got.Layers[1].Source.DataStore == nil {
 		t.Errorf("layers %+v", got.Layers)
@@ -65,7 +66,7 @@ func TestDataFileOfAnUnrecordedImageIsNeverTouched(t *testing.T) {
 	f.raw("data.raw", overlaySize)
 	f.qcow2("base.qcow2", image{dataFile: f.path("data.raw")})
 	f.qcow2("top.qcow2", image{backing: "base.qcow2"})
-	got := f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("top.qcow2"))
+	got := f.walk(t, chain.Policy{Target: libvirt.Version{Major: 11}}, f.top("top.qcow2"))
 	wantRefused(t, got, chain.DataFile)
 	f.wantUntouched(t, "data.raw")
 }
@@ -93,7 +94,7 @@ func TestNamesOfDataFiles(t *testing.T) {
 		f.path("data\xff.raw"):   chain.DataFile,
 	} {
 		f.qcow2("top.qcow2", image{dataFile: name})
-		got := f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("top.qcow2"))
+		got := f.walk(t, chain.Policy{Target: libvirt.Version{Major: 11}}, f.top("top.qcow2"))
 		if code == "" {
 			wantFixable(t, got, 1)
 			continue
@@ -112,7 +113,7 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 	f.qcow2("top.qcow2", image{dataFile: f.path("data.raw")})
 	f.qcow2("plain.qcow2", image{})
 	top := f.layer("top.qcow2", probe.Qcow2)
-	new := chain.Version{Major: 10, Minor: 10}
+	new := libvirt.Version{Major: 10, Minor: 10}
 	walk := func(policy chain.Policy, l chain.Layer) *chain.Chain {
 		s := stated(l)
 		s.Terminated = true
@@ -122,7 +123,7 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 		wantVerdict(t, walk(chain.Policy{Target: new}, withStore(top, f.path(name))), chain.Explicit, 1)
 		wantVerdict(t, walk(chain.Policy{}, withStore(top, f.path(name))), chain.Explicit, 1)
 	}
-	wantRefused(t, walk(chain.Policy{Target: chain.Version{Major: 9}}, withStore(top, f.path("data.raw"))), chain.DataFile)
+	wantRefused(t, walk(chain.Policy{Target: libvirt.Version{Major: 9}}, withStore(top, f.path("data.raw"))), chain.DataFile)
 
 	other := withStore(top, f.path("other.raw"))
 	wantRefused(t, walk(chain.Policy{Target: new}, other), chain.DataFileConflict)
@@ -182,7 +183,7 @@ func TestDataFileInTheXMLAndARelativeNameInTheHeader(t *testing.T) {
 		}
 		wantVerdict(t, got, chain.Explicit, 1)
 		s.Layers[0] = l
-		got, err = (&chain.Walker{Images: chain.NewImageCache(serving{f}), Policy: chain.Policy{Target: chain.Version{Major: 11}}}).Walk(t.Context(), s)
+		got, err = (&chain.Walker{Images: chain.NewImageCache(serving{f}), Policy: chain.Policy{Target: libvirt.Version{Major: 11}}}).Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}

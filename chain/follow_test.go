@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -47,7 +48,7 @@ func TestFormatOfTheXMLAloneIsNotFollowed(t *testing.T) {
 			f.qcow2("base.img", c.base)
 			f.qcow2("top.qcow2", image{backing: "base.img"})
 			for disagreement, code := range c.refused {
-				policy := chain.Policy{Disagreement: disagreement, Target: chain.Version{Major: 11, Minor: 3}}
+				policy := chain.Policy{Disagreement: disagreement, Target: libvirt.Version{Major: 11, Minor: 3}}
 				got := f.walk(t, policy, c.stated)
 				if code == none {
 					wantVerdict(t, got, map[bool]chain.Verdict{true: chain.Explicit, false: chain.Fixable}[c.stated.Terminated], len(c.stated.Layers))

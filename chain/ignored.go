@@ -1,5 +1,9 @@
 package chain
 
+import (
+	"github.com/chainfix/chainfix/chain/libvirt"
+)
+
 // ignored returns the finding to make, and why, if the libvirt that reads the
 // XML throws the explicit chain of the disk away and detects it again: of an SD
 // card always, because such disks still use -drive (9.0, 11.3), and before
@@ -9,7 +13,7 @@ func (k *walk) ignored() (code Code, reason string) {
 	switch {
 	case k.stated.Bus == "sd":
 		return SDBus, "libvirt ignores the explicit chain of a disk on the sd bus"
-	case target.Known() && target.Before(explicitSince):
+	case target.Known() && !libvirt.ExplicitChains.Holds(target):
 		return TargetTooOld, "libvirt " + target.String() + " ignores explicit chains"
 	}
 	return "", ""

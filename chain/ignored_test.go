@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -16,12 +17,12 @@ func TestChainsThatLibvirtIgnores(t *testing.T) {
 	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
 	for name, c := range map[string]struct {
 		bus    string
-		target chain.Version
+		target libvirt.Version
 		code   chain.Code
 	}{
-		"sd bus":       {"sd", chain.Version{}, chain.SDBus},
-		"libvirt 5.9":  {"virtio", chain.Version{Major: 5, Minor: 9}, chain.TargetTooOld},
-		"libvirt 5.10": {"virtio", chain.Version{Major: 5, Minor: 10}, ""},
+		"sd bus":       {"sd", libvirt.Version{}, chain.SDBus},
+		"libvirt 5.9":  {"virtio", libvirt.Version{Major: 5, Minor: 9}, chain.TargetTooOld},
+		"libvirt 5.10": {"virtio", libvirt.Version{Major: 5, Minor: 10}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			policy := chain.Policy{Target: c.target}

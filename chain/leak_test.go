@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -17,7 +18,7 @@ func TestFindingsShowNoPassword(t *testing.T) {
 	f.raw("base.raw", 1<<20)
 	policies := map[string]chain.Policy{
 		"":        {},
-		"target":  {Target: chain.Version{Major: 12}},
+		"target":  {Target: libvirt.Version{Major: 12}},
 		"refresh": {Disagreement: chain.HeadersWin},
 		"keep":    {Disagreement: chain.XMLWins},
 	}

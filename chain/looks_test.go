@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -78,7 +79,7 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	c := lookCounter{f, make(map[string]int)}
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
-	p, err := (&chain.Walker{Images: chain.NewImageCache(c)}).Predict(t.Context(), stated, chain.Version{Major: 9})
+	p, err := (&chain.Walker{Images: chain.NewImageCache(c)}).Predict(t.Context(), stated, libvirt.Version{Major: 9})
 	if err != nil || p.Outcome != chain.Starts || !strings.Contains(p.Words, `"flat"`) {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -16,9 +17,9 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 	nfs := nbd("export/base.raw")
 	nfs.Network.Protocol = "nfs"
 	for _, c := range []struct {
-		target  chain.Version
+		target  libvirt.Version
 		refused bool
-	}{{chain.Version{}, true}, {chain.Version{Major: 6, Minor: 1}, true}, {chain.Version{Major: 7}, false}} {
+	}{{libvirt.Version{}, true}, {libvirt.Version{Major: 6, Minor: 1}, true}, {libvirt.Version{Major: 7}, false}} {
 		f.qcow2("top.qcow2", image{backing: `json:{"driver":"nfs","server":{"type":"inet","host":"storage.example"},"path":"/export/base.raw","user":0,"group":0}`, backingFormat: "raw"})
 		got := f.walk(t, chain.Policy{Target: c.target}, f.top("top.qcow2"))
 		if c.refused {
@@ -31,7 +32,7 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(nfs, probe.Raw))
 	f.qcow2("top.qcow2", image{backing: "elsewhere.raw", backingFormat: "raw"})
 	wantFixable(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), 2)
-	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: chain.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
+	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: libvirt.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
 }
 
 // A libvirt that is named is held against a chain that is explicit already, too.
@@ -42,8 +43,8 @@ func TestTargetOfAnExplicitChain(t *testing.T) {
 	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(sliced(file(f.path("base.raw")), 512, 1024), probe.Raw))
 	s.Terminated = true
 	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 2)
-	wantVerdict(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 6, Minor: 1}}, s), chain.Explicit, 2)
-	wantRefused(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 6}}, s), chain.TargetTooOld)
+	wantVerdict(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 6, Minor: 1}}, s), chain.Explicit, 2)
+	wantRefused(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 6}}, s), chain.TargetTooOld)
 }
 
 func TestDeepChains(t *testing.T) {
@@ -52,7 +53,7 @@ func TestDeepChains(t *testing.T) {
 	for i := range 30 {
 		f.qcow2(fmt.Sprint(i+1), image{backing: fmt.Sprint(i), backingFormat: map[bool]string{true: "raw", false: "qcow2"}[i == 0]})
 	}
-	for target, refused := range map[chain.Version]bool{{10, 7, 0}: false, {10, 8, 0}: true, {11, 10, 0}: true, {12, 0, 0}: false} {
+	for target, refused := range map[libvirt.Version]bool{{Major: 10, Minor: 7}: false, {Major: 10, Minor: 8}: true, {Major: 11, Minor: 10}: true, {Major: 12}: false} {
 		got := f.walk(t, chain.Policy{Target: target}, f.top("30"))
 		if refused {
 			wantRefused(t, got, chain.TargetTooOld)
@@ -63,5 +64,5 @@ func TestDeepChains(t *testing.T) {
 	got := f.walk(t, chain.Policy{}, f.top("30"))
 	wantFixable(t, got, 31)
 	wantFinding(t, got, chain.TargetTooOld, chain.Warn)
-	wantFixable(t, f.walk(t, chain.Policy{Target: chain.Version{Major: 11}}, f.top("24")), 25)
+	wantFixable(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 11}}, f.top("24")), 25)
 }

@@ -3,6 +3,7 @@ package chain
 import (
 	"fmt"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -109,7 +110,7 @@ type Policy struct {
 	Folders []Folder
 	// Target is the libvirt that will read the XML. If it is not known, what
 	// is written is what every libvirt since 6.1 understands.
-	Target Version
+	Target libvirt.Version
 	// Disagreement is whose word counts where the XML's explicit chain and
 	// the headers differ.
 	Disagreement Disagreement

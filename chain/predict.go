@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Outcome is what becomes of a disk when a guest is started with its
@@ -82,7 +84,7 @@ var (
 // The error is for a context that has ended, wraps the error of an image that
 // could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
 // [ErrNoTop].
-func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Prediction, error) {
+func (w *Walker) Predict(ctx context.Context, stated Stated, target libvirt.Version) (Prediction, error) {
 	switch {
 	case len(stated.Layers) == 0:
 		return Prediction{}, ErrNoTop
@@ -90,7 +92,7 @@ func (w *Walker) Predict(ctx context.Context, stated Stated, target Version) (Pr
 		return Prediction{}, ErrNoTarget
 	}
 	w.prepare()
-	p := &predictor{Walker: w, ctx: ctx, stated: stated, rules: rulesOf(target), found: Prediction{Layer: WholeDisk}}
+	p := &predictor{Walker: w, ctx: ctx, stated: stated, target: target, found: Prediction{Layer: WholeDisk}}
 	err := p.run()
 	if err == nil {
 		err = p.late
@@ -131,7 +133,7 @@ type predictor struct {
 	*Walker
 	ctx    context.Context
 	stated Stated
-	rules  rules
+	target libvirt.Version
 	layer  int // that is being looked at
 	ids    []imageID
 
@@ -144,6 +146,9 @@ type predictor struct {
 	found Prediction // as long as nothing is refused
 	late  error      // a refusal of an optional disk that is not early
 }
+
+// does reports whether the libvirt does what a fact says.
+func (p *predictor) does(f libvirt.Fact) bool { return f.Holds(p.target) }
 
 // libvirt ends the prediction with the refusal of a libvirt that finds out what
 // is in the chain.
@@ -202,7 +207,7 @@ func (p *predictor) run() error {
 	if emptySource(top.Source) || chainless(top.Source, top.Format) {
 		return nil
 	}
-	onDrive := p.rules.drive || p.stated.Bus == "sd"
+	onDrive := !p.does(libvirt.ExplicitChains) || p.stated.Bus == "sd"
 	if onDrive {
 		// libvirt forgets the explicit chain (sd: 9.0 and 11.3).
 		layers, terminated = layers[:1:1], false
@@ -218,7 +223,7 @@ func (p *predictor) run() error {
 	if !onDrive {
 		return p.detect(last, l)
 	}
-	if !p.rules.drive {
+	if p.does(libvirt.ExplicitChains) {
 		// libvirt walks the chain all the same, and may refuse it; what it
 		// finds it does not tell QEMU.
 		before := *p
@@ -236,8 +241,8 @@ func (p *predictor) bounded(n int, of Layer) error {
 	switch {
 	case n > MaxLayers:
 		return p.libvirt("backing store for " + Describe(of.Source) + " is self-referential or too deeply nested")
-	case n > p.rules.deepest:
-		return p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", p.rules.deepest))
+	case n > libvirt.DeepestNested && p.does(libvirt.NestingIsBounded):
+		return p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))
 	}
 	return nil
 }

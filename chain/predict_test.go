@@ -12,13 +12,14 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-func mustVersion(t *testing.T, s string) chain.Version {
+func mustVersion(t *testing.T, s string) libvirt.Version {
 	t.Helper()
-	v, err := chain.ParseVersion(s)
+	v, err := libvirt.ParseVersion(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := w.Predict(context.Background(), network(probe.Raw), chain.Version{}); !errors.Is(err, chain.ErrNoTarget) {
+	if _, err := w.Predict(context.Background(), network(probe.Raw), libvirt.Version{}); !errors.Is(err, chain.ErrNoTarget) {
 		t.Errorf("no target: %v", err)
 	}
 	if _, err := w.Predict(context.Background(), chain.Stated{}, target); !errors.Is(err, chain.ErrNoTop) {
@@ -308,7 +309,7 @@ func FuzzPredict(f *testing.F) {
 		if how>>5&1 == 1 {
 			stated.Bus = "sd"
 		}
-		target, err := chain.ParseVersion(versions[how&7])
+		target, err := libvirt.ParseVersion(versions[how&7])
 		if err != nil {
 			t.Fatal(err)
 		}

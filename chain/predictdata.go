@@ -8,6 +8,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -47,7 +48,7 @@ func (p *predictor) holds(layer Layer, h *probe.Header, found bool) error {
 // dataIn checks the external data file of a qcow2 image.
 func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
 	what := Describe(layer.Source)
-	if store := layer.Source.DataStore; store != nil && p.rules.dataStore {
+	if store := layer.Source.DataStore; store != nil && p.does(libvirt.DataStores) {
 		if h.DataFile == nil {
 			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
 		}
@@ -61,10 +62,10 @@ func (p *predictor) dataIn(layer Layer, h *probe.Header, found bool) error {
 	switch {
 	case name == "":
 		return p.qemu("QEMU refuses " + what + ": it has its data in another file and does not say in which")
-	case p.rules.dataStore && found && !looksLikeFile(name):
+	case p.does(libvirt.DataStores) && found && !looksLikeFile(name):
 		p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
 		return nil
-	case p.rules.dataStore && found:
+	case p.does(libvirt.DataStores) && found:
 		if file, ok := p.path(layer, name); ok {
 			return p.there(what, localSource(file, false))
 		}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strconv"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -100,7 +101,7 @@ func (p *predictor) stands(layer Layer) (Layer, *headerView, error) {
 // leaf deals with a stated image that has nothing below it. What the XML goes
 // on to all the same libvirt 9.0 refuses.
 func (p *predictor) leaf(layer Layer, l *headerView, further []Layer) error {
-	if len(further) > 0 && !(p.rules.dropsBelowRaw && layer.Format == probe.Raw) {
+	if len(further) > 0 && !(p.does(libvirt.DropsBelowRaw) && layer.Format == probe.Raw) {
 		if p.layer > 0 {
 			if err := p.mustExist(further); err != nil {
 				return err

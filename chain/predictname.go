@@ -7,6 +7,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -50,7 +51,7 @@ func (p *predictor) unnamed(overlay Layer, ref *probe.Reference, w word, err err
 		return nil
 	case w.refusal != "":
 		return p.libvirt(w.refusal)
-	case w.format == "" && !w.safe && p.rules.unrecorded != takesRaw:
+	case w.format == "" && !w.safe && !p.does(libvirt.UnrecordedIsRaw):
 		return p.unspecified(overlay, ref)
 	case errors.Is(err, ErrDisputed):
 		p.misopens(what + err.Error())
@@ -75,7 +76,7 @@ func (p *predictor) elsewhere(overlay Layer, ref *probe.Reference, w word, src *
 	switch {
 	case w.refusal != "":
 		return p.libvirt(w.refusal)
-	case w.format == "" && !w.safe && p.rules.unrecorded != takesRaw:
+	case w.format == "" && !w.safe && !p.does(libvirt.UnrecordedIsRaw):
 		return p.unspecified(overlay, ref)
 	case w.format == "" && w.safe:
 		return p.commandLine("mishandled storage format '(null)'")

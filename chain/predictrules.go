@@ -2,69 +2,10 @@ package chain
 
 import (
 	"cmp"
-	"math"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
-
-// unrecorded is what a libvirt does with a backing image whose format its
-// overlay does not record.
-type unrecorded int
-
-const (
-	// probesLeaf: it probes, and goes on if the image names no backing image
-	// (6.1).
-	probesLeaf unrecorded = iota
-	// refusesAll: it refuses it (6.0).
-	refusesAll
-	// takesRaw: it tells QEMU that it is raw (5.10, where -blockdev and with
-	// it the explicit formats began).
-	takesRaw
-)
-
-// rules are what differs between the versions of libvirt. The history is in
-// its release notes; what was read is 9.0 and 11.3.
-type rules struct {
-	// drive: before 5.10 QEMU gets -drive, and follows and probes by itself.
-	// libvirt then ignores the explicit chain of the XML.
-	drive      bool
-	unrecorded unrecorded
-	// unknownIsRaw: a recorded format that libvirt does not know is raw
-	// (9.10). Before it is as good as none.
-	unknownIsRaw bool
-	// dataStore: libvirt reads <dataStore>, and of images that it walks finds
-	// data files by itself (10.10).
-	dataStore bool
-	// dropsBelowRaw: an explicit chain may go on below a raw image; 9.0
-	// refuses that, 11.3 drops what is there. Where between them this changed
-	// is not known.
-	dropsBelowRaw bool
-	// deepest is how many layers a chain may have besides libvirt's own
-	// bound of 200: from 10.8 to 11.10 about 25, because of a bound of the
-	// JSON library.
-	deepest int
-}
-
-func rulesOf(v Version) rules {
-	r := rules{
-		drive:         v.Before(explicitSince),
-		unknownIsRaw:  !v.Before(Version{9, 10, 0}),
-		dataStore:     !v.Before(dataStoreSince),
-		dropsBelowRaw: !v.Before(Version{11, 3, 0}),
-		deepest:       math.MaxInt,
-		unrecorded:    probesLeaf,
-	}
-	switch {
-	case v.Before(Version{6, 0, 0}):
-		r.unrecorded = takesRaw
-	case v.Before(Version{6, 1, 0}):
-		r.unrecorded = refusesAll
-	}
-	if !v.Before(deepBroken) && v.Before(deepAgain) {
-		r.deepest = deepLayers
-	}
-	return r
-}
 
 // word is what libvirt makes of an overlay's word on the format of its
 // backing image.
@@ -85,7 +26,7 @@ func (w word) meant() probe.Format { return cmp.Or(w.record.format, w.record.mea
 
 // reads returns what libvirt makes of the reference in the header of an
 // overlay of format f.
-func (r rules) reads(f probe.Format, ref *probe.Reference, s libvirtView) word {
+func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s libvirtView) word {
 	rec := readRecord(ref)
 	switch {
 	case f == probe.QED && ref.FormatRecorded:
@@ -108,7 +49,7 @@ func (r rules) reads(f probe.Format, ref *probe.Reference, s libvirtView) word {
 	case "fat":
 		return word{refusal: "storage format 'fat' is supported only with 'dir' storage type"}
 	case "none":
-		if !r.unknownIsRaw {
+		if !libvirt.UnknownFormatIsRaw.Holds(target) {
 			return word{refusal: "unknown storage file meta->format 0: Invalid argument"}
 		}
 	case "aio": // a word for <driver> only
@@ -117,7 +58,7 @@ func (r rules) reads(f probe.Format, ref *probe.Reference, s libvirtView) word {
 			return word{format: known, record: rec}
 		}
 	}
-	if r.unknownIsRaw {
+	if libvirt.UnknownFormatIsRaw.Holds(target) {
 		return word{format: probe.Raw, fallback: true, record: rec}
 	}
 	return word{record: rec}

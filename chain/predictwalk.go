@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -26,7 +27,7 @@ func (p *predictor) detect(layer Layer, l *headerView) error {
 			return nil
 		}
 		src, err := p.named(layer, backing.Name)
-		w := p.rules.reads(layer.Format, backing, l.libvirt)
+		w := reads(p.target, layer.Format, backing, l.libvirt)
 		p.layer++
 		if err != nil {
 			return p.unnamed(layer, backing, w, err)
@@ -98,7 +99,7 @@ func (p *predictor) unrecorded(overlay, layer Layer, w word) error {
 		return err
 	}
 	ref := above.header.Backing
-	if !w.safe && !w.fallback && p.rules.unrecorded == refusesAll {
+	if !w.safe && !w.fallback && p.does(libvirt.UnrecordedIsRefused) {
 		return p.unspecified(overlay, ref)
 	}
 	layer.Format, layer.From = "", Unstated
@@ -113,7 +114,7 @@ func (p *predictor) unrecorded(overlay, layer Layer, w word) error {
 		return p.unread(layer, l.signaturesErr)
 	}
 	layer.From = Probe
-	if layer.Format = l.libvirtsChoice(); w.fallback || !w.safe && p.rules.unrecorded == takesRaw {
+	if layer.Format = l.libvirtsChoice(); w.fallback || !w.safe && p.does(libvirt.UnrecordedIsRaw) {
 		layer.Format = probe.Raw
 	}
 	switch layer.Format {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -281,7 +282,7 @@ func (h *madeUpHost) disk() Stated {
 }
 
 func (h *madeUpHost) policy() Policy {
-	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Target: pick(h.Rand, Version{}, Version{9, 0, 0}, Version{11, 0, 0})}
+	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Target: pick(h.Rand, libvirt.Version{}, libvirt.Version{Major: 9, Minor: 0}, libvirt.Version{Major: 11, Minor: 0})}
 	p.Disagreement = pick(h.Rand, RefuseDisagreement, RefuseDisagreement, HeadersWin, XMLWins)
 	if h.IntN(2) == 0 {
 		p.Folders = []Folder{{Path: "/", Believed: true}}
@@ -299,7 +300,7 @@ func answers(w *Walker, disk Stated) (c *Chain, text string, err error) {
 		return nil, "", err
 	}
 	all := []any{c}
-	for _, target := range []Version{{5, 0, 0}, {6, 0, 0}, {9, 0, 0}, {9, 10, 0}, {11, 3, 0}} {
+	for _, target := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}} {
 		p, err := w.Predict(context.Background(), disk, target)
 		all = append(all, p, fmt.Sprint(err))
 	}

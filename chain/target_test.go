@@ -11,6 +11,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -66,7 +67,7 @@ func statedSource(t *testing.T, disk string) *libvirtxml.DomainDiskSource {
 }
 
 // oldest is the first libvirt with explicit chains.
-var oldest = Version{5, 10, 0}
+var oldest = libvirt.Version{Major: 5, Minor: 10}
 
 func whats(needs []requirement) []string {
 	var all []string
@@ -87,7 +88,7 @@ func TestUnsupportedSources(t *testing.T) {
 				}
 				return
 			}
-			since, err := ParseVersion(tt.since)
+			since, err := libvirt.ParseVersion(tt.since)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,14 +101,14 @@ func TestUnsupportedSources(t *testing.T) {
 			if got := unsupported(layers, since); len(got) != 0 {
 				t.Errorf("%s does not understand: %v", since, got)
 			}
-			before := Version{since.Major, since.Minor - 1, 9}
+			before := libvirt.Version{Major: since.Major, Minor: since.Minor - 1, Release: 9}
 			if since.Minor == 0 {
-				before = Version{since.Major - 1, 99, 0}
+				before = libvirt.Version{Major: since.Major - 1, Minor: 99}
 			}
 			if got := unsupported(layers, before); len(got) != 1 {
 				t.Errorf("%s does not understand: %v", before, got)
 			}
-			if got := unsupported(layers, Version{}); (len(got) == 0) != (tt.since == "6.1") {
+			if got := unsupported(layers, libvirt.Version{}); (len(got) == 0) != (tt.since == "6.1") {
 				t.Errorf("an unknown one may not understand: %v", got)
 			}
 		})
@@ -122,7 +123,7 @@ func TestUnsupportedAsLibvirt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installed, err := ParseVersion(strings.TrimSpace(string(out)))
+	installed, err := libvirt.ParseVersion(strings.TrimSpace(string(out)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,10 +194,10 @@ func TestUnsupportedChains(t *testing.T) {
 		{"26 layers, unknown", deep(26), "", []string{deepWhat}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var target Version
+			var target libvirt.Version
 			if tt.target != "" {
 				var err error
-				if target, err = ParseVersion(tt.target); err != nil {
+				if target, err = libvirt.ParseVersion(tt.target); err != nil {
 					t.Fatal(err)
 				}
 			}

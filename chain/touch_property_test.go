@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -48,7 +49,7 @@ func TestExplicitChainOpensNoDoor(t *testing.T) {
 		}
 		policy := chain.Policy{
 			Rule:   rapid.SampledFrom([]chain.Rule{chain.Leaf, chain.Leaf, chain.Strict, chain.Declared}).Draw(draw, "rule"),
-			Target: rapid.SampledFrom([]chain.Version{{}, {Major: 11, Minor: 3}}).Draw(draw, "target"),
+			Target: rapid.SampledFrom([]libvirt.Version{{}, {Major: 11, Minor: 3}}).Draw(draw, "target"),
 		}
 		if rapid.Bool().Draw(draw, "trust") {
 			policy.Trust = []chain.Statement{{Path: f.path("i1"), Format: probe.Qcow2}}

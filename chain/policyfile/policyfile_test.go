@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/policyfile"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -35,7 +36,7 @@ func TestExample(t *testing.T) {
 	want := &policyfile.File{
 		Policy: chain.Policy{
 			Rule:   chain.Strict,
-			Target: chain.Version{Major: 10, Minor: 10},
+			Target: libvirt.Version{Major: 10, Minor: 10},
 			Trust: []chain.Statement{
 				{Path: "/srv/images/base.img", Format: probe.Qcow2},
 				{Path: "/srv/templates/*.img", Pattern: true, Format: probe.Raw},
@@ -93,7 +94,7 @@ func TestPoliciesThatAreRead(t *testing.T) {
 		"line ends of DOS": {"version: 1\r\nrule: strict\r\n", policyfile.File{Policy: chain.Policy{Rule: chain.Strict}}},
 		"flow style":       {`{"version": 1, "rule": "declared"}`, policyfile.File{Policy: chain.Policy{Rule: chain.Declared}}},
 		"empty lists":      {"version: 1\nformats: []\nfolders: []\n", policyfile.File{}},
-		"target":           {"version: 1\ntarget-libvirt: 10.10.0\n", policyfile.File{Policy: chain.Policy{Target: chain.Version{Major: 10, Minor: 10}}}},
+		"target":           {"version: 1\ntarget-libvirt: 10.10.0\n", policyfile.File{Policy: chain.Policy{Target: libvirt.Version{Major: 10, Minor: 10}}}},
 		"said twice alike": {"version: 1\nformats: [{path: /a, format: vhd}, {path: /a, format: vhdx}]\n",
 			policyfile.File{Policy: chain.Policy{Trust: []chain.Statement{{Path: "/a", Format: probe.VHDX}, {Path: "/a", Format: probe.VHDX}}}}},
 		"a path and a pattern that look alike": {"version: 1\nformats: [{path: '/a*', format: raw}, {glob: '/a*', format: qcow2}]\n",

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -24,14 +25,14 @@ func (r reader) rule(n *yaml.Node) (chain.Rule, error) {
 	return rule, nil
 }
 
-func (r reader) target(n *yaml.Node) (chain.Version, error) {
+func (r reader) target(n *yaml.Node) (libvirt.Version, error) {
 	word, err := r.text(n, "target-libvirt")
 	if err != nil {
-		return chain.Version{}, err
+		return libvirt.Version{}, err
 	}
-	v, err := chain.ParseVersion(word)
+	v, err := libvirt.ParseVersion(word)
 	if err != nil {
-		return chain.Version{}, r.fail(n, ErrValue, "%v", err)
+		return libvirt.Version{}, r.fail(n, ErrValue, "%v", err)
 	}
 	return v, nil
 }

@@ -5,12 +5,8 @@ import (
 	"errors"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
-
-// detectors are versions of libvirt of which each detects chains by other rules
-// than the one before, since that which does not refuse all that is unrecorded
-// ([chain.Walker.Predict]).
-var detectors = []chain.Version{{Major: 6, Minor: 1}, {Major: 9, Minor: 10}, {Major: 10, Minor: 10}, {Major: 11, Minor: 3}}
 
 // ranOtherwise finds out whether a guest that is about to go on may have another
 // chain open than the one that would be written into its XML: if a libvirt,
@@ -18,7 +14,7 @@ var detectors = []chain.Version{{Major: 6, Minor: 1}, {Major: 9, Minor: 10}, {Ma
 // while one that starts afresh may well be given what its images really are. Of
 // the operator's statements no libvirt knew; they count here as everywhere.
 func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*chain.Finding, error) {
-	for _, version := range detectors {
+	for _, version := range libvirt.Detectors() {
 		p, err := w.Predict(ctx, stated, version)
 		switch {
 		case errors.Is(err, chain.ErrUnseen):

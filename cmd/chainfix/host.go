@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -94,7 +94,7 @@ func setInventory(s *host.Scan, inventory host.Inventory) {
 	s.Inventory = inventory
 	s.Policy.Target = inventory.Version()
 	if !s.Policy.Target.Known() && len(s.Targets) > 0 {
-		s.Policy.Target = slices.MinFunc(s.Targets, func(a, b chain.Version) int {
+		s.Policy.Target = slices.MinFunc(s.Targets, func(a, b libvirt.Version) int {
 			if a.Before(b) {
 				return -1
 			}

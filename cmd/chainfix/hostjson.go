@@ -3,7 +3,7 @@ package main
 import (
 	"io"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -29,7 +29,7 @@ type guestDiskJSON struct {
 // their number, and nothing before there is one, or the end.
 type hostJSON struct {
 	w       io.Writer
-	libvirt chain.Version // the host's; not known of one that is not asked
+	libvirt libvirt.Version // the host's; not known of one that is not asked
 	started bool
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -150,7 +150,7 @@ func TestManyGuests(t *testing.T) {
 // the last guest, and of the report.
 func keptByScan(t *testing.T, definitions string, guests int) (kept, report int64) {
 	t.Helper()
-	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []chain.Version{{Major: 9}}}
+	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Version{{Major: 9}}}
 	written := &countingWriter{}
 	out := &hostJSON{w: written}
 	for r, err := range s.Reports(t.Context()) {

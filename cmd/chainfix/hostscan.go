@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -105,7 +106,7 @@ func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
 // not start if one of its disks is refused, and else sees wrong bytes if one of
 // them is opened wrongly.
 type targetOutcome struct {
-	target  chain.Version
+	target  libvirt.Version
 	outcome chain.Outcome
 	unknown bool // one of the disks cannot be looked at from here
 }
@@ -153,7 +154,7 @@ func worseOutcome(a, b chain.Outcome) chain.Outcome {
 type summary struct {
 	guests   int
 	verdicts map[chain.Verdict]int
-	targets  []chain.Version
+	targets  []libvirt.Version
 	outcomes map[targetOutcome]int
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/policyfile"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -96,10 +97,10 @@ func disagreementOf(c *cli.Context) (chain.Disagreement, error) {
 
 // targetsOf reads the --target-libvirt flags, of which only a scan of a host
 // takes several.
-func targetsOf(c *cli.Context) ([]chain.Version, error) {
-	var targets []chain.Version
+func targetsOf(c *cli.Context) ([]libvirt.Version, error) {
+	var targets []libvirt.Version
 	for _, word := range c.StringSlice("target-libvirt") {
-		target, err := chain.ParseVersion(word)
+		target, err := libvirt.ParseVersion(word)
 		if err != nil {
 			return nil, usageError("--target-libvirt: %w", err)
 		}

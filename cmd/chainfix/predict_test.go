@@ -14,17 +14,18 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/testdata/peers"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // installed is the version of the libvirt that is installed.
-var installed = sync.OnceValues(func() (chain.Version, error) {
+var installed = sync.OnceValues(func() (libvirt.Version, error) {
 	out, err := exec.Command("libvirtd", "--version").Output()
 	if err != nil {
-		return chain.Version{}, err
+		return libvirt.Version{}, err
 	}
-	return chain.ParseVersion(string(regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`).Find(out)))
+	return libvirt.ParseVersion(string(regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`).Find(out)))
 })
 
 // predict predicts what the installed libvirt does with the one disk of a

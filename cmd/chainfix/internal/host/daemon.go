@@ -9,7 +9,7 @@ import (
 
 	"github.com/digitalocean/go-libvirt"
 
-	"github.com/chainfix/chainfix/chain"
+	versions "github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Daemon is a connection to a libvirt daemon. Its methods may be called from
@@ -22,7 +22,7 @@ type Daemon struct {
 	rpc     *libvirt.Libvirt
 	guard   *guard
 	turn    chan struct{} // holds one while a call is under way
-	version chain.Version
+	version versions.Version
 }
 
 // Connect connects to the daemon that a URI names: qemu:///system or
@@ -74,13 +74,13 @@ func (d *Daemon) askVersion(ctx context.Context) error {
 	return d.call(ctx, "virConnectGetLibVersion", func() error {
 		v, err := d.rpc.ConnectGetLibVersion()
 		// libvirt counts each part up to 999.
-		d.version = chain.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
+		d.version = versions.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
 		return err
 	})
 }
 
 // Version is the version of the daemon's libvirt.
-func (d *Daemon) Version() chain.Version { return d.version }
+func (d *Daemon) Version() versions.Version { return d.version }
 
 // Close ends the connection. A call that is under way returns [ErrGone].
 func (d *Daemon) Close() error { return d.guard.Close() }

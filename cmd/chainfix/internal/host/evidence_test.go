@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -346,9 +347,9 @@ func TestEachImageIsOpenedOnce(t *testing.T) {
 	h.guest("d", diskOf(fileDisk, "qcow2", baseFile))
 	h.guest("e", diskOf(fileDisk, "raw", "<source file='DIR/lone.img'/>"))
 	opener := counting{opened: make(map[string]int)}
-	var targets []chain.Version
+	var targets []libvirt.Version
 	for _, v := range []string{"6.0.0", "9.0.0", "11.3.0"} {
-		version, err := chain.ParseVersion(v)
+		version, err := libvirt.ParseVersion(v)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Folder is a host whose libvirt does not run, or is not to be asked: the
@@ -57,7 +57,7 @@ func absolute(dir string) string {
 }
 
 // Version is not known.
-func (f *Folder) Version() chain.Version { return chain.Version{} }
+func (f *Folder) Version() libvirt.Version { return libvirt.Version{} }
 
 // Guests reads the guests. See [Inventory]. Those of one folder are sorted by
 // the names of their files, which in libvirt's own folder are the guests'. A

@@ -5,7 +5,7 @@ import (
 	"iter"
 	"strconv"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Guest is a guest that libvirt has a persistent definition of.
@@ -81,7 +81,7 @@ func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
 // Inventory is what there is on a host.
 type Inventory interface {
 	// Version is that of the host's libvirt, the zero Version if nobody told.
-	Version() chain.Version
+	Version() libvirt.Version
 
 	// Guests reads the guests that have a persistent definition, one at a
 	// time: none is kept, so a host may have any number of them. It may be

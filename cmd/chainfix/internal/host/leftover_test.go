@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -21,7 +22,7 @@ func TestTransientLeftoverOfAGuest(t *testing.T) {
 	h.running("runs", disk("runs"))
 	h.write("runs.qcow2.TRANSIENT-runs", nil)
 	h.write("crashed.qcow2.TRANSIENT-crashed", nil)
-	reports := h.scan(&host.Scan{Targets: []chain.Version{{Major: 9}}})
+	reports := h.scan(&host.Scan{Targets: []libvirt.Version{{Major: 9}}})
 	for name, want := range map[string]chain.Outcome{"runs": chain.Starts, "ended": chain.Starts, "crashed": chain.Refuses} {
 		r := reports[name]
 		if r.Verdict() != chain.Explicit || r.Predictions[0][0].Outcome != want {

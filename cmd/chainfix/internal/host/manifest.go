@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Step is how far a guest of a [Run] has come.
@@ -158,7 +158,7 @@ const (
 )
 
 // createManifest begins a manifest.
-func createManifest(root *os.Root, connect string, libvirt chain.Version) (*manifest, error) {
+func createManifest(root *os.Root, connect string, libvirt libvirt.Version) (*manifest, error) {
 	file, err := root.OpenFile(manifestName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -83,7 +83,7 @@ func closeState(lock *os.File) error {
 
 // beginRun returns the run of the state folder that was not finished on the
 // same host, or a new one.
-func beginRun(dir, connect string, libvirt chain.Version) (*Run, error) {
+func beginRun(dir, connect string, libvirt libvirt.Version) (*Run, error) {
 	lock, err := openState(dir)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func unfinished(dir, connect string) (*Run, error) {
 	return nil, nil
 }
 
-func newRun(dir, connect string, libvirt chain.Version) (*Run, error) {
+func newRun(dir, connect string, libvirt libvirt.Version) (*Run, error) {
 	name := time.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.ToLower(rand.Text()[:8])
 	run := &Run{Dir: filepath.Join(dir, name), connect: connect}
 	err := os.Mkdir(run.Dir, 0o700)

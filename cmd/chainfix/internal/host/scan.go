@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -28,7 +29,7 @@ type Scan struct {
 	Met *chain.Met
 	// Targets are the libvirts to predict for. None means the inventory's
 	// own, if that is known.
-	Targets []chain.Version
+	Targets []libvirt.Version
 	// Names are the guests to report on; none means all. Every definition
 	// counts, whether it is reported on or not.
 	Names []string
@@ -55,7 +56,7 @@ type Report struct {
 
 // Prediction is what a version of libvirt would do with a disk as it is.
 type Prediction struct {
-	Target chain.Version
+	Target libvirt.Version
 	chain.Prediction
 	// Err says why that cannot be told from here; it wraps
 	// [chain.ErrUnseen]. Then the rest is not valid.
@@ -183,9 +184,9 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	return w, nil
 }
 
-func (s *Scan) targets() []chain.Version {
+func (s *Scan) targets() []libvirt.Version {
 	if own := s.Inventory.Version(); len(s.Targets) == 0 && own.Known() {
-		return []chain.Version{own}
+		return []libvirt.Version{own}
 	}
 	return s.Targets
 }

@@ -1,4 +1,8 @@
-package chain
+// Package libvirt knows the versions of libvirt and every fact that differs from
+// one to another: what each understands of a domain XML, and what it makes of a
+// backing chain that the XML does not state. Every such fact is one [Fact], and
+// stands nowhere else.
+package libvirt
 
 import (
 	"cmp"
@@ -35,10 +39,13 @@ func ParseVersion(s string) (Version, error) {
 // Known reports whether somebody told the version.
 func (v Version) Known() bool { return v != Version{} }
 
-// Before reports whether v is older than w.
-func (v Version) Before(w Version) bool {
-	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Release, w.Release)) < 0
+// Compare returns -1, 0 or 1 for v being older than w, the same, or newer.
+func (v Version) Compare(w Version) int {
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Release, w.Release))
 }
+
+// Before reports whether v is older than w.
+func (v Version) Before(w Version) bool { return v.Compare(w) < 0 }
 
 // String returns X.Y.Z, or "unknown".
 func (v Version) String() string {

@@ -1,0 +1,56 @@
+package libvirt
+
+import (
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// Feature is what a storage source may say since some libvirt. Older ones refuse
+// the XML, or drop what they do not know without a word: 9.0 does so with all that
+// is newer here but an encryption format.
+type Feature struct {
+	Fact // What is a noun: "a source of protocol nfs"
+	// Used reports whether a source says it.
+	Used func(*libvirtxml.DomainDiskSource) bool
+}
+
+// Features returns those that came after explicit chains did.
+func Features() []Feature { return features }
+
+// features have their versions from libvirt's formatdomain.rst and
+// formatstorageencryption.rst ("Since X.Y"), and where those say nothing from its
+// release notes: librbd, the delay and the namespace. What 5.10 had, when explicit
+// chains came, is not in the list.
+var features = []Feature{
+	{Fact{What: "a slice", Since: Version{6, 1, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Slices != nil && len(s.Slices.Slices) > 0
+	}},
+	{Fact{What: "the query of a URI", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Network != nil && s.Network.Query != "" }},
+	{Fact{What: "<ssl>", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.SSL != nil }},
+	{Fact{What: "<cookies>", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Cookies != nil }},
+	{Fact{What: "<readahead>", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Readahead != nil }},
+	{Fact{What: "<timeout>", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Timeout != nil }},
+	{Fact{What: "a source of protocol nfs", Since: Version{7, 0, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Network != nil && s.Network.Protocol == "nfs"
+	}},
+	{Fact{What: "the encryption engine librbd", Since: Version{7, 9, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Encryption != nil && s.Encryption.Engine == "librbd"
+	}},
+	{Fact{What: "tlsHostname", Since: Version{8, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Network != nil && s.Network.TLSHostname != "" }},
+	{Fact{What: "a group of file descriptors", Since: Version{9, 0, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.File != nil && s.File.FDGroup != "" }},
+	{Fact{What: "<reconnect delay>", Since: Version{9, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Network != nil && s.Network.Reconnect != nil }},
+	{Fact{What: "the encryption format luks-any", Since: Version{9, 3, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Encryption != nil && s.Encryption.Format == "luks-any"
+	}},
+	{Fact{What: "<knownHosts>", Since: Version{9, 8, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Network != nil && s.Network.KnownHosts != nil }},
+	{Fact{What: "the <identity> of an ssh user", Since: Version{9, 8, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Network != nil && s.Network.Protocol == "ssh" && s.Network.Identity != nil
+	}},
+	{Fact{What: "<dataStore>", Since: Version{10, 10, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.DataStore != nil }},
+	// pool/namespace/image. Older ones ask for an image "namespace/image" in
+	// the pool.
+	{Fact{What: "an rbd namespace", Since: Version{11, 6, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+		return s.Network != nil && s.Network.Protocol == "rbd" && strings.Count(s.Network.Name, "/") > 1
+	}},
+}
