@@ -23,18 +23,17 @@ func (k *walk) dataFile(layer Layer) bool {
 	}
 	header := layer.Header.DataFile.Name
 	keeps := what + " keeps its data in another file, " + strconv.Quote(printable(header))
-	convert := "bring the data into one file: qemu-img convert -f qcow2 -O qcow2"
 	path, local := layer.local()
 	switch target := k.Policy.Target; {
 	case target.Known() && !libvirt.DataStores.Holds(target):
-		k.refuse(DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", convert)
+		k.refuse(DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertHint(layer, layer.Header))
 		return false
 	case !target.Known() && stated == nil:
 		k.refuse(DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
-			"if libvirt is 10.10 or newer, say so: --target-libvirt 10.10; else "+convert)
+			k.dataFileHint(layer, layer.Header, k.onlyXMLSays()))
 		return false
 	case !local && stated == nil:
-		k.refuse(DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", convert)
+		k.refuse(DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertHint(layer, layer.Header))
 		return false
 	}
 	name, relative := header, !strings.HasPrefix(header, "/")
@@ -42,7 +41,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		name = directory(path) + header // as libvirt reads it
 	}
 	if layer.Header.DataFile.CutAtNUL || !strings.HasPrefix(name, "/") || !representable(name) {
-		k.refuseDataName(keeps)
+		k.refuseDataName(layer, keeps)
 		return false
 	}
 	if k.onlyXMLSays() && !names(stated, name) {
@@ -55,7 +54,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
 			return k.dataFileIsThere(keeps, err)
 		case relative && k.Policy.Disagreement == HeadersWin:
-			k.refuseDataName(keeps)
+			k.refuseDataName(layer, keeps)
 			return false
 		case !k.headersDataFile(layer):
 			return !k.refused()
@@ -71,9 +70,9 @@ func (k *walk) dataFile(layer Layer) bool {
 	return true
 }
 
-func (k *walk) refuseDataName(keeps string) {
+func (k *walk) refuseDataName(layer Layer, keeps string) {
 	k.refuse(DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
-		"name it absolutely: qemu-img amend -f qcow2 -o data_file=PATH, from the folder that it is relative to")
+		amendHint(layer))
 }
 
 // tell gives the layer that was reached last a data store, or takes it away.
@@ -90,7 +89,7 @@ func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
 func (k *walk) dataStoreOfNothing(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
 	if k.Policy.Disagreement != HeadersWin {
-		k.refuse(DataFileConflict, text, "remove the <dataStore> from the XML, or let the headers win: --refresh")
+		k.refuse(DataFileConflict, text, "remove the <dataStore> from the XML (virsh edit "+k.guest()+"); or "+k.refreshHint())
 		return false
 	}
 	k.find(DataFileConflict, Warn, text+"; the header wins", "")
@@ -104,11 +103,11 @@ func (k *walk) dataFileIsThere(keeps string, err error) bool {
 	case err == nil:
 		return true
 	case errors.Is(err, fs.ErrNotExist):
-		k.refuse(ImageMissing, keeps+", which does not exist", "bring the data file back: without it there is no data")
+		k.refuse(ImageMissing, keeps+", which does not exist", dataFileMissingHint)
 	case errors.Is(err, ErrNotImage):
-		k.refuse(NotAnImage, keeps+", which is "+ErrNotImage.Error(), "")
+		k.refuse(NotAnImage, keeps+", which is "+ErrNotImage.Error(), dataFileMissingHint)
 	default:
-		k.refuse(ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(reason(err)), "run chainfix as a user who may read the image")
+		k.refuse(ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(reason(err)), errnoHint(err, dataFileMissingHint))
 	}
 	return false
 }

@@ -352,7 +352,7 @@ func (k *walk) applyEvidence(layer Layer, l *headerView, facts HostFacts) (Layer
 	case len(facts.Formats) > 1:
 		a, b := facts.Formats[0], facts.Formats[1]
 		k.refuse(StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
-			", the "+b.String()+" that it is "+string(b.Format), trustHint(layer.at(), l.candidate()))
+			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedHint(layer, a, b))
 	case len(facts.Formats) == 1 && facts.states(facts.Formats[0].Format):
 		s := facts.Formats[0]
 		again, err := k.look(k.ctx, layer.at(), s.Format)

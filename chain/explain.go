@@ -111,10 +111,12 @@ var explanations = []Explanation{
 	{ImageMissing, "an image does not exist",
 		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +
 			"explicit this is a warning: the images may be on another host.",
-		"Bring the image back, or let the overlay name the right one: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"Bring the image back, or name the right one: that of the disk itself in its <source>, a backing image where it is named, which is in the XML's <backingStore>, or in " +
+			"the overlay (qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY), or in both."},
 	{ImageUnreadable, "an image cannot be read",
 		"The system refused to open or read it.",
-		"Run chainfix as a user who may read the image, usually root."},
+		"The hint follows what the system said. Where it forbids the file, run chainfix as a user who may read the image, usually root. A stale handle, an input or " +
+			"output error or a server that does not answer is the mount's or the device's, whoever reads."},
 	{NotAnImage, "a name in the chain is neither a regular file nor a block device",
 		"Directories, FIFOs, sockets and character devices are no images; opening them can hang or have effects.",
 		"Find out how the name came into the chain. An overlay from a stranger should be thrown away."},

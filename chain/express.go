@@ -20,13 +20,13 @@ func (k *walk) expressible(layer Layer) bool {
 	switch {
 	case len(header.Extents) > 0:
 		k.refuse(ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
-			", which no domain XML can name", "bring the data into one file: qemu-img convert -f "+string(layer.Format)+" -O qcow2")
+			", which no domain XML can name", k.convertHint(layer, header))
 	case header.Parent != nil:
 		k.refuse(Differencing, name()+" is a differencing image: what it lacks is in its parent"+parentName(header)+
-			", which QEMU does not look for", "merge it into its parent with the program that made it")
+			", which QEMU does not look for", k.mergeHint())
 	case header.Encryption == probe.AES:
 		k.refuse(Encrypted, name()+" has the old AES encryption, which QEMU no longer runs guests on",
-			"convert it: qemu-img convert, with the secret")
+			k.decryptHint(layer))
 	case header.Encryption == probe.Plain && layer.Source.Encryption != nil:
 		k.find(Encrypted, Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
 		return true
@@ -93,9 +93,9 @@ func (k *walk) statedRawHint(layer Layer, like probe.Format) string {
 	name := like.LibvirtName()
 	switch {
 	case rec.format == probe.Raw:
-		return mendRecordHint(overlay, layer, like, ", and rebuild the chain from it: --refresh")
+		return mendRecordHint(overlay, layer, like, k.fromOverlay())
 	case rec.mayMean(like):
-		return "if the XML is wrong, rebuild the chain from the headers: --refresh"
+		return "if the XML is wrong, " + k.refreshHint()
 	case name != "":
 		return "if the XML is wrong, correct it there: <format type='" + name + "'/>"
 	}

@@ -53,7 +53,7 @@ func TestFormatOfTheXMLAloneIsNotFollowed(t *testing.T) {
 				if code == none {
 					wantVerdict(t, got, map[bool]chain.Verdict{true: chain.Explicit, false: chain.Fixable}[c.stated.Terminated], len(c.stated.Layers))
 				} else {
-					wantContains(t, wantRefused(t, got, code).Hint, map[bool]string{true: "--trust", false: "--refresh"}[code != chain.ChainCut && code != chain.FormatConflict])
+					wantContains(t, wantRefused(t, got, code).Hint, map[bool]string{true: "--trust", false: "--keep-xml"}[code != chain.FormatConflict])
 				}
 				f.wantUntouched(t, "secret", "link.raw")
 

@@ -1,12 +1,16 @@
 package chain
 
 import (
+	"errors"
+	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -60,32 +64,162 @@ func list(formats []probe.Format) string {
 	return strings.Join(words, " and ")
 }
 
-// trustHint says how to state a format on the command line, looksLike being
-// what the image's header speaks for. What people are not shown of a name they
-// have to fill in.
-func trustHint(src *libvirtxml.DomainDiskSource, looksLike probe.Format) string {
-	what := "state what it is: "
-	if name := Name(src); name != shownName(src) {
-		what = "state what it is, with the whole query in its name: "
-	}
-	return what + trustChoices(shownName(src), looksLike)
-}
+// rawIf is when an image is to be stated raw, whatever its header says.
+const rawIf = " if a guest has or had it as a raw disk, else "
 
-func trustChoices(path string, looksLike probe.Format) string {
-	raw := "--trust " + shellWord(path+"=raw")
+// trustHint says how to state a format on the command line, looksLike being
+// what the image's header speaks for.
+func trustHint(src *libvirtxml.DomainDiskSource, looksLike probe.Format) string {
+	raw := trustChoices("state what it is: ", src, probe.Raw)
 	if looksLike.LibvirtName() == "" || looksLike == probe.Raw {
 		return raw
 	}
-	return raw + " if a guest has or had it as a raw disk, else --trust " + shellWord(path+"="+string(looksLike))
+	return raw + rawIf + trustFlag(src, looksLike)
 }
 
-// stateHint adds the better way, where there is one: to record the format in the
-// overlay itself.
-func stateHint(src *libvirtxml.DomainDiskSource, overlay Layer, looksLike probe.Format) string {
-	if overlay.Header == nil || overlay.Header.Backing == nil || !canRecord(overlay.Format, looksLike) {
-		return trustHint(src, looksLike)
+// trustAny says how to state one of several formats, of those that the header
+// bears out; without one it says none.
+func (k *walk) trustAny(layer Layer, formats []probe.Format, none string) string {
+	var flags []string
+	for _, f := range formats {
+		if f.LibvirtName() != "" && k.fits(layer, f) {
+			flags = append(flags, trustFlag(layer.at(), f))
+		}
 	}
-	return trustHint(src, looksLike) + "; or record it in the overlay for good: " + rebaseCommand(overlay, looksLike)
+	if len(flags) == 0 {
+		return none
+	}
+	return strings.Join(flags, " or ")
+}
+
+// fits reports whether an image can be read as one of format, for all that is
+// known. One on the network is not read again for that.
+func (k *walk) fits(layer Layer, format probe.Format) bool {
+	if path, local := layer.local(); !local || !strings.HasPrefix(path, "/") {
+		return true
+	}
+	layer.Format = format
+	l, err := k.look(k.ctx, layer.at(), layer.header())
+	return err != nil || l.headerErr == nil
+}
+
+// formatHint is for an image that the XML and its overlay state to be of
+// different formats: one that the image's header denies is no choice.
+func (k *walk) formatHint(stated Layer, recorded probe.Format) string {
+	switch xml, header := k.fits(stated, stated.Format), k.fits(stated, recorded); {
+	case header && !xml:
+		return k.refreshHint()
+	case xml && !header:
+		return keepHint + "; and mend the record: " + rebaseCommand(k.chain.Layers[len(k.chain.Layers)-1], stated.Format)
+	}
+	return k.chooseHint()
+}
+
+// fromOverlay goes on where an overlay's header was mended and the XML says
+// something else.
+func (k *walk) fromOverlay() string { return ", and rebuild the chain from it: " + k.refreshFlags() }
+
+const keepHint = "keep what the XML says: --keep-xml"
+
+// chooseHint is for an XML and a header that differ.
+func (k *walk) chooseHint() string {
+	return "decide which is right; " + k.refreshHint() + "; or " + keepHint
+}
+
+func (k *walk) refreshHint() string { return "rebuild the chain from the headers: " + k.refreshFlags() }
+
+// refreshFlags make the headers win. Then a format that only the XML states is
+// none, and what the header of such an image names is not followed: so it has to
+// be confirmed.
+func (k *walk) refreshFlags() string {
+	flags := "--refresh"
+	for i, only := range k.onlyXML {
+		if layer := k.chain.Layers[i]; only && layer.Header != nil && (layer.Header.Backing != nil || layer.Header.DataFile != nil) {
+			flags += " " + trustFlag(layer.at(), layer.Format)
+		}
+	}
+	return flags
+}
+
+// trustChoices says how to state one format. What people are not shown of a
+// name they have to fill in.
+func trustChoices(what string, src *libvirtxml.DomainDiskSource, format probe.Format) string {
+	if format == "" {
+		format = probe.Raw
+	}
+	if name := Name(src); name != shownName(src) {
+		what = strings.TrimSuffix(what, ": ") + ", with the whole query in its name: "
+	}
+	return what + trustFlag(src, format)
+}
+
+func trustFlag(src *libvirtxml.DomainDiskSource, format probe.Format) string {
+	return "--trust " + shellWord(shownName(src)+"="+string(format))
+}
+
+// stateHint says how to settle the format of an image below overlay that nobody
+// has recorded: by a statement, or, which is better, by a record in the overlay.
+func stateHint(src *libvirtxml.DomainDiskSource, overlay Layer, looksLike probe.Format) string {
+	return trustHint(src, looksLike) + recordToo(overlay, looksLike)
+}
+
+// recordToo adds the better way to a statement, where there is one: to record
+// the format in the overlay itself.
+func recordToo(overlay Layer, format probe.Format) string {
+	if overlay.Header == nil || overlay.Header.Backing == nil || !canRecord(overlay.Format, format) {
+		return ""
+	}
+	return "; or record it in the overlay for good: " + rebaseCommand(overlay, format)
+}
+
+// unrecordedHint says how to settle the format of the layer that was reached
+// last, if nobody has recorded it. What a look at it showed tells which statement
+// would be refused in its turn, and what to do instead.
+func (k *walk) unrecordedHint(layer Layer, l *headerView) string {
+	format := l.candidate()
+	if format == "" {
+		return trustChoices("state what it is: ", layer.at(), probe.Raw) + rawIf + k.trustAny(layer, l.distinct(), restoreHint)
+	}
+	if way := k.insteadOf(layer, l, format); way != "" {
+		return trustChoices("state what it is: ", layer.at(), "") + rawIf + way
+	}
+	return stateHint(layer.at(), k.overlay(), format)
+}
+
+// insteadOf says what helps with an image that would be refused if it were
+// stated to be of format, which its header speaks for; "" if it would not be.
+func (k *walk) insteadOf(layer Layer, l *headerView, format probe.Format) string {
+	layer.Format = format
+	if format == probe.LUKS {
+		layer.Format = probe.Raw // with an <encryption>
+		return k.secretHint(layer)
+	}
+	switch h := l.header; {
+	case format == probe.Raw:
+		return ""
+	case l.headerErr != nil:
+		return restoreHint
+	case h == nil:
+		return ""
+	case len(h.Extents) > 0:
+		return k.convertHint(layer, h)
+	case h.Parent != nil:
+		return k.mergeHint()
+	case h.Encryption == probe.AES:
+		return k.decryptHint(layer)
+	case h.Encryption != probe.Plain && layer.Source.Encryption == nil:
+		return k.secretHint(layer)
+	case h.DataFile != nil:
+		return k.dataFileHint(layer, h, true)
+	case h.Backing != nil:
+		layer.Header = h
+		if _, err := ParseBacking(h.Backing.Name, layer.at()); err != nil {
+			if _, hint := refusalOf(err, layer); hint != "" {
+				return trustFlag(layer.at(), format) + ", and of what it names itself, " + hint
+			}
+		}
+	}
+	return ""
 }
 
 // canRecord reports whether an overlay can record the format of its backing
@@ -125,5 +259,299 @@ func rebaseTo(overlay, backing Layer) string {
 
 // rebase names the backing image by a word for the shell.
 func rebase(overlay Layer, format probe.Format, word string) string {
-	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + string(format) + " -b " + word + " " + commandWord(overlay.at())
+	recorded := string(format)
+	if recorded == "" {
+		recorded = "FORMAT"
+	}
+	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + recorded + " -b " + word + " " + commandWord(overlay.at())
+}
+
+// renameHint says how to make overlay name another backing image than it does,
+// or the same in another way; what says which. qemu-img can write a new name into
+// two formats only.
+func renameHint(overlay Layer, what string) string {
+	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+		return "make the overlay " + Describe(overlay.Source) + " anew: no command writes another name into its header"
+	}
+	format := probe.Format("")
+	if overlay.Header != nil && overlay.Header.Backing != nil {
+		format = readRecord(overlay.Header.Backing).format
+	}
+	return what + ": " + rebase(overlay, format, "NAME")
+}
+
+// GuestWord names a guest in a command that is to be pasted: VM where its name is
+// not known, or is none that a shell and virsh take for a name.
+func GuestWord(name string) string {
+	word := shellWord(name)
+	if word == "PATH" && name != "PATH" || strings.HasPrefix(name, "-") {
+		return "VM"
+	}
+	return word
+}
+
+func (k *walk) guest() string { return GuestWord(k.stated.Guest) }
+
+// editHint says what to change in the definition.
+func (k *walk) editHint(change string) string {
+	return "correct it in the XML (virsh edit " + k.guest() + "): " + change
+}
+
+// driverElement and formatElement state a format in the XML, for the top and for
+// a layer below.
+func driverElement(f probe.Format) string {
+	return "<driver name='qemu' type='" + f.LibvirtName() + "'/>"
+}
+func formatElement(f probe.Format) string {
+	return "<format type='" + f.LibvirtName() + "'/> in its <backingStore>"
+}
+
+// otherNameHint says where another image has to be named in the place of the
+// layer that was reached last: in the XML, in the header of its overlay, or both.
+func (k *walk) otherNameHint(layer Layer) string {
+	const right = "name the right one in the overlay"
+	depth := len(k.chain.Layers) - 1
+	switch {
+	case depth == 0:
+		return "name the right one in the XML, in the <source> of the disk: virsh edit " + k.guest()
+	case !k.states(layer.Source):
+		return renameHint(k.overlay(), right)
+	case k.overlay().Header == nil || k.overlay().Header.Backing == nil:
+		return "mend its <backingStore> in the XML: virsh edit " + k.guest()
+	}
+	inOverlay := renameHint(k.overlay(), right) + k.fromOverlay()
+	if k.overlayNames(layer) {
+		return inOverlay
+	}
+	return "mend its <backingStore> in the XML (virsh edit " + k.guest() + "), or " + inOverlay
+}
+
+// overlayNames reports whether the header above the layer that was reached last
+// names it by the same name as the XML.
+func (k *walk) overlayNames(layer Layer) bool {
+	overlay := k.overlay()
+	if overlay.Header == nil || overlay.Header.Backing == nil {
+		return false
+	}
+	named, err := ParseBacking(overlay.Header.Backing.Name, overlay.at())
+	return err == nil && Name(named) == Name(layer.at())
+}
+
+// missingHint is for an image that is not there.
+func (k *walk) missingHint(layer Layer) string {
+	return "bring the image back, or " + k.otherNameHint(layer)
+}
+
+// dataFileMissingHint is for a data file that is not there, or cannot be one;
+// qemu-img gives an image another data file only while it can open the old one.
+const dataFileMissingHint = "bring the data file back to where the header names it: without it there is no data"
+
+// unreadableHint is for the layer that was reached last, which the system does
+// not read.
+func (k *walk) unreadableHint(layer Layer, err error) string {
+	if _, local := layer.local(); !local {
+		return k.orStateChain("reach its server from here")
+	}
+	return errnoHint(err, k.otherNameHint(layer))
+}
+
+// errnoHint says what helps when a file cannot be read; rename is how to name
+// another one.
+func errnoHint(err error, rename string) string {
+	is := func(codes ...syscall.Errno) bool {
+		return slices.ContainsFunc(codes, func(code syscall.Errno) bool { return errors.Is(err, code) })
+	}
+	switch {
+	case is(syscall.EACCES, syscall.EPERM):
+		return "run chainfix as a user who may read the image"
+	case is(syscall.ESTALE):
+		return "unmount its file system and mount it anew: its server does not know this file any more, for no user"
+	case is(syscall.ETIMEDOUT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOTCONN):
+		return "find out why the server of its file system does not answer; no other user gets an answer"
+	case is(syscall.EIO):
+		return "find out why the file system or the device cannot read it; no other user can"
+	case is(syscall.ELOOP):
+		return "mend the symlinks in its path, which lead round in a circle, or " + rename
+	case is(syscall.ENAMETOOLONG):
+		return "no file can have so long a name: " + rename
+	case is(syscall.ENOTDIR):
+		return "a part of its path is no folder: " + rename
+	case is(syscall.ENXIO, syscall.ENODEV, syscall.ENOMEDIUM):
+		return "attach the device, or put a medium in, or " + rename
+	case is(syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM):
+		return "run chainfix again when the system has room"
+	}
+	return "find out why the system does not read it; another user may be able to"
+}
+
+const (
+	stateChainHint = "state the whole chain in the XML, with <backingStore/> at its end"
+	restoreHint    = "restore it from a backup"
+	againHint      = "run chainfix again when nothing moves images about"
+)
+
+// orStateChain adds the way that is always open to what helps with an image that
+// is not read, unless the XML states the whole chain already.
+func (k *walk) orStateChain(hint string) string {
+	if k.stated.Terminated && !k.strayed {
+		return hint
+	}
+	return hint + "; or " + stateChainHint
+}
+
+// newName is what a copy of an image may be called.
+func newName(layer Layer) string {
+	word := commandWord(layer.at())
+	path, local := layer.local()
+	if !local || word == "IMAGE" || word == "PATH" {
+		return "NEW"
+	}
+	return shellWord(path + ".qcow2")
+}
+
+// nameCopyHint goes on after a command that writes a copy of the layer that was
+// reached last: whatever named the image has to name the copy.
+func (k *walk) nameCopyHint(layer Layer) string {
+	if len(k.chain.Layers) == 1 {
+		return ", and name the copy in the XML (virsh edit " + k.guest() + "), with " + driverElement(probe.Qcow2)
+	}
+	overlay := k.overlay()
+	if !canRecord(overlay.Format, probe.Qcow2) {
+		return ", and make the overlay " + Describe(overlay.Source) + " anew on the copy"
+	}
+	then := " && " + rebase(overlay, probe.Qcow2, newName(layer))
+	if k.states(layer.Source) {
+		return then + k.fromOverlay()
+	}
+	return then
+}
+
+// convertHint is for an image whose data are in other files. The command reads
+// its backing image too, of which QEMU must not have to guess the format.
+func (k *walk) convertHint(layer Layer, h *probe.Header) string {
+	what := "bring the data into one file: "
+	if h.Backing != nil && readRecord(h.Backing).format == "" {
+		layer.Header = h
+		what = "record the format of its backing image, " + renameHint(layer, "as a name with a format") + ", and then bring the data into one file: "
+	}
+	return what + "qemu-img convert -f " + string(layer.Format) + " -O qcow2 " + commandWord(layer.at()) + " " + newName(layer) + k.nameCopyHint(layer)
+}
+
+// decryptHint is for the old encryption. A comma in an option is doubled.
+func (k *walk) decryptHint(layer Layer) string {
+	word := commandWord(layer.at())
+	if path, local := layer.local(); local && word != "IMAGE" {
+		word = shellWord("driver=" + string(layer.Format) + ",encrypt.key-secret=s,file.filename=" + strings.ReplaceAll(path, ",", ",,"))
+	}
+	return "convert it, its password being in FILE: qemu-img convert --object secret,id=s,file=FILE --image-opts " + word + " -O qcow2 " +
+		newName(layer) + k.nameCopyHint(layer)
+}
+
+// mergeHint is for a differencing image.
+func (k *walk) mergeHint() string {
+	where := "the XML"
+	if len(k.chain.Layers) > 1 {
+		where = "the overlay"
+	}
+	return "merge it into its parent with the program that made it, and name the result in " + where
+}
+
+// dataFileHint is for an image that keeps its data in another file: for a libvirt
+// that can be told, how it is told, and for every other one how to do without.
+// With trust, the format of the image has to be stated for that.
+func (k *walk) dataFileHint(layer Layer, h *probe.Header, trust bool) string {
+	convert := k.convertHint(layer, h)
+	target := k.Policy.Target
+	_, local := layer.local()
+	if target.Known() && target.Before(libvirt.DataStores.Since) || !local {
+		return convert
+	}
+	var flags []string
+	if trust {
+		flags = append(flags, trustFlag(layer.at(), layer.Format))
+	}
+	if !target.Known() {
+		flags = append(flags, "--target-libvirt 10.10")
+	}
+	say := strings.Join(flags, " ")
+	if h.DataFile.CutAtNUL || !strings.HasPrefix(h.DataFile.Name, "/") || !representable(h.DataFile.Name) {
+		if say != "" {
+			say += ", and "
+		}
+		say += amendHint(layer)
+	}
+	switch {
+	case !target.Known():
+		return "if libvirt is 10.10 or newer, say so: " + say + "; else " + convert
+	case say == "":
+		return ""
+	}
+	return say
+}
+
+// amendHint says how to give a data file another name.
+func amendHint(layer Layer) string {
+	return "name the data file absolutely, from the folder that its name starts in: qemu-img amend -f qcow2 -o data_file=PATH " + commandWord(layer.at())
+}
+
+// chooseStatedHint is for an image of which two definitions state different
+// formats.
+func (k *walk) chooseStatedHint(layer Layer, a, b DiskFormat) string {
+	edit := func(of DiskFormat) string {
+		if of.Guest == "" {
+			return "virsh edit " + k.guest()
+		}
+		return "virsh edit " + GuestWord(of.Guest)
+	}
+	return "state what it is: " + k.trustAny(layer, []probe.Format{a.Format, b.Format}, trustFlag(layer.at(), probe.Raw)) +
+		"; or mend the definition that is wrong: " + edit(a) + " or " + edit(b)
+}
+
+// checkable are the formats of which qemu-img can say what is wrong.
+var checkable = []probe.Format{probe.Qcow2, probe.QED, probe.VDI, probe.VHDX, probe.VMDK, probe.Parallels}
+
+// brokenHint is for an image whose header cannot be used.
+func brokenHint(src *libvirtxml.DomainDiskSource, f probe.Format) string {
+	command := "qemu-img info -f "
+	if slices.Contains(checkable, f) {
+		command = "qemu-img check -f "
+	}
+	return restoreHint + "; QEMU says what is wrong with it: " + command + string(f) + " " + commandWord(src)
+}
+
+// mismatchHint is for an image that is not of the format that somebody states,
+// like being what its header speaks for, if that is known.
+func (k *walk) mismatchHint(layer Layer, like probe.Format) string {
+	look := lookHint(layer)
+	if like.LibvirtName() == "" || like == layer.Format {
+		if look == "" {
+			return restoreHint
+		}
+		return look + "; if it is lost, " + restoreHint
+	}
+	if look != "" {
+		look += "; "
+	}
+	depth := len(k.chain.Layers) - 1
+	switch {
+	case layer.From == Trust:
+		return look + "if the statement is wrong, state what the image is: " + trustFlag(layer.at(), like)
+	case layer.From == Libvirt:
+		return look + "if the other guest's definition is wrong, mend that, or state what the image is: " + trustFlag(layer.at(), like)
+	case depth == 0:
+		return look + "if the XML is wrong, " + k.editHint(driverElement(like))
+	case layer.From == Header:
+		return look + correctRecord(k.overlay(), like, "")
+	case k.overlay().Header != nil && k.overlay().Header.Backing != nil && readRecord(k.overlay().Header.Backing).format == layer.Format:
+		return look + correctRecord(k.overlay(), like, k.fromOverlay())
+	}
+	return look + "if the XML is wrong, " + k.editHint(formatElement(like))
+}
+
+// correctRecord says how to record another format than the overlay does.
+func correctRecord(overlay Layer, format probe.Format, then string) string {
+	if !canRecord(overlay.Format, format) {
+		return "make the overlay anew: its header has no room for another record"
+	}
+	return "if the record is wrong, mend it: " + rebaseCommand(overlay, format) + then
 }

@@ -1,8 +1,10 @@
 package chain
 
 import (
+	"io/fs"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/chainfix/chainfix/probe"
@@ -40,6 +42,43 @@ func TestHintsShowNoPassword(t *testing.T) {
 		overlay := Layer{Source: localSource("/x/top", false), Format: probe.Qcow2, Header: &probe.Header{Backing: &probe.Reference{Name: name}}}
 		if hint := rebaseCommand(overlay, probe.Raw); strings.Contains(hint, "base.img") != shown || !strings.HasSuffix(hint, " /x/top") {
 			t.Errorf("of %q: %s", name, hint)
+		}
+	}
+}
+
+// What helps follows from what the system says; only where it forbids the file
+// would another user be of use.
+func TestHintsFollowTheSystemsError(t *testing.T) {
+	const rename = "RENAME"
+	hints := make(map[string]syscall.Errno)
+	for errno, words := range map[syscall.Errno]string{
+		syscall.EACCES: "as a user", syscall.ESTALE: "mount it anew", syscall.ETIMEDOUT: "server of its file system", syscall.EIO: "no other user can",
+		syscall.ELOOP: "symlinks", syscall.ENAMETOOLONG: "so long a name", syscall.ENOTDIR: "no folder", syscall.ENXIO: "attach the device",
+		syscall.EMFILE: "has room", syscall.EINVAL: "find out why",
+	} {
+		hint := errnoHint(&fs.PathError{Op: "open", Path: "/x", Err: errno}, rename)
+		if !strings.Contains(hint, words) || strings.Contains(hint, "run chainfix as a user") != (errno == syscall.EACCES) {
+			t.Errorf("%v: %s", errno, hint)
+		}
+		if other, ok := hints[hint]; ok {
+			t.Errorf("%v and %v have one hint", errno, other)
+		}
+		hints[hint] = errno
+		named := errno == syscall.ELOOP || errno == syscall.ENAMETOOLONG || errno == syscall.ENOTDIR || errno == syscall.ENXIO
+		if strings.Contains(hint, rename) != named {
+			t.Errorf("%v: %s", errno, hint)
+		}
+	}
+	if a, b := errnoHint(syscall.EPERM, rename), errnoHint(syscall.EACCES, rename); a != b {
+		t.Errorf("%q and %q", a, b)
+	}
+}
+
+// A guest is called by its name in a command, where it can be.
+func TestHintsNameTheGuest(t *testing.T) {
+	for name, word := range map[string]string{"web": "web", "my guest": "'my guest'", "$(x)": "'$(x)'", "": "VM", "a\nb": "VM", "-rf": "VM", "PATH": "PATH"} {
+		if got := GuestWord(name); got != word {
+			t.Errorf("%q is called %s, not %s", name, got, word)
 		}
 	}
 }

@@ -29,9 +29,14 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 			continue
 		}
 		c.Verdict = Refused
-		hint := "put a qcow2 image in its place: " + string(overlay.Format) + " has no room for that"
+		hint := "put a qcow2 image in the place of its overlay, which is " + string(overlay.Format) + " and has no room for that"
 		if canRecord(overlay.Format, layer.Format) {
 			hint = "record it in the overlay: " + rebaseCommand(overlay, layer.Format)
+		}
+		if code == SDBus {
+			hint += "; or move the disk to another bus: virsh edit " + k.guest()
+		} else {
+			hint += "; or upgrade that libvirt first, and say so: --target-libvirt " + libvirt.ExplicitChains.Since.String()
 		}
 		k.findAt(i+1, Finding{Code: code, Severity: Refuse,
 			Text: reason + ", and no header records the format of " + Describe(layer.Source),

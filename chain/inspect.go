@@ -68,5 +68,5 @@ func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err err
 	path, _ := LocalPath(src)
 	return Finding{Code: ImageBroken, Severity: Refuse,
 		Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
-		Hint: "look at it: qemu-img check -f " + string(f) + " " + shellWord(path)}
+		Hint: brokenHint(src, f)}
 }

@@ -17,11 +17,11 @@ func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
 	}
 	unrecorded := "the format of " + name + " is not recorded in " + Describe(overlay.Source)
 	if l.signaturesErr != nil {
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), "")
+		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), k.unreadableHint(layer, l.signaturesErr))
 		return layer
 	}
 	format := l.candidate()
-	hint := stateHint(layer.at(), overlay, format)
+	hint := k.unrecordedHint(layer, l)
 	rule := k.ruleFor(path)
 	doubt := k.doubt(path)
 	// A raw image has no header that could be believed.

@@ -71,10 +71,8 @@ func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 // confirmHint says how to confirm the format of an image that only the XML
 // states.
 func (k *walk) confirmHint(layer Layer) string {
-	if depth := len(k.chain.Layers); depth > 1 {
-		return stateHint(layer.at(), k.chain.Layers[depth-2], layer.Format)
-	}
-	return trustHint(layer.at(), layer.Format)
+	return trustChoices("if that is right, confirm it: ", layer.at(), layer.Format) + recordToo(k.overlay(), layer.Format) +
+		"; if a guest has or had it as a raw disk, " + k.editHint(formatElement(probe.Raw))
 }
 
 // loops refuses a chain in which the XML comes back to an image that is above
@@ -98,7 +96,7 @@ func (k *walk) loops(stated Layer) bool {
 			k.chain.Layers = append(k.chain.Layers, layer)
 			k.refuse(ChainLoop, "the XML names "+Describe(layer.Source)+" below "+Describe(above.Source)+", but that is the same image as layer "+
 				strconv.Itoa(o.layer)+", "+Describe(k.chain.Layers[o.layer].Source),
-				"remove its <backingStore> from the XML, or rebuild the chain from the headers: --refresh")
+				"remove its <backingStore> from the XML (virsh edit "+k.guest()+"), or "+k.refreshHint())
 			return true
 		}
 	}
@@ -135,38 +133,53 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 	what := Describe(overlay.Source)
 	if backing.CutAtNUL {
 		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(printable(backing.Name)),
-			"write the name anew: qemu-img rebase -u")
+			renameHint(overlay, anew))
 		return nil, false
 	}
 	src, err := ParseBacking(backing.Name, overlay.at())
 	if err == nil {
 		return src, true
 	}
-	for _, refusal := range refusals {
-		if errors.Is(err, refusal.err) {
-			k.refuse(refusal.code, what+": "+err.Error(), refusal.hint)
-		}
+	if code, hint := refusalOf(err, overlay); code != "" {
+		k.refuse(code, what+": "+err.Error(), hint)
 	}
 	return nil, false
 }
 
-const renameHint = "write the name anew: qemu-img rebase -u -b"
+// refusalOf returns the finding that an error of [ParseBacking] makes of the name
+// in overlay's header, and what helps.
+func refusalOf(err error, overlay Layer) (Code, string) {
+	for _, refusal := range refusals {
+		if !errors.Is(err, refusal.err) {
+			continue
+		}
+		hint := renameHint(overlay, refusal.rename)
+		if refusal.state != "" {
+			hint = refusal.state + "; or " + hint
+		}
+		return refusal.code, hint
+	}
+	return "", ""
+}
+
+const anew = "write the name anew"
 
 // refusals are those of [ParseBacking].
 var refusals = []struct {
-	err  error
-	code Code
-	hint string
+	err    error
+	code   Code
+	rename string // what another name is to be
+	state  string // how the XML helps; "" if it does not
 }{
-	{ErrBacking, BackingInvalid, renameHint},
-	{ErrCredentials, BackingCredentials, stateChainHint + ", with a libvirt secret; and take them out of the name: qemu-img rebase -u -b"},
-	{ErrUnmapped, BackingUnmapped, stateChainHint},
-	{ErrDisputed, BackingDisputed, stateChainHint},
-	{ErrRelative, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
-	{ErrNoDirectory, BackingRelative, "name it absolutely: qemu-img rebase -u -b"},
-	{ErrDuplicate, BackingDuplicate, renameHint},
-	{ErrNoPool, BackingNoPool, renameHint},
-	{ErrUnrepresentable, NameUnrepresentable, renameHint},
+	{ErrBacking, BackingInvalid, anew, ""},
+	{ErrCredentials, BackingCredentials, "write the name without them", stateChainHint + " and a libvirt secret in its <source>"},
+	{ErrUnmapped, BackingUnmapped, "write the name without that", stateChainHint},
+	{ErrDisputed, BackingDisputed, "write the name as both read it alike", stateChainHint},
+	{ErrRelative, BackingRelative, "name it absolutely", ""},
+	{ErrNoDirectory, BackingRelative, "name it absolutely", ""},
+	{ErrDuplicate, BackingDuplicate, anew, ""},
+	{ErrNoPool, BackingNoPool, "write the whole name", ""},
+	{ErrUnrepresentable, NameUnrepresentable, anew, ""},
 }
 
 // stale deals with an XML that goes on where the header ends: what is left of
@@ -192,8 +205,6 @@ func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
 	return k.settle(ChainCut, text, "") == headers
 }
 
-const chooseHint = "decide which is right: --refresh rebuilds the chain from the headers, --keep-xml keeps the XML's"
-
 // compare settles which image is below overlay where both the XML and the
 // header name one, and in which format.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, record) {
@@ -212,7 +223,7 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return stated, rec
 	}
 	text := "the XML states that " + Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.format)
-	switch k.settle(FormatConflict, text, "") {
+	switch k.settleHint(FormatConflict, text, "", k.formatHint(stated, rec.format)) {
 	case headers:
 		k.strayed = true
 		return Layer{Source: stated.Source, Format: rec.format, From: Header}, rec
@@ -235,7 +246,7 @@ const (
 // says: the operator's policy tells, or else the disk is refused, with more to be
 // said about it.
 func (k *walk) settle(code Code, text, more string) whose {
-	return k.settleHint(code, text, more, chooseHint)
+	return k.settleHint(code, text, more, k.chooseHint())
 }
 
 // settleHint is settle, with a hint of its own.
@@ -276,7 +287,7 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
 		return k.settleHint(ChainConflict, text, ", which is not looked at, because only the XML says that "+
-			Describe(overlay.Source)+" is "+string(overlay.Format), k.confirmHint(overlay)+"; or "+chooseHint)
+			Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
 	}
 	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.at())
 	headerID, headerErr := k.Opener().Identify(k.ctx, named)
@@ -301,7 +312,8 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case there(stated.at(), xmlErr) && there(named, headerErr):
 		return k.settle(ChainConflict, text, ", and both are there")
 	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		return k.settle(ChainConflict, text, ", and only the header's is there")
+		return k.settleHint(ChainConflict, text, ", and only the header's is there",
+			k.refreshHint()+"; or bring the XML's image back, or mend its <backingStore> in the XML: virsh edit "+k.guest())
 	}
 	return k.settle(ChainConflict, text, "")
 }

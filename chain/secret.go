@@ -23,13 +23,16 @@ func (k *walk) secretHint(layer Layer) string {
 	}
 	var store *libvirtxml.DomainDiskBackingStore
 	for i := len(k.chain.Layers) - 1; i > 0 && !k.states(k.chain.Layers[i].Source); i-- {
-		above := k.chain.Layers[i]
+		above, format := k.chain.Layers[i], k.chain.Layers[i].Format
+		if i == len(k.chain.Layers)-1 {
+			format = layer.Format // which nobody may have stated yet
+		}
 		path, local := LocalPath(above.Source)
 		if !local || shellWord(path) == "PATH" {
 			return "state the image in the XML, and " + in
 		}
 		store = &libvirtxml.DomainDiskBackingStore{
-			Format:       &libvirtxml.DomainDiskFormat{Type: above.Format.LibvirtName()},
+			Format:       &libvirtxml.DomainDiskFormat{Type: format.LibvirtName()},
 			Source:       localSource(path, above.Source.Block != nil),
 			BackingStore: store,
 		}

@@ -51,7 +51,7 @@ func (k *walk) meetTarget() {
 		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
-			f.Text, f.Hint = r.String()+"; the target is "+target.String(), ""
+			f.Text, f.Hint = r.String()+"; the target is "+target.String(), "upgrade that libvirt first, and say so: --target-libvirt "+r.since.String()
 		}
 		k.findAt(r.layer, f)
 	}

@@ -148,15 +148,20 @@ func (k *walk) contradicts(s Statement, layer Layer) bool {
 	if s.Format == layer.Format || layer.From == Protocol {
 		return false
 	}
-	says, mend := "the XML", "correct it there (virsh edit VM): "
+	says, mend := "the XML", "correct it there (virsh edit "+k.guest()+"): "
 	switch depth := len(k.chain.Layers) - 1; {
 	case layer.From == Header:
 		says = "its overlay"
 		mend = k.mendRecord(k.chain.Layers[depth-1], s)
 	case depth == 0:
-		mend += "<driver name='qemu' type='" + s.Format.LibvirtName() + "'/>"
+		mend += driverElement(s.Format)
 	default:
-		mend += "<format type='" + s.Format.LibvirtName() + "'/> in its <backingStore>"
+		mend += formatElement(s.Format)
+		if above := k.chain.Layers[depth-1].Header; above != nil && above.Backing != nil {
+			if rec := readRecord(above.Backing); rec.format != "" && rec.format != s.Format {
+				mend += ", and the overlay too: " + k.mendRecord(k.chain.Layers[depth-1], s)
+			}
+		}
 	}
 	k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
 		"if the statement is wrong, drop "+s.given()+"; if "+says+" is, "+mend)

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -21,7 +20,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	path, local := layer.local()
 	if local && !strings.HasPrefix(path, "/") {
 		k.refuse(SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
-			"name the image absolutely in the XML")
+			"name the image absolutely in the XML: virsh edit "+k.guest())
 		return false
 	}
 
@@ -59,7 +58,7 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	for _, o := range k.opened {
 		if o.id == l.id {
 			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
-				Describe(k.chain.Layers[o.layer].Source), "give the overlay its real backing image: qemu-img rebase -u")
+				Describe(k.chain.Layers[o.layer].Source), renameHint(k.overlay(), "give the overlay its real backing image"))
 			return false
 		}
 	}
@@ -143,7 +142,7 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
 		k.find(SourceType, Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
-			"change the type in the XML")
+			"change the type in the XML: virsh edit "+k.guest())
 	}
 	return layer.Source
 }
@@ -156,20 +155,20 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	var beyond *sliceError
 	switch {
 	case errors.As(err, &beyond):
-		k.refuse(SourceSlice, "of "+what+", "+beyond.Error(), "mend the <slice> in the XML, or the file")
+		k.refuse(SourceSlice, "of "+what+", "+beyond.Error(), k.sliceHint(layer))
 		return false
 	case errors.Is(err, ErrNotImage):
-		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), "")
+		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), k.otherNameHint(layer))
 		return false
 	case errors.Is(err, ErrNotReadable):
 		why, tried := whyUnread(err)
-		return k.unread(layer, what+" is not read"+why, readHint(layer.at(), tried))
+		return k.unread(layer, what+" is not read"+why, k.readHint(layer.at(), tried))
 	case errors.Is(err, errNoPools):
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
 	case layer.Source.Volume != nil && layer.Located == nil:
 		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
 	case errors.Is(err, ErrChanged):
-		k.refuse(ImageSwapped, what+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
+		k.refuse(ImageSwapped, what+" was replaced while it was looked at", againHint)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
 		// libvirt looks for no image on the network (9.0).
@@ -178,19 +177,9 @@ func (k *walk) unopened(layer Layer, err error) bool {
 			k.absent(what)
 			return false
 		}
-		return k.unverifiable(ImageMissing, what+" does not exist", "bring the image back, or name the right one in the overlay: qemu-img rebase -u")
+		return k.unverifiable(ImageMissing, what+" does not exist", k.missingHint(layer))
 	}
-	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer, err))
-}
-
-func unreadableHint(layer Layer, err error) string {
-	if _, local := layer.local(); !local {
-		return "reach its server from here, or " + stateChainHint
-	}
-	if errors.Is(err, syscall.EIO) {
-		return "find out why the file system or the device cannot read it; no other user can"
-	}
-	return "run chainfix as a user who may read the image"
+	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), k.unreadableHint(layer, err))
 }
 
 // unread deals with an image that nothing here reads.
@@ -218,23 +207,55 @@ func whyUnread(err error) (why string, tried bool) {
 }
 
 // readHint says how a source can be read; one that was tried cannot.
-func readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
-	if tried || src.Network == nil || src.Network.Auth != nil || src.Network.TLS == "yes" {
-		return stateChainHint
-	}
+func (k *walk) readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
 	flags := ""
-	switch src.Network.Protocol {
-	case "http", "https", "nbd":
-		flags = "--network"
-	case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
-		flags = "--network --qemu-img qemu-img"
-	default:
-		return stateChainHint
+	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
+		switch n.Protocol {
+		case "http", "https", "nbd":
+			flags = "--network"
+		case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
+			flags = "--network --qemu-img qemu-img"
+		}
 	}
-	return "let its header be read: " + flags + "; or " + stateChainHint
+	switch {
+	case flags != "":
+		return k.orStateChain("let its header be read: " + flags)
+	case k.stated.Terminated && !k.strayed:
+		return "" // all is stated that can be
+	}
+	return stateChainHint
 }
 
-const stateChainHint = "state the whole chain in the XML, with <backingStore/> at its end"
+// looksLike returns the format that the header of a local image speaks for; "" if
+// that is not known. One on the network is not read again for that.
+func (k *walk) looksLike(layer Layer) probe.Format {
+	if _, local := layer.local(); !local {
+		return ""
+	}
+	l, err := k.look(k.ctx, layer.at(), "")
+	if err != nil || l.signaturesErr != nil {
+		return ""
+	}
+	return l.candidate()
+}
+
+// brokenHint is for the layer that was reached last. Where nothing but its
+// signature speaks for the format, it may be a raw disk.
+func (k *walk) brokenHint(layer Layer) string {
+	hint := brokenHint(layer.at(), layer.header())
+	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {
+		return trustHint(layer.at(), probe.Raw) + rawIf + hint
+	}
+	return hint
+}
+
+// sliceHint is for a part of a file that is not there.
+func (k *walk) sliceHint(layer Layer) string {
+	if k.states(layer.Source) {
+		return "mend the <slice> in the XML (virsh edit " + k.guest() + "), or bring the whole file back"
+	}
+	return "bring the whole file back, or " + k.otherNameHint(layer)
+}
 
 // absent deals with a chain that lacks an image and a disk that the XML calls
 // optional: libvirt starts the guest without the disk (9.0, whatever is wrong
@@ -279,7 +300,6 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	word := commandWord(layer.at())
 	name, f := Describe(layer.Source), string(layer.header())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
@@ -287,17 +307,13 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	switch {
 	case errors.Is(err, ErrChanged):
-		k.refuse(ImageSwapped, name+" was replaced while it was looked at", "run chainfix again when nothing moves images about")
+		k.refuse(ImageSwapped, name+" was replaced while it was looked at", againHint)
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		hint := ""
-		if _, local := layer.local(); local {
-			hint = "look at it: chainfix probe " + word
-		}
-		k.refuse(FormatMismatch, name+stated+", but its header is not", hint)
+		k.refuse(FormatMismatch, name+stated+", but its header is not", k.mismatchHint(layer, k.looksLike(layer)))
 	case isProbeError(err):
-		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), "look at it: qemu-img check -f "+f+" "+word)
+		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenHint(layer))
 	default:
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), unreadableHint(layer, err))
+		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), k.unreadableHint(layer, err))
 	}
 	return false
 }

@@ -154,17 +154,18 @@ func (k *walk) run() {
 		return
 	}
 	if k.stated.Mirror {
+		job := "virsh blockjob " + k.guest() + " " + shellWord(k.stated.Target)
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(WholeDisk, Finding{Code: MirrorRunning, Severity: Refuse,
 			Text: "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
-			Hint: "wait for the job, or end it: virsh blockjob VM " + shellWord(k.stated.Target) + " --info"})
+			Hint: "wait for the job, or end it: " + job + " --info, " + job + " --abort"})
 		return
 	}
 	if k.stated.Live && (top.Format.CanHaveBacking() || len(k.stated.Layers) > 1) {
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(WholeDisk, Finding{Code: LiveDump, Severity: Refuse,
 			Text: "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
-			Hint: "use the stored definition: virsh dumpxml --inactive --security-info VM"})
+			Hint: "use the stored definition: virsh dumpxml --inactive --security-info " + k.guest()})
 		return
 	}
 	if what := k.stated.Inexpressible; what != "" {
@@ -172,6 +173,11 @@ func (k *walk) run() {
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
 			k.find(SourceInexpressible, Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
 			k.checkStated(0)
+			return
+		}
+		if k.stated.Terminated && top.From != Unstated {
+			k.refuse(SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
+				"take the <backingStore> out of the XML: virsh edit "+k.guest())
 			return
 		}
 		k.refuse(SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
@@ -198,7 +204,7 @@ func (k *walk) follow(layer Layer) {
 	for layer.Source != nil && k.ctx.Err() == nil {
 		if len(k.chain.Layers) == MaxLayers {
 			k.refuse(ChainTooDeep, "the chain has more than "+strconv.Itoa(MaxLayers)+" layers, which libvirt refuses",
-				"shorten it: virsh blockcommit, or qemu-img commit while the guest is off")
+				"shorten it: virsh blockcommit "+k.guest()+" "+shellWord(k.stated.Target)+", or qemu-img commit while the guest is off")
 			return
 		}
 		if !k.visit(layer, rec) {
@@ -218,7 +224,7 @@ func (k *walk) lookAgain() {
 		layer := k.chain.Layers[o.layer]
 		if now, err := k.Opener().Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
 			k.findAt(o.layer, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(layer.Source) + " was replaced while it was looked at",
-				Hint: "run chainfix again when nothing moves images about"})
+				Hint: againHint})
 		}
 	}
 }

@@ -50,6 +50,29 @@ var codes = map[error]chain.Code{
 	ErrChain:     chain.DiskUnreadable,
 }
 
+// hintOf says what to do about an error of the document of a guest, whose name is
+// "" where it is not known.
+func hintOf(sentinel error, guest string) string {
+	vm := chain.GuestWord(guest)
+	fresh := "virsh dumpxml --inactive --security-info " + vm
+	switch sentinel {
+	case ErrSyntax:
+		return "take the definition from libvirt again: " + fresh
+	case ErrEncoding:
+		return "take the definition from libvirt again, which writes UTF-8: " + fresh + "; or convert it with iconv, and mend its XML declaration"
+	case ErrAmbiguous:
+		return "take that out; to see what libvirt makes of the document, define it and look: " + fresh
+	case ErrLimit:
+		return "look whether this is the document that was meant: a definition as libvirt writes it is far smaller"
+	case ErrDisk, ErrChain:
+		return "correct the disk: virsh edit " + vm
+	}
+	return ""
+}
+
+// roomHint is for a document whose chains take too much.
+const roomHint = "take disks out of the document, and handle them in one of their own"
+
 // Position is a place in a document.
 type Position struct {
 	Line   int // from 1; a line ends with LF
@@ -75,7 +98,7 @@ type Error struct {
 	Pos    Position
 	Code   chain.Code // "" for ErrRefused, of which the chain's findings say more
 	Detail string     // what is wrong; nothing in it can drive a terminal
-	Hint   string     // what to do about it; may be ""
+	Hint   string     // what to do about it; "" for ErrRefused
 	Err    error      // one of the Err... variables
 }
 

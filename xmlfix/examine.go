@@ -145,7 +145,7 @@ func (d *DiskExamination) tooLong() error {
 	if d.Disk == nil {
 		return fmt.Errorf("%w: %s", ErrLimit, detail)
 	}
-	return d.Disk.fail(d.Disk.Pos(), ErrLimit, detail)
+	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codes[ErrLimit], Err: ErrLimit, Hint: roomHint, Detail: detail}
 }
 
 // sizeOf is what a chain takes, in bytes, roughly, whatever its verdict.

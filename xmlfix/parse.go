@@ -67,7 +67,7 @@ const (
 )
 
 func (p *parser) fail(offset int, sentinel error, detail string) error {
-	return p.failWithHint(offset, sentinel, detail, "")
+	return p.failWithHint(offset, sentinel, detail, hintOf(sentinel, p.doc.domainName))
 }
 
 func (p *parser) failWithHint(offset int, sentinel error, detail, hint string) error {

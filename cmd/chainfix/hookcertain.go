@@ -24,9 +24,10 @@ func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*c
 		case p.Outcome != chain.Misopens:
 			continue
 		}
+		vm := chain.GuestWord(stated.Guest)
 		return &chain.Finding{Code: chain.RanOtherwise, Severity: chain.Refuse, Layer: chain.WholeDisk,
 			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Words,
-			Hint: "make its definition explicit, and shut it down and start it"}, nil
+			Hint: "make its definition explicit, and shut it down and start it: virsh dumpxml --inactive --security-info " + vm + " | chainfix | virsh define /dev/stdin, virsh shutdown " + vm + ", virsh start " + vm}, nil
 	}
 	return nil, nil
 }

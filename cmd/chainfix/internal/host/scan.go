@@ -229,15 +229,16 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 // guestFindings says what the definition of a guest is not the last word on.
 func guestFindings(g *Guest) []chain.Finding {
 	var found []chain.Finding
+	vm := chain.GuestWord(g.Name)
 	if g.ManagedSave {
 		found = append(found, chain.Finding{Code: chain.ManagedSave, Severity: chain.Warn, Layer: chain.WholeDisk,
 			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml --security-info VM | chainfix > FILE, then virsh managedsave-define VM FILE"})
+			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml --security-info " + vm + " | chainfix > FILE, then virsh managedsave-define " + vm + " FILE"})
 	}
 	if g.BlockJob {
 		found = append(found, chain.Finding{Code: chain.BlockJob, Severity: chain.Warn, Layer: chain.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			Hint: "wait for its end (virsh blockjob VM DISK --info tells how far it is), or abort it: virsh blockjob VM DISK --abort"})
+			Hint: "wait for its end (virsh blockjob " + vm + " DISK --info tells how far it is), or abort it: virsh blockjob " + vm + " DISK --abort"})
 	}
 	return found
 }
