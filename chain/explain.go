@@ -126,7 +126,7 @@ var explanations = []Explanation{
 		"qemu-img check says more. Restore the image, or convert what is left of it."},
 	{FormatMismatch, "an image is not of the format that it is stated to be",
 		"The XML, the overlay or --trust says one format, and the header does not begin as that format must. QEMU would not open it.",
-		"chainfix probe IMAGE shows what the header claims. Mend the statement, if the image was not swapped."},
+		"chainfix probe IMAGE shows what the header claims. Mend the statement where it was made, if the image was not swapped: in the XML, in the overlay, in both, or on the command line."},
 	{RawWithSignature, "a raw image looks like something else",
 		"It bears a format's signature or that of a packed file, and is raw all the same: somebody states so, which is believed, because a " +
 			"guest may keep an image on its disk; or QEMU and libvirt both look past the mark, as they do with the footer of a fixed VHD. But " +
@@ -152,7 +152,7 @@ var explanations = []Explanation{
 	{ForeignExtents, "an image keeps its data in other files, which no domain XML can name",
 		"A VMDK descriptor names the files that hold the data. QEMU opens them on the descriptor's word alone, and libvirt neither sees " +
 			"nor labels them; in an image that a guest once wrote they may be any files of the host.",
-		"Bring the data into one file: qemu-img convert -f vmdk -O qcow2. If you do not know where the image comes from, do not open it."},
+		"Bring the data into one file, and let the overlay or the XML name that: qemu-img convert -f vmdk -O qcow2. To state or record the format does not help. If you do not know where the image comes from, do not open it."},
 	{Differencing, "an image is a differencing one, which QEMU cannot complete",
 		"A differencing VHD, VHDX or VDI image holds only what differs from its parent. QEMU knows of no parents in these formats: it refuses " +
 			"the image, or shows the guest zeros where the parent's data should be.",
@@ -293,5 +293,5 @@ var explanations = []Explanation{
 		"If the chain should go on, add type='file' or type='block'; else remove the content."},
 	{TargetTooOld, "the libvirt that will read the XML does not understand what would have to be written",
 		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs.",
-		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else change the chain as the message says."},
+		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else upgrade that libvirt first, or shorten the chain where its length is what is wrong."},
 }
