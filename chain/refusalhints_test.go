@@ -380,7 +380,7 @@ func (s *state) findings() []chain.Finding {
 		w.Evidence = s.evidence(s.files)
 	}
 	if s.opener != nil {
-		w.Opener = s.opener(s.files)
+		w.Images = chain.NewImageCache(s.opener(s.files))
 	}
 	got, err := w.Walk(s.t.Context(), stated)
 	if err != nil {
