@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -30,41 +32,41 @@ func TestNamesSpeakAgainstClaims(t *testing.T) {
 	for what, content := range images {
 		for _, name := range append(append([]string{}, rawNames...), formatNames...) {
 			f.put(name, content)
-			f.qcow2("top.qcow2", image{backing: name})
+			f.qcow2("top.qcow2", img{backing: name})
 			got := f.walk(t, chain.Policy{Rule: chain.Strict}, f.top("top.qcow2"))
 			_, namedRaw := map[string]bool{"base": true, "base.img": true, "base.bin": true, "base.raw": true, "base.iso": true}[name]
 			switch {
 			case what == "qcow2":
-				wantRefused(t, got, chain.ProbedNotRaw)
+				wantRefused(t, got, finding.ProbedNotRaw)
 			case namedRaw:
 				wantFixable(t, got, 2)
-				if strings.Contains(codesOf(got), string(chain.NameContradicts)) {
+				if strings.Contains(codesOf(got), string(finding.NameContradicts)) {
 					t.Errorf("%s in %s: %+v", what, name, got.Findings)
 				}
 			case unmarked[what]:
 				wantFixable(t, got, 2)
-				finding := wantFinding(t, got, chain.NameContradicts, chain.Warn)
-				wantContains(t, finding.Text, "header may have been lost")
-				if l := got.Layers[1]; l.Format != probe.Raw || l.From != chain.Probe || !finding.ByName {
-					t.Errorf("%s in %s: %+v, %+v", what, name, l, finding)
+				reported := wantFinding(t, got, finding.NameContradicts, finding.Warn)
+				wantContains(t, reported.Text, "header may have been lost")
+				if l := got.Layers[1]; l.Format != probe.Raw || l.From != chain.Probe || !reported.ByName {
+					t.Errorf("%s in %s: %+v, %+v", what, name, l, reported)
 				}
 			default:
 				// A mark that neither program looks for is a claim all the same.
-				wantRefused(t, got, chain.NameContradicts)
+				wantRefused(t, got, finding.NameContradicts)
 			}
 		}
 	}
 
 	// What somebody states needs no name.
 	f.put("base.qcow2", make([]byte, 1<<20))
-	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "base.qcow2", backingFormat: "raw"})
 	got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 	wantFixable(t, got, 2)
 	if len(got.Findings) > 0 {
 		t.Errorf("findings %+v", got.Findings)
 	}
-	f.qcow2("top.qcow2", image{backing: "base.qcow2"})
-	wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, f.top("top.qcow2")), chain.FormatUnrecorded)
+	f.qcow2("top.qcow2", img{backing: "base.qcow2"})
+	wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, f.top("top.qcow2")), finding.FormatUnrecorded)
 }
 
 // The name of an image changes no prediction, but for *.dmg where QEMU probes by
@@ -79,18 +81,18 @@ func TestNamesInPredictions(t *testing.T) {
 	} {
 		for _, name := range []string{"base", "base.img", "base.raw", "base.iso", "base.qcow2", "base.vmdk", "base.vhd", "base.luks", "base.dmg"} {
 			f.put(name, content)
-			f.qcow2("top.qcow2", image{backing: name})
+			f.qcow2("top.qcow2", img{backing: name})
 			sd := f.top("top.qcow2")
 			sd.Bus = "sd"
 			for version, stated := range map[string]chain.Stated{"9.0": f.top("top.qcow2"), "11.3": f.top("top.qcow2"), "5.0": f.top("top.qcow2"), "9.0.1": sd} {
-				p, err := (&chain.Walker{}).Predict(context.Background(), stated, mustVersion(t, version))
+				p, err := predict.Disk(context.Background(), &chain.Walker{}, stated, mustVersion(t, version))
 				if err != nil {
 					t.Fatal(err)
 				}
 				probesByItself := version == "5.0" || version == "9.0.1"
-				want := chain.Starts
+				want := predict.Starts
 				if what == "zeros" && name == "base.dmg" && probesByItself {
-					want = chain.Refuses // QEMU takes it for dmg
+					want = predict.Refuses // QEMU takes it for dmg
 				}
 				if p.Outcome != want {
 					t.Errorf("%s in %s, libvirt %s: %v, want %v (%s)", what, name, version, p.Outcome, want, p.Words)

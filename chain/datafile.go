@@ -8,7 +8,9 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // dataFile deals with an image that keeps its data in another file, or whose
@@ -16,39 +18,39 @@ import (
 // names it by a <dataStore>; and of a chain that the XML ends, libvirt no
 // longer looks for it (10.10). It reports whether the walk may go on.
 func (k *walk) dataFile(layer Layer) bool {
-	what := Describe(layer.Source)
+	what := storage.Describe(layer.Source)
 	stated := layer.Source.DataStore
 	if layer.Header.DataFile == nil {
 		return k.dataStoreOfNothing(layer)
 	}
 	header := layer.Header.DataFile.Name
-	keeps := what + " keeps its data in another file, " + strconv.Quote(printable(header))
-	path, local := layer.local()
+	keeps := what + " keeps its data in another file, " + strconv.Quote(storage.Printable(header))
+	path, local := layer.LocalPath()
 	switch target := k.Policy.Target; {
 	case target.Known() && !libvirt.DataStores.Holds(target):
-		k.refuse(DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertHint(layer, layer.Header))
 		return false
 	case !target.Known() && stated == nil:
-		k.refuse(DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
+		k.refuse(finding.DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
 			k.dataFileHint(layer, layer.Header, k.onlyXMLSays()))
 		return false
 	case !local && stated == nil:
-		k.refuse(DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertHint(layer, layer.Header))
 		return false
 	}
 	name, relative := header, !strings.HasPrefix(header, "/")
-	if relative && local && stated != nil && looksLikeFile(header) {
-		name = directory(path) + header // as libvirt reads it
+	if relative && local && stated != nil && storage.LooksLikeFile(header) {
+		name = storage.Directory(path) + header // as libvirt reads it
 	}
-	if layer.Header.DataFile.CutAtNUL || !strings.HasPrefix(name, "/") || !representable(name) {
+	if layer.Header.DataFile.CutAtNUL || !strings.HasPrefix(name, "/") || !storage.Representable(name) {
 		k.refuseDataName(layer, keeps)
 		return false
 	}
 	if k.onlyXMLSays() && !names(stated, name) {
-		k.refuse(DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
+		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
 		return false
 	}
-	id, err := k.Opener().Identify(k.ctx, localSource(name, false))
+	id, err := k.Opener().Identify(k.ctx, storage.LocalSource(name, false))
 	if stated != nil {
 		switch {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
@@ -65,13 +67,13 @@ func (k *walk) dataFile(layer Layer) bool {
 	}
 	k.tell(layer, &libvirtxml.DomainDiskDataStore{
 		Format: &libvirtxml.DomainDiskFormat{Type: "raw"},
-		Source: localSource(name, id.Block),
+		Source: storage.LocalSource(name, id.Block),
 	})
 	return true
 }
 
 func (k *walk) refuseDataName(layer Layer, keeps string) {
-	k.refuse(DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
+	k.refuse(finding.DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
 		amendHint(layer))
 }
 
@@ -87,12 +89,12 @@ func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
 // dataStoreOfNothing deals with an XML that names a data file of an image that
 // has none. QEMU refuses to open such an image, whoever wins.
 func (k *walk) dataStoreOfNothing(layer Layer) bool {
-	text := "the XML has a <dataStore> for " + Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
+	text := "the XML has a <dataStore> for " + storage.Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
 	if k.Policy.Disagreement != HeadersWin {
-		k.refuse(DataFileConflict, text, "remove the <dataStore> from the XML (virsh edit "+k.guest()+"); or "+k.refreshHint())
+		k.refuse(finding.DataFileConflict, text, "remove the <dataStore> from the XML (virsh edit "+k.guest()+"); or "+k.refreshHint())
 		return false
 	}
-	k.find(DataFileConflict, Warn, text+"; the header wins", "")
+	k.find(finding.DataFileConflict, finding.Warn, text+"; the header wins", "")
 	k.tell(layer, nil)
 	return true
 }
@@ -103,11 +105,11 @@ func (k *walk) dataFileIsThere(keeps string, err error) bool {
 	case err == nil:
 		return true
 	case errors.Is(err, fs.ErrNotExist):
-		k.refuse(ImageMissing, keeps+", which does not exist", dataFileMissingHint)
-	case errors.Is(err, ErrNotImage):
-		k.refuse(NotAnImage, keeps+", which is "+ErrNotImage.Error(), dataFileMissingHint)
+		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissingHint)
+	case errors.Is(err, storage.ErrNotImage):
+		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissingHint)
 	default:
-		k.refuse(ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(reason(err)), errnoHint(err, dataFileMissingHint))
+		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoHint(err, dataFileMissingHint))
 	}
 	return false
 }
@@ -117,14 +119,14 @@ func names(store *libvirtxml.DomainDiskDataStore, name string) bool {
 	if store == nil {
 		return false
 	}
-	path, ok := LocalPath(store.Source)
+	path, ok := storage.LocalPath(store.Source)
 	return ok && path == name
 }
 
 // isDataFile reports whether the XML's data file is the one that the header
 // names, by another name: of that a look gave id or err.
-func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id FileID, err error) bool {
-	if _, local := LocalPath(stated); !local {
+func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID, err error) bool {
+	if _, local := storage.LocalPath(stated); !local {
 		return false
 	}
 	other, otherErr := k.Opener().Identify(k.ctx, stated)
@@ -134,7 +136,7 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id FileID, err er
 // headersDataFile settles whose data file counts where the XML and the header
 // name different ones. It reports whether that is the header's.
 func (k *walk) headersDataFile(layer Layer) bool {
-	text := "the XML names " + Describe(layer.Source.DataStore.Source) + " as the data file of " + Describe(layer.Source) +
+	text := "the XML names " + storage.Describe(layer.Source.DataStore.Source) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
-	return k.settle(DataFileConflict, text, "") == headers
+	return k.settle(finding.DataFileConflict, text, "") == headers
 }

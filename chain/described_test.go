@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -29,8 +30,8 @@ func TestDriverInANameIsHeard(t *testing.T) {
 		`json:{"file":{"driver":"raw","file":` + inFile + `}}`:       false,
 		`json:{"file.driver":"file","file.filename":"` + base + `"}`: false,
 	} {
-		f.qcow2("base.img", image{size: 2 * overlaySize})
-		f.qcow2("top.qcow2", image{backing: name, size: 2 * overlaySize})
+		f.qcow2("base.img", img{size: 2 * overlaySize})
+		f.qcow2("top.qcow2", img{backing: name, size: 2 * overlaySize})
 		top := f.path("top.qcow2")
 
 		// What QEMU sees, and what libvirt makes of it.
@@ -51,7 +52,7 @@ func TestDriverInANameIsHeard(t *testing.T) {
 
 		got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 		if raw {
-			text := wantRefused(t, got, chain.RecordContradicts).Text
+			text := wantRefused(t, got, finding.RecordContradicts).Text
 			wantContains(t, text, "describes it by the driver")
 		} else {
 			wantFixable(t, got, 2)
@@ -64,7 +65,7 @@ func TestDriverInANameIsHeard(t *testing.T) {
 		if got.Layers[1].Format != probe.Raw {
 			t.Errorf("%s: layer %+v", name, got.Layers[1])
 		}
-		if dispute := strings.Contains(codesOf(got), string(chain.FormatDisputed)); dispute != raw {
+		if dispute := strings.Contains(codesOf(got), string(finding.FormatDisputed)); dispute != raw {
 			t.Errorf("%s: findings %+v", name, got.Findings)
 		}
 	}

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -83,12 +86,12 @@ func (f HostFacts) states(format probe.Format) bool {
 // image with the same ones, a contradiction counts wherever bytes are shared. Once
 // all disks are added, any number of goroutines may ask.
 type Evidence struct {
-	opener  Opener
-	volumes Volumes
+	opener  storage.Opener
+	volumes storage.Volumes
 
 	disks   []DiskName
 	numbers map[DiskName]int32
-	marks   map[FileID][]extentMarks
+	marks   map[storage.FileID][]extentMarks
 	shared  bool
 }
 
@@ -121,11 +124,11 @@ const maxMarks = 3
 
 // NewEvidence returns evidence of no disk. The Opener identifies images, nil
 // being [FileOpener]; volumes, which may be nil, knows those of storage pools.
-func NewEvidence(opener Opener, volumes Volumes) *Evidence {
+func NewEvidence(opener storage.Opener, volumes storage.Volumes) *Evidence {
 	if opener == nil {
-		opener = FileOpener{}
+		opener = storage.FileOpener{}
 	}
-	return &Evidence{opener: opener, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[FileID][]extentMarks)}
+	return &Evidence{opener: opener, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[storage.FileID][]extentMarks)}
 }
 
 // Add adds what a disk says. found is its chain, walked without evidence, or nil:
@@ -226,7 +229,7 @@ func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName)
 		if other.start == extent.Start && other.length == extent.Length {
 			at = i
 		}
-		if !e.shared && extent.Overlaps(Extent{extent.File, other.start, other.length}) {
+		if !e.shared && extent.Overlaps(storage.Extent{File: extent.File, Start: other.start, Length: other.length}) {
 			e.shared = slices.ContainsFunc(other.marks, func(o mark) bool { return o.disk != number })
 		}
 	}
@@ -251,31 +254,31 @@ func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName)
 
 // extent returns where the bytes of a layer are. A layer of a walk knows what was
 // opened; any other is looked up.
-func (e *Evidence) extent(ctx context.Context, layer Layer) (Extent, bool) {
-	src := layer.at()
+func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, bool) {
+	src := layer.At()
 	if layer.Located == nil && layer.Source != nil && layer.Source.Volume != nil {
 		if e.volumes == nil {
-			return Extent{}, false
+			return storage.Extent{}, false
 		}
 		located, err := e.volumes.Locate(layer.Source)
 		if err != nil {
-			return Extent{}, false
+			return storage.Extent{}, false
 		}
 		at := *located
 		at.Slices = layer.Source.Slices
 		src = &at
 	}
-	if emptySource(src) {
-		return Extent{}, false
+	if storage.IsEmpty(src) {
+		return storage.Extent{}, false
 	}
 	id := layer.ID
-	if id == (FileID{}) {
+	if id == (storage.FileID{}) {
 		var err error
 		if id, err = e.opener.Identify(ctx, src); err != nil {
-			return Extent{}, false
+			return storage.Extent{}, false
 		}
 	}
-	return extentOf(ctx, e.opener, src, id), true
+	return storage.ExtentOf(ctx, e.opener, src, id), true
 }
 
 // Shared reports whether two disks have said something of the same bytes: if not,
@@ -283,10 +286,10 @@ func (e *Evidence) extent(ctx context.Context, layer Layer) (Extent, bool) {
 func (e *Evidence) Shared() bool { return e.shared }
 
 // Of returns what is said of an image with these bytes to one disk.
-func (e *Evidence) Of(extent Extent, asker DiskName) HostFacts {
+func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	var facts HostFacts
 	for _, part := range e.marks[extent.File] {
-		if !extent.Overlaps(Extent{extent.File, part.start, part.length}) {
+		if !extent.Overlaps(storage.Extent{File: extent.File, Start: part.start, Length: part.length}) {
 			continue
 		}
 		same := part.start == extent.Start && part.length == extent.Length
@@ -342,25 +345,25 @@ func (k *walk) factsOf(layer Layer) HostFacts {
 // disk that has it as its own image states one; it refuses an image whose header a
 // guest may have written. The look is of the image as the format that is settled.
 // It reports whether the walk may go on.
-func (k *walk) applyEvidence(layer Layer, l *headerView, facts HostFacts) (Layer, *headerView, bool) {
-	what := Describe(layer.Source)
-	unrecorded := "the format of " + what + " is not recorded in " + Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
+func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer, *image.View, bool) {
+	what := storage.Describe(layer.Source)
+	unrecorded := "the format of " + what + " is not recorded in " + storage.Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
 	switch {
-	case facts.contradicts() && l.candidate() != probe.Raw:
-		k.refuse(RawDiskElsewhere, unrecorded+"; its own header says "+list(l.distinct())+", but it is or was the raw "+
-			facts.RawDisks[0].String()+", which may have written that", trustHint(layer.at(), ""))
+	case facts.contradicts() && l.Candidate() != probe.Raw:
+		k.refuse(finding.RawDiskElsewhere, unrecorded+"; its own header says "+image.FormatList(l.Formats())+", but it is or was the raw "+
+			facts.RawDisks[0].String()+", which may have written that", trustHint(layer.At(), ""))
 	case len(facts.Formats) > 1:
 		a, b := facts.Formats[0], facts.Formats[1]
-		k.refuse(StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
+		k.refuse(finding.StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
 			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedHint(layer, a, b))
 	case len(facts.Formats) == 1 && facts.states(facts.Formats[0].Format):
 		s := facts.Formats[0]
-		again, err := k.look(k.ctx, layer.at(), s.Format)
+		again, err := k.Look(k.ctx, layer.At(), s.Format)
 		if err != nil {
 			return layer, l, k.unopened(layer, err)
 		}
 		layer.Format, layer.From = s.Format, Libvirt
-		k.find(StatedElsewhere, Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format), "")
+		k.find(finding.StatedElsewhere, finding.Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format), "")
 		return layer, again, true
 	}
 	return layer, l, !k.refused()
@@ -372,7 +375,7 @@ func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
 	if layer.Format == probe.Raw || !facts.contradicts() {
 		return
 	}
-	k.find(RawDiskElsewhere, Warn, Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was the raw "+
+	k.find(finding.RawDiskElsewhere, finding.Warn, storage.Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was the raw "+
 		facts.RawDisks[0].String()+", which may have written its header", "find out which is right before the guest is started again")
 }
 
@@ -382,9 +385,9 @@ func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
 	if len(facts.RawBelow) == 0 || layer.Format == probe.Raw || k.refused() {
 		return
 	}
-	k.findAt(len(k.chain.Layers)-1, Finding{Code: RawDiskElsewhere, Severity: Warn, ByName: true,
-		Text: Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
-		Hint: trustHint(layer.at(), layer.Format)})
+	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.RawDiskElsewhere, Severity: finding.Warn, ByName: true,
+		Text: storage.Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
+		Hint: trustHint(layer.At(), layer.Format)})
 }
 
 // noteSharing warns of an image that one disk reads and another writes: what an
@@ -393,7 +396,7 @@ func (k *walk) noteSharing(layer Layer, facts HostFacts) {
 	if len(k.chain.Layers) == 1 {
 		k.noteTopSharing(layer, facts)
 	} else if len(facts.Writers) > 0 {
-		k.find(BaseWritten, Warn, Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
+		k.find(finding.BaseWritten, finding.Warn, storage.Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
 			" writes to it, which destroys what this disk shows", ownCopyHint)
 	}
 }
@@ -404,13 +407,13 @@ func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
 	if k.stated.ReadOnly {
 		return
 	}
-	name := Describe(top.Source)
+	name := storage.Describe(top.Source)
 	if len(facts.Below) > 0 {
-		k.findAt(0, Finding{Code: BaseWritten, Severity: Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
+		k.findAt(0, finding.Finding{Code: finding.BaseWritten, Severity: finding.Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
 			facts.Below[0].String() + ": that destroys what the other disk shows", Hint: ownCopyHint})
 	}
 	if len(facts.Writers) > 0 && !k.stated.Shareable {
-		k.findAt(0, Finding{Code: SharedWritable, Severity: Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
+		k.findAt(0, finding.Finding{Code: finding.SharedWritable, Severity: finding.Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
 			", and the XML does not call it <shareable/>", Hint: "start only one of the two at a time, or give each its own image"})
 	}
 }

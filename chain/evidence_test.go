@@ -10,6 +10,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -30,7 +33,7 @@ func (f *files) said(disks ...chain.Stated) *chain.Evidence {
 func (f *files) walkWith(t *testing.T, evidence *chain.Evidence, policy chain.Policy, disk chain.Stated) *chain.Chain {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f), Policy: policy, Evidence: evidence}
+	w := &chain.Walker{Images: image.NewCache(f), Policy: policy, Evidence: evidence}
 	got, err := w.Walk(t.Context(), disk)
 	if err != nil {
 		t.Fatal(err)
@@ -41,8 +44,8 @@ func (f *files) walkWith(t *testing.T, evidence *chain.Evidence, policy chain.Po
 func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 	f := newFiles(t)
 	f.raw("bottom.raw", 1<<20)
-	f.qcow2("base.img", image{backing: "bottom.raw", backingFormat: "raw"})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("base.img", img{backing: "bottom.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
 	evidence := f.said(diskOf("web", f.layer("base.img", probe.Qcow2)))
 	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict, chain.Declared} {
 		got := f.walkWith(t, evidence, chain.Policy{Rule: rule}, f.top("top.qcow2"))
@@ -50,14 +53,14 @@ func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 		if got.Layers[1].From != chain.Libvirt || got.Layers[1].Format != probe.Qcow2 {
 			t.Errorf("%v: layer %+v", rule, got.Layers[1])
 		}
-		wantContains(t, wantFinding(t, got, chain.StatedElsewhere, chain.Info).Text, `"web"`)
+		wantContains(t, wantFinding(t, got, finding.StatedElsewhere, finding.Info).Text, `"web"`)
 		if f.opened[f.path("base.img")] != 1 {
 			t.Errorf("the base was opened %d times", f.opened[f.path("base.img")])
 		}
 	}
 	t.Run("and the header denies it", func(t *testing.T) {
 		f.raw("base.img", 1<<20)
-		wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.FormatMismatch)
+		wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), finding.FormatMismatch)
 	})
 }
 
@@ -67,9 +70,9 @@ func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 func TestWhoMaySpeakForAFormat(t *testing.T) {
 	f := newFiles(t)
 	f.raw("bottom.raw", 1<<20)
-	f.qcow2("base.img", image{backing: "bottom.raw", backingFormat: "raw"})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
-	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "qcow2"})
+	f.qcow2("base.img", img{backing: "bottom.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
+	f.qcow2("other.qcow2", img{backing: "base.img", backingFormat: "qcow2"})
 	base, other := f.layer("base.img", probe.Qcow2), f.layer("other.qcow2", probe.Qcow2)
 	trusted := base
 	trusted.From = chain.Trust
@@ -98,7 +101,7 @@ func TestWhoMaySpeakForAFormat(t *testing.T) {
 				wantFixable(t, got, 3)
 				return
 			}
-			wantRefused(t, got, chain.ProbedBacking)
+			wantRefused(t, got, finding.ProbedBacking)
 			if f.touched[f.path("bottom.raw")] {
 				t.Error("what the image names is touched")
 			}
@@ -109,9 +112,9 @@ func TestWhoMaySpeakForAFormat(t *testing.T) {
 // TestWhoSpeaksAgainstAHeader: base.img claims to be qcow2 and names nothing.
 func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
-	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "raw"})
+	f.qcow2("base.img", img{})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
+	f.qcow2("other.qcow2", img{backing: "base.img", backingFormat: "raw"})
 	raw, untyped, qcow2, other := f.layer("base.img", probe.Raw), f.layer("base.img", ""), f.layer("base.img", probe.Qcow2), f.layer("other.qcow2", probe.Qcow2)
 	readOnly := diskOf("web", raw)
 	readOnly.ReadOnly = true
@@ -152,14 +155,14 @@ func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 				got := f.walkWith(t, evidence, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 				switch {
 				case c.want == refused:
-					wantContains(t, wantRefused(t, got, chain.RawDiskElsewhere).Text, `"web"`)
+					wantContains(t, wantRefused(t, got, finding.RawDiskElsewhere).Text, `"web"`)
 				case rule == chain.Strict:
-					wantRefused(t, got, chain.ProbedNotRaw)
+					wantRefused(t, got, finding.ProbedNotRaw)
 				case rule == chain.Declared:
-					wantRefused(t, got, chain.FormatUnrecorded)
+					wantRefused(t, got, finding.FormatUnrecorded)
 				case c.want == warned:
 					wantFixable(t, got, 2)
-					warning := wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+					warning := wantFinding(t, got, finding.RawDiskElsewhere, finding.Warn)
 					wantContains(t, warning.Text, `"web"`)
 					wantContains(t, warning.Hint, "=raw")
 					wantContains(t, warning.Hint, "=qcow2")
@@ -168,7 +171,7 @@ func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 					}
 				default:
 					wantFixable(t, got, 2)
-					if slices.ContainsFunc(got.Findings, func(f chain.Finding) bool { return f.Code == chain.RawDiskElsewhere }) {
+					if slices.ContainsFunc(got.Findings, func(f finding.Finding) bool { return f.Code == finding.RawDiskElsewhere }) {
 						t.Errorf("%+v", got.Findings)
 					}
 				}
@@ -181,14 +184,14 @@ func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 // records it changes nothing.
 func TestRawBelowIsHeardFromARecordToo(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
-	f.qcow2("other.qcow2", image{backing: "base.img", backingFormat: "raw"})
+	f.qcow2("base.img", img{})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
+	f.qcow2("other.qcow2", img{backing: "base.img", backingFormat: "raw"})
 	disk := diskOf("web", f.layer("other.qcow2", probe.Qcow2))
 	found := f.walk(t, chain.Policy{}, disk)
 	explicit := diskOf("web", slices.Clone(found.Layers)...)
 	for i := range explicit.Layers {
-		explicit.Layers[i].From, explicit.Layers[i].ID = chain.XML, chain.FileID{}
+		explicit.Layers[i].From, explicit.Layers[i].ID = chain.XML, storage.FileID{}
 	}
 	explicit.Terminated = true
 	var texts []string
@@ -201,7 +204,7 @@ func TestRawBelowIsHeardFromARecordToo(t *testing.T) {
 		}
 		got := f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2"))
 		wantFixable(t, got, 2)
-		texts = append(texts, wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn).Text)
+		texts = append(texts, wantFinding(t, got, finding.RawDiskElsewhere, finding.Warn).Text)
 	}
 	if texts[0] != texts[1] {
 		t.Errorf("%q", texts)
@@ -212,8 +215,8 @@ func TestRawBelowIsHeardFromARecordToo(t *testing.T) {
 // without a header stays raw.
 func TestRawDiskOfAGuestIsNotBelieved(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("base.img", img{})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
 	raw := diskOf("mail", f.layer("base.img", probe.Raw))
 	for name, disks := range map[string][]chain.Stated{
 		"alone":                       {raw},
@@ -222,10 +225,10 @@ func TestRawDiskOfAGuestIsNotBelieved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			evidence := f.said(disks...)
-			wantContains(t, wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.RawDiskElsewhere).Text, `"mail"`)
+			wantContains(t, wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), finding.RawDiskElsewhere).Text, `"mail"`)
 			got := f.walkWith(t, evidence, chain.Policy{Trust: []chain.Statement{{Path: f.path("base.img"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
 			wantFixable(t, got, 2)
-			wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+			wantFinding(t, got, finding.RawDiskElsewhere, finding.Warn)
 		})
 	}
 	t.Run("without a header", func(t *testing.T) {
@@ -240,10 +243,10 @@ func TestRawDiskOfAGuestIsNotBelieved(t *testing.T) {
 
 func TestGuestsThatDisagreeSettleNothing(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("base.img", img{})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
 	evidence := f.said(diskOf("web", f.layer("base.img", probe.Qcow2)), diskOf("db", f.layer("base.img", probe.QED)))
-	text := wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), chain.StatedConflict).Text
+	text := wantRefused(t, f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2")), finding.StatedConflict).Text
 	wantContains(t, text, `"web"`)
 	wantContains(t, text, `"db"`)
 }
@@ -259,14 +262,14 @@ func (f *files) part(name string, format probe.Format, offset, size int) chain.L
 // stated to be says nothing of a part, nor one part of another.
 func TestEvidenceOnAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("inner", image{})
+	f.qcow2("inner", img{})
 	inner, err := os.ReadFile(f.path("inner"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, offset := range []int{0, 4096} {
 		f.put("archive", append(append(make([]byte, offset), inner...), make([]byte, 512)...))
-		f.qcow2("top.qcow2", image{backing: fmt.Sprintf(`json:{"file":{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}}`,
+		f.qcow2("top.qcow2", img{backing: fmt.Sprintf(`json:{"file":{"driver":"raw","offset":%d,"size":%d,"file":{"driver":"file","filename":"%s"}}}`,
 			offset, len(inner), f.path("archive"))})
 		for name, c := range map[string]struct {
 			says chain.Layer
@@ -283,10 +286,10 @@ func TestEvidenceOnAPartOfAFile(t *testing.T) {
 			evidence := f.said(diskOf("mail", c.says))
 			got := f.walkWith(t, evidence, chain.Policy{}, f.top("top.qcow2"))
 			if c.from == chain.Unstated {
-				wantRefused(t, got, chain.RawDiskElsewhere)
+				wantRefused(t, got, finding.RawDiskElsewhere)
 				got = f.walkWith(t, evidence, chain.Policy{Trust: []chain.Statement{{Path: f.path("archive"), Format: probe.Qcow2}}}, f.top("top.qcow2"))
 				wantFixable(t, got, 2)
-				wantFinding(t, got, chain.RawDiskElsewhere, chain.Warn)
+				wantFinding(t, got, finding.RawDiskElsewhere, finding.Warn)
 				continue
 			}
 			wantFixable(t, got, 2)
@@ -301,24 +304,24 @@ func TestEvidenceOnAPartOfAFile(t *testing.T) {
 // warning at both, one that two write a remark.
 func TestSharedImages(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.qcow2", image{})
-	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
+	f.qcow2("base.qcow2", img{})
+	f.qcow2("top.qcow2", img{backing: "base.qcow2", backingFormat: "qcow2"})
 	f.raw("data.raw", 1<<20)
-	f.qcow2("over.qcow2", image{backing: "data.raw", backingFormat: "raw"})
+	f.qcow2("over.qcow2", img{backing: "data.raw", backingFormat: "raw"})
 	shareable := diskOf("web", f.layer("data.raw", probe.Raw))
 	shareable.Shareable = true
 	readOnly := diskOf("web", f.layer("base.qcow2", probe.Qcow2))
 	readOnly.ReadOnly = true
 	for name, c := range map[string]struct {
 		asks, other chain.Stated
-		want        chain.Code // "" for nothing
-		severity    chain.Severity
+		want        finding.Code // "" for nothing
+		severity    finding.Severity
 	}{
-		"the base is another's disk":            {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), diskOf("web", f.layer("base.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
-		"the disk is another's base":            {diskOf("a", f.layer("base.qcow2", probe.Qcow2)), diskOf("web", f.layer("top.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
-		"the raw disk is another's base":        {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("over.qcow2", probe.Qcow2)), chain.BaseWritten, chain.Warn},
+		"the base is another's disk":            {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), diskOf("web", f.layer("base.qcow2", probe.Qcow2)), finding.BaseWritten, finding.Warn},
+		"the disk is another's base":            {diskOf("a", f.layer("base.qcow2", probe.Qcow2)), diskOf("web", f.layer("top.qcow2", probe.Qcow2)), finding.BaseWritten, finding.Warn},
+		"the raw disk is another's base":        {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("over.qcow2", probe.Qcow2)), finding.BaseWritten, finding.Warn},
 		"the base is a disk that only reads it": {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), readOnly, "", 0},
-		"two write one image":                   {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("data.raw", probe.Raw)), chain.SharedWritable, chain.Info},
+		"two write one image":                   {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("web", f.layer("data.raw", probe.Raw)), finding.SharedWritable, finding.Info},
 		"two write one image and share it":      {shareable, diskOf("b", f.layer("data.raw", probe.Raw)), "", 0},
 		"two have one base":                     {diskOf("a", f.layer("top.qcow2", probe.Qcow2)), diskOf("web", f.layer("over.qcow2", probe.Qcow2)), "", 0},
 		"the disk itself, defined and running":  {diskOf("a", f.layer("data.raw", probe.Raw)), diskOf("a", f.layer("data.raw", probe.Raw)), "", 0},
@@ -329,10 +332,10 @@ func TestSharedImages(t *testing.T) {
 				evidence.Add(t.Context(), chain.Defined, disk, f.walk(t, chain.Policy{}, disk))
 			}
 			got := f.walkWith(t, evidence, chain.Policy{}, c.asks)
-			var found []chain.Finding
-			for _, finding := range got.Findings {
-				if finding.Code == chain.BaseWritten || finding.Code == chain.SharedWritable {
-					found = append(found, finding)
+			var found []finding.Finding
+			for _, reported := range got.Findings {
+				if reported.Code == finding.BaseWritten || reported.Code == finding.SharedWritable {
+					found = append(found, reported)
 				}
 			}
 			if c.want == "" && len(found) == 0 {
@@ -349,14 +352,14 @@ func TestSharedImages(t *testing.T) {
 // leaving is an Opener whose image is gone once it was opened.
 type leaving struct{ *files }
 
-func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	image, err := l.files.Open(ctx, src)
-	if path, _ := chain.LocalPath(src); err == nil && path == l.path("base.img") {
+func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	img, err := l.files.Open(ctx, src)
+	if path, _ := storage.LocalPath(src); err == nil && path == l.path("base.img") {
 		if err := os.Remove(path); err != nil {
 			l.t.Fatal(err)
 		}
 	}
-	return image, err
+	return img, err
 }
 
 // The image is opened again for a format that its header does not claim; it may
@@ -364,12 +367,12 @@ func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (ch
 func TestImageThatGoesBeforeItIsOpenedAgain(t *testing.T) {
 	for _, policy := range []string{"", "optional"} {
 		f := newFiles(t)
-		f.qcow2("base.img", image{})
-		f.qcow2("top.qcow2", image{backing: "base.img"})
+		f.qcow2("base.img", img{})
+		f.qcow2("top.qcow2", img{backing: "base.img"})
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		s := f.top("top.qcow2")
 		s.Layers[0].Source.StartupPolicy = policy
-		w := &chain.Walker{Images: chain.NewImageCache(leaving{f}), Evidence: f.said(diskOf("web", f.layer("base.img", probe.VDI)))}
+		w := &chain.Walker{Images: image.NewCache(leaving{f}), Evidence: f.said(diskOf("web", f.layer("base.img", probe.VDI)))}
 		got, err := w.Walk(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)

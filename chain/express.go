@@ -4,6 +4,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -12,33 +15,33 @@ import (
 func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
 	// Mostly there is nothing to say, so nothing is quoted beforehand.
-	name := func() string { return Describe(layer.Source) }
-	word := commandWord(layer.at())
+	name := func() string { return storage.Describe(layer.Source) }
+	word := commandWord(layer.At())
 	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
 		return false
 	}
 	switch {
 	case len(header.Extents) > 0:
-		k.refuse(ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(printable(header.Extents[0].Name))+
+		k.refuse(finding.ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(storage.Printable(header.Extents[0].Name))+
 			", which no domain XML can name", k.convertHint(layer, header))
 	case header.Parent != nil:
-		k.refuse(Differencing, name()+" is a differencing image: what it lacks is in its parent"+parentName(header)+
+		k.refuse(finding.Differencing, name()+" is a differencing image: what it lacks is in its parent"+parentName(header)+
 			", which QEMU does not look for", k.mergeHint())
 	case header.Encryption == probe.AES:
-		k.refuse(Encrypted, name()+" has the old AES encryption, which QEMU no longer runs guests on",
+		k.refuse(finding.Encrypted, name()+" has the old AES encryption, which QEMU no longer runs guests on",
 			k.decryptHint(layer))
 	case header.Encryption == probe.Plain && layer.Source.Encryption != nil:
-		k.find(Encrypted, Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
+		k.find(finding.Encrypted, finding.Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
 		return true
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
-		k.refuse(Encrypted, name()+" is encrypted, and the XML has no secret for it",
+		k.refuse(finding.Encrypted, name()+" is encrypted, and the XML has no secret for it",
 			k.secretHint(layer))
 	case header.Dirty && layer.Format == probe.VHDX:
-		k.find(ImageBroken, Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
+		k.find(finding.ImageBroken, finding.Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
 			"let QEMU replay the log: qemu-img check -f vhdx -r all "+word)
 		return true
 	case header.Corrupt:
-		k.find(ImageBroken, Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -f "+string(layer.Format)+" -r all "+word)
+		k.find(finding.ImageBroken, finding.Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -f "+string(layer.Format)+" -r all "+word)
 		return true
 	default:
 		return true
@@ -50,12 +53,12 @@ func (k *walk) expressible(layer Layer) bool {
 // since a guest may store images on its disk, but somebody should look: tools
 // record raw, and libvirt writes it, where nobody knew. Only where the operator
 // states it is that for the record.
-func (k *walk) noteMarks(layer Layer, l *headerView) {
-	marks := l.oddities()
+func (k *walk) noteMarks(layer Layer, l *image.View) {
+	marks := l.UnexpectedMarks()
 	if len(marks) == 0 {
 		return
 	}
-	severity, is, more, hint := Warn, "is stated to be raw", "", ""
+	severity, is, more, hint := finding.Warn, "is stated to be raw", "", ""
 	like := probe.Format(marks[0])
 	switch {
 	case layer.From == Probe:
@@ -70,9 +73,9 @@ func (k *walk) noteMarks(layer Layer, l *headerView) {
 	case layer.From == XML:
 		more, hint = frozen, k.statedRawHint(layer, like)
 	default:
-		severity = Info
+		severity = finding.Info
 	}
-	k.find(RawWithSignature, severity, Describe(layer.Source)+" "+is+" and bears the signature of "+
+	k.find(finding.RawWithSignature, severity, storage.Describe(layer.Source)+" "+is+" and bears the signature of "+
 		strings.Join(marks, " and ")+": the guest sees these bytes as they are"+more, hint)
 }
 
@@ -86,15 +89,15 @@ func (k *walk) overlay() Layer { return k.chain.Layers[len(k.chain.Layers)-2] }
 // overlay records raw as well, that has to be mended first, or the two disagree.
 func (k *walk) statedRawHint(layer Layer, like probe.Format) string {
 	overlay := k.overlay()
-	rec := record{}
+	rec := storage.Record{}
 	if overlay.Header != nil && overlay.Header.Backing != nil {
-		rec = readRecord(overlay.Header.Backing)
+		rec = storage.ReadRecord(overlay.Header.Backing)
 	}
 	name := like.LibvirtName()
 	switch {
-	case rec.format == probe.Raw:
+	case rec.Format == probe.Raw:
 		return mendRecordHint(overlay, layer, like, k.fromOverlay())
-	case rec.mayMean(like):
+	case rec.MayMean(like):
 		return "if the XML is wrong, " + k.refreshHint()
 	case name != "":
 		return "if the XML is wrong, correct it there: <format type='" + name + "'/>"
@@ -113,10 +116,10 @@ func mendRecordHint(overlay, layer Layer, like probe.Format, then string) string
 // lookHint says how to see what an image is. The name of one that is no local
 // file says nothing to the command.
 func lookHint(layer Layer) string {
-	if _, local := layer.local(); !local {
+	if _, local := layer.LocalPath(); !local {
 		return ""
 	}
-	return "look at it: chainfix probe " + commandWord(layer.at())
+	return "look at it: chainfix probe " + commandWord(layer.At())
 }
 
 // holdBack marks what somebody should look at before it is written down: a raw
@@ -129,7 +132,7 @@ func (k *walk) holdBack() {
 	}
 	for i := range c.Findings {
 		f := &c.Findings[i]
-		if f.Code == RawWithSignature && c.Layers[f.Layer].From == Header {
+		if f.Code == finding.RawWithSignature && c.Layers[f.Layer].From == Header {
 			f.ByName = true
 		}
 	}
@@ -139,5 +142,5 @@ func parentName(h *probe.Header) string {
 	if h.Parent.Name == "" {
 		return ""
 	}
-	return " " + strconv.Quote(printable(h.Parent.Name))
+	return " " + strconv.Quote(storage.Printable(h.Parent.Name))
 }

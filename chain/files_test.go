@@ -12,6 +12,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -38,12 +41,12 @@ func newFiles(t *testing.T) *files {
 func (f *files) path(name string) string { return f.dir + "/" + name }
 
 // image is what a test wants of a qcow2 image.
-type image struct {
+type img struct {
 	backing, backingFormat, dataFile string
 	size                             uint64
 }
 
-func (f *files) qcow2(name string, i image) {
+func (f *files) qcow2(name string, i img) {
 	f.t.Helper()
 	if i.size == 0 {
 		i.size = overlaySize
@@ -109,17 +112,17 @@ func (f *files) top(name string) chain.Stated {
 func (f *files) walk(t *testing.T, policy chain.Policy, stated chain.Stated) *chain.Chain {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f), Policy: policy}
+	w := &chain.Walker{Images: image.NewCache(f), Policy: policy}
 	got, err := w.Walk(context.Background(), stated)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, finding := range got.Findings {
-		if finding.Layer >= len(got.Layers) {
-			t.Errorf("finding %q is about layer %d of %d", finding.Code, finding.Layer, len(got.Layers))
+	for _, reported := range got.Findings {
+		if reported.Layer >= len(got.Layers) {
+			t.Errorf("finding %q is about layer %d of %d", reported.Code, reported.Layer, len(got.Layers))
 		}
-		if _, ok := chain.Explain(finding.Code); !ok {
-			t.Errorf("nothing explains %q", finding.Code)
+		if _, ok := finding.Explain(reported.Code); !ok {
+			t.Errorf("nothing explains %q", reported.Code)
 		}
 	}
 	return got
@@ -128,31 +131,31 @@ func (f *files) walk(t *testing.T, policy chain.Policy, stated chain.Stated) *ch
 func (f *files) touch(src *libvirtxml.DomainDiskSource, open bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	path, _ := chain.LocalPath(src)
+	path, _ := storage.LocalPath(src)
 	f.touched[path] = true
 	if open {
 		f.opened[path]++
 	}
 }
 
-func (f *files) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (f *files) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	f.touch(src, true)
-	return chain.FileOpener{}.Open(ctx, src)
+	return storage.FileOpener{}.Open(ctx, src)
 }
 
-func (f *files) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+func (f *files) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	f.touch(src, false)
-	return chain.FileOpener{}.Identify(ctx, src)
+	return storage.FileOpener{}.Identify(ctx, src)
 }
 
-func (f *files) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
+func (f *files) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
 	f.touch(src, false)
-	return chain.FileOpener{}.ChangeTime(ctx, src)
+	return storage.FileOpener{}.ChangeTime(ctx, src)
 }
 
 func (f *files) Resolve(ctx context.Context, path string) (string, error) {
 	f.touch(file(path), false)
-	return chain.FileOpener{}.Resolve(ctx, path)
+	return storage.FileOpener{}.Resolve(ctx, path)
 }
 
 func (f *files) symlink(to, name string) {
@@ -180,15 +183,15 @@ func (f *files) wantUntouched(t *testing.T, names ...string) {
 	}
 }
 
-func wantRefused(t *testing.T, c *chain.Chain, code chain.Code) chain.Finding {
+func wantRefused(t *testing.T, c *chain.Chain, code finding.Code) finding.Finding {
 	t.Helper()
 	if c.Verdict != chain.Refused {
 		t.Fatalf("verdict %v, want refused with %q; findings %+v", c.Verdict, code, c.Findings)
 	}
-	return wantFinding(t, c, code, chain.Refuse)
+	return wantFinding(t, c, code, finding.Refuse)
 }
 
-func wantFinding(t *testing.T, c *chain.Chain, code chain.Code, severity chain.Severity) chain.Finding {
+func wantFinding(t *testing.T, c *chain.Chain, code finding.Code, severity finding.Severity) finding.Finding {
 	t.Helper()
 	for _, f := range c.Findings {
 		if f.Code == code && f.Severity == severity {
@@ -196,7 +199,7 @@ func wantFinding(t *testing.T, c *chain.Chain, code chain.Code, severity chain.S
 		}
 	}
 	t.Fatalf("no finding %q of severity %v among %+v", code, severity, c.Findings)
-	return chain.Finding{}
+	return finding.Finding{}
 }
 
 func wantVerdict(t *testing.T, c *chain.Chain, verdict chain.Verdict, layers int) {

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -83,7 +86,7 @@ func (k *walk) doubt(name string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "is not there"
 	case err != nil:
-		return "cannot be found: " + strconv.Quote(reason(err))
+		return "cannot be found: " + strconv.Quote(storage.Reason(err))
 	case !policy.believed(place):
 		return "leads to " + strconv.Quote(place) + ", which " + nowhere
 	}
@@ -94,7 +97,7 @@ func (k *walk) doubt(name string) string {
 // policy with its folders named likewise. A folder that is not there holds
 // nothing.
 func (k *walk) place(name string) (string, Policy, error) {
-	resolver, ok := k.Opener().(Resolver)
+	resolver, ok := k.Opener().(storage.Resolver)
 	if !ok {
 		return "", Policy{}, errNoResolver
 	}
@@ -120,28 +123,28 @@ var errNoResolver = errors.New("symlinks are not followed here")
 
 // believe takes the word of the header of an image in a believed folder, if
 // all that it names is a backing image that is believed too.
-func (k *walk) believe(layer Layer, l *headerView, unrecorded, hint string) Layer {
-	format := l.candidate()
-	if l.headerErr != nil {
+func (k *walk) believe(layer Layer, l *image.View, unrecorded, hint string) Layer {
+	format := l.Candidate()
+	if l.HeaderErr != nil {
 		// What a broken header says is nobody's word.
 		layer.Format, layer.From = format, Probe
 		return layer
 	}
 	says := unrecorded + "; its own header, which is believed, says " + string(format)
-	beside := *l.header
+	beside := *l.Header
 	beside.Backing = nil
-	if refs := references(&beside); refs != nil {
-		k.refuse(refs.code, says+" and names "+refs.what+", but a believed image may name a backing image only", hint)
+	if refs := References(&beside); refs != nil {
+		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", hint)
 		return layer
 	}
-	if backing := l.header.Backing; backing != nil {
+	if backing := l.Header.Backing; backing != nil {
 		if doubt := k.doubtBacking(layer, backing); doubt != "" {
-			k.refuse(ProbedBacking, says+" and names the backing image "+strconv.Quote(printable(backing.Name))+", but that "+doubt, hint)
+			k.refuse(finding.ProbedBacking, says+" and names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", but that "+doubt, hint)
 			return layer
 		}
 	}
 	layer.Format, layer.From = format, Trust
-	k.find(BelievedHeader, Info, says, "")
+	k.find(finding.BelievedHeader, finding.Info, says, "")
 	return layer
 }
 
@@ -151,11 +154,11 @@ func (k *walk) doubtBacking(overlay Layer, backing *probe.Reference) string {
 	if backing.CutAtNUL {
 		return "is cut off by a NUL byte"
 	}
-	src, err := ParseBacking(backing.Name, overlay.at())
+	src, err := storage.ParseBacking(backing.Name, overlay.At())
 	if err != nil {
 		return "is no name of a local file"
 	}
-	name, local := LocalPath(src)
+	name, local := storage.LocalPath(src)
 	if !local {
 		return "is no local file"
 	}

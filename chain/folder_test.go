@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -23,9 +26,9 @@ func goldenFiles(t *testing.T) *files {
 	f.mkdir("golden/old", "guests", "elsewhere")
 	f.raw("secret", 1<<20)
 	f.raw("golden/old/first.img", 1<<20)
-	f.qcow2("golden/old/second.img", image{backing: "first.img"})
-	f.qcow2("golden/third.img", image{backing: "old/second.img"})
-	f.qcow2("guests/top.qcow2", image{backing: "../golden/third.img"})
+	f.qcow2("golden/old/second.img", img{backing: "first.img"})
+	f.qcow2("golden/third.img", img{backing: "old/second.img"})
+	f.qcow2("guests/top.qcow2", img{backing: "../golden/third.img"})
 	return f
 }
 
@@ -45,14 +48,14 @@ func TestBelievedHeadersAreFollowed(t *testing.T) {
 				t.Errorf("%v: layer %d is %q from %v, want %q from %v", rule, i, have.Format, have.From, want.Format, want.From)
 			}
 		}
-		wantFinding(t, got, chain.BelievedHeader, chain.Info)
+		wantFinding(t, got, finding.BelievedHeader, finding.Info)
 	}
 	// Nobody said what the raw image at the end is, and it has no header.
 	got := f.walk(t, chain.Policy{Rule: chain.Declared, Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
-	wantContains(t, wantRefused(t, got, chain.FormatUnrecorded).Text, "first.img")
+	wantContains(t, wantRefused(t, got, finding.FormatUnrecorded).Text, "first.img")
 
 	// Without the statement nothing is followed.
-	wantRefused(t, f.walk(t, chain.Policy{}, f.top("guests/top.qcow2")), chain.ProbedBacking)
+	wantRefused(t, f.walk(t, chain.Policy{}, f.top("guests/top.qcow2")), finding.ProbedBacking)
 	f.wantUntouched(t, "golden/old/second.img", "guests/../golden/old/second.img")
 }
 
@@ -60,8 +63,8 @@ func TestBelievedHeadersAreFollowed(t *testing.T) {
 // any other, and holds outside of every folder too.
 func TestBelievedImageMayRecord(t *testing.T) {
 	f := goldenFiles(t)
-	f.qcow2("golden/fourth.img", image{backing: "old/second.img", backingFormat: "qcow2"})
-	f.qcow2("guests/top.qcow2", image{backing: "../golden/fourth.img"})
+	f.qcow2("golden/fourth.img", img{backing: "old/second.img", backingFormat: "qcow2"})
+	f.qcow2("guests/top.qcow2", img{backing: "../golden/fourth.img"})
 	got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 	wantFixable(t, got, 4)
 	if got.Layers[2].From != chain.Header {
@@ -78,42 +81,42 @@ func TestBeliefEndsAtTheFolder(t *testing.T) {
 		backing string // of the top, in guests/
 		text    string // what the refusal says
 	}{
-		{"dots out of the folder", func(f *files) { f.qcow2("elsewhere/forged", image{backing: f.path("secret")}) },
+		{"dots out of the folder", func(f *files) { f.qcow2("elsewhere/forged", img{backing: f.path("secret")}) },
 			"../golden/../elsewhere/forged", "elsewhere/forged"},
 		{"dots behind a symlink", func(f *files) {
 			// Cleaned, this is golden/forged; the system opens elsewhere/forged.
 			f.mkdir("elsewhere/deep")
 			f.symlink("../elsewhere/deep", "golden/link")
-			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
-			f.qcow2("golden/forged", image{backing: "third.img"})
+			f.qcow2("elsewhere/forged", img{backing: f.path("secret")})
+			f.qcow2("golden/forged", img{backing: "third.img"})
 		}, "../golden/link/../forged", "leads to"},
 		{"symlink out of the folder", func(f *files) {
-			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
+			f.qcow2("elsewhere/forged", img{backing: f.path("secret")})
 			f.symlink("../elsewhere/forged", "golden/link")
 		}, "../golden/link", "leads to"},
 		{"symlink of a folder", func(f *files) {
-			f.qcow2("elsewhere/forged", image{backing: f.path("secret")})
+			f.qcow2("elsewhere/forged", img{backing: f.path("secret")})
 			f.symlink(f.path("elsewhere"), "golden/link")
 		}, "../golden/link/forged", "leads to"},
 		{"symlink into the folder", func(f *files) { f.symlink("../golden/third.img", "elsewhere/link") },
 			"../elsewhere/link", "old/second.img"},
 		{"folder whose name begins alike", func(f *files) {
 			f.mkdir("golden-not")
-			f.qcow2("golden-not/forged", image{backing: f.path("secret")})
+			f.qcow2("golden-not/forged", img{backing: f.path("secret")})
 		}, "../golden-not/forged", "golden-not"},
 		{"folder within that is not believed", func(f *files) {
 			f.mkdir("golden/uploads")
-			f.qcow2("golden/uploads/forged", image{backing: "../third.img"})
+			f.qcow2("golden/uploads/forged", img{backing: "../third.img"})
 		}, "../golden/uploads/forged", "golden/uploads"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := goldenFiles(t)
 			c.prepare(f)
-			f.qcow2("guests/top.qcow2", image{backing: c.backing})
+			f.qcow2("guests/top.qcow2", img{backing: c.backing})
 			policy := chain.Policy{Folders: []chain.Folder{believing(f.path("golden")), ruled(f.path("golden/uploads"), chain.Leaf)}}
 			got := f.walk(t, policy, f.top("guests/top.qcow2"))
-			wantContains(t, wantRefused(t, got, chain.ProbedBacking).Text, c.text)
+			wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, c.text)
 			f.wantUntouched(t, "secret", "golden/third.img")
 			wantVerdict(t, got, chain.Refused, 2)
 		})
@@ -127,29 +130,29 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 		name    string
 		base    interface{ Bytes() ([]byte, error) }
 		prepare func(f *files)
-		code    chain.Code
+		code    finding.Code
 		text    string
 		opened  string // must not be
 	}{
-		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: chain.ProbedBacking, text: "is in no folder"},
-		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: chain.ProbedBacking, text: "is in no folder"},
-		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: chain.ProbedBacking, text: "is in no folder"},
-		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: chain.ProbedBacking, text: "is in no folder"},
+		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: finding.ProbedBacking, text: "is in no folder"},
+		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: finding.ProbedBacking, text: "is in no folder"},
+		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: finding.ProbedBacking, text: "is in no folder"},
+		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: finding.ProbedBacking, text: "is in no folder"},
 		{name: "symlink", base: mkimage.Qcow2{Backing: "link"}, prepare: func(f *files) { f.symlink("../secret", "golden/link") },
-			code: chain.ProbedBacking, text: "leads to", opened: "golden/link"},
+			code: finding.ProbedBacking, text: "leads to", opened: "golden/link"},
 		{name: "symlink of symlinks", base: mkimage.Qcow2{Backing: "old/link"}, prepare: func(f *files) {
 			f.symlink("..", "golden/up")
 			f.symlink("../up/secret", "golden/old/link")
-		}, code: chain.ProbedBacking, text: "leads to", opened: "golden/old/link"},
-		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: chain.ProbedBacking, text: "is not there"},
+		}, code: finding.ProbedBacking, text: "leads to", opened: "golden/old/link"},
+		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: finding.ProbedBacking, text: "is not there"},
 		{name: "symlink to itself", base: mkimage.Qcow2{Backing: "loop"}, prepare: func(f *files) { f.symlink("loop", "golden/loop") },
-			code: chain.ProbedBacking, text: "cannot be found", opened: "golden/loop"},
-		{name: "protocol", base: mkimage.Qcow2{Backing: "nbd://user:password@host/x"}, code: chain.ProbedBacking, text: "local file"},
-		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: chain.DataFile, text: "a backing image only"},
-		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: chain.DataFile, text: "a backing image only"},
+			code: finding.ProbedBacking, text: "cannot be found", opened: "golden/loop"},
+		{name: "protocol", base: mkimage.Qcow2{Backing: "nbd://user:password@host/x"}, code: finding.ProbedBacking, text: "local file"},
+		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: finding.DataFile, text: "a backing image only"},
+		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: finding.DataFile, text: "a backing image only"},
 		{name: "extent", base: mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "old/first.img"}}},
-			code: chain.ForeignExtents, text: "a backing image only"},
-		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: chain.Differencing, text: "a backing image only"},
+			code: finding.ForeignExtents, text: "a backing image only"},
+		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: finding.Differencing, text: "a backing image only"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,19 +165,19 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 			if c.prepare != nil {
 				c.prepare(f)
 			}
-			f.qcow2("guests/top.qcow2", image{backing: f.path("golden/base.img")})
+			f.qcow2("guests/top.qcow2", img{backing: f.path("golden/base.img")})
 			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
-			finding := wantRefused(t, got, c.code)
-			wantContains(t, finding.Text, c.text)
-			wantContains(t, finding.Text, "which is believed")
+			reported := wantRefused(t, got, c.code)
+			wantContains(t, reported.Text, c.text)
+			wantContains(t, reported.Text, "which is believed")
 			f.wantUntouched(t, "secret", "golden/../secret", "golden/old/first.img")
 			if f.touched["/etc/hostname"] || f.opened[f.path(c.opened)] > 0 {
 				t.Error("what the image names was looked at")
 			}
 			wantVerdict(t, got, chain.Refused, 2)
-			for _, finding := range got.Findings {
-				if strings.Contains(finding.Text+finding.Hint, "password") {
-					t.Errorf("a password is shown: %q", finding.Text+finding.Hint)
+			for _, reported := range got.Findings {
+				if strings.Contains(reported.Text+reported.Hint, "password") {
+					t.Errorf("a password is shown: %q", reported.Text+reported.Hint)
 				}
 			}
 		})
@@ -188,30 +191,30 @@ func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
 		prepare func(f *files)
 		backing string
 		format  string
-		code    chain.Code
+		code    finding.Code
 	}{
-		"name": {func(f *files) { f.qcow2("golden/base.raw", image{backing: "third.img"}) }, "golden/base.raw", "", chain.NameContradicts},
+		"name": {func(f *files) { f.qcow2("golden/base.raw", img{backing: "third.img"}) }, "golden/base.raw", "", finding.NameContradicts},
 		"size": {func(f *files) {
-			f.qcow2("golden/base.img", image{backing: "third.img"})
+			f.qcow2("golden/base.img", img{backing: "third.img"})
 			f.grow("golden/base.img", overlaySize)
-		}, "golden/base.img", "", chain.SizeContradicts},
-		"record": {func(f *files) { f.qcow2("golden/base.img", image{backing: "third.img"}) }, "golden/base.img", "vhdx", chain.RecordContradicts},
+		}, "golden/base.img", "", finding.SizeContradicts},
+		"record": {func(f *files) { f.qcow2("golden/base.img", img{backing: "third.img"}) }, "golden/base.img", "vhdx", finding.RecordContradicts},
 		"two signatures": {func(f *files) {
-			f.qcow2("golden/base.img", image{backing: "third.img"})
+			f.qcow2("golden/base.img", img{backing: "third.img"})
 			f.grow("golden/base.img", 1<<20)
 			signIn(f, "golden/base.img", "CD001", 32769)
-		}, "golden/base.img", "", chain.AmbiguousSignatures},
-		"encryption": {func(f *files) { f.write("golden/base.img", mkimage.LUKS1{VirtualSize: 1 << 20}) }, "golden/base.img", "", chain.Encrypted},
+		}, "golden/base.img", "", finding.AmbiguousSignatures},
+		"encryption": {func(f *files) { f.write("golden/base.img", mkimage.LUKS1{VirtualSize: 1 << 20}) }, "golden/base.img", "", finding.Encrypted},
 		"broken header": {func(f *files) {
-			f.qcow2("golden/base.img", image{backing: "third.img"})
+			f.qcow2("golden/base.img", img{backing: "third.img"})
 			signIn(f, "golden/base.img", "\x00\x00\x00\x3f", 20) // cluster bits
-		}, "golden/base.img", "", chain.ImageBroken},
+		}, "golden/base.img", "", finding.ImageBroken},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := goldenFiles(t)
 			c.prepare(f)
-			f.qcow2("guests/top.qcow2", image{backing: f.path(c.backing), backingFormat: c.format})
+			f.qcow2("guests/top.qcow2", img{backing: f.path(c.backing), backingFormat: c.format})
 			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 			wantRefused(t, got, c.code)
 			f.wantUntouched(t, "golden/third.img")
@@ -239,24 +242,24 @@ func TestBelievedFolderBehindSymlinks(t *testing.T) {
 	f.symlink(f.path("golden/third.img"), "golden/newest.img")
 	policy := chain.Policy{Folders: []chain.Folder{believing(f.path("names"))}}
 	for _, base := range []string{"names/third.img", "names/latest.img", "names/newest.img", "names/old/../third.img", "names//./third.img"} {
-		f.qcow2("guests/top.qcow2", image{backing: f.path(base)})
+		f.qcow2("guests/top.qcow2", img{backing: f.path(base)})
 		wantFixable(t, f.walk(t, policy, f.top("guests/top.qcow2")), 4)
 	}
 	// By its other name the folder was not stated.
-	f.qcow2("guests/top.qcow2", image{backing: f.path("golden/third.img")})
-	wantRefused(t, f.walk(t, policy, f.top("guests/top.qcow2")), chain.ProbedBacking)
+	f.qcow2("guests/top.qcow2", img{backing: f.path("golden/third.img")})
+	wantRefused(t, f.walk(t, policy, f.top("guests/top.qcow2")), finding.ProbedBacking)
 }
 
 // An Opener that cannot follow symlinks believes nothing.
 func TestNoBeliefWithoutResolver(t *testing.T) {
 	f := goldenFiles(t)
-	w := &chain.Walker{Images: chain.NewImageCache(struct{ chain.Opener }{f}), Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
+	w := &chain.Walker{Images: image.NewCache(struct{ storage.Opener }{f}), Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	got, err := w.Walk(context.Background(), f.top("guests/top.qcow2"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, wantRefused(t, got, chain.ProbedBacking).Text, "symlinks are not followed here")
+	wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, "symlinks are not followed here")
 }
 
 // The rule is that of the innermost folder that has one, and of the stricter
@@ -265,7 +268,7 @@ func TestRulesOfFolders(t *testing.T) {
 	f := newFiles(t)
 	f.mkdir("a/b/c", "ab", "guests")
 	for _, name := range []string{"top.img", "a/x.img", "a/b/x.img", "a/b/c/x.img", "ab/x.img"} {
-		f.qcow2(name, image{})
+		f.qcow2(name, img{})
 	}
 	f.symlink("../a/b/x.img", "ab/link.img")
 	f.symlink("../../ab/x.img", "a/b/link.img")
@@ -274,14 +277,14 @@ func TestRulesOfFolders(t *testing.T) {
 	policy := chain.Policy{Rule: chain.Strict, Folders: []chain.Folder{
 		ruled(f.path("a"), chain.Leaf), ruled(f.path("a/b"), chain.Declared), {Path: f.path("a/b/c")}, ruled("ab", chain.Leaf), ruled(f.path("named"), chain.Leaf),
 	}}
-	const declared, strict, leaf = chain.FormatUnrecorded, chain.ProbedNotRaw, chain.Code("")
-	for base, want := range map[string]chain.Code{
+	const declared, strict, leaf = finding.FormatUnrecorded, finding.ProbedNotRaw, finding.Code("")
+	for base, want := range map[string]finding.Code{
 		"top.img": strict, "a/x.img": leaf, "a/b/x.img": declared, "a/b/c/x.img": declared, "ab/x.img": strict,
 		"a/b/../x.img": leaf, "a/b/c/../../x.img": leaf, "a/../ab/x.img": strict,
 		"ab/link.img": declared, "a/b/link.img": declared, "link/../x.img": declared, "named/x.img": leaf,
 	} {
 		t.Run(base, func(t *testing.T) {
-			f.qcow2("guests/top.qcow2", image{backing: f.path(base)})
+			f.qcow2("guests/top.qcow2", img{backing: f.path(base)})
 			got := f.walk(t, policy, f.top("guests/top.qcow2"))
 			if want == leaf {
 				wantFixable(t, got, 2)
@@ -295,7 +298,7 @@ func TestRulesOfFolders(t *testing.T) {
 		{ruled(f.path("a"), chain.Leaf), ruled(f.path("a/"), chain.Declared)},
 		{ruled(f.path("a"), chain.Declared), ruled(f.path("a/"), chain.Leaf)},
 	} {
-		f.qcow2("guests/top.qcow2", image{backing: f.path("a/x.img")})
+		f.qcow2("guests/top.qcow2", img{backing: f.path("a/x.img")})
 		wantRefused(t, f.walk(t, chain.Policy{Folders: folders}, f.top("guests/top.qcow2")), declared)
 	}
 	everywhere := chain.Policy{Folders: []chain.Folder{ruled("/", chain.Strict)}}
@@ -306,15 +309,15 @@ func TestResolve(t *testing.T) {
 	f := newFiles(t)
 	f.raw("image", 512)
 	f.symlink("image", "link")
-	real, err := chain.FileOpener{}.Resolve(context.Background(), f.path("image"))
+	real, err := storage.FileOpener{}.Resolve(context.Background(), f.path("image"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := (chain.FileOpener{}).Resolve(context.Background(), f.path("link")); err != nil || got != real {
+	if got, err := (storage.FileOpener{}).Resolve(context.Background(), f.path("link")); err != nil || got != real {
 		t.Errorf("Resolve(link) = %q, %v, want %q", got, err, real)
 	}
 	for path, want := range map[string]error{f.path("gone"): fs.ErrNotExist, "image": fs.ErrInvalid, "": fs.ErrInvalid} {
-		if got, err := (chain.FileOpener{}).Resolve(context.Background(), path); !errors.Is(err, want) {
+		if got, err := (storage.FileOpener{}).Resolve(context.Background(), path); !errors.Is(err, want) {
 			t.Errorf("Resolve(%q) = %q, %v, want %v", path, got, err, want)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/testdata/golden"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -20,7 +22,7 @@ func TestFormatsAreDocumented(t *testing.T) {
 	f := newFiles(t)
 	f.dir = l.Images
 	var b strings.Builder
-	b.WriteString("# Formats\n\n<!-- Generated: go test ./chain -run TestFormatsAreDocumented -update -->\n\n" +
+	b.WriteString("# Formats\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain -run TestFormatsAreDocumented -->\n\n" +
 		"A base image below a qcow2 overlay that does not record its format, under a file name that says nothing: what QEMU 7.2 probes\n" +
 		"(`qemu-img info` without `-f`), what libvirt 9.0 takes it for when a guest starts, and what chainfix does. *Refuses* in the\n" +
 		"column of QEMU or libvirt means that the guest does not start; the code of chainfix's finding stands in brackets. Where QEMU\n" +
@@ -29,8 +31,8 @@ func TestFormatsAreDocumented(t *testing.T) {
 		"| base image | QEMU says | libvirt 9.0 says | `--rule leaf` | `--rule strict` | stated by `--trust` | recorded, `--rule declared` |\n" +
 		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, c := range layerCases {
-		f.write("base.img", c.image)
-		f.qcow2("top.qcow2", image{backing: "base.img"})
+		f.write("base.img", c.img)
+		f.qcow2("top.qcow2", img{backing: "base.img"})
 		l.Share(l.Images)
 		libvirt, accepted, err := l.Probes(f.path("top.qcow2"))
 		if err != nil {
@@ -46,9 +48,9 @@ func TestFormatsAreDocumented(t *testing.T) {
 				return "refuses [" + string(firstRefusal(got)) + "]"
 			}
 			says := got.Layers[1].Format.LibvirtName()
-			for _, finding := range got.Findings {
-				if finding.Severity == chain.Warn {
-					says += ", warns [" + string(finding.Code) + "]"
+			for _, reported := range got.Findings {
+				if reported.Severity == finding.Warn {
+					says += ", warns [" + string(reported.Code) + "]"
 				}
 			}
 			return says
@@ -56,16 +58,16 @@ func TestFormatsAreDocumented(t *testing.T) {
 		trust := chain.Policy{Rule: chain.Declared, Trust: []chain.Statement{{Path: f.path("base.img"), Format: c.stated}}}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s`: %s |", c.name, qemuProbes(t, f.path("base.img")), libvirt,
 			say(chain.Policy{}), say(chain.Policy{Rule: chain.Strict}), c.stated.LibvirtName(), say(trust))
-		f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: string(c.stated)})
+		f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: string(c.stated)})
 		fmt.Fprintf(&b, " `%s`: %s |\n", c.stated, say(chain.Policy{Rule: chain.Declared}))
 	}
-	wantDocument(t, "../docs/formats.md", b.String())
+	golden.File(t, "../docs/formats.md", b.String())
 }
 
-func firstRefusal(c *chain.Chain) chain.Code {
-	for _, finding := range c.Findings {
-		if finding.Severity == chain.Refuse {
-			return finding.Code
+func firstRefusal(c *chain.Chain) finding.Code {
+	for _, reported := range c.Findings {
+		if reported.Severity == finding.Refuse {
+			return reported.Code
 		}
 	}
 	return ""

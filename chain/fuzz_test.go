@@ -9,6 +9,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -22,34 +25,34 @@ type imageMap struct {
 
 type memoryImage struct {
 	*bytes.Reader
-	id chain.FileID
+	id storage.FileID
 }
 
-func (memoryImage) Close() error       { return nil }
-func (m memoryImage) ID() chain.FileID { return m.id }
-func (m memoryImage) Size() int64      { return m.Reader.Size() }
-func (m *imageMap) id(p string) uint64 { return uint64(p[len(p)-1]) }
+func (memoryImage) Close() error         { return nil }
+func (m memoryImage) ID() storage.FileID { return m.id }
+func (m memoryImage) Size() int64        { return m.Reader.Size() }
+func (m *imageMap) id(p string) uint64   { return uint64(p[len(p)-1]) }
 func (m *imageMap) missing(p string) error {
 	return &fs.PathError{Op: "open", Path: p, Err: fs.ErrNotExist}
 }
 
-func (m *imageMap) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	path, _ := chain.LocalPath(src)
+func (m *imageMap) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	path, _ := storage.LocalPath(src)
 	m.touched[path]++
 	data, ok := m.images[path]
 	if !ok {
 		return nil, m.missing(path)
 	}
-	return memoryImage{bytes.NewReader(data), chain.FileID{Inode: m.id(path)}}, nil
+	return memoryImage{bytes.NewReader(data), storage.FileID{Inode: m.id(path)}}, nil
 }
 
-func (m *imageMap) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
-	path, _ := chain.LocalPath(src)
+func (m *imageMap) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	path, _ := storage.LocalPath(src)
 	m.touched[path]++
 	if _, ok := m.images[path]; !ok {
-		return chain.FileID{}, m.missing(path)
+		return storage.FileID{}, m.missing(path)
 	}
-	return chain.FileID{Inode: m.id(path)}, nil
+	return storage.FileID{Inode: m.id(path)}, nil
 }
 
 // Resolve knows no symlinks.
@@ -115,14 +118,14 @@ func FuzzWalk(f *testing.F) {
 		if believed {
 			policy.Folders = []chain.Folder{{Path: "/", Believed: true}}
 		}
-		w := &chain.Walker{Images: chain.NewImageCache(images), Policy: policy}
+		w := &chain.Walker{Images: image.NewCache(images), Policy: policy}
 		got, err := w.Walk(context.Background(), chain.Stated{Layers: []chain.Layer{{Source: file("/a"), Format: top, From: chain.XML}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		layers := map[string]bool{}
 		for i, layer := range got.Layers {
-			path, _ := chain.LocalPath(layer.Source)
+			path, _ := storage.LocalPath(layer.Source)
 			if layers[path] && got.Verdict != chain.Refused {
 				t.Fatalf("%q is there twice", path)
 			}
@@ -148,13 +151,13 @@ func FuzzWalk(f *testing.F) {
 				t.Fatalf("%q was touched and is no layer", path)
 			}
 		}
-		for _, finding := range got.Findings {
-			if _, ok := chain.Explain(finding.Code); !ok || finding.Layer >= len(got.Layers) {
-				t.Fatalf("finding %+v", finding)
+		for _, reported := range got.Findings {
+			if _, ok := finding.Explain(reported.Code); !ok || reported.Layer >= len(got.Layers) {
+				t.Fatalf("finding %+v", reported)
 			}
-			for _, r := range finding.Text + finding.Hint {
+			for _, r := range reported.Text + reported.Hint {
 				if r < ' ' {
-					t.Fatalf("a control character is shown: %q", finding.Text)
+					t.Fatalf("a control character is shown: %q", reported.Text)
 				}
 			}
 		}

@@ -5,64 +5,15 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
-
-// shellWord quotes s for a POSIX shell, so that a hint can be pasted. A name
-// that cannot be shown safely on a terminal becomes PATH.
-func shellWord(s string) string {
-	if !utf8.ValidString(s) || s == "" {
-		return "PATH"
-	}
-	plain := true
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return "PATH"
-		}
-		if r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+,=@:", r)) {
-			plain = false
-		}
-	}
-	if plain {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// printable hides what may hold a password: of a name that is no file, only
-// the protocol is shown.
-func printable(name string) string {
-	if looksLikeFile(name) {
-		return name
-	}
-	return redact(name)
-}
-
-// Shown returns what people may see of the name that a header has for another
-// image: all of it, unless it has a protocol and holds a password, or may for
-// all that can be told; then the protocol alone.
-func Shown(name string) string {
-	src, err := ParseBacking(name, nil)
-	if err != nil || src.Cookies != nil || src.Network != nil && src.Network.Query != "" {
-		return printable(name)
-	}
-	return name
-}
-
-// list names formats for people.
-func list(formats []probe.Format) string {
-	words := make([]string, len(formats))
-	for i, f := range formats {
-		words[i] = string(f)
-	}
-	return strings.Join(words, " and ")
-}
 
 // rawIf is when an image is to be stated raw, whatever its header says.
 const rawIf = " if a guest has or had it as a raw disk, else "
@@ -83,7 +34,7 @@ func (k *walk) trustAny(layer Layer, formats []probe.Format, none string) string
 	var flags []string
 	for _, f := range formats {
 		if f.LibvirtName() != "" && k.fits(layer, f) {
-			flags = append(flags, trustFlag(layer.at(), f))
+			flags = append(flags, trustFlag(layer.At(), f))
 		}
 	}
 	if len(flags) == 0 {
@@ -95,12 +46,12 @@ func (k *walk) trustAny(layer Layer, formats []probe.Format, none string) string
 // fits reports whether an image can be read as one of format, for all that is
 // known. One on the network is not read again for that.
 func (k *walk) fits(layer Layer, format probe.Format) bool {
-	if path, local := layer.local(); !local || !strings.HasPrefix(path, "/") {
+	if path, local := layer.LocalPath(); !local || !strings.HasPrefix(path, "/") {
 		return true
 	}
 	layer.Format = format
-	l, err := k.look(k.ctx, layer.at(), layer.header())
-	return err != nil || l.headerErr == nil
+	l, err := k.Look(k.ctx, layer.At(), layer.HeaderFormat())
+	return err != nil || l.HeaderErr == nil
 }
 
 // formatHint is for an image that the XML and its overlay state to be of
@@ -135,7 +86,7 @@ func (k *walk) refreshFlags() string {
 	flags := "--refresh"
 	for i, only := range k.onlyXML {
 		if layer := k.chain.Layers[i]; only && layer.Header != nil && (layer.Header.Backing != nil || layer.Header.DataFile != nil) {
-			flags += " " + trustFlag(layer.at(), layer.Format)
+			flags += " " + trustFlag(layer.At(), layer.Format)
 		}
 	}
 	return flags
@@ -147,14 +98,14 @@ func trustChoices(what string, src *libvirtxml.DomainDiskSource, format probe.Fo
 	if format == "" {
 		format = probe.Raw
 	}
-	if name := Name(src); name != shownName(src) {
+	if name := storage.Name(src); name != storage.ShownName(src) {
 		what = strings.TrimSuffix(what, ": ") + ", with the whole query in its name: "
 	}
 	return what + trustFlag(src, format)
 }
 
 func trustFlag(src *libvirtxml.DomainDiskSource, format probe.Format) string {
-	return "--trust " + shellWord(shownName(src)+"="+string(format))
+	return "--trust " + finding.ShellWord(storage.ShownName(src)+"="+string(format))
 }
 
 // stateHint says how to settle the format of an image below overlay that nobody
@@ -175,29 +126,29 @@ func recordToo(overlay Layer, format probe.Format) string {
 // unrecordedHint says how to settle the format of the layer that was reached
 // last, if nobody has recorded it. What a look at it showed tells which statement
 // would be refused in its turn, and what to do instead.
-func (k *walk) unrecordedHint(layer Layer, l *headerView) string {
-	format := l.candidate()
+func (k *walk) unrecordedHint(layer Layer, l *image.View) string {
+	format := l.Candidate()
 	if format == "" {
-		return trustChoices("state what it is: ", layer.at(), probe.Raw) + rawIf + k.trustAny(layer, l.distinct(), restoreHint)
+		return trustChoices("state what it is: ", layer.At(), probe.Raw) + rawIf + k.trustAny(layer, l.Formats(), restoreHint)
 	}
 	if way := k.insteadOf(layer, l, format); way != "" {
-		return trustChoices("state what it is: ", layer.at(), "") + rawIf + way
+		return trustChoices("state what it is: ", layer.At(), "") + rawIf + way
 	}
-	return stateHint(layer.at(), k.overlay(), format)
+	return stateHint(layer.At(), k.overlay(), format)
 }
 
 // insteadOf says what helps with an image that would be refused if it were
 // stated to be of format, which its header speaks for; "" if it would not be.
-func (k *walk) insteadOf(layer Layer, l *headerView, format probe.Format) string {
+func (k *walk) insteadOf(layer Layer, l *image.View, format probe.Format) string {
 	layer.Format = format
 	if format == probe.LUKS {
 		layer.Format = probe.Raw // with an <encryption>
 		return k.secretHint(layer)
 	}
-	switch h := l.header; {
+	switch h := l.Header; {
 	case format == probe.Raw:
 		return ""
-	case l.headerErr != nil:
+	case l.HeaderErr != nil:
 		return restoreHint
 	case h == nil:
 		return ""
@@ -213,9 +164,9 @@ func (k *walk) insteadOf(layer Layer, l *headerView, format probe.Format) string
 		return k.dataFileHint(layer, h, true)
 	case h.Backing != nil:
 		layer.Header = h
-		if _, err := ParseBacking(h.Backing.Name, layer.at()); err != nil {
+		if _, err := storage.ParseBacking(h.Backing.Name, layer.At()); err != nil {
 			if _, hint := refusalOf(err, layer); hint != "" {
-				return trustFlag(layer.at(), format) + ", and of what it names itself, " + hint
+				return trustFlag(layer.At(), format) + ", and of what it names itself, " + hint
 			}
 		}
 	}
@@ -232,10 +183,10 @@ func canRecord(overlay, backing probe.Format) bool {
 // commandWord names an image to a program that is to work on it. A part of a
 // file has no name that such programs take, and part of a name is none.
 func commandWord(src *libvirtxml.DomainDiskSource) string {
-	if _, part := sliceOf(src); part || Name(src) != shownName(src) {
+	if _, part := storage.SliceOf(src); part || storage.Name(src) != storage.ShownName(src) {
 		return "IMAGE"
 	}
-	return shellWord(Name(src))
+	return finding.ShellWord(storage.Name(src))
 }
 
 // rebaseCommand records format for the backing image that overlay's header
@@ -245,8 +196,8 @@ func rebaseCommand(overlay Layer, format probe.Format) string {
 	word := "PATH"
 	if overlay.Header != nil && overlay.Header.Backing != nil {
 		word = "NAME"
-		if name := overlay.Header.Backing.Name; looksLikeFile(name) {
-			word = shellWord(name)
+		if name := overlay.Header.Backing.Name; storage.LooksLikeFile(name) {
+			word = finding.ShellWord(name)
 		}
 	}
 	return rebase(overlay, format, word)
@@ -254,7 +205,7 @@ func rebaseCommand(overlay Layer, format probe.Format) string {
 
 // rebaseTo makes overlay's header name the layer that the XML names.
 func rebaseTo(overlay, backing Layer) string {
-	return rebase(overlay, backing.Format, commandWord(backing.at()))
+	return rebase(overlay, backing.Format, commandWord(backing.At()))
 }
 
 // rebase names the backing image by a word for the shell.
@@ -263,7 +214,7 @@ func rebase(overlay Layer, format probe.Format, word string) string {
 	if recorded == "" {
 		recorded = "FORMAT"
 	}
-	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + recorded + " -b " + word + " " + commandWord(overlay.at())
+	return "qemu-img rebase -u -f " + string(overlay.Format) + " -F " + recorded + " -b " + word + " " + commandWord(overlay.At())
 }
 
 // renameHint says how to make overlay name another backing image than it does,
@@ -271,26 +222,16 @@ func rebase(overlay Layer, format probe.Format, word string) string {
 // two formats only.
 func renameHint(overlay Layer, what string) string {
 	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
-		return "make the overlay " + Describe(overlay.Source) + " anew: no command writes another name into its header"
+		return "make the overlay " + storage.Describe(overlay.Source) + " anew: no command writes another name into its header"
 	}
 	format := probe.Format("")
 	if overlay.Header != nil && overlay.Header.Backing != nil {
-		format = readRecord(overlay.Header.Backing).format
+		format = storage.ReadRecord(overlay.Header.Backing).Format
 	}
 	return what + ": " + rebase(overlay, format, "NAME")
 }
 
-// GuestWord names a guest in a command that is to be pasted: VM where its name is
-// not known, or is none that a shell and virsh take for a name.
-func GuestWord(name string) string {
-	word := shellWord(name)
-	if word == "PATH" && name != "PATH" || strings.HasPrefix(name, "-") {
-		return "VM"
-	}
-	return word
-}
-
-func (k *walk) guest() string { return GuestWord(k.stated.Guest) }
+func (k *walk) guest() string { return finding.GuestWord(k.stated.Guest) }
 
 // editHint says what to change in the definition.
 func (k *walk) editHint(change string) string {
@@ -333,8 +274,8 @@ func (k *walk) overlayNames(layer Layer) bool {
 	if overlay.Header == nil || overlay.Header.Backing == nil {
 		return false
 	}
-	named, err := ParseBacking(overlay.Header.Backing.Name, overlay.at())
-	return err == nil && Name(named) == Name(layer.at())
+	named, err := storage.ParseBacking(overlay.Header.Backing.Name, overlay.At())
+	return err == nil && storage.Name(named) == storage.Name(layer.At())
 }
 
 // missingHint is for an image that is not there.
@@ -349,7 +290,7 @@ const dataFileMissingHint = "bring the data file back to where the header names 
 // unreadableHint is for the layer that was reached last, which the system does
 // not read.
 func (k *walk) unreadableHint(layer Layer, err error) string {
-	if _, local := layer.local(); !local {
+	if _, local := layer.LocalPath(); !local {
 		return k.orStateChain("reach its server from here")
 	}
 	return errnoHint(err, k.otherNameHint(layer))
@@ -401,12 +342,12 @@ func (k *walk) orStateChain(hint string) string {
 
 // newName is what a copy of an image may be called.
 func newName(layer Layer) string {
-	word := commandWord(layer.at())
-	path, local := layer.local()
+	word := commandWord(layer.At())
+	path, local := layer.LocalPath()
 	if !local || word == "IMAGE" || word == "PATH" {
 		return "NEW"
 	}
-	return shellWord(path + ".qcow2")
+	return finding.ShellWord(path + ".qcow2")
 }
 
 // nameCopyHint goes on after a command that writes a copy of the layer that was
@@ -417,7 +358,7 @@ func (k *walk) nameCopyHint(layer Layer) string {
 	}
 	overlay := k.overlay()
 	if !canRecord(overlay.Format, probe.Qcow2) {
-		return ", and make the overlay " + Describe(overlay.Source) + " anew on the copy"
+		return ", and make the overlay " + storage.Describe(overlay.Source) + " anew on the copy"
 	}
 	then := " && " + rebase(overlay, probe.Qcow2, newName(layer))
 	if k.states(layer.Source) {
@@ -430,18 +371,18 @@ func (k *walk) nameCopyHint(layer Layer) string {
 // its backing image too, of which QEMU must not have to guess the format.
 func (k *walk) convertHint(layer Layer, h *probe.Header) string {
 	what := "bring the data into one file: "
-	if h.Backing != nil && readRecord(h.Backing).format == "" {
+	if h.Backing != nil && storage.ReadRecord(h.Backing).Format == "" {
 		layer.Header = h
 		what = "record the format of its backing image, " + renameHint(layer, "as a name with a format") + ", and then bring the data into one file: "
 	}
-	return what + "qemu-img convert -f " + string(layer.Format) + " -O qcow2 " + commandWord(layer.at()) + " " + newName(layer) + k.nameCopyHint(layer)
+	return what + "qemu-img convert -f " + string(layer.Format) + " -O qcow2 " + commandWord(layer.At()) + " " + newName(layer) + k.nameCopyHint(layer)
 }
 
 // decryptHint is for the old encryption. A comma in an option is doubled.
 func (k *walk) decryptHint(layer Layer) string {
-	word := commandWord(layer.at())
-	if path, local := layer.local(); local && word != "IMAGE" {
-		word = shellWord("driver=" + string(layer.Format) + ",encrypt.key-secret=s,file.filename=" + strings.ReplaceAll(path, ",", ",,"))
+	word := commandWord(layer.At())
+	if path, local := layer.LocalPath(); local && word != "IMAGE" {
+		word = finding.ShellWord("driver=" + string(layer.Format) + ",encrypt.key-secret=s,file.filename=" + strings.ReplaceAll(path, ",", ",,"))
 	}
 	return "convert it, its password being in FILE: qemu-img convert --object secret,id=s,file=FILE --image-opts " + word + " -O qcow2 " +
 		newName(layer) + k.nameCopyHint(layer)
@@ -462,19 +403,19 @@ func (k *walk) mergeHint() string {
 func (k *walk) dataFileHint(layer Layer, h *probe.Header, trust bool) string {
 	convert := k.convertHint(layer, h)
 	target := k.Policy.Target
-	_, local := layer.local()
+	_, local := layer.LocalPath()
 	if target.Known() && target.Before(libvirt.DataStores.Since) || !local {
 		return convert
 	}
 	var flags []string
 	if trust {
-		flags = append(flags, trustFlag(layer.at(), layer.Format))
+		flags = append(flags, trustFlag(layer.At(), layer.Format))
 	}
 	if !target.Known() {
 		flags = append(flags, "--target-libvirt 10.10")
 	}
 	say := strings.Join(flags, " ")
-	if h.DataFile.CutAtNUL || !strings.HasPrefix(h.DataFile.Name, "/") || !representable(h.DataFile.Name) {
+	if h.DataFile.CutAtNUL || !strings.HasPrefix(h.DataFile.Name, "/") || !storage.Representable(h.DataFile.Name) {
 		if say != "" {
 			say += ", and "
 		}
@@ -491,7 +432,7 @@ func (k *walk) dataFileHint(layer Layer, h *probe.Header, trust bool) string {
 
 // amendHint says how to give a data file another name.
 func amendHint(layer Layer) string {
-	return "name the data file absolutely, from the folder that its name starts in: qemu-img amend -f qcow2 -o data_file=PATH " + commandWord(layer.at())
+	return "name the data file absolutely, from the folder that its name starts in: qemu-img amend -f qcow2 -o data_file=PATH " + commandWord(layer.At())
 }
 
 // chooseStatedHint is for an image of which two definitions state different
@@ -501,9 +442,9 @@ func (k *walk) chooseStatedHint(layer Layer, a, b DiskFormat) string {
 		if of.Guest == "" {
 			return "virsh edit " + k.guest()
 		}
-		return "virsh edit " + GuestWord(of.Guest)
+		return "virsh edit " + finding.GuestWord(of.Guest)
 	}
-	return "state what it is: " + k.trustAny(layer, []probe.Format{a.Format, b.Format}, trustFlag(layer.at(), probe.Raw)) +
+	return "state what it is: " + k.trustAny(layer, []probe.Format{a.Format, b.Format}, trustFlag(layer.At(), probe.Raw)) +
 		"; or mend the definition that is wrong: " + edit(a) + " or " + edit(b)
 }
 
@@ -535,14 +476,14 @@ func (k *walk) mismatchHint(layer Layer, like probe.Format) string {
 	depth := len(k.chain.Layers) - 1
 	switch {
 	case layer.From == Trust:
-		return look + "if the statement is wrong, state what the image is: " + trustFlag(layer.at(), like)
+		return look + "if the statement is wrong, state what the image is: " + trustFlag(layer.At(), like)
 	case layer.From == Libvirt:
-		return look + "if the other guest's definition is wrong, mend that, or state what the image is: " + trustFlag(layer.at(), like)
+		return look + "if the other guest's definition is wrong, mend that, or state what the image is: " + trustFlag(layer.At(), like)
 	case depth == 0:
 		return look + "if the XML is wrong, " + k.editHint(driverElement(like))
 	case layer.From == Header:
 		return look + correctRecord(k.overlay(), like, "")
-	case k.overlay().Header != nil && k.overlay().Header.Backing != nil && readRecord(k.overlay().Header.Backing).format == layer.Format:
+	case k.overlay().Header != nil && k.overlay().Header.Backing != nil && storage.ReadRecord(k.overlay().Header.Backing).Format == layer.Format:
 		return look + correctRecord(k.overlay(), like, k.fromOverlay())
 	}
 	return look + "if the XML is wrong, " + k.editHint(formatElement(like))

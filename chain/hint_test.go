@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -19,14 +21,14 @@ func TestShellWordsArePastedSafely(t *testing.T) {
 		"/plain/name.img", "with space", "it's", "''", `back\slash`, "$(touch x)", "`touch x`", "a;b&c|d", "*?[a]", "~root", "#x",
 		"grün/日本", "-n", "a=b,c:d", "%s", "!history",
 	} {
-		word := shellWord(name)
+		word := finding.ShellWord(name)
 		got, err := exec.Command("sh", "-c", "printf '%s' "+word).Output()
 		if err != nil || string(got) != name {
 			t.Errorf("%q is shown as %s, which the shell reads as %q (%v)", name, word, got, err)
 		}
 	}
 	for _, name := range []string{"", "a\nb", "a\x1b[31m", "\xff", "right\u202eto left", "\u009b31m"} {
-		if word := shellWord(name); word != "PATH" {
+		if word := finding.ShellWord(name); word != "PATH" {
 			t.Errorf("%q is shown as %q", name, word)
 		}
 	}
@@ -39,7 +41,7 @@ func TestHintsShowNoPassword(t *testing.T) {
 		`json:{"driver":"https","url":"https://h/f","cookie":"a=base.img"}`: false,
 		"https://h/base.img": false,
 	} {
-		overlay := Layer{Source: localSource("/x/top", false), Format: probe.Qcow2, Header: &probe.Header{Backing: &probe.Reference{Name: name}}}
+		overlay := Layer{Source: storage.LocalSource("/x/top", false), Format: probe.Qcow2, Header: &probe.Header{Backing: &probe.Reference{Name: name}}}
 		if hint := rebaseCommand(overlay, probe.Raw); strings.Contains(hint, "base.img") != shown || !strings.HasSuffix(hint, " /x/top") {
 			t.Errorf("of %q: %s", name, hint)
 		}
@@ -77,7 +79,7 @@ func TestHintsFollowTheSystemsError(t *testing.T) {
 // A guest is called by its name in a command, where it can be.
 func TestHintsNameTheGuest(t *testing.T) {
 	for name, word := range map[string]string{"web": "web", "my guest": "'my guest'", "$(x)": "'$(x)'", "": "VM", "a\nb": "VM", "-rf": "VM", "PATH": "PATH"} {
-		if got := GuestWord(name); got != word {
+		if got := finding.GuestWord(name); got != word {
 			t.Errorf("%q is called %s, not %s", name, got, word)
 		}
 	}

@@ -1,31 +1,33 @@
 package chain
 
 import (
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // ignored returns the finding to make, and why, if the libvirt that reads the
 // XML throws the explicit chain of the disk away and detects it again: of an SD
 // card always, because such disks still use -drive (9.0, 11.3), and before
 // libvirt 5.10 of every disk.
-func (k *walk) ignored() (code Code, reason string) {
+func (k *walk) ignored() (code finding.Code, reason string) {
 	target := k.Policy.Target
 	switch {
 	case k.stated.Bus == "sd":
-		return SDBus, "libvirt ignores the explicit chain of a disk on the sd bus"
+		return finding.SDBus, "libvirt ignores the explicit chain of a disk on the sd bus"
 	case target.Known() && !libvirt.ExplicitChains.Holds(target):
-		return TargetTooOld, "libvirt " + target.String() + " ignores explicit chains"
+		return finding.TargetTooOld, "libvirt " + target.String() + " ignores explicit chains"
 	}
 	return "", ""
 }
 
 // onlyHeaders settles the verdict on a disk whose explicit chain is ignored:
 // only what the headers record helps.
-func (k *walk) onlyHeaders(code Code, reason string) {
+func (k *walk) onlyHeaders(code finding.Code, reason string) {
 	c := k.chain
 	for i, layer := range c.Layers[1:] {
 		overlay := c.Layers[i]
-		if overlay.Header == nil || overlay.Header.Backing == nil || readRecord(overlay.Header.Backing).mayMean(layer.Format) {
+		if overlay.Header == nil || overlay.Header.Backing == nil || storage.ReadRecord(overlay.Header.Backing).MayMean(layer.Format) {
 			continue
 		}
 		c.Verdict = Refused
@@ -33,13 +35,13 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 		if canRecord(overlay.Format, layer.Format) {
 			hint = "record it in the overlay: " + rebaseCommand(overlay, layer.Format)
 		}
-		if code == SDBus {
+		if code == finding.SDBus {
 			hint += "; or move the disk to another bus: virsh edit " + k.guest()
 		} else {
 			hint += "; or upgrade that libvirt first, and say so: --target-libvirt " + libvirt.ExplicitChains.Since.String()
 		}
-		k.findAt(i+1, Finding{Code: code, Severity: Refuse,
-			Text: reason + ", and no header records the format of " + Describe(layer.Source),
+		k.findAt(i+1, finding.Finding{Code: code, Severity: finding.Refuse,
+			Text: reason + ", and no header records the format of " + storage.Describe(layer.Source),
 			Hint: hint})
 		return
 	}
@@ -50,8 +52,8 @@ func (k *walk) onlyHeaders(code Code, reason string) {
 	c.Layers = k.stated.Layers
 	for i := range c.Findings {
 		if f := &c.Findings[i]; f.Layer >= len(c.Layers) {
-			f.Layer = WholeDisk // of a layer that the XML does not state
+			f.Layer = finding.WholeDisk // of a layer that the XML does not state
 		}
 	}
-	k.findAt(WholeDisk, Finding{Code: code, Severity: Info, Text: reason + "; its headers record every format, so nothing is guessed"})
+	k.findAt(finding.WholeDisk, finding.Finding{Code: code, Severity: finding.Info, Text: reason + "; its headers record every format, so nothing is guessed"})
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -13,15 +14,15 @@ import (
 func TestChainsThatLibvirtIgnores(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("recorded.qcow2", image{backing: "base.raw", backingFormat: "raw"})
-	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	f.qcow2("recorded.qcow2", img{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("unrecorded.qcow2", img{backing: "base.raw"})
 	for name, c := range map[string]struct {
 		bus    string
 		target libvirt.Version
-		code   chain.Code
+		code   finding.Code
 	}{
-		"sd bus":       {"sd", libvirt.Version{}, chain.SDBus},
-		"libvirt 5.9":  {"virtio", libvirt.Version{Major: 5, Minor: 9}, chain.TargetTooOld},
+		"sd bus":       {"sd", libvirt.Version{}, finding.SDBus},
+		"libvirt 5.9":  {"virtio", libvirt.Version{Major: 5, Minor: 9}, finding.TargetTooOld},
 		"libvirt 5.10": {"virtio", libvirt.Version{Major: 5, Minor: 10}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,12 +40,12 @@ func TestChainsThatLibvirtIgnores(t *testing.T) {
 				case top == "recorded.qcow2":
 					got := f.walk(t, policy, open)
 					wantVerdict(t, got, chain.Explicit, 1)
-					wantFinding(t, got, c.code, chain.Info)
+					wantFinding(t, got, c.code, finding.Info)
 					wantVerdict(t, f.walk(t, policy, explicit), chain.Explicit, 2)
 				default:
 					for _, s := range []chain.Stated{open, explicit} {
-						finding := wantRefused(t, f.walk(t, policy, s), c.code)
-						wantContains(t, finding.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw")
+						reported := wantRefused(t, f.walk(t, policy, s), c.code)
+						wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw")
 					}
 				}
 			}

@@ -13,6 +13,10 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -22,7 +26,7 @@ import (
 func TestImageIsOpenedOnce(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
-	f.qcow2("base", image{backing: "raw"})
+	f.qcow2("base", img{backing: "raw"})
 	if err := os.Link(f.path("base"), f.path("hard")); err != nil {
 		t.Fatal(err)
 	}
@@ -30,16 +34,16 @@ func TestImageIsOpenedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f)}
+	w := &chain.Walker{Images: image.NewCache(f)}
 	names := []string{"base", "hard", "soft"}
 	for n := range 400 {
 		top := fmt.Sprint("top", n)
-		f.qcow2(top, image{backing: names[n%len(names)], backingFormat: "qcow2"})
+		f.qcow2(top, img{backing: names[n%len(names)], backingFormat: "qcow2"})
 		got, err := w.Walk(context.Background(), f.top(top))
 		if err != nil || got.Verdict != chain.Fixable || len(got.Layers) != 3 || got.Layers[1].Header.Backing.Name != "raw" {
 			t.Fatalf("%q: %+v, %v", top, got, err)
 		}
-		if p, err := w.Predict(context.Background(), f.top(top), mustVersion(t, "9.0")); err != nil || p.Outcome != chain.Starts {
+		if p, err := predict.Disk(context.Background(), w, f.top(top), mustVersion(t, "9.0")); err != nil || p.Outcome != predict.Starts {
 			t.Fatalf("%q: %+v, %v", top, p, err)
 		}
 	}
@@ -57,17 +61,17 @@ func TestImageIsOpenedOnce(t *testing.T) {
 // What cannot be opened, or not be read, is not tried again and again either.
 func TestFailuresAreRemembered(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("damaged", image{})
+	f.qcow2("damaged", img{})
 	const lost = 200
 	for n := range lost {
-		f.qcow2(fmt.Sprint("top of lost", n), image{backing: fmt.Sprint("lost", n), backingFormat: "qcow2"})
+		f.qcow2(fmt.Sprint("top of lost", n), img{backing: fmt.Sprint("lost", n), backingFormat: "qcow2"})
 	}
-	f.qcow2("top of damaged", image{backing: "damaged", backingFormat: "qcow2"})
+	f.qcow2("top of damaged", img{backing: "damaged", backingFormat: "qcow2"})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(damaged{f})}
+	w := &chain.Walker{Images: image.NewCache(damaged{f})}
 	for n := range 600 {
 		top := fmt.Sprint("top", n)
-		f.qcow2(top, image{})
+		f.qcow2(top, img{})
 		for _, name := range []string{top, fmt.Sprint("top of lost", n%lost), "top of damaged"} {
 			if _, err := w.Walk(context.Background(), f.top(name)); err != nil {
 				t.Fatal(err)
@@ -87,24 +91,24 @@ func TestFailuresAreRemembered(t *testing.T) {
 // damaged is an Opener to which a part of one image cannot be read.
 type damaged struct{ *files }
 
-func (d damaged) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	image, err := d.files.Open(ctx, src)
-	if path, _ := chain.LocalPath(src); err == nil && path == d.path("damaged") {
-		return unreadable{image}, nil
+func (d damaged) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	img, err := d.files.Open(ctx, src)
+	if path, _ := storage.LocalPath(src); err == nil && path == d.path("damaged") {
+		return unreadable{img}, nil
 	}
-	return image, err
+	return img, err
 }
 
-type unreadable struct{ chain.Image }
+type unreadable struct{ storage.Image }
 
 func (u unreadable) ReadAt(p []byte, off int64) (int, error) { return 0, fs.ErrPermission }
 
 // One that guests state differently, and falsely, is opened for each statement.
 func TestImageIsOpenedForEachStatement(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top", image{})
+	f.qcow2("top", img{})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f)}
+	w := &chain.Walker{Images: image.NewCache(f)}
 	for range 3 {
 		for _, format := range []probe.Format{probe.VMDK, probe.Qcow2, probe.Raw, probe.QED, probe.Qcow} {
 			got, err := w.Walk(context.Background(), stated(f.layer("top", format)))
@@ -125,11 +129,11 @@ func TestImageIsOpenedForEachStatement(t *testing.T) {
 // two is looked at first.
 func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top", image{})
+	f.qcow2("top", img{})
 	whole := f.top("top")
 	nothing := chain.Stated{Layers: []chain.Layer{layerOf(sliced(whole.Layers[0].Source, 0, 0), probe.Qcow2)}}
 	for _, wholeFirst := range []bool{false, true} {
-		w := &chain.Walker{Images: chain.NewImageCache(f)}
+		w := &chain.Walker{Images: image.NewCache(f)}
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		for _, isWhole := range []bool{wholeFirst, !wholeFirst} {
 			disk := nothing
@@ -143,7 +147,7 @@ func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 			if isWhole {
 				wantFixable(t, got, 1)
 			} else {
-				wantRefused(t, got, chain.SourceSlice)
+				wantRefused(t, got, finding.SourceSlice)
 			}
 		}
 	}
@@ -157,7 +161,7 @@ func TestWhatIsAskedForIsReadFirst(t *testing.T) {
 	f.write("top", mkimage.Qcow2{VirtualSize: overlaySize, Extensions: []mkimage.Extension{long}})
 	f.grow("top", 1<<20)
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(cutOff{f})}
+	w := &chain.Walker{Images: image.NewCache(cutOff{f})}
 	got, err := w.Walk(context.Background(), f.top("top"))
 	if err != nil {
 		t.Fatal(err)
@@ -169,13 +173,13 @@ func TestWhatIsAskedForIsReadFirst(t *testing.T) {
 // was tried with their ends.
 type cutOff struct{ *files }
 
-func (c cutOff) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	image, err := c.files.Open(ctx, src)
-	return &cutOffImage{Image: image}, err
+func (c cutOff) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	img, err := c.files.Open(ctx, src)
+	return &cutOffImage{Image: img}, err
 }
 
 type cutOffImage struct {
-	chain.Image
+	storage.Image
 	failed bool
 }
 
@@ -190,14 +194,14 @@ func (c *cutOffImage) ReadAt(p []byte, off int64) (int, error) {
 // taken for that one, nor a file for what it was before.
 func TestNewFileIsToldFromAnOldOne(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("a", image{backing: "old", backingFormat: "qcow2"})
-	f.qcow2("b", image{backing: "new", backingFormat: "qcow2"})
-	f.qcow2("c", image{backing: "again", backingFormat: "qcow2"})
+	f.qcow2("a", img{backing: "old", backingFormat: "qcow2"})
+	f.qcow2("b", img{backing: "new", backingFormat: "qcow2"})
+	f.qcow2("c", img{backing: "again", backingFormat: "qcow2"})
 	r := &reusing{files: f}
-	w := &chain.Walker{Images: chain.NewImageCache(r)}
+	w := &chain.Walker{Images: image.NewCache(r)}
 	for n, test := range []struct{ top, base, names string }{{"a", "old", "of old"}, {"b", "new", "of new"}, {"c", "again", "of new"}} {
 		f.raw(test.names, 1<<20)
-		f.qcow2(test.base, image{backing: test.names, backingFormat: "raw"})
+		f.qcow2(test.base, img{backing: test.names, backingFormat: "raw"})
 		r.changed = min(int64(n), 1) // the third is the second by another name
 		f.touched, f.opened = map[string]bool{}, map[string]int{}
 		got, err := w.Walk(context.Background(), f.top(test.top))
@@ -222,46 +226,46 @@ type reusing struct {
 }
 
 type reused struct {
-	chain.Image
-	id chain.FileID
+	storage.Image
+	id storage.FileID
 }
 
-func (r reused) ID() chain.FileID { return r.id }
+func (r reused) ID() storage.FileID { return r.id }
 
-func (r *reusing) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, int64, error) {
-	id, changed, err := chain.FileOpener{}.ChangeTime(ctx, src)
-	if path, _ := chain.LocalPath(src); slices.Contains([]string{r.path("old"), r.path("new"), r.path("again")}, path) {
-		return chain.FileID{Device: 1, Inode: 1}, r.changed, nil
+func (r *reusing) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
+	id, changed, err := storage.FileOpener{}.ChangeTime(ctx, src)
+	if path, _ := storage.LocalPath(src); slices.Contains([]string{r.path("old"), r.path("new"), r.path("again")}, path) {
+		return storage.FileID{Device: 1, Inode: 1}, r.changed, nil
 	}
 	return id, changed, err
 }
 
-func (r *reusing) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+func (r *reusing) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	id, _, err := r.ChangeTime(ctx, src)
 	return id, err
 }
 
-func (r *reusing) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	image, err := r.files.Open(ctx, src)
+func (r *reusing) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	img, err := r.files.Open(ctx, src)
 	if err != nil {
 		return nil, err
 	}
 	id, err := r.Identify(ctx, src)
-	return reused{image, id}, err
+	return reused{img, id}, err
 }
 
 // Whatever is done to a file, it has another date then, by whatever name.
 func TestFileOpenerTellsChanges(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("a", image{})
+	f.qcow2("a", img{})
 	if err := os.Link(f.path("a"), f.path("b")); err != nil {
 		t.Fatal(err)
 	}
 	f.symlink("b", "c")
 	date := func(name string) int64 {
 		t.Helper()
-		id, changed, err := chain.FileOpener{}.ChangeTime(t.Context(), file(f.path(name)))
-		if same, sameErr := (chain.FileOpener{}).Identify(t.Context(), file(f.path(name))); err != nil || sameErr != nil || same != id {
+		id, changed, err := storage.FileOpener{}.ChangeTime(t.Context(), file(f.path(name)))
+		if same, sameErr := (storage.FileOpener{}).Identify(t.Context(), file(f.path(name))); err != nil || sameErr != nil || same != id {
 			t.Fatalf("%+v, %v; %+v, %v", id, err, same, sameErr)
 		}
 		return changed
@@ -274,7 +278,7 @@ func TestFileOpenerTellsChanges(t *testing.T) {
 		if n == 1_000_000 {
 			t.Fatal("a file that is written to keeps its date")
 		}
-		f.qcow2("a", image{})
+		f.qcow2("a", img{})
 	}
 }
 
@@ -284,7 +288,7 @@ type waiting struct {
 	begun, open chan struct{}
 }
 
-func (w waiting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (w waiting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	w.begun <- struct{}{}
 	select {
 	case <-w.open:
@@ -298,13 +302,13 @@ func (w waiting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (ch
 // context of one of them ends nobody else's look.
 func TestManyAskForOneImage(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base", image{})
+	f.qcow2("base", img{})
 	if err := os.Link(f.path("base"), f.path("hard")); err != nil {
 		t.Fatal(err)
 	}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	opener := waiting{f, make(chan struct{}, 100), make(chan struct{})}
-	w := &chain.Walker{Images: chain.NewImageCache(opener)}
+	w := &chain.Walker{Images: image.NewCache(opener)}
 
 	impatient, giveUp := context.WithCancel(t.Context())
 	given := make(chan error)

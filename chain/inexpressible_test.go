@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -15,24 +16,24 @@ func TestInexpressible(t *testing.T) {
 		format     probe.Format
 		terminated bool
 		verdict    chain.Verdict
-		severity   chain.Severity
+		severity   finding.Severity
 	}{
-		{"ended", probe.Qcow2, true, chain.Explicit, chain.Warn},
-		{"without an end", probe.Qcow2, false, chain.Refused, chain.Refuse},
-		{"below an unstated top", "", true, chain.Refused, chain.Refuse},
-		{"below raw, which libvirt 9.0 refuses", probe.Raw, true, chain.Refused, chain.Refuse},
+		{"ended", probe.Qcow2, true, chain.Explicit, finding.Warn},
+		{"without an end", probe.Qcow2, false, chain.Refused, finding.Refuse},
+		{"below an unstated top", "", true, chain.Refused, finding.Refuse},
+		{"below raw, which libvirt 9.0 refuses", probe.Raw, true, chain.Refused, finding.Refuse},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFiles(t)
-			f.qcow2("top.qcow2", image{backing: "/elsewhere", backingFormat: "raw"})
+			f.qcow2("top.qcow2", img{backing: "/elsewhere", backingFormat: "raw"})
 			got := f.walk(t, chain.Policy{}, chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer("top.qcow2", tt.format)},
 				Inexpressible: "a <backingStore> of type nvme", Terminated: tt.terminated})
 			wantVerdict(t, got, tt.verdict, 1)
-			finding := wantFinding(t, got, chain.SourceInexpressible, tt.severity)
-			wantContains(t, finding.Text, "a <backingStore> of type nvme")
-			if (finding.Hint != "") != (tt.severity == chain.Refuse) {
-				t.Errorf("hint is %q", finding.Hint)
+			reported := wantFinding(t, got, finding.SourceInexpressible, tt.severity)
+			wantContains(t, reported.Text, "a <backingStore> of type nvme")
+			if (reported.Hint != "") != (tt.severity == finding.Refuse) {
+				t.Errorf("hint is %q", reported.Hint)
 			}
 			f.wantUntouched(t, "top.qcow2")
 		})
@@ -44,10 +45,10 @@ func TestInexpressible(t *testing.T) {
 func TestHeaderThatNamesAnInexpressibleSource(t *testing.T) {
 	f := newFiles(t)
 	for _, record := range []string{"raw", "qcow2", ""} {
-		f.qcow2("top.qcow2", image{backing: `json:{"driver":"nvme","device":"0000:01:00.0","namespace":1}`, backingFormat: record})
-		finding := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.SourceInexpressible)
-		wantContains(t, finding.Text, "nvme")
-		if finding.Hint == "" {
+		f.qcow2("top.qcow2", img{backing: `json:{"driver":"nvme","device":"0000:01:00.0","namespace":1}`, backingFormat: record})
+		reported := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.SourceInexpressible)
+		wantContains(t, reported.Text, "nvme")
+		if reported.Hint == "" {
 			t.Error("no hint")
 		}
 	}

@@ -6,6 +6,9 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -18,55 +21,44 @@ type Inspection struct {
 	// nothing; where only libvirt or neither recognises the image, the
 	// format that they or the bytes speak for.
 	Format   probe.Format
-	Header   *probe.Header // nil if the format is not read, or broken
-	Findings []Finding     // what is wrong with the image
+	Header   *probe.Header     // nil if the format is not read, or broken
+	Findings []finding.Finding // what is wrong with the image
 }
 
 // Inspect opens one local image and says what its header claims. Nothing that
 // the image names is touched. The error is the opener's or the reader's.
 func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) (*Inspection, error) {
 	w.prepare()
-	l, err := w.look(ctx, src, "")
+	l, err := w.Look(ctx, src, "")
 	if err != nil {
 		return nil, err
 	}
-	if l.signaturesErr != nil {
-		return nil, l.signaturesErr
+	if l.SignaturesErr != nil {
+		return nil, l.SignaturesErr
 	}
-	in := &Inspection{Size: l.size, Signatures: l.signatures, Format: l.candidate(), Header: l.header}
+	in := &Inspection{Size: l.Size, Signatures: l.Signatures, Format: l.Candidate(), Header: l.Header}
 	if in.Format == "" {
-		in.Format = l.qemuChoice()
-		again, err := w.look(ctx, src, in.Format)
+		in.Format = l.FirstMark()
+		again, err := w.Look(ctx, src, in.Format)
 		if err != nil {
 			return nil, err
 		}
-		in.Header, l.headerErr = again.header, again.headerErr
-		in.Findings = append(in.Findings, Finding{Code: AmbiguousSignatures, Severity: Warn,
-			Text: Describe(src) + " bears the signatures of " + list(l.distinct())})
+		in.Header, l.HeaderErr = again.Header, again.HeaderErr
+		in.Findings = append(in.Findings, finding.Finding{Code: finding.AmbiguousSignatures, Severity: finding.Warn,
+			Text: storage.Describe(src) + " bears the signatures of " + image.FormatList(l.Formats())})
 	}
-	if l.headerErr != nil {
-		if !isProbeError(l.headerErr) {
-			return nil, l.headerErr
+	if l.HeaderErr != nil {
+		if !image.IsHeaderError(l.HeaderErr) {
+			return nil, l.HeaderErr
 		}
-		in.Findings = append(in.Findings, inspectionFinding(src, in.Format, l.headerErr))
+		in.Findings = append(in.Findings, inspectionFinding(src, in.Format, l.HeaderErr))
 	}
 	return in, nil
 }
 
-// qemuChoice is the first format whose signature QEMU would take, or else the
-// first of all.
-func (l *headerView) qemuChoice() probe.Format {
-	for _, s := range l.signatures {
-		if s.QEMU {
-			return s.Format
-		}
-	}
-	return l.signatures[0].Format
-}
-
-func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) Finding {
-	path, _ := LocalPath(src)
-	return Finding{Code: ImageBroken, Severity: Refuse,
+func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) finding.Finding {
+	path, _ := storage.LocalPath(src)
+	return finding.Finding{Code: finding.ImageBroken, Severity: finding.Refuse,
 		Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
 		Hint: brokenHint(src, f)}
 }

@@ -3,24 +3,27 @@ package chain
 import (
 	"strconv"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
 // judge decides whether the format of a backing image that nobody stated may
 // be taken from its header. On refusal the layer stays unstated.
-func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
-	path := Name(layer.at())
-	name := Describe(layer.Source)
+func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
+	path := storage.Name(layer.At())
+	name := storage.Describe(layer.Source)
 	overlay := k.chain.Layers[len(k.chain.Layers)-2]
 	if k.refused() { // the operator's statements contradict each other
 		return layer
 	}
-	unrecorded := "the format of " + name + " is not recorded in " + Describe(overlay.Source)
-	if l.signaturesErr != nil {
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(l.signaturesErr)), k.unreadableHint(layer, l.signaturesErr))
+	unrecorded := "the format of " + name + " is not recorded in " + storage.Describe(overlay.Source)
+	if l.SignaturesErr != nil {
+		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), k.unreadableHint(layer, l.SignaturesErr))
 		return layer
 	}
-	format := l.candidate()
+	format := l.Candidate()
 	hint := k.unrecordedHint(layer, l)
 	rule := k.ruleFor(path)
 	doubt := k.doubt(path)
@@ -30,28 +33,28 @@ func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
 		unrecorded += "; its name is in a folder whose headers are believed, but " + doubt
 	}
 	if rule == Declared && !believed {
-		k.refuse(FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
+		k.refuse(finding.FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
 		return layer
 	}
 	if format == "" {
-		k.refuse(AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+list(l.distinct()), hint)
+		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+image.FormatList(l.Formats()), hint)
 		return layer
 	}
-	s := suspect{name: name, extension: extensionOf(layer.at()), size: l.size, format: format, marked: len(l.marks()) > 0, record: rec}
+	s := ProbeCheck{Name: name, Extension: extensionOf(layer.At()), Size: l.Size, Format: format, marked: len(l.UnexpectedFormats()) > 0, Record: rec}
 	if overlay.Header != nil {
-		s.overlaySize, s.hasOverlay = overlay.Header.VirtualSize, true
+		s.OverlaySize, s.HasOverlay = overlay.Header.VirtualSize, true
 	}
-	for _, f := range s.witnesses() {
+	for _, f := range s.Contradictions() {
 		k.refuse(f.Code, unrecorded+"; "+f.Text, hint)
 	}
 	if rule == Strict && format != probe.Raw && !believed {
-		k.refuse(ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
+		k.refuse(finding.ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
 			", and the rule \"strict\" believes only raw", hint)
 	}
 	if format == probe.Raw {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
-			k.find(ProbedFormat, Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.speaksForRaw(), "")
+			k.find(finding.ProbedFormat, finding.Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents(), "")
 			if f, lost := s.lostHeader(); lost {
 				f.Text, f.Hint = unrecorded+"; "+f.Text, hint
 				k.findAt(len(k.chain.Layers)-1, f)
@@ -60,7 +63,7 @@ func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
 		return layer
 	}
 	if format == probe.LUKS {
-		k.refuse(Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
+		k.refuse(finding.Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
 	}
 	if believed {
 		if k.refused() {
@@ -68,38 +71,38 @@ func (k *walk) judge(layer Layer, l *headerView, rec record) Layer {
 		}
 		return k.believe(layer, l, unrecorded, hint)
 	}
-	if refs := references(l.header); refs != nil {
-		k.refuse(refs.code, unrecorded+"; its own header says "+string(format)+" and names "+refs.what+
+	if refs := References(l.Header); refs != nil {
+		k.refuse(refs.Code, unrecorded+"; its own header says "+string(format)+" and names "+refs.What+
 			", which a guest that once had it as a raw disk could have written", hint)
 	}
 	if k.refused() {
 		return layer
 	}
 	layer.Format, layer.From = format, Probe
-	if l.headerErr == nil {
-		k.find(ProbedFormat, Info, unrecorded+"; its own header says "+string(format)+" and refers to no other file", "")
+	if l.HeaderErr == nil {
+		k.find(finding.ProbedFormat, finding.Info, unrecorded+"; its own header says "+string(format)+" and refers to no other file", "")
 	}
 	return layer
 }
 
-// reference is a header's mention of another file, for a refusal.
-type reference struct {
-	code Code
-	what string
+// Reference is a header's mention of another file, for a refusal.
+type Reference struct {
+	Code finding.Code
+	What string
 }
 
-func references(h *probe.Header) *reference {
+func References(h *probe.Header) *Reference {
 	switch {
 	case h == nil:
 		return nil
 	case h.DataFile != nil:
-		return &reference{DataFile, "the data file " + strconv.Quote(printable(h.DataFile.Name))}
+		return &Reference{finding.DataFile, "the data file " + strconv.Quote(storage.Printable(h.DataFile.Name))}
 	case h.Backing != nil:
-		return &reference{ProbedBacking, "the backing image " + strconv.Quote(printable(h.Backing.Name))}
+		return &Reference{finding.ProbedBacking, "the backing image " + strconv.Quote(storage.Printable(h.Backing.Name))}
 	case len(h.Extents) > 0:
-		return &reference{ForeignExtents, "the extent " + strconv.Quote(printable(h.Extents[0].Name))}
+		return &Reference{finding.ForeignExtents, "the extent " + strconv.Quote(storage.Printable(h.Extents[0].Name))}
 	case h.Parent != nil:
-		return &reference{Differencing, "a parent" + parentName(h)}
+		return &Reference{finding.Differencing, "a parent" + parentName(h)}
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -61,15 +63,15 @@ type Layer struct {
 	// Located is where the image is, if Source names it by a storage pool's
 	// volume and the pool is known; else nil.
 	Located *libvirtxml.DomainDiskSource
-	Format  probe.Format  // "" while From is Unstated, and for a folder of which QEMU makes an image up
-	From    Origin        // who stated Format
-	Header  *probe.Header // what the image says of itself; nil if it was not read
-	ID      FileID        // the file or device that was opened; the zero FileID if none was
+	Format  probe.Format   // "" while From is Unstated, and for a folder of which QEMU makes an image up
+	From    Origin         // who stated Format
+	Header  *probe.Header  // what the image says of itself; nil if it was not read
+	ID      storage.FileID // the file or device that was opened; the zero FileID if none was
 }
 
-// header returns the format that the image's header must have: that of the
+// HeaderFormat returns the format that the image's header must have: that of the
 // layer, or luks, which the XML calls raw with an <encryption> (libvirt 9.0).
-func (l Layer) header() probe.Format {
+func (l Layer) HeaderFormat() probe.Format {
 	if e := l.Source.Encryption; l.Format == probe.Raw && e != nil && e.Format == "luks" {
 		return probe.LUKS
 	}
@@ -156,5 +158,5 @@ type Chain struct {
 	// <driver type> that stays one. Of a refused one they go as
 	// far as the walk was allowed to.
 	Layers   []Layer
-	Findings []Finding
+	Findings []finding.Finding
 }

@@ -35,10 +35,10 @@ func TestFindingsShowNoPassword(t *testing.T) {
 		`json:{"driver":"iscsi","transport":"tcp","portal":"h","target":"t","password":"hunter2"}`,
 	} {
 		for _, record := range []string{"", "raw", "qcow2", "https"} {
-			f.qcow2("top.qcow2", image{backing: name, backingFormat: record})
-			f.qcow2("data.qcow2", image{dataFile: name})
-			f.qcow2("unrecorded.qcow2", image{backing: "top.qcow2"})
-			f.qcow2("unrecorded data.qcow2", image{backing: "data.qcow2"})
+			f.qcow2("top.qcow2", img{backing: name, backingFormat: record})
+			f.qcow2("data.qcow2", img{dataFile: name})
+			f.qcow2("unrecorded.qcow2", img{backing: "top.qcow2"})
+			f.qcow2("unrecorded data.qcow2", img{backing: "data.qcow2"})
 			top := f.layer("top.qcow2", probe.Qcow2)
 			for what, s := range map[string]chain.Stated{
 				"top":             stated(top),

@@ -9,7 +9,10 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -19,8 +22,8 @@ type lookCounter struct {
 	looks map[string]int
 }
 
-func (c lookCounter) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
-	path, _ := chain.LocalPath(src)
+func (c lookCounter) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	path, _ := storage.LocalPath(src)
 	c.looks[path]++
 	return c.files.Identify(ctx, src)
 }
@@ -37,9 +40,9 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 	f := newFiles(t)
 	f.mkdir("believed")
 	for i := range layers {
-		next := image{backing: fmt.Sprint(i + 1)}
+		next := img{backing: fmt.Sprint(i + 1)}
 		if i == layers-1 {
-			next = image{}
+			next = img{}
 		}
 		f.qcow2("believed/"+fmt.Sprint(i), next)
 	}
@@ -55,7 +58,7 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 	}
 	c := lookCounter{f, make(map[string]int)}
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
-	found, err := (&chain.Walker{Images: chain.NewImageCache(c), Policy: policy}).Walk(t.Context(), f.top("believed/0"))
+	found, err := (&chain.Walker{Images: image.NewCache(c), Policy: policy}).Walk(t.Context(), f.top("believed/0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +82,8 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	c := lookCounter{f, make(map[string]int)}
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
-	p, err := (&chain.Walker{Images: chain.NewImageCache(c)}).Predict(t.Context(), stated, libvirt.Version{Major: 9})
-	if err != nil || p.Outcome != chain.Starts || !strings.Contains(p.Words, `"flat"`) {
+	p, err := predict.Disk(t.Context(), &chain.Walker{Images: image.NewCache(c)}, stated, libvirt.Version{Major: 9})
+	if err != nil || p.Outcome != predict.Starts || !strings.Contains(p.Words, `"flat"`) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if n := c.looks[f.path("flat")]; n != 1 {

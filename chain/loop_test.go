@@ -7,6 +7,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -15,11 +16,11 @@ import (
 func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", overlaySize)
-	f.qcow2("leaf", image{})
-	f.qcow2("over-raw", image{backing: "raw", backingFormat: "raw"})
-	f.qcow2("over-raw-too", image{backing: "raw", backingFormat: "raw"})
-	f.qcow2("over-itself", image{backing: "over-itself", backingFormat: "qcow2"})
-	f.qcow2("over-over-raw", image{backing: "over-raw", backingFormat: "qcow2"})
+	f.qcow2("leaf", img{})
+	f.qcow2("over-raw", img{backing: "raw", backingFormat: "raw"})
+	f.qcow2("over-raw-too", img{backing: "raw", backingFormat: "raw"})
+	f.qcow2("over-itself", img{backing: "over-itself", backingFormat: "qcow2"})
+	f.qcow2("over-over-raw", img{backing: "over-raw", backingFormat: "qcow2"})
 	for link, err := range map[string]error{
 		"link":      os.Symlink("over-raw", f.path("link")),
 		"hard link": os.Link(f.path("over-raw"), f.path("hard-link")),
@@ -50,7 +51,7 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 		{"to an image in the middle", f.explicit("over-over-raw", q("over-raw"), q("over-raw"), f.layer("raw", probe.Raw)), chain.Fixable},
 	} {
 		for name, policy := range map[string]chain.Policy{"": {}, "--keep-xml": {Disagreement: chain.XMLWins}} {
-			got := wantRefused(t, f.walk(t, policy, c.stated), chain.ChainLoop)
+			got := wantRefused(t, f.walk(t, policy, c.stated), finding.ChainLoop)
 			wantContains(t, got.Hint, "<backingStore>")
 			wantContains(t, got.Hint, "--refresh")
 			if t.Failed() {
@@ -62,7 +63,7 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 			t.Errorf("%s, --refresh: %v, %+v", c.name, got.Verdict, got.Findings)
 		}
 		if c.refreshed == chain.Refused {
-			wantContains(t, wantRefused(t, got, chain.ChainLoop).Hint, "qemu-img rebase -u")
+			wantContains(t, wantRefused(t, got, finding.ChainLoop).Hint, "qemu-img rebase -u")
 		}
 	}
 }
@@ -70,13 +71,13 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 // Two slices of one file are two images.
 func TestSlicesOfAFileAreNoLoop(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top", image{})
+	f.qcow2("top", img{})
 	f.grow("top", 4<<20)
 	below := f.layer("top", probe.Raw)
 	below.Source.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Offset: 2 << 20, Size: 1 << 20}}}
-	for _, finding := range f.walk(t, chain.Policy{}, f.explicit("top", below)).Findings {
-		if finding.Code == chain.ChainLoop {
-			t.Errorf("%+v", finding)
+	for _, reported := range f.walk(t, chain.Policy{}, f.explicit("top", below)).Findings {
+		if reported.Code == finding.ChainLoop {
+			t.Errorf("%+v", reported)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -20,49 +21,49 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 		target  libvirt.Version
 		refused bool
 	}{{libvirt.Version{}, true}, {libvirt.Version{Major: 6, Minor: 1}, true}, {libvirt.Version{Major: 7}, false}} {
-		f.qcow2("top.qcow2", image{backing: `json:{"driver":"nfs","server":{"type":"inet","host":"storage.example"},"path":"/export/base.raw","user":0,"group":0}`, backingFormat: "raw"})
+		f.qcow2("top.qcow2", img{backing: `json:{"driver":"nfs","server":{"type":"inet","host":"storage.example"},"path":"/export/base.raw","user":0,"group":0}`, backingFormat: "raw"})
 		got := f.walk(t, chain.Policy{Target: c.target}, f.top("top.qcow2"))
 		if c.refused {
-			wantRefused(t, got, chain.TargetTooOld)
+			wantRefused(t, got, finding.TargetTooOld)
 		} else {
 			wantFixable(t, got, 2)
 		}
 	}
 
 	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(nfs, probe.Raw))
-	f.qcow2("top.qcow2", image{backing: "elsewhere.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "elsewhere.raw", backingFormat: "raw"})
 	wantFixable(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), 2)
-	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: libvirt.Version{Major: 6, Minor: 1}}, s), chain.TargetTooOld)
+	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: libvirt.Version{Major: 6, Minor: 1}}, s), finding.TargetTooOld)
 }
 
 // A libvirt that is named is held against a chain that is explicit already, too.
 func TestTargetOfAnExplicitChain(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: "json:{" + `"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`, backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "json:{" + `"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`, backingFormat: "raw"})
 	f.raw("base.raw", 1<<20)
 	s := stated(f.layer("top.qcow2", probe.Qcow2), layerOf(sliced(file(f.path("base.raw")), 512, 1024), probe.Raw))
 	s.Terminated = true
 	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 2)
 	wantVerdict(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 6, Minor: 1}}, s), chain.Explicit, 2)
-	wantRefused(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 6}}, s), chain.TargetTooOld)
+	wantRefused(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 6}}, s), finding.TargetTooOld)
 }
 
 func TestDeepChains(t *testing.T) {
 	f := newFiles(t)
 	f.raw("0", 1<<20)
 	for i := range 30 {
-		f.qcow2(fmt.Sprint(i+1), image{backing: fmt.Sprint(i), backingFormat: map[bool]string{true: "raw", false: "qcow2"}[i == 0]})
+		f.qcow2(fmt.Sprint(i+1), img{backing: fmt.Sprint(i), backingFormat: map[bool]string{true: "raw", false: "qcow2"}[i == 0]})
 	}
 	for target, refused := range map[libvirt.Version]bool{{Major: 10, Minor: 7}: false, {Major: 10, Minor: 8}: true, {Major: 11, Minor: 10}: true, {Major: 12}: false} {
 		got := f.walk(t, chain.Policy{Target: target}, f.top("30"))
 		if refused {
-			wantRefused(t, got, chain.TargetTooOld)
+			wantRefused(t, got, finding.TargetTooOld)
 		} else {
 			wantFixable(t, got, 31)
 		}
 	}
 	got := f.walk(t, chain.Policy{}, f.top("30"))
 	wantFixable(t, got, 31)
-	wantFinding(t, got, chain.TargetTooOld, chain.Warn)
+	wantFinding(t, got, finding.TargetTooOld, finding.Warn)
 	wantFixable(t, f.walk(t, chain.Policy{Target: libvirt.Version{Major: 11}}, f.top("24")), 25)
 }

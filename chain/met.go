@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // These bound what is kept of the names of images, which guests and servers
@@ -72,7 +74,7 @@ func (m *Met) image(src *libvirtxml.DomainDiskSource) {
 	if m.all() {
 		return
 	}
-	name := shownName(src)
+	name := storage.ShownName(src)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(name) <= maxMetName && len(m.names) < maxMetNames {

@@ -12,6 +12,8 @@ import (
 	"libvirt.org/go/libvirtxml"
 	"pgregory.net/rapid"
 
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -51,7 +53,7 @@ func TestDifference(t *testing.T) {
 func localNames(names ...string) *Met {
 	m := NewMet([]Statement{{Path: "/nothing"}})
 	for _, name := range names {
-		m.image(localSource(name, false))
+		m.image(storage.LocalSource(name, false))
 	}
 	return m
 }
@@ -91,12 +93,12 @@ func TestNearest(t *testing.T) {
 // and the statements are met all the same.
 func TestMetKeepsFewNames(t *testing.T) {
 	m := NewMet([]Statement{{Path: "/a"}, {Path: "/b"}})
-	m.image(localSource("/"+strings.Repeat("x", maxMetName), false))
+	m.image(storage.LocalSource("/"+strings.Repeat("x", maxMetName), false))
 	if len(m.names) != 0 {
 		t.Error("an endless name is kept")
 	}
 	for i := range 3 * maxMetNames {
-		m.image(localSource(fmt.Sprint("/", i), false))
+		m.image(storage.LocalSource(fmt.Sprint("/", i), false))
 	}
 	if len(m.names) != maxMetNames {
 		t.Errorf("%d names are kept", len(m.names))
@@ -110,13 +112,13 @@ func TestMetKeepsFewNames(t *testing.T) {
 // Of a run that watches nothing, nothing is kept and nothing told.
 func TestNoMet(t *testing.T) {
 	var m *Met
-	m.image(localSource("/a", false))
+	m.image(storage.LocalSource("/a", false))
 	m.statements([]Statement{{Path: "/a"}})
 	if m.Unmet() != nil || m.Nearest(Statement{Path: "/a"}) != "" || !m.all() {
 		t.Error("a nil Met tells something")
 	}
 	m = NewMet(nil)
-	m.image(localSource("/a", false))
+	m.image(storage.LocalSource("/a", false))
 	if len(m.names) != 0 || m.Unmet() != nil {
 		t.Error("names are kept for no statement")
 	}
@@ -147,7 +149,7 @@ func TestMet(t *testing.T) {
 	stated := func(names ...string) Stated {
 		s := Stated{Target: "vda", Terminated: len(names) > 1}
 		for _, name := range names {
-			s.Layers = append(s.Layers, Layer{Source: localSource(at(name), false), Format: probe.Qcow2, From: XML})
+			s.Layers = append(s.Layers, Layer{Source: storage.LocalSource(at(name), false), Format: probe.Qcow2, From: XML})
 		}
 		return s
 	}
@@ -207,7 +209,7 @@ func TestMetByManyWalkers(t *testing.T) {
 			w := &Walker{Policy: Policy{Trust: trust}, Met: met}
 			for i := n; i < images; i += walkers {
 				name := fmt.Sprint("/gone/", i)
-				if _, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: localSource(name, false), Format: probe.VPC, From: XML}}}); err != nil {
+				if _, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: storage.LocalSource(name, false), Format: probe.VPC, From: XML}}}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -224,12 +226,12 @@ func TestMetByManyWalkers(t *testing.T) {
 
 // countingOpener counts how often each path was looked at.
 type countingOpener struct {
-	FileOpener
+	storage.FileOpener
 	looks map[string]int
 }
 
-func (o *countingOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
-	path, _ := LocalPath(src)
+func (o *countingOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	path, _ := storage.LocalPath(src)
 	o.looks[path]++
 	return o.FileOpener.Identify(ctx, src)
 }
@@ -244,13 +246,13 @@ func TestStatementsAreLookedAtOnce(t *testing.T) {
 	}
 	for _, met := range []*Met{nil, NewMet(trust)} {
 		o := &countingOpener{looks: make(map[string]int)}
-		w := &Walker{Images: NewImageCache(o), Policy: Policy{Trust: trust}, Met: met}
+		w := &Walker{Images: image.NewCache(o), Policy: Policy{Trust: trust}, Met: met}
 		for i := range 50 {
 			name := fmt.Sprint(dir, "/image", i)
 			if err := os.WriteFile(name, make([]byte, 1024), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: localSource(name, false), Format: probe.Raw, From: XML}}}); err != nil {
+			if _, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: storage.LocalSource(name, false), Format: probe.Raw, From: XML}}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -275,7 +277,7 @@ func TestStatementDoesNotFollowANumber(t *testing.T) {
 	write("first")
 	w := &Walker{Policy: Policy{Trust: []Statement{{Path: dir + "/stated", Format: probe.Qcow2}}}}
 	walk := func(name string) Verdict {
-		c, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: localSource(dir+"/"+name, false), Format: probe.Raw, From: XML}}})
+		c, err := w.Walk(context.Background(), Stated{Layers: []Layer{{Source: storage.LocalSource(dir+"/"+name, false), Format: probe.Raw, From: XML}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,7 +304,7 @@ func BenchmarkNearest(b *testing.B) {
 	m := NewMet([]Statement{{Path: "/nothing"}})
 	r := rand.New(rand.NewPCG(1, 2))
 	for range maxMetNames {
-		m.image(localSource("/"+strings.Repeat("a", 2000+r.IntN(16))+strings.Repeat("b", 1000+r.IntN(16)), false))
+		m.image(storage.LocalSource("/"+strings.Repeat("a", 2000+r.IntN(16))+strings.Repeat("b", 1000+r.IntN(16)), false))
 	}
 	s := Statement{Path: "/" + strings.Repeat("a", 2000) + "c" + strings.Repeat("ab", 500)}
 	for b.Loop() {

@@ -1,12 +1,18 @@
 package chain
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strconv"
+	"strings"
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -14,7 +20,7 @@ import (
 // overlay's header records of it: the zero Layer where the chain ends or is
 // refused. This is where the XML's explicit chain and the headers are
 // compared; nothing in libvirt or QEMU does that, the XML wins silently.
-func (k *walk) next() (Layer, record) {
+func (k *walk) next() (Layer, storage.Record) {
 	depth := len(k.chain.Layers)
 	overlay := k.chain.Layers[depth-1]
 	var backing *probe.Reference
@@ -26,25 +32,25 @@ func (k *walk) next() (Layer, record) {
 	ends := !k.strayed && depth == len(k.stated.Layers) && k.stated.Terminated
 	switch {
 	case stated && k.loops(k.stated.Layers[depth]):
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	case stated && backing == nil:
-		return k.stale(overlay), record{}
+		return k.stale(overlay), storage.Record{}
 	case k.onlyXMLSays() && backing != nil && !stated && !ends:
 		k.refuseToFollow(overlay, backing)
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	case stated:
 		return k.foundAnew(k.compare(overlay, k.stated.Layers[depth], backing))
 	case ends && backing != nil:
 		if !k.cut(overlay, backing) {
-			return Layer{}, record{}
+			return Layer{}, storage.Record{}
 		}
 	case ends:
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	case backing == nil:
 		// Of a top that can have no backing image, the end goes without
 		// saying.
 		k.incomplete = k.incomplete || depth > 1 || overlay.Format.CanHaveBacking()
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	}
 	return k.below(overlay, backing)
 }
@@ -52,8 +58,8 @@ func (k *walk) next() (Layer, record) {
 // foundAnew makes a layer whose format only the XML states one whose format
 // nobody has stated, where the operator wants the chain rebuilt: a guess that was
 // written down once is still a guess.
-func (k *walk) foundAnew(layer Layer, rec record) (Layer, record) {
-	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.format != layer.Format {
+func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record) {
+	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.Format != layer.Format {
 		k.xmlFormat = layer.Format
 		layer.Format, layer.From = "", Unstated
 	}
@@ -63,15 +69,15 @@ func (k *walk) foundAnew(layer Layer, rec record) (Layer, record) {
 // refuseToFollow refuses a chain that would go on by the word of an image whose
 // format only the XML states.
 func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
-	k.refuse(ProbedBacking, "only the XML's <backingStore> says that "+Describe(overlay.Source)+" is "+string(overlay.Format)+
-		", which may be somebody's guess; its header names the backing image "+strconv.Quote(printable(backing.Name))+", which is not looked at",
+	k.refuse(finding.ProbedBacking, "only the XML's <backingStore> says that "+storage.Describe(overlay.Source)+" is "+string(overlay.Format)+
+		", which may be somebody's guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not looked at",
 		k.confirmHint(overlay))
 }
 
 // confirmHint says how to confirm the format of an image that only the XML
 // states.
 func (k *walk) confirmHint(layer Layer) string {
-	return trustChoices("if that is right, confirm it: ", layer.at(), layer.Format) + recordToo(k.overlay(), layer.Format) +
+	return trustChoices("if that is right, confirm it: ", layer.At(), layer.Format) + recordToo(k.overlay(), layer.Format) +
 		"; if a guest has or had it as a raw disk, " + k.editHint(formatElement(probe.Raw))
 }
 
@@ -81,21 +87,21 @@ func (k *walk) loops(stated Layer) bool {
 	if k.Policy.Disagreement == HeadersWin {
 		return false
 	}
-	layer, _ := k.locate(stated)
-	if _, local := layer.local(); !local {
+	layer, _ := k.Locate(stated)
+	if _, local := layer.LocalPath(); !local {
 		return false // what is not opened is no layer twice
 	}
-	file, err := k.Opener().Identify(k.ctx, layer.at())
+	file, err := k.Opener().Identify(k.ctx, layer.At())
 	if err != nil {
 		return false // the visit tells
 	}
-	part, _ := sliceOf(layer.Source)
+	part, _ := storage.SliceOf(layer.Source)
 	for _, o := range k.opened {
-		if o.id == (imageID{file, part.offset}) {
+		if o.id == (image.ID{File: file, Offset: part.Offset}) {
 			above := k.chain.Layers[len(k.chain.Layers)-1]
 			k.chain.Layers = append(k.chain.Layers, layer)
-			k.refuse(ChainLoop, "the XML names "+Describe(layer.Source)+" below "+Describe(above.Source)+", but that is the same image as layer "+
-				strconv.Itoa(o.layer)+", "+Describe(k.chain.Layers[o.layer].Source),
+			k.refuse(finding.ChainLoop, "the XML names "+storage.Describe(layer.Source)+" below "+storage.Describe(above.Source)+", but that is the same image as layer "+
+				strconv.Itoa(o.layer)+", "+storage.Describe(k.chain.Layers[o.layer].Source),
 				"remove its <backingStore> from the XML (virsh edit "+k.guest()+"), or "+k.refreshHint())
 			return true
 		}
@@ -106,10 +112,10 @@ func (k *walk) loops(stated Layer) bool {
 // below returns the layer that a header names. If the XML states that image in
 // another place, what it says of it counts there as well: how it is reached, and
 // its secret. What format it has there is no statement.
-func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
+func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
 	src, ok := k.resolve(overlay, backing)
 	if !ok {
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	}
 	k.strayed = true
 	layer, ok := k.statedImage(src)
@@ -118,25 +124,25 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, record) {
 	} else if layer.From == XML {
 		layer.Format, layer.From = "", Unstated
 	}
-	rec := k.borneOut(k.ctx, readRecord(backing), layer)
-	if says := rec.says(); says != "" {
-		k.find(FormatDisputed, Info, "on the format of its backing image: "+Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
+	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), layer)
+	if says := rec.Says(); says != "" {
+		k.find(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
 	}
-	if rec.format != "" {
-		layer.Format, layer.From = rec.format, Header
+	if rec.Format != "" {
+		layer.Format, layer.From = rec.Format, Header
 	}
 	return layer, rec
 }
 
 // resolve makes a storage source of the name in a header.
 func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
-	what := Describe(overlay.Source)
+	what := storage.Describe(overlay.Source)
 	if backing.CutAtNUL {
-		k.refuse(NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(printable(backing.Name)),
+		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(storage.Printable(backing.Name)),
 			renameHint(overlay, anew))
 		return nil, false
 	}
-	src, err := ParseBacking(backing.Name, overlay.at())
+	src, err := storage.ParseBacking(backing.Name, overlay.At())
 	if err == nil {
 		return src, true
 	}
@@ -148,7 +154,7 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 
 // refusalOf returns the finding that an error of [ParseBacking] makes of the name
 // in overlay's header, and what helps.
-func refusalOf(err error, overlay Layer) (Code, string) {
+func refusalOf(err error, overlay Layer) (finding.Code, string) {
 	for _, refusal := range refusals {
 		if !errors.Is(err, refusal.err) {
 			continue
@@ -167,19 +173,19 @@ const anew = "write the name anew"
 // refusals are those of [ParseBacking].
 var refusals = []struct {
 	err    error
-	code   Code
+	code   finding.Code
 	rename string // what another name is to be
 	state  string // how the XML helps; "" if it does not
 }{
-	{ErrBacking, BackingInvalid, anew, ""},
-	{ErrCredentials, BackingCredentials, "write the name without them", stateChainHint + " and a libvirt secret in its <source>"},
-	{ErrUnmapped, BackingUnmapped, "write the name without that", stateChainHint},
-	{ErrDisputed, BackingDisputed, "write the name as both read it alike", stateChainHint},
-	{ErrRelative, BackingRelative, "name it absolutely", ""},
-	{ErrNoDirectory, BackingRelative, "name it absolutely", ""},
-	{ErrDuplicate, BackingDuplicate, anew, ""},
-	{ErrNoPool, BackingNoPool, "write the whole name", ""},
-	{ErrUnrepresentable, NameUnrepresentable, anew, ""},
+	{storage.ErrBacking, finding.BackingInvalid, anew, ""},
+	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", stateChainHint + " and a libvirt secret in its <source>"},
+	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChainHint},
+	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChainHint},
+	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", ""},
+	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", ""},
+	{storage.ErrDuplicate, finding.BackingDuplicate, anew, ""},
+	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", ""},
+	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, ""},
 }
 
 // stale deals with an XML that goes on where the header ends: what is left of
@@ -188,8 +194,8 @@ var refusals = []struct {
 func (k *walk) stale(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
-	text := "the XML goes on to " + Describe(further.Source) + ", but " + Describe(overlay.Source) + " has no backing image"
-	switch k.settle(ChainStale, text, "") {
+	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
+	switch k.settle(finding.ChainStale, text, "") {
 	case headers:
 		k.strayed = true
 	case xmls:
@@ -201,36 +207,36 @@ func (k *walk) stale(overlay Layer) Layer {
 // cut deals with an XML that ends where the header goes on: the guest would
 // read zeros where its base should be. It reports whether to go on.
 func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
-	text := "the XML ends the chain at " + Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(printable(backing.Name))
-	return k.settle(ChainCut, text, "") == headers
+	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
+	return k.settle(finding.ChainCut, text, "") == headers
 }
 
 // compare settles which image is below overlay where both the XML and the
 // header name one, and in which format.
-func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, record) {
+func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
 	switch k.whoseName(overlay, stated, backing) {
 	case nobodys:
-		return Layer{}, record{}
+		return Layer{}, storage.Record{}
 	case headers:
 		return k.below(overlay, backing)
 	}
-	rec := k.borneOut(k.ctx, readRecord(backing), stated)
+	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
 	format := stated.Format
 	if stated.From == Protocol {
 		format = probe.Raw // an image that QEMU makes up
 	}
-	if rec.format == "" || rec.format == format {
+	if rec.Format == "" || rec.Format == format {
 		return stated, rec
 	}
-	text := "the XML states that " + Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.format)
-	switch k.settleHint(FormatConflict, text, "", k.formatHint(stated, rec.format)) {
+	text := "the XML states that " + storage.Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.Format)
+	switch k.settleHint(finding.FormatConflict, text, "", k.formatHint(stated, rec.Format)) {
 	case headers:
 		k.strayed = true
-		return Layer{Source: stated.Source, Format: rec.format, From: Header}, rec
+		return Layer{Source: stated.Source, Format: rec.Format, From: Header}, rec
 	case xmls:
 		return stated, rec
 	}
-	return Layer{}, record{}
+	return Layer{}, storage.Record{}
 }
 
 // whose tells whose word counts where the XML and a header differ.
@@ -245,18 +251,18 @@ const (
 // settle finds out whose word counts where the XML and a header differ, as text
 // says: the operator's policy tells, or else the disk is refused, with more to be
 // said about it.
-func (k *walk) settle(code Code, text, more string) whose {
+func (k *walk) settle(code finding.Code, text, more string) whose {
 	return k.settleHint(code, text, more, k.chooseHint())
 }
 
 // settleHint is settle, with a hint of its own.
-func (k *walk) settleHint(code Code, text, more, hint string) whose {
+func (k *walk) settleHint(code finding.Code, text, more, hint string) whose {
 	switch k.Policy.Disagreement {
 	case HeadersWin:
-		k.find(code, Warn, text+"; the header wins", "")
+		k.find(code, finding.Warn, text+"; the header wins", "")
 		return headers
 	case XMLWins:
-		k.find(ChainKept, Warn, text+"; the XML wins", "")
+		k.find(finding.ChainKept, finding.Warn, text+"; the XML wins", "")
 		return xmls
 	}
 	k.refuse(code, text+more, hint)
@@ -267,53 +273,73 @@ func (k *walk) settleHint(code Code, text, more, hint string) whose {
 // overlay, and if not, which name counts. An image that is in neither place
 // stays the XML's: the visit will say that it is missing.
 func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
-	named, err := ParseBacking(backing.Name, overlay.at())
-	if located, err := k.locate(stated); err == nil {
+	named, err := storage.ParseBacking(backing.Name, overlay.At())
+	if located, err := k.Locate(stated); err == nil {
 		stated = located
 	}
-	xmlName, headerName := Name(stated.at()), Name(named)
+	xmlName, headerName := storage.Name(stated.At()), storage.Name(named)
 	if err != nil || backing.CutAtNUL || xmlName == "" || headerName == "" {
-		k.find(ChainUnverified, Warn, "the XML names "+Describe(stated.Source)+" below "+Describe(overlay.Source)+
+		k.find(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
 			", whose header names something that cannot be compared with it; the XML is kept", "")
 		return xmls
 	}
-	xmlSlice, _ := sliceOf(stated.Source)
-	headerSlice, _ := sliceOf(named)
+	xmlSlice, _ := storage.SliceOf(stated.Source)
+	headerSlice, _ := storage.SliceOf(named)
 	sameSlice := xmlSlice == headerSlice
 	if xmlName == headerName && sameSlice {
 		return xmls
 	}
-	text := "below " + Describe(overlay.Source) + " the XML names " + strconv.Quote(shownName(stated.at())) + xmlSlice.String() +
-		", but the header " + strconv.Quote(shownName(named)) + headerSlice.String()
+	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
+		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.settleHint(ChainConflict, text, ", which is not looked at, because only the XML says that "+
-			Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
+		return k.settleHint(finding.ChainConflict, text, ", which is not looked at, because only the XML says that "+
+			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
 	}
-	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.at())
+	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Opener().Identify(k.ctx, named)
 	// What cannot be looked at may be there.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
 	there := func(src *libvirtxml.DomainDiskSource, err error) bool {
-		_, local := LocalPath(src)
+		_, local := storage.LocalPath(src)
 		return local && err == nil
 	}
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
 		return xmls // two spellings of one image: the XML's stays
-	case gone && (xmlErr == nil || errors.Is(xmlErr, ErrNotReadable)):
+	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
 		hint := ""
 		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
 			hint = "mend the header: " + rebaseTo(overlay, stated)
 		}
-		k.find(ChainMoved, Warn, text+", which is not there; the XML is kept", hint)
+		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", hint)
 		return xmls
 	case gone:
 		return xmls
-	case there(stated.at(), xmlErr) && there(named, headerErr):
-		return k.settle(ChainConflict, text, ", and both are there")
+	case there(stated.At(), xmlErr) && there(named, headerErr):
+		return k.settle(finding.ChainConflict, text, ", and both are there")
 	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		return k.settleHint(ChainConflict, text, ", and only the header's is there",
+		return k.settleHint(finding.ChainConflict, text, ", and only the header's is there",
 			k.refreshHint()+"; or bring the XML's image back, or mend its <backingStore> in the XML: virsh edit "+k.guest())
 	}
-	return k.settle(ChainConflict, text, "")
+	return k.settle(finding.ChainConflict, text, "")
+}
+
+// BorneOut returns what a record is worth once the backing image has been looked
+// at: a name that only QEMU writes is a statement if the image has the header of
+// that format, whatever libvirt would make of the name. No guest can have written
+// the record, and what its header says was stated by whoever made the overlay. An
+// image that cannot be looked at bears nothing out.
+func (w *Walker) BorneOut(ctx context.Context, rec storage.Record, image Layer) storage.Record {
+	if rec.QEMUs == "" || image.Source == nil || image.Source.Dir != nil {
+		return rec
+	}
+	image, err := w.Locate(image)
+	if path, local := image.LocalPath(); err != nil || local && !strings.HasPrefix(path, "/") {
+		return rec
+	}
+	l, err := w.Look(ctx, image.At(), "")
+	if err != nil || l.SignaturesErr != nil || !slices.Contains(l.Formats(), rec.QEMUs) {
+		return rec
+	}
+	return storage.Record{Format: rec.QEMUs}
 }

@@ -14,6 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -24,9 +26,9 @@ const ownDiskSize = 1 << 20
 // rawDisks are disks of which "own" is raw by a statement or by default, as a
 // definition can have them.
 func rawDisks(f *files) map[string]chain.Stated {
-	f.qcow2("over-recorded", image{backing: "own", backingFormat: "raw"})
-	f.qcow2("over-own", image{backing: "own"})
-	f.qcow2("over-over", image{backing: "over-recorded", backingFormat: "qcow2"})
+	f.qcow2("over-recorded", img{backing: "own", backingFormat: "raw"})
+	f.qcow2("over-own", img{backing: "own"})
+	f.qcow2("over-over", img{backing: "over-recorded", backingFormat: "qcow2"})
 	top := func(format probe.Format, change func(*chain.Stated)) chain.Stated {
 		s := chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer("own", format)}}
 		if change != nil {
@@ -127,11 +129,11 @@ func vectorImage(t *testing.T, path string) []byte {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	image, err := io.ReadAll(io.LimitReader(r, ownDiskSize))
+	img, err := io.ReadAll(io.LimitReader(r, ownDiskSize))
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	return image
+	return img
 }
 
 // verdictOf is what a guest must not be able to change: the verdict, and which
@@ -140,7 +142,7 @@ func verdictOf(c *chain.Chain) string {
 	var b strings.Builder
 	b.WriteString(c.Verdict.String())
 	for _, l := range c.Layers {
-		b.WriteString("; " + chain.Describe(l.Source) + " " + string(l.Format) + " " + l.From.String())
+		b.WriteString("; " + storage.Describe(l.Source) + " " + string(l.Format) + " " + l.From.String())
 	}
 	return b.String()
 }
@@ -213,7 +215,7 @@ func sortedKeys[V any](m map[string]V) []string {
 func TestDiskWithoutATypeIsRaw(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk", 1<<20)
-	f.qcow2("qcow2", image{backing: f.path("disk")})
+	f.qcow2("qcow2", img{backing: f.path("disk")})
 	f.put("luks 2", at(0, "LUKS\xba\xbe\x00\x02", 1<<20))
 	f.put("gzip", at(0, "\x1f\x8b\x08\x00", 1<<20))
 	f.write("vhd", mkimage.VPC{VirtualSize: 1 << 20, Fixed: true})
@@ -222,10 +224,10 @@ func TestDiskWithoutATypeIsRaw(t *testing.T) {
 	if err := syscall.Mkfifo(f.path("fifo"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for name, severity := range map[string]chain.Severity{
-		"disk": chain.Info, "iso": chain.Info,
-		"qcow2": chain.Warn, "luks 2": chain.Warn, "gzip": chain.Warn, "vhd": chain.Warn,
-		"absent": chain.Warn, "folder": chain.Warn, "fifo": chain.Warn,
+	for name, severity := range map[string]finding.Severity{
+		"disk": finding.Info, "iso": finding.Info,
+		"qcow2": finding.Warn, "luks 2": finding.Warn, "gzip": finding.Warn, "vhd": finding.Warn,
+		"absent": finding.Warn, "folder": finding.Warn, "fifo": finding.Warn,
 	} {
 		for _, device := range []string{"disk", "cdrom", "lun"} {
 			for _, startup := range []string{"", "optional"} {
@@ -233,12 +235,12 @@ func TestDiskWithoutATypeIsRaw(t *testing.T) {
 				stated.Layers[0].Source.StartupPolicy = startup
 				got := f.walk(t, chain.Policy{}, stated)
 				wantVerdict(t, got, chain.Explicit, 1)
-				wantFinding(t, got, chain.DriverTypeMissing, severity)
+				wantFinding(t, got, finding.DriverTypeMissing, severity)
 				if top := got.Layers[0]; top.Format != probe.Raw || top.From != chain.XML {
 					t.Errorf("%s: the top is %q from %v", name, top.Format, top.From)
 				}
 				if name == "qcow2" {
-					wantContains(t, wantFinding(t, got, chain.DriverTypeMissing, chain.Warn).Hint, "--trust "+f.path("qcow2")+"=qcow2")
+					wantContains(t, wantFinding(t, got, finding.DriverTypeMissing, finding.Warn).Hint, "--trust "+f.path("qcow2")+"=qcow2")
 					f.wantUntouched(t, "disk")
 				}
 			}
@@ -251,7 +253,7 @@ func TestDiskWithoutATypeIsRaw(t *testing.T) {
 func TestStatedDiskWithoutAType(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk", 1<<20)
-	f.qcow2("qcow2", image{backing: "disk", backingFormat: "raw"})
+	f.qcow2("qcow2", img{backing: "disk", backingFormat: "raw"})
 	trust := func(statements ...chain.Statement) chain.Policy { return chain.Policy{Trust: statements} }
 	top := func(name string) chain.Stated {
 		return chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer(name, "")}}
@@ -266,9 +268,9 @@ func TestStatedDiskWithoutAType(t *testing.T) {
 			t.Errorf("%s: the top is %q from %v", name, is.Format, is.From)
 		}
 	}
-	wantRefused(t, f.walk(t, trust(chain.Statement{Path: f.path("disk"), Format: probe.Qcow2}), top("disk")), chain.FormatMismatch)
+	wantRefused(t, f.walk(t, trust(chain.Statement{Path: f.path("disk"), Format: probe.Qcow2}), top("disk")), finding.FormatMismatch)
 	wantRefused(t, f.walk(t, trust(chain.Statement{Path: f.path("q*"), Pattern: true, Format: probe.Qcow2},
-		chain.Statement{Path: f.path("*2"), Pattern: true, Format: probe.Raw}), top("qcow2")), chain.TrustConflict)
+		chain.Statement{Path: f.path("*2"), Pattern: true, Format: probe.Raw}), top("qcow2")), finding.TrustConflict)
 }
 
 // What the XML states below a disk without a <driver type> is as stale as what it
@@ -276,11 +278,11 @@ func TestStatedDiskWithoutAType(t *testing.T) {
 func TestChainBelowADiskWithoutAType(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk", 1<<20)
-	f.qcow2("qcow2", image{backing: "disk", backingFormat: "raw"})
+	f.qcow2("qcow2", img{backing: "disk", backingFormat: "raw"})
 	for _, name := range []string{"disk", "qcow2", "absent"} {
 		for _, format := range []probe.Format{"", probe.Raw} {
 			stated := chain.Stated{Target: "vda", Terminated: true, Layers: []chain.Layer{f.layer(name, format), f.layer("disk", probe.Raw)}}
-			wantRefused(t, f.walk(t, chain.Policy{}, stated), chain.ChainStale)
+			wantRefused(t, f.walk(t, chain.Policy{}, stated), finding.ChainStale)
 			wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated), chain.Explicit, 2)
 			got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, stated)
 			wantFixable(t, got, 1)

@@ -12,7 +12,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -27,11 +29,11 @@ func mustVersion(t *testing.T, s string) libvirt.Version {
 }
 
 // predict predicts with a new Walker, through f's own Opener.
-func (f *files) predict(t *testing.T, stated chain.Stated, target string) chain.Prediction {
+func (f *files) predict(t *testing.T, stated chain.Stated, target string) predict.Prediction {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f)}
-	got, err := w.Predict(context.Background(), stated, mustVersion(t, target))
+	w := &chain.Walker{Images: image.NewCache(f)}
+	got, err := predict.Disk(context.Background(), w, stated, mustVersion(t, target))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +54,13 @@ func (f *files) explicit(top string, below ...chain.Layer) chain.Stated {
 func TestPredictionByVersion(t *testing.T) {
 	unrecordedOver := func(base string) func(*files) chain.Stated {
 		return func(f *files) chain.Stated {
-			f.qcow2("top", image{backing: base})
+			f.qcow2("top", img{backing: base})
 			return f.top("top")
 		}
 	}
 	recordedOver := func(base, format string) func(*files) chain.Stated {
 		return func(f *files) chain.Stated {
-			f.qcow2("top", image{backing: base, backingFormat: format})
+			f.qcow2("top", img{backing: base, backingFormat: format})
 			return f.top("top")
 		}
 	}
@@ -70,7 +72,7 @@ func TestPredictionByVersion(t *testing.T) {
 		}
 	}
 	explicitChain := func(f *files) chain.Stated {
-		f.qcow2("top", image{backing: "middle"})
+		f.qcow2("top", img{backing: "middle"})
 		return f.explicit("top", f.layer("middle", probe.Qcow2), f.layer("raw", probe.Raw))
 	}
 	layers := func(n int) func(*files) chain.Stated {
@@ -80,14 +82,14 @@ func TestPredictionByVersion(t *testing.T) {
 				if i == n-2 {
 					below, format = "raw", "raw"
 				}
-				f.qcow2(fmt.Sprint("l", i), image{backing: below, backingFormat: format})
+				f.qcow2(fmt.Sprint("l", i), img{backing: below, backingFormat: format})
 			}
 			return f.top("l0")
 		}
 	}
 	dataFile := func(name string) func(*files) chain.Stated {
 		return func(f *files) chain.Stated {
-			f.qcow2("top", image{dataFile: strings.ReplaceAll(name, "DIR", f.dir)})
+			f.qcow2("top", img{dataFile: strings.ReplaceAll(name, "DIR", f.dir)})
 			return f.top("top")
 		}
 	}
@@ -122,12 +124,12 @@ func TestPredictionByVersion(t *testing.T) {
 		{"recorded garbage over raw", recordedOver("raw", "garbage"), "5.0 refuses, 5.10 starts, 6.0 refuses, 6.1 starts"},
 		{"explicit chain that is not recorded", explicitChain, "5.0 misopens, 5.10 starts"},
 		{"explicit chain below raw", func(f *files) chain.Stated {
-			f.qcow2("top", image{backing: "raw", backingFormat: "raw"})
+			f.qcow2("top", img{backing: "raw", backingFormat: "raw"})
 			return f.explicit("top", f.layer("raw", probe.Raw), f.layer("leaf", probe.Qcow2))
 		}, "5.0 starts, 5.10 refuses, 11.3 starts"},
 		{"explicit chain below vdi", func(f *files) chain.Stated {
 			f.write("vdi", mkimage.VDI{VirtualSize: overlaySize})
-			f.qcow2("top", image{backing: "vdi", backingFormat: "vdi"})
+			f.qcow2("top", img{backing: "vdi", backingFormat: "vdi"})
 			return f.explicit("top", f.layer("vdi", probe.VDI), f.layer("leaf", probe.Qcow2))
 		}, "5.0 starts, 5.10 refuses"},
 		{"25 layers", layers(25), "5.0 starts"},
@@ -145,8 +147,8 @@ func TestPredictionByVersion(t *testing.T) {
 	}
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
-	f.qcow2("leaf", image{})
-	f.qcow2("middle", image{backing: "raw", backingFormat: "raw"})
+	f.qcow2("leaf", img{})
+	f.qcow2("middle", img{backing: "raw", backingFormat: "raw"})
 	f.write("vhdx", mkimage.VHDX{VirtualSize: overlaySize})
 	for _, c := range cases {
 		stated := c.stated(f)
@@ -162,7 +164,7 @@ func TestPredictionByVersion(t *testing.T) {
 			if got.Outcome.String() != want {
 				t.Errorf("%s, libvirt %s: %v (%s), want %s", c.name, version, got.Outcome, got.Words, want)
 			}
-			if got.Outcome != chain.Starts && (got.Words == "" || got.Layer < 0) {
+			if got.Outcome != predict.Starts && (got.Words == "" || got.Layer < 0) {
 				t.Errorf("%s, libvirt %s: nothing is said: %+v", c.name, version, got)
 			}
 		}
@@ -173,17 +175,17 @@ func TestPredictionByVersion(t *testing.T) {
 func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
-	f.qcow2("leaf", image{})
-	f.qcow2("middle", image{backing: "raw", backingFormat: "raw"})
+	f.qcow2("leaf", img{})
+	f.qcow2("middle", img{backing: "raw", backingFormat: "raw"})
 	f.write("vmdk", mkimage.VMDK{VirtualSize: overlaySize})
-	for i, over := range []image{
+	for i, over := range []img{
 		{backing: "raw"}, {backing: "leaf"}, {backing: "middle"}, {backing: "middle", backingFormat: "qcow2"},
 		{backing: "leaf", backingFormat: "QCOW2"}, {backing: "leaf", backingFormat: "file"}, {backing: "vmdk"},
 	} {
 		f.qcow2("top", over)
 		for _, walkFirst := range []bool{true, false} {
 			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			w := &chain.Walker{Images: chain.NewImageCache(f)}
+			w := &chain.Walker{Images: image.NewCache(f)}
 			walk := func() {
 				if _, err := w.Walk(context.Background(), f.top("top")); err != nil {
 					t.Fatal(err)
@@ -193,7 +195,7 @@ func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 				walk()
 			}
 			for _, version := range []string{"5.0", "6.0", "9.0", "9.10", "11.3"} {
-				if _, err := w.Predict(context.Background(), f.top("top"), mustVersion(t, version)); err != nil {
+				if _, err := predict.Disk(context.Background(), w, f.top("top"), mustVersion(t, version)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -224,7 +226,7 @@ func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 	w := new(chain.Walker)
 	target := mustVersion(t, "9.0")
 	for name, stated := range map[string]chain.Stated{"network": network(probe.Qcow2), "volume": volume(probe.Qcow2)} {
-		if got, err := w.Predict(context.Background(), stated, target); !errors.Is(err, chain.ErrUnseen) {
+		if got, err := predict.Disk(context.Background(), w, stated, target); !errors.Is(err, predict.ErrUnseen) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -233,19 +235,19 @@ func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 		"ended on the network": ended(network(probe.Qcow2)), "ended volume": ended(volume(probe.Qcow2)),
 		"empty drive": {Layers: []chain.Layer{{Source: &libvirtxml.DomainDiskSource{}}}},
 	} {
-		if got, err := w.Predict(context.Background(), stated, target); err != nil || got.Outcome != chain.Starts {
+		if got, err := predict.Disk(context.Background(), w, stated, target); err != nil || got.Outcome != predict.Starts {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := w.Predict(context.Background(), network(probe.Raw), libvirt.Version{}); !errors.Is(err, chain.ErrNoTarget) {
+	if _, err := predict.Disk(context.Background(), w, network(probe.Raw), libvirt.Version{}); !errors.Is(err, predict.ErrNoTarget) {
 		t.Errorf("no target: %v", err)
 	}
-	if _, err := w.Predict(context.Background(), chain.Stated{}, target); !errors.Is(err, chain.ErrNoTop) {
+	if _, err := predict.Disk(context.Background(), w, chain.Stated{}, target); !errors.Is(err, chain.ErrNoTop) {
 		t.Errorf("no top: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := w.Predict(ctx, network(probe.Raw), target); !errors.Is(err, context.Canceled) {
+	if _, err := predict.Disk(ctx, w, network(probe.Raw), target); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that has ended: %v", err)
 	}
 }
@@ -256,16 +258,16 @@ func TestPredictionHidesCredentials(t *testing.T) {
 	f := newFiles(t)
 	for _, c := range []struct {
 		name, format string
-		want         chain.Outcome
+		want         predict.Outcome
 	}{
-		{"http://user:hunter2@example.com/x", "raw", chain.Starts},
-		{"http://user:hunter2@example.com/x", "", chain.Misopens},
-		{`json:{"driver":"https","url":"https://h/x","password-secret":"hunter2"}`, "raw", chain.Starts},
-		{`json:{"driver":"https","url":"https://h/x","password-secret":"hunter2"}`, "", chain.Refuses},
-		{"ssh:hunter2@h/x", "raw", chain.Refuses},
-		{"http://example.com/x?token=hunter2", "", chain.Refuses},
+		{"http://user:hunter2@example.com/x", "raw", predict.Starts},
+		{"http://user:hunter2@example.com/x", "", predict.Misopens},
+		{`json:{"driver":"https","url":"https://h/x","password-secret":"hunter2"}`, "raw", predict.Starts},
+		{`json:{"driver":"https","url":"https://h/x","password-secret":"hunter2"}`, "", predict.Refuses},
+		{"ssh:hunter2@h/x", "raw", predict.Refuses},
+		{"http://example.com/x?token=hunter2", "", predict.Refuses},
 	} {
-		f.qcow2("top", image{backing: c.name, backingFormat: c.format})
+		f.qcow2("top", img{backing: c.name, backingFormat: c.format})
 		got := f.predict(t, f.top("top"), "9.0")
 		if got.Outcome != c.want || got.Words == "" || strings.Contains(got.Words, "hunter2") {
 			t.Errorf("%q over %q: %+v, want %v", c.format, c.name, got, c.want)
@@ -313,7 +315,7 @@ func FuzzPredict(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := (&chain.Walker{Images: chain.NewImageCache(images)}).Predict(context.Background(), stated, target)
+		got, err := predict.Disk(context.Background(), &chain.Walker{Images: image.NewCache(images)}, stated, target)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -13,9 +15,9 @@ import (
 func TestOptionalDiskByVersion(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
-	f.qcow2("leaf", image{})
-	f.qcow2("over-null", image{backing: "/dev/null", backingFormat: "raw"})
-	f.qcow2("over-gone", image{backing: "gone", backingFormat: "raw"})
+	f.qcow2("leaf", img{})
+	f.qcow2("over-null", img{backing: "/dev/null", backingFormat: "raw"})
+	f.qcow2("over-gone", img{backing: "gone", backingFormat: "raw"})
 	f.write("vpc", mkimage.VPC{VirtualSize: overlaySize})
 	below := func(top string, format probe.Format) chain.Stated {
 		s := f.explicit(top, f.layer("leaf", probe.Qcow2))
@@ -25,12 +27,12 @@ func TestOptionalDiskByVersion(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		stated chain.Stated
-		want   map[string]chain.Outcome
+		want   map[string]predict.Outcome
 	}{
-		{"below raw", below("raw", probe.Raw), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Starts}},
-		{"below vpc", below("vpc", probe.VPC), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Refuses}},
-		{"over a character device", f.top("over-null"), map[string]chain.Outcome{"9.0": chain.Refuses, "11.3": chain.Refuses}},
-		{"over nothing", f.top("over-gone"), map[string]chain.Outcome{"9.0": chain.Starts, "11.3": chain.Starts}},
+		{"below raw", below("raw", probe.Raw), map[string]predict.Outcome{"9.0": predict.Refuses, "11.3": predict.Starts}},
+		{"below vpc", below("vpc", probe.VPC), map[string]predict.Outcome{"9.0": predict.Refuses, "11.3": predict.Refuses}},
+		{"over a character device", f.top("over-null"), map[string]predict.Outcome{"9.0": predict.Refuses, "11.3": predict.Refuses}},
+		{"over nothing", f.top("over-gone"), map[string]predict.Outcome{"9.0": predict.Starts, "11.3": predict.Starts}},
 	} {
 		c.stated.Layers[0].Source.StartupPolicy = "optional"
 		for version, want := range c.want {
@@ -45,7 +47,7 @@ func TestOptionalDiskByVersion(t *testing.T) {
 // image, by the guest's name, and nowhere else.
 func TestTransientLeftover(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top", image{})
+	f.qcow2("top", img{})
 	f.put("top.TRANSIENT-web", nil)
 	f.put("x.TRANSIENT-web", nil)
 	stated := func(change func(*chain.Stated)) chain.Stated {
@@ -67,19 +69,19 @@ func TestTransientLeftover(t *testing.T) {
 		{"of no disk", stated(func(s *chain.Stated) { s.Layers = nil }), false},
 	} {
 		w := &chain.Walker{}
-		finding, found := w.TransientLeftover(t.Context(), c.stated)
-		if found != c.found || found && (finding.Code != chain.TransientLeftover || finding.Severity != chain.Warn) {
-			t.Errorf("%s: %v, %+v", c.name, found, finding)
+		reported, found := predict.LeftoverFinding(t.Context(), w.Opener(), c.stated)
+		if found != c.found || found && (reported.Code != finding.TransientLeftover || reported.Severity != finding.Warn) {
+			t.Errorf("%s: %v, %+v", c.name, found, reported)
 		}
 		if found {
-			wantContains(t, finding.Text, f.path("top.TRANSIENT-web"))
-			wantContains(t, finding.Hint, "rm "+f.path("top.TRANSIENT-web"))
+			wantContains(t, reported.Text, f.path("top.TRANSIENT-web"))
+			wantContains(t, reported.Hint, "rm "+f.path("top.TRANSIENT-web"))
 		}
 		if len(c.stated.Layers) == 0 {
 			continue
 		}
-		p, err := w.Predict(t.Context(), c.stated, mustVersion(t, "9.0"))
-		if err != nil || (p.Outcome == chain.Refuses) != c.found {
+		p, err := predict.Disk(t.Context(), w, c.stated, mustVersion(t, "9.0"))
+		if err != nil || (p.Outcome == predict.Refuses) != c.found {
 			t.Errorf("%s: predicted %+v, %v", c.name, p, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -16,8 +17,8 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 	f.raw("plain", 1<<20)
 	f.put("iso", at(32769, "CD001", 1<<20))
 	f.put("gzip", at(0, "\x1f\x8b\x08\x00", 1<<20))
-	f.qcow2("secret", image{})
-	f.qcow2("qcow2", image{backing: f.path("secret")})
+	f.qcow2("secret", img{})
+	f.qcow2("qcow2", img{backing: f.path("secret")})
 	f.write("vhd", mkimage.VPC{VirtualSize: 1 << 20, Fixed: true})
 	const refresh = ", and rebuild the chain from it: --refresh"
 	for _, c := range []struct {
@@ -36,7 +37,7 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 		{base: "gzip", record: "", xml: true, hint: "chainfix probe " + f.path("gzip")},
 	} {
 		t.Run(c.base+" recorded "+c.record, func(t *testing.T) {
-			f.qcow2("top.qcow2", image{backing: c.base, backingFormat: c.record})
+			f.qcow2("top.qcow2", img{backing: c.base, backingFormat: c.record})
 			stated, verdict := f.top("top.qcow2"), chain.Fixable
 			if c.xml {
 				stated.Layers, stated.Terminated = append(stated.Layers, f.layer(c.base, probe.Raw)), true
@@ -51,41 +52,41 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 				}
 				return
 			}
-			finding := wantFinding(t, got, chain.RawWithSignature, chain.Warn)
-			wantContains(t, finding.Hint, c.hint)
-			wantContains(t, finding.Text, "an explicit chain freezes that")
-			if !strings.Contains(c.hint, "--refresh") && strings.Contains(finding.Hint, "--refresh") {
-				t.Errorf("a refresh changes nothing here: %q", finding.Hint)
+			reported := wantFinding(t, got, finding.RawWithSignature, finding.Warn)
+			wantContains(t, reported.Hint, c.hint)
+			wantContains(t, reported.Text, "an explicit chain freezes that")
+			if !strings.Contains(c.hint, "--refresh") && strings.Contains(reported.Hint, "--refresh") {
+				t.Errorf("a refresh changes nothing here: %q", reported.Hint)
 			}
-			if finding.ByName != (verdict == chain.Fixable) {
-				t.Errorf("by name: %v, of a disk that is %v", finding.ByName, verdict)
+			if reported.ByName != (verdict == chain.Fixable) {
+				t.Errorf("by name: %v, of a disk that is %v", reported.ByName, verdict)
 			}
 		})
 	}
 
 	// What the overlay records was overruled.
-	f.qcow2("top.qcow2", image{backing: "qcow2", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "qcow2", backingFormat: "qcow2"})
 	stated := f.top("top.qcow2")
 	stated.Layers, stated.Terminated = append(stated.Layers, f.layer("qcow2", probe.Raw)), true
-	kept := wantFinding(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated), chain.RawWithSignature, chain.Warn)
+	kept := wantFinding(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated), finding.RawWithSignature, finding.Warn)
 	wantContains(t, kept.Hint, "rebuild the chain from the headers: --refresh")
 
 	// The operator has seen it.
-	f.qcow2("top.qcow2", image{backing: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "qcow2"})
 	got := f.walk(t, chain.Policy{Trust: []chain.Statement{{Path: f.path("qcow2"), Format: probe.Raw}}}, f.top("top.qcow2"))
-	if finding := wantFinding(t, got, chain.RawWithSignature, chain.Info); finding.ByName {
-		t.Errorf("by name: %+v", finding)
+	if reported := wantFinding(t, got, finding.RawWithSignature, finding.Info); reported.ByName {
+		t.Errorf("by name: %+v", reported)
 	}
 
 	// Nothing is written for an SD card whose headers record everything.
-	f.qcow2("top.qcow2", image{backing: "qcow2", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "qcow2", backingFormat: "raw"})
 	sd := f.top("top.qcow2")
 	sd.Bus = "sd"
 	got = f.walk(t, chain.Policy{}, sd)
 	wantVerdict(t, got, chain.Explicit, 1)
-	for _, finding := range got.Findings {
-		if finding.ByName {
-			t.Errorf("nothing would be written: %+v", finding)
+	for _, reported := range got.Findings {
+		if reported.ByName {
+			t.Errorf("nothing would be written: %+v", reported)
 		}
 	}
 }

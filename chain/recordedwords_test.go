@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -12,7 +15,7 @@ import (
 // qemusWords are images whose format QEMU records by a name that libvirt does not
 // know.
 var qemusWords = map[string]struct {
-	image   interface{ Bytes() ([]byte, error) }
+	img     interface{ Bytes() ([]byte, error) }
 	format  probe.Format
 	libvirt string
 }{
@@ -29,8 +32,8 @@ func TestRecordThatTheHeaderBearsOut(t *testing.T) {
 	for word, c := range qemusWords {
 		// Of the other witnesses none is heard where the format is stated.
 		for _, base := range []string{"base." + word, "base.img", "base.raw"} {
-			f.write(base, c.image)
-			f.qcow2("top.qcow2", image{backing: base, backingFormat: word})
+			f.write(base, c.img)
+			f.qcow2("top.qcow2", img{backing: base, backingFormat: word})
 			for _, rule := range everyRule {
 				got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 				wantFixable(t, got, 2)
@@ -45,10 +48,10 @@ func TestRecordThatTheHeaderBearsOut(t *testing.T) {
 				}
 			}
 			// libvirt's own name for it is not one that QEMU writes.
-			f.qcow2("theirs.qcow2", image{backing: base, backingFormat: c.libvirt})
+			f.qcow2("theirs.qcow2", img{backing: base, backingFormat: c.libvirt})
 			got := f.walk(t, chain.Policy{Rule: chain.Declared}, f.top("theirs.qcow2"))
-			wantRefused(t, got, chain.FormatUnrecorded)
-			wantFinding(t, got, chain.FormatDisputed, chain.Info)
+			wantRefused(t, got, finding.FormatUnrecorded)
+			wantFinding(t, got, finding.FormatDisputed, finding.Info)
 		}
 	}
 }
@@ -60,28 +63,28 @@ func TestRecordThatTheHeaderDoesNotBearOut(t *testing.T) {
 	f.raw("secret", 1<<20)
 	f.raw("raw", 4<<20)
 	f.put("nothing", nil)
-	f.qcow2("qcow2", image{})
-	f.qcow2("forged qcow2", image{backing: f.path("secret"), backingFormat: "raw"})
-	f.qcow2("forged data", image{dataFile: f.path("secret")})
+	f.qcow2("qcow2", img{})
+	f.qcow2("forged qcow2", img{backing: f.path("secret"), backingFormat: "raw"})
+	f.qcow2("forged data", img{dataFile: f.path("secret")})
 	f.write("forged vmdk", mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: f.path("secret")}}})
 	f.write("forged vhd", mkimage.VPC{VirtualSize: 4 << 20, Parent: f.path("secret")})
 	f.put("short", []byte("vhdxfil"))
-	f.write("vhdx", qemusWords["vhdx"].image)
-	f.write("parallels", qemusWords["parallels"].image)
+	f.write("vhdx", qemusWords["vhdx"].img)
+	f.write("parallels", qemusWords["parallels"].img)
 	for word := range qemusWords {
 		for _, base := range []string{"raw", "nothing", "qcow2", "forged qcow2", "forged data", "forged vmdk", "forged vhd", "short", "vhdx", "parallels"} {
 			if base == word {
 				continue
 			}
-			f.qcow2("top.qcow2", image{backing: base, backingFormat: word})
+			f.qcow2("top.qcow2", img{backing: base, backingFormat: word})
 			for _, rule := range everyRule {
 				got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 				if got.Verdict != chain.Refused {
 					t.Errorf("%s over %s, %v: %v", word, base, rule, got.Verdict)
 				}
-				wantFinding(t, got, chain.FormatDisputed, chain.Info)
+				wantFinding(t, got, finding.FormatDisputed, finding.Info)
 				if rule == chain.Leaf {
-					wantRefused(t, got, chain.RecordContradicts)
+					wantRefused(t, got, finding.RecordContradicts)
 				}
 				f.wantUntouched(t, "secret")
 			}
@@ -96,8 +99,8 @@ func TestRecordOfAnImageThatCannotBeUsed(t *testing.T) {
 	f.raw("secret", 1<<20)
 	f.put("broken", append([]byte("vhdxfile"), make([]byte, 1<<20)...))
 	f.write("differencing", mkimage.VHDX{VirtualSize: 4 << 20, Parent: f.path("secret")})
-	for base, code := range map[string]chain.Code{"broken": chain.ImageBroken, "differencing": chain.Differencing} {
-		f.qcow2("top.qcow2", image{backing: base, backingFormat: "vhdx"})
+	for base, code := range map[string]finding.Code{"broken": finding.ImageBroken, "differencing": finding.Differencing} {
+		f.qcow2("top.qcow2", img{backing: base, backingFormat: "vhdx"})
 		for _, rule := range everyRule {
 			got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 			wantRefused(t, got, code)
@@ -113,26 +116,26 @@ func TestRecordOfAnImageThatCannotBeUsed(t *testing.T) {
 func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 	f := newFiles(t)
 	for word, c := range qemusWords {
-		f.write("base.img", c.image)
-		f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: word})
+		f.write("base.img", c.img)
+		f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: word})
 		explicit := func(format probe.Format) chain.Stated {
 			s := f.top("top.qcow2")
 			s.Layers, s.Terminated = append(s.Layers, f.layer("base.img", format)), true
 			return s
 		}
 		version := mustVersion(t, "9.0")
-		predicted := func(s chain.Stated) chain.Outcome {
+		predicted := func(s chain.Stated) predict.Outcome {
 			t.Helper()
-			p, err := (&chain.Walker{Images: chain.NewImageCache(f)}).Predict(context.Background(), s, version)
+			p, err := predict.Disk(context.Background(), &chain.Walker{Images: image.NewCache(f)}, s, version)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return p.Outcome
 		}
 		for _, rule := range everyRule {
-			wantRefused(t, f.walk(t, chain.Policy{Rule: rule}, explicit(probe.Raw)), chain.FormatConflict)
+			wantRefused(t, f.walk(t, chain.Policy{Rule: rule}, explicit(probe.Raw)), finding.FormatConflict)
 		}
-		if got := predicted(explicit(probe.Raw)); got != chain.Misopens {
+		if got := predicted(explicit(probe.Raw)); got != predict.Misopens {
 			t.Errorf("%s over raw is predicted: %v", word, got)
 		}
 		got := f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, explicit(probe.Raw))
@@ -142,17 +145,17 @@ func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 		}
 		got = f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, explicit(probe.Raw))
 		wantVerdict(t, got, chain.Explicit, 2)
-		wantFinding(t, got, chain.ChainKept, chain.Warn)
+		wantFinding(t, got, finding.ChainKept, finding.Warn)
 		got = f.walk(t, chain.Policy{}, explicit(c.format))
 		wantVerdict(t, got, chain.Explicit, 2)
-		if len(got.Findings) > 0 || predicted(explicit(c.format)) != chain.Starts {
+		if len(got.Findings) > 0 || predicted(explicit(c.format)) != predict.Starts {
 			t.Errorf("%s: %+v", word, got.Findings)
 		}
 
 		// Over an image that is raw the record counts for nothing.
 		f.raw("base.img", 4<<20)
 		wantVerdict(t, f.walk(t, chain.Policy{}, explicit(probe.Raw)), chain.Explicit, 2)
-		if got := predicted(explicit(probe.Raw)); got != chain.Starts {
+		if got := predicted(explicit(probe.Raw)); got != predict.Starts {
 			t.Errorf("%s over an image that is raw is predicted: %v", word, got)
 		}
 	}
@@ -162,23 +165,23 @@ func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 // bus.
 func TestRecordOfQEMUOnTheSDBus(t *testing.T) {
 	f := newFiles(t)
-	f.write("base.img", qemusWords["vhdx"].image)
-	f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: "vhdx"})
+	f.write("base.img", qemusWords["vhdx"].img)
+	f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: "vhdx"})
 	stated := f.top("top.qcow2")
 	stated.Bus = "sd"
 	got := f.walk(t, chain.Policy{}, stated)
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.SDBus, chain.Info)
+	wantFinding(t, got, finding.SDBus, finding.Info)
 }
 
 // The operator's word against such a record is one against a statement.
 func TestRecordOfQEMUAgainstTheOperator(t *testing.T) {
 	f := newFiles(t)
-	f.write("base.img", qemusWords["vhdx"].image)
-	f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: "vhdx"})
+	f.write("base.img", qemusWords["vhdx"].img)
+	f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: "vhdx"})
 	trust := func(format probe.Format) chain.Policy {
 		return chain.Policy{Trust: []chain.Statement{{Path: f.path("base.img"), Format: format}}}
 	}
 	wantFixable(t, f.walk(t, trust(probe.VHDX), f.top("top.qcow2")), 2)
-	wantRefused(t, f.walk(t, trust(probe.Raw), f.top("top.qcow2")), chain.TrustConflict)
+	wantRefused(t, f.walk(t, trust(probe.Raw), f.top("top.qcow2")), finding.TrustConflict)
 }

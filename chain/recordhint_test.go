@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -36,7 +37,7 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 			run("qemu-img create -q -f " + string(c.base) + " base.img 1M")
 			switch c.overlay {
 			case probe.Qcow2:
-				f.qcow2("top.img", image{backing: "base.img"})
+				f.qcow2("top.img", img{backing: "base.img"})
 			case probe.QED:
 				f.write("top.img", mkimage.QED{VirtualSize: overlaySize, Backing: "base.img"})
 			default:
@@ -44,16 +45,16 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 			}
 			top := f.layer("top.img", c.overlay)
 			const what = "record it in the overlay for good: "
-			hint := wantFinding(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), chain.FormatUnrecorded, chain.Refuse).Hint
+			hint := wantFinding(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded, finding.Refuse).Hint
 			_, command, hinted := strings.Cut(hint, what)
 			if hinted != c.hinted {
 				t.Fatalf("hint %q", hint)
 			}
 			sd := stated(top)
 			sd.Bus = "sd"
-			finding := wantRefused(t, f.walk(t, chain.Policy{}, sd), chain.SDBus)
-			if strings.Contains(finding.Hint, "rebase") != c.hinted || finding.Hint == "" {
-				t.Errorf("hint %q", finding.Hint)
+			reported := wantRefused(t, f.walk(t, chain.Policy{}, sd), finding.SDBus)
+			if strings.Contains(reported.Hint, "rebase") != c.hinted || reported.Hint == "" {
+				t.Errorf("hint %q", reported.Hint)
 			}
 			if !hinted {
 				return
@@ -73,14 +74,14 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 func TestHintsForAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("part", image{backing: "base.raw"})
+	f.qcow2("part", img{backing: "base.raw"})
 	part, err := os.ReadFile(f.path("part"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.put("archive", append(make([]byte, 4096), part...))
 	top := layerOf(sliced(file(f.path("archive")), 4096, uint(len(part))), probe.Qcow2)
-	hint := wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), chain.FormatUnrecorded).Hint
+	hint := wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded).Hint
 	if !strings.HasSuffix(hint, " -b base.raw IMAGE") {
 		t.Errorf("hint %q", hint)
 	}
@@ -89,7 +90,7 @@ func TestHintsForAPartOfAFile(t *testing.T) {
 // What is not shown of a name has to be filled in, and the hint says so.
 func TestHintsForAURLWithAQuery(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: "https://host/x?token=hunter2"})
-	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.FormatUnrecorded).Hint
+	f.qcow2("top.qcow2", img{backing: "https://host/x?token=hunter2"})
+	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.FormatUnrecorded).Hint
 	wantContains(t, hint, "with the whole query in its name: --trust 'https://host:443/x?...=raw'")
 }

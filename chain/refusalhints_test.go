@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -31,7 +34,7 @@ type refusal struct {
 	policy   chain.Policy
 	trust    string // PATH=FORMAT, PATH in the folder
 	evidence func(*files) *chain.Evidence
-	opener   func(*files) chain.Opener
+	opener   func(*files) storage.Opener
 	// fill has what people put for a word in capitals in the hint; @ is the
 	// folder.
 	fill map[string]string
@@ -54,14 +57,14 @@ func below(name, format string) string {
 
 // over makes top.qcow2 over base.img, with a format recorded unless that is "".
 func over(f *files, format string) {
-	f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: format})
+	f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: format})
 }
 
 // named makes a top.qcow2 with a name for its backing image.
 func named(name string) func(*files) {
 	return func(f *files) {
 		f.raw("other.img", 1<<20)
-		f.qcow2("top.qcow2", image{backing: name, backingFormat: "raw"})
+		f.qcow2("top.qcow2", img{backing: name, backingFormat: "raw"})
 	}
 }
 
@@ -83,7 +86,7 @@ func flat(f *files) { f.img(vmdkFlat + "base.img 1M") }
 
 func qcow2Over(f *files, name string) {
 	f.raw("bottom.img", 1<<20)
-	f.qcow2(name, image{backing: "bottom.img", backingFormat: "raw"})
+	f.qcow2(name, img{backing: "bottom.img", backingFormat: "raw"})
 }
 
 func aes(f *files, name string) {
@@ -168,12 +171,12 @@ var refusals = []refusal{
 	}},
 	{name: "raw said to be qcow2", code: "format-mismatch", build: func(f *files) { f.raw("top.qcow2", 1<<20) }},
 	{name: "qcow2 recorded as vmdk", code: "format-mismatch", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "vmdk") }},
-	{name: "qcow2 stated to be vmdk in the XML", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") },
+	{name: "qcow2 stated to be vmdk in the XML", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") },
 		disk: topDisk + below("base.img", "vmdk") + ended},
-	{name: "qcow2 stated and recorded to be vmdk", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "vmdk") },
+	{name: "qcow2 stated and recorded to be vmdk", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "vmdk") },
 		disk: topDisk + below("base.img", "vmdk") + ended},
 	{name: "raw recorded as qcow2", code: "format-mismatch", build: func(f *files) { f.raw("base.img", 1<<20); over(f, "qcow2") }},
-	{name: "qcow2 trusted to be vmdk", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") }, trust: "base.img=vmdk"},
+	{name: "qcow2 trusted to be vmdk", code: "format-mismatch", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") }, trust: "base.img=vmdk"},
 	{name: "AES", code: "encrypted", build: func(f *files) { aes(f, "top.qcow2") }, fill: map[string]string{"FILE": "password"}},
 	{name: "AES below", code: "encrypted", build: func(f *files) { aes(f, "base.img"); over(f, "qcow2") }, fill: map[string]string{"FILE": "password"}},
 	{name: "LUKS in qcow2", code: "encrypted", build: func(f *files) { f.put("top.qcow2", luksQcow2(f.t)) }},
@@ -191,7 +194,7 @@ var refusals = []refusal{
 		disk: topDisk + below("base.img", "qcow2") + ended},
 	{name: "a data file of what only the XML states for a new libvirt", code: "data-file", policy: newer,
 		build: func(f *files) { withDataFile(f, "base.img", f.path("data.raw")); over(f, "") }, disk: topDisk + below("base.img", "qcow2") + ended},
-	{name: "a <dataStore> of nothing", code: "data-file-conflict", policy: newer, build: func(f *files) { f.raw("data.raw", 1<<20); f.qcow2("top.qcow2", image{}) },
+	{name: "a <dataStore> of nothing", code: "data-file-conflict", policy: newer, build: func(f *files) { f.raw("data.raw", 1<<20); f.qcow2("top.qcow2", img{}) },
 		disk: strings.TrimSuffix(topDisk, "/>") + `><dataStore type='file'><format type='raw'/><source file='@/data.raw'/></dataStore></source>`},
 	{name: "another <dataStore>", code: "data-file-conflict", policy: newer, build: func(f *files) {
 		f.raw("other.img", 1<<20)
@@ -208,7 +211,7 @@ var refusals = []refusal{
 	},
 		byHand: "with the program that made it"},
 	{name: "differencing that nobody recorded", code: "differencing", build: func(f *files) { f.write("base.img", mkimage.VHDX{VirtualSize: 1 << 20, Parent: "p.vhdx"}); over(f, "") }},
-	{name: "swapped", code: "image-swapped", build: named("other.img"), opener: func(f *files) chain.Opener { return swapper{f, "other.img"} }, byHand: "again"},
+	{name: "swapped", code: "image-swapped", build: named("other.img"), opener: func(f *files) storage.Opener { return swapper{f, "other.img"} }, byHand: "again"},
 
 	// Of formats that nobody recorded.
 	{name: "declared", code: "format-unrecorded", policy: chain.Policy{Rule: chain.Declared}, build: func(f *files) { f.raw("base.img", 1<<20); over(f, "") }},
@@ -216,14 +219,14 @@ var refusals = []refusal{
 		f.put("base.img", []byte(brokenQcow2))
 		over(f, "")
 	}},
-	{name: "strict", code: "probed-not-raw", policy: chain.Policy{Rule: chain.Strict}, build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") }},
+	{name: "strict", code: "probed-not-raw", policy: chain.Policy{Rule: chain.Strict}, build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") }},
 	{name: "strict and LUKS", code: "probed-not-raw", policy: chain.Policy{Rule: chain.Strict}, build: func(f *files) { f.put("base.img", luksQcow2(f.t)); over(f, "") }},
 	{name: "strict and AES", code: "probed-not-raw", policy: chain.Policy{Rule: chain.Strict}, build: func(f *files) { aes(f, "base.img"); over(f, "") },
 		fill: map[string]string{"FILE": "password"}},
 	{name: "a backing image", code: "probed-backing", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "") }},
 	{name: "a backing image with an odd name", code: "probed-backing", build: func(f *files) {
 		f.raw("other.img", 1<<20)
-		f.qcow2("base.img", image{backing: "foo://x", backingFormat: "raw"})
+		f.qcow2("base.img", img{backing: "foo://x", backingFormat: "raw"})
 		over(f, "")
 	}, fill: otherName},
 	{name: "a backing image of what only the XML states", code: "probed-backing", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "") },
@@ -234,20 +237,20 @@ var refusals = []refusal{
 		over(f, "")
 	}},
 	{name: "the name", code: "name-contradicts", build: func(f *files) {
-		f.qcow2("base.raw", image{})
-		f.qcow2("top.qcow2", image{backing: "base.raw"})
+		f.qcow2("base.raw", img{})
+		f.qcow2("top.qcow2", img{backing: "base.raw"})
 	}},
-	{name: "the record", code: "record-contradicts", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "file") }},
-	{name: "the size", code: "size-contradicts", build: func(f *files) { f.qcow2("base.img", image{}); f.grow("base.img", overlaySize); over(f, "") }},
-	{name: "a statement against the top", code: "trust-conflict", build: func(f *files) { f.qcow2("top.qcow2", image{}) }, trust: "top.qcow2=raw"},
-	{name: "a statement against the record", code: "trust-conflict", build: func(f *files) { f.raw("base.img", 1<<20); over(f, "qcow2"); f.qcow2("base.img", image{}) }, trust: "base.img=raw"},
-	{name: "a statement against the XML", code: "trust-conflict", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") }, trust: "base.img=raw",
+	{name: "the record", code: "record-contradicts", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "file") }},
+	{name: "the size", code: "size-contradicts", build: func(f *files) { f.qcow2("base.img", img{}); f.grow("base.img", overlaySize); over(f, "") }},
+	{name: "a statement against the top", code: "trust-conflict", build: func(f *files) { f.qcow2("top.qcow2", img{}) }, trust: "top.qcow2=raw"},
+	{name: "a statement against the record", code: "trust-conflict", build: func(f *files) { f.raw("base.img", 1<<20); over(f, "qcow2"); f.qcow2("base.img", img{}) }, trust: "base.img=raw"},
+	{name: "a statement against the XML", code: "trust-conflict", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") }, trust: "base.img=raw",
 		disk: topDisk + below("base.img", "qcow2") + ended},
-	{name: "a statement against the XML and the record", code: "trust-conflict", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "qcow2") }, trust: "base.img=raw",
+	{name: "a statement against the XML and the record", code: "trust-conflict", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "qcow2") }, trust: "base.img=raw",
 		disk: topDisk + below("base.img", "qcow2") + ended},
-	{name: "a raw disk elsewhere", code: "raw-disk-elsewhere", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") },
+	{name: "a raw disk elsewhere", code: "raw-disk-elsewhere", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") },
 		evidence: func(f *files) *chain.Evidence { return f.said(diskOf("mail", f.layer("base.img", probe.Raw))) }},
-	{name: "two statements elsewhere", code: "stated-conflict", build: func(f *files) { f.qcow2("base.img", image{}); over(f, "") },
+	{name: "two statements elsewhere", code: "stated-conflict", build: func(f *files) { f.qcow2("base.img", img{}); over(f, "") },
 		evidence: func(f *files) *chain.Evidence {
 			return f.said(diskOf("mail", f.layer("base.img", probe.Qcow2)), diskOf("news", f.layer("base.img", probe.VMDK)))
 		}},
@@ -264,12 +267,12 @@ var refusals = []refusal{
 	{name: "a virtual folder", code: "backing-directory", build: named("fat:/tmp"), byHand: "put the files into an image"},
 	{name: "a loop of headers", code: "chain-loop", build: func(f *files) {
 		named("top.qcow2")(f)
-		f.qcow2("top.qcow2", image{backing: "top.qcow2", backingFormat: "qcow2"})
+		f.qcow2("top.qcow2", img{backing: "top.qcow2", backingFormat: "qcow2"})
 	},
 		fill: map[string]string{"NAME": "other.img", "-F qcow2": "-F raw"}},
 	{name: "a loop of the XML", code: "chain-loop", build: func(f *files) { named("other.img")(f) }, disk: topDisk + below("top.qcow2", "qcow2") + `</backingStore>`},
 	{name: "too deep", code: "chain-too-deep", build: deepChain, byHand: "virsh blockcommit web vda"},
-	{name: "stale", code: "chain-stale", build: func(f *files) { f.raw("base.img", 1<<20); f.qcow2("top.qcow2", image{}) }, disk: topDisk + below("base.img", "raw") + ended},
+	{name: "stale", code: "chain-stale", build: func(f *files) { f.raw("base.img", 1<<20); f.qcow2("top.qcow2", img{}) }, disk: topDisk + below("base.img", "raw") + ended},
 	{name: "cut", code: "chain-cut", build: named("other.img"), disk: topDisk + `<backingStore/>`},
 	{name: "two names", code: "chain-conflict", build: func(f *files) { named("other.img")(f); f.raw("base.img", 1<<20) }, disk: topDisk + below("base.img", "raw") + ended},
 	{name: "cut below what only the XML states", code: "chain-cut", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "") }, disk: topDisk + below("base.img", "qcow2") + ended},
@@ -281,18 +284,18 @@ var refusals = []refusal{
 	{name: "two formats below what only the XML states", code: "format-conflict", build: func(f *files) {
 		qcow2Over(f, "base.img")
 		over(f, "")
-		f.qcow2("bottom.img", image{})
-		f.qcow2("base.img", image{backing: "bottom.img", backingFormat: "qcow2"})
+		f.qcow2("bottom.img", img{})
+		f.qcow2("base.img", img{backing: "bottom.img", backingFormat: "qcow2"})
 	},
 		disk: topDisk + below("base.img", "qcow2") + below("bottom.img", "raw") + ended + "</backingStore>"},
 	{name: "extents below what only the XML states", code: "foreign-extents", build: func(f *files) {
 		f.img(vmdkFlat + "bottom.img 1M")
-		f.qcow2("base.img", image{backing: "bottom.img", backingFormat: "vmdk"})
+		f.qcow2("base.img", img{backing: "bottom.img", backingFormat: "vmdk"})
 		over(f, "")
 	}, disk: topDisk + below("base.img", "qcow2") + below("bottom.img", "vmdk") + ended + "</backingStore>"},
 	{name: "the XML's end is wrong below what only the XML states", code: "format-mismatch", build: func(f *files) {
-		f.qcow2("bottom.img", image{})
-		f.qcow2("base.img", image{backing: "bottom.img", backingFormat: "vmdk"})
+		f.qcow2("bottom.img", img{})
+		f.qcow2("base.img", img{backing: "bottom.img", backingFormat: "vmdk"})
 		over(f, "")
 	}, disk: topDisk + below("base.img", "qcow2") + below("bottom.img", "vmdk") + ended + "</backingStore>"},
 	{name: "two names and the XML's leads nowhere", code: "chain-conflict", build: named("other.img"), disk: topDisk + below("base.img", "raw") + `</backingStore>`},
@@ -304,16 +307,16 @@ var refusals = []refusal{
 // deepChain has more layers than libvirt allows.
 func deepChain(f *files) {
 	for i := range chain.MaxLayers + 1 {
-		f.qcow2(strings.Repeat("x", i)+"top.qcow2", image{backing: strings.Repeat("x", i+1) + "top.qcow2", backingFormat: "qcow2"})
+		f.qcow2(strings.Repeat("x", i)+"top.qcow2", img{backing: strings.Repeat("x", i+1) + "top.qcow2", backingFormat: "qcow2"})
 	}
 }
 
 // neverRefused are the codes of findings that are no refusals; ran-otherwise is
 // one of a hook's, whose hint its own test looks at.
-var neverRefused = []chain.Code{
-	chain.RanOtherwise, chain.DriverTypeMissing, chain.SourceType, chain.ManagedSave, chain.BlockJob, chain.TransientLeftover, chain.RawWithSignature,
-	chain.FormatDisputed, chain.ProbedFormat, chain.BelievedHeader, chain.StatedElsewhere, chain.BaseWritten, chain.SharedWritable, chain.ChainMoved,
-	chain.ChainUnverified, chain.ChainKept, chain.BackingTypeless,
+var neverRefused = []finding.Code{
+	finding.RanOtherwise, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.RawWithSignature,
+	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
+	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless,
 }
 
 // state is a folder and what is asked of it: a case, perhaps after a hint was
@@ -357,14 +360,14 @@ func (s *state) trusted(word string) {
 }
 
 // findings are the refusals.
-func (s *state) findings() []chain.Finding {
+func (s *state) findings() []finding.Finding {
 	s.t.Helper()
-	problem := func(err error) []chain.Finding {
+	problem := func(err error) []finding.Finding {
 		var x *xmlfix.Error
 		if !errors.As(err, &x) {
 			s.t.Fatal(err)
 		}
-		return []chain.Finding{{Code: x.Code, Severity: chain.Refuse, Text: x.Text(), Hint: x.Hint}}
+		return []finding.Finding{{Code: x.Code, Severity: finding.Refuse, Text: x.Text(), Hint: x.Hint}}
 	}
 	doc, err := xmlfix.Parse("web.xml", []byte(s.text))
 	if err != nil {
@@ -375,20 +378,20 @@ func (s *state) findings() []chain.Finding {
 		return problem(err)
 	}
 	s.touched, s.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(s.files), Policy: s.policy}
+	w := &chain.Walker{Images: image.NewCache(s.files), Policy: s.policy}
 	if s.evidence != nil {
 		w.Evidence = s.evidence(s.files)
 	}
 	if s.opener != nil {
-		w.Images = chain.NewImageCache(s.opener(s.files))
+		w.Images = image.NewCache(s.opener(s.files))
 	}
 	got, err := w.Walk(s.t.Context(), stated)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var refused []chain.Finding
+	var refused []finding.Finding
 	for _, f := range got.Findings {
-		if f.Severity == chain.Refuse {
+		if f.Severity == finding.Refuse {
 			refused = append(refused, f)
 		}
 	}
@@ -407,7 +410,7 @@ func (s *state) hint(t *testing.T) string {
 		}
 	}
 	for _, f := range refused {
-		if f.Code == chain.Code(s.code) {
+		if f.Code == finding.Code(s.code) {
 			return f.Hint
 		}
 	}
@@ -418,9 +421,9 @@ func (s *state) hint(t *testing.T) string {
 // Every code that refuses is there, each with a hint.
 func TestEveryRefusalHasAHint(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
-	produced := make(map[chain.Code]bool)
+	produced := make(map[finding.Code]bool)
 	for _, r := range refusals {
-		produced[chain.Code(r.code)] = true
+		produced[finding.Code(r.code)] = true
 	}
 	for _, code := range neverRefused {
 		if produced[code] {
@@ -428,7 +431,7 @@ func TestEveryRefusalHasAHint(t *testing.T) {
 		}
 		produced[code] = true
 	}
-	for _, e := range chain.Explanations() {
+	for _, e := range finding.Explanations() {
 		if !produced[e.Code] {
 			t.Errorf("nothing here is refused with %q", e.Code)
 		}
@@ -448,7 +451,7 @@ func TestCodesThatNeverRefuse(t *testing.T) {
 	never := make(map[string]bool)
 	for name, code := range codeNames(t) {
 		for _, c := range neverRefused {
-			never[name] = never[name] || c == code && c != chain.RanOtherwise
+			never[name] = never[name] || c == code && c != finding.RanOtherwise
 		}
 	}
 	paths, err := filepath.Glob("*.go")
@@ -470,13 +473,13 @@ func TestCodesThatNeverRefuse(t *testing.T) {
 				return true
 			}
 			method, _ := call.Fun.(*ast.SelectorExpr)
-			code, _ := call.Args[0].(*ast.Ident)
+			code, _ := call.Args[0].(*ast.SelectorExpr)
 			if method == nil || code == nil || method.Sel.Name != "refuse" && method.Sel.Name != "settle" {
 				return true
 			}
 			calls++
-			if never[code.Name] {
-				t.Errorf("%s: %s refuses", path, code.Name)
+			if never[code.Sel.Name] {
+				t.Errorf("%s: %s refuses", path, code.Sel.Name)
 			}
 			return true
 		})
@@ -486,18 +489,18 @@ func TestCodesThatNeverRefuse(t *testing.T) {
 	}
 }
 
-// codeNames returns the codes by their names in codes.go.
-func codeNames(t *testing.T) map[string]chain.Code {
+// codeNames returns the codes by their names.
+func codeNames(t *testing.T) map[string]finding.Code {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, 0)
+	parsed, err := parser.ParseFile(token.NewFileSet(), "finding/codes.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := make(map[string]chain.Code)
+	names := make(map[string]finding.Code)
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		if spec, ok := n.(*ast.ValueSpec); ok {
 			for i, v := range spec.Values {
-				names[spec.Names[i].Name] = chain.Code(strings.Trim(v.(*ast.BasicLit).Value, `"`))
+				names[spec.Names[i].Name] = finding.Code(strings.Trim(v.(*ast.BasicLit).Value, `"`))
 			}
 		}
 		return true

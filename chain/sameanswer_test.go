@@ -1,4 +1,4 @@
-package chain
+package chain_test
 
 import (
 	"bytes"
@@ -14,7 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -30,7 +34,7 @@ type madeUpHost struct {
 
 type madeUpImage struct {
 	data []byte
-	id   FileID
+	id   storage.FileID
 	fail int64 // reading behind it fails; 0 if it does not
 }
 
@@ -39,9 +43,9 @@ type openMadeUp struct {
 	madeUpImage
 }
 
-func (openMadeUp) Close() error  { return nil }
-func (o openMadeUp) ID() FileID  { return o.id }
-func (o openMadeUp) Size() int64 { return o.Reader.Size() }
+func (openMadeUp) Close() error         { return nil }
+func (o openMadeUp) ID() storage.FileID { return o.id }
+func (o openMadeUp) Size() int64        { return o.Reader.Size() }
 func (o openMadeUp) ReadAt(p []byte, off int64) (int, error) {
 	if o.fail > 0 && off+int64(len(p)) > o.fail {
 		return 0, &fs.PathError{Op: "read", Path: "made up", Err: fs.ErrPermission}
@@ -51,14 +55,14 @@ func (o openMadeUp) ReadAt(p []byte, off int64) (int, error) {
 
 // find finds an image. On the network the cookie decides which it is.
 func (h *madeUpHost) find(src *libvirtxml.DomainDiskSource) (madeUpImage, error) {
-	name := Name(src)
+	name := storage.Name(src)
 	if src.Network != nil {
 		n, _ := strconv.Atoi(src.Network.Name)
 		if src.Cookies != nil {
 			n += len(src.Cookies.Cookies[0].Value)
 		}
 		i := h.images[n%len(h.images)]
-		i.id = FileID{Remote: name}
+		i.id = storage.FileID{Remote: name}
 		return i, nil
 	}
 	n, ok := h.at[name]
@@ -68,7 +72,7 @@ func (h *madeUpHost) find(src *libvirtxml.DomainDiskSource) (madeUpImage, error)
 	return h.images[n], nil
 }
 
-func (h *madeUpHost) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (Image, error) {
+func (h *madeUpHost) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	i, err := h.find(src)
 	if err != nil {
 		return nil, err
@@ -76,7 +80,7 @@ func (h *madeUpHost) Open(_ context.Context, src *libvirtxml.DomainDiskSource) (
 	return openMadeUp{bytes.NewReader(i.data), i}, nil
 }
 
-func (h *madeUpHost) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (FileID, error) {
+func (h *madeUpHost) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	i, err := h.find(src)
 	return i.id, err
 }
@@ -86,11 +90,11 @@ func (h *madeUpHost) Resolve(_ context.Context, path string) (string, error) {
 }
 
 // evidence is what other guests say of the images.
-func (h *madeUpHost) evidence() *Evidence {
-	e := NewEvidence(h, nil)
+func (h *madeUpHost) evidence() *chain.Evidence {
+	e := chain.NewEvidence(h, nil)
 	say := func(guest, path string, format probe.Format) {
-		own := Layer{Source: localSource(path, false), Format: format, From: XML}
-		e.Add(context.Background(), Defined, Stated{Guest: guest, Target: "vdx", Layers: []Layer{own}}, nil)
+		own := chain.Layer{Source: storage.LocalSource(path, false), Format: format, From: chain.XML}
+		e.Add(context.Background(), chain.Defined, chain.Stated{Guest: guest, Target: "vdx", Layers: []chain.Layer{own}}, nil)
 	}
 	for i, path := range h.paths {
 		switch i % 7 {
@@ -129,7 +133,7 @@ func (h *madeUpHost) name() string {
 	return p
 }
 
-func (h *madeUpHost) image() []byte {
+func (h *madeUpHost) img() []byte {
 	size := uint64(pick(h.Rand, 4096, 1<<16, 1<<20))
 	backing := ""
 	if h.IntN(4) > 0 {
@@ -215,11 +219,11 @@ func newMadeUpHost(r *rand.Rand, images int) *madeUpHost {
 		}
 	}
 	for n := range images {
-		id := FileID{Device: 1, Inode: uint64(n)}
+		id := storage.FileID{Device: 1, Inode: uint64(n)}
 		if r.IntN(8) == 0 {
-			id = FileID{Device: uint64(n), Block: true}
+			id = storage.FileID{Device: uint64(n), Block: true}
 		}
-		i := madeUpImage{data: h.image(), id: id}
+		i := madeUpImage{data: h.img(), id: id}
 		if n > 0 && r.IntN(6) == 0 {
 			i.data = h.images[r.IntN(n)].data
 		}
@@ -235,14 +239,14 @@ func (h *madeUpHost) isQcow2(path string) bool {
 	return bytes.HasPrefix(h.images[h.at[path]].data, []byte("QFI\xfb\x00\x00\x00\x03"))
 }
 
-func (h *madeUpHost) layer(top bool) Layer {
+func (h *madeUpHost) layer(top bool) chain.Layer {
 	path := pick(h.Rand, h.paths...)
 	for range h.IntN(4) {
 		if !h.isQcow2(path) {
 			path = pick(h.Rand, h.paths...)
 		}
 	}
-	src := localSource(path, h.images[h.at[path]].id.Block != (h.IntN(15) == 0))
+	src := storage.LocalSource(path, h.images[h.at[path]].id.Block != (h.IntN(15) == 0))
 	switch h.IntN(12) {
 	case 0, 1:
 		src = &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: "http", Name: strconv.Itoa(h.IntN(8)),
@@ -260,18 +264,18 @@ func (h *madeUpHost) layer(top bool) Layer {
 	if top && h.IntN(8) == 0 {
 		src.StartupPolicy = "optional"
 	}
-	l := Layer{Source: src, Format: pick(h.Rand, probe.Qcow2, probe.Qcow2, probe.Qcow2, probe.Raw, probe.VMDK, probe.QED, probe.VPC, probe.VHDX, probe.DMG), From: XML}
+	l := chain.Layer{Source: src, Format: pick(h.Rand, probe.Qcow2, probe.Qcow2, probe.Qcow2, probe.Raw, probe.VMDK, probe.QED, probe.VPC, probe.VHDX, probe.DMG), From: chain.XML}
 	if h.isQcow2(path) && h.IntN(3) > 0 {
 		l.Format = probe.Qcow2
 	}
 	if top && h.IntN(10) == 0 {
-		l.Format, l.From = "", Unstated
+		l.Format, l.From = "", chain.Unstated
 	}
 	return l
 }
 
-func (h *madeUpHost) disk() Stated {
-	s := Stated{Target: "vda", Layers: []Layer{h.layer(true)}, ReadOnly: h.IntN(5) == 0, Terminated: h.IntN(6) == 0}
+func (h *madeUpHost) disk() chain.Stated {
+	s := chain.Stated{Target: "vda", Layers: []chain.Layer{h.layer(true)}, ReadOnly: h.IntN(5) == 0, Terminated: h.IntN(6) == 0}
 	for h.IntN(5) == 0 {
 		s.Layers = append(s.Layers, h.layer(false))
 	}
@@ -281,27 +285,27 @@ func (h *madeUpHost) disk() Stated {
 	return s
 }
 
-func (h *madeUpHost) policy() Policy {
-	p := Policy{Rule: pick(h.Rand, Leaf, Leaf, Strict, Declared), Target: pick(h.Rand, libvirt.Version{}, libvirt.Version{Major: 9, Minor: 0}, libvirt.Version{Major: 11, Minor: 0})}
-	p.Disagreement = pick(h.Rand, RefuseDisagreement, RefuseDisagreement, HeadersWin, XMLWins)
+func (h *madeUpHost) policy() chain.Policy {
+	p := chain.Policy{Rule: pick(h.Rand, chain.Leaf, chain.Leaf, chain.Strict, chain.Declared), Target: pick(h.Rand, libvirt.Version{}, libvirt.Version{Major: 9, Minor: 0}, libvirt.Version{Major: 11, Minor: 0})}
+	p.Disagreement = pick(h.Rand, chain.RefuseDisagreement, chain.RefuseDisagreement, chain.HeadersWin, chain.XMLWins)
 	if h.IntN(2) == 0 {
-		p.Folders = []Folder{{Path: "/", Believed: true}}
+		p.Folders = []chain.Folder{{Path: "/", Believed: true}}
 	}
 	if h.IntN(3) == 0 {
-		p.Trust = []Statement{{Path: h.paths[0], Format: probe.Qcow2}, {Path: h.paths[3], Format: probe.Raw}}
+		p.Trust = []chain.Statement{{Path: h.paths[0], Format: probe.Qcow2}, {Path: h.paths[3], Format: probe.Raw}}
 	}
 	return p
 }
 
 // answers is all that a Walker says of a disk.
-func answers(w *Walker, disk Stated) (c *Chain, text string, err error) {
+func answers(w *chain.Walker, disk chain.Stated) (c *chain.Chain, text string, err error) {
 	c, err = w.Walk(context.Background(), disk)
 	if err != nil {
 		return nil, "", err
 	}
 	all := []any{c}
 	for _, target := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}} {
-		p, err := w.Predict(context.Background(), disk, target)
+		p, err := predict.Disk(context.Background(), w, disk, target)
 		all = append(all, p, fmt.Sprint(err))
 	}
 	said, err := json.MarshalIndent(all, "", " ")
@@ -311,20 +315,20 @@ func answers(w *Walker, disk Stated) (c *Chain, text string, err error) {
 // What has been seen of other disks, also at the same moment, changes nothing of
 // what is said of one.
 func TestMemoryChangesNoAnswer(t *testing.T) {
-	verdicts := map[Verdict]int{}
+	verdicts := map[chain.Verdict]int{}
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		h := newMadeUpHost(r, 20)
-		images, policy := NewImageCache(h), h.policy()
+		images, policy := image.NewCache(h), h.policy()
 		if r.IntN(2) == 0 {
-			images.limit = 20 << 10 // so little that much is forgotten
+			images.SetLimit(40 << 10) // so little that much is forgotten
 		}
-		var evidence *Evidence
+		var evidence *chain.Evidence
 		if r.IntN(3) == 0 {
 			evidence = h.evidence()
 		}
-		shared := &Walker{Images: images, Policy: policy, Evidence: evidence}
-		disks, texts := make([]Stated, 100), make([]string, 100)
+		shared := &chain.Walker{Images: images, Policy: policy, Evidence: evidence}
+		disks, texts := make([]chain.Stated, 100), make([]string, 100)
 		for n := range disks {
 			disks[n] = h.disk()
 		}
@@ -339,7 +343,7 @@ func TestMemoryChangesNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n, disk := range disks {
-			alone := &Walker{Images: NewImageCache(h), Policy: policy, Evidence: evidence}
+			alone := &chain.Walker{Images: image.NewCache(h), Policy: policy, Evidence: evidence}
 			c, want, err := answers(alone, disk)
 			if err != nil {
 				t.Fatal(err)
@@ -350,7 +354,7 @@ func TestMemoryChangesNoAnswer(t *testing.T) {
 			}
 		}
 	}
-	if verdicts[Fixable] < 50 || verdicts[Explicit] < 50 || verdicts[Refused] < 50 {
+	if verdicts[chain.Fixable] < 50 || verdicts[chain.Explicit] < 50 || verdicts[chain.Refused] < 50 {
 		t.Errorf("%v: that is no good sample", verdicts)
 	}
 }

@@ -1,10 +1,10 @@
 package chain
 
 import (
-	"encoding/xml"
-	"strings"
-
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // secretHint shows the XML that an encrypted layer lacks. Where the XML does
@@ -17,7 +17,7 @@ func (k *walk) secretHint(layer Layer) string {
 		Secrets: []libvirtxml.DomainDiskSecret{{Type: "passphrase", UUID: "UUID-OF-THE-SECRET"}},
 	}
 	const made = "; virsh secret-list shows the secrets"
-	in := "state its secret in its <source>: " + fragment(encryption, "encryption") + made
+	in := "state its secret in its <source>: " + storage.Fragment(encryption, "encryption") + made
 	if k.states(layer.Source) {
 		return in
 	}
@@ -27,13 +27,13 @@ func (k *walk) secretHint(layer Layer) string {
 		if i == len(k.chain.Layers)-1 {
 			format = layer.Format // which nobody may have stated yet
 		}
-		path, local := LocalPath(above.Source)
-		if !local || shellWord(path) == "PATH" {
+		path, local := storage.LocalPath(above.Source)
+		if !local || finding.ShellWord(path) == "PATH" {
 			return "state the image in the XML, and " + in
 		}
 		store = &libvirtxml.DomainDiskBackingStore{
 			Format:       &libvirtxml.DomainDiskFormat{Type: format.LibvirtName()},
-			Source:       localSource(path, above.Source.Block != nil),
+			Source:       storage.LocalSource(path, above.Source.Block != nil),
 			BackingStore: store,
 		}
 		store.Source.Slices = above.Source.Slices
@@ -41,15 +41,5 @@ func (k *walk) secretHint(layer Layer) string {
 			store.Source.Encryption = encryption
 		}
 	}
-	return "state the image with its secret in the XML: " + fragment(store, "backingStore") + made
-}
-
-// fragment prints a part of libvirt's XML on one line.
-func fragment(v any, name string) string {
-	var text strings.Builder
-	e := xml.NewEncoder(&text)
-	if err := e.EncodeElement(v, xml.StartElement{Name: xml.Name{Local: name}}); err != nil {
-		return "<" + name + ">"
-	}
-	return text.String()
+	return "state the image with its secret in the XML: " + storage.Fragment(store, "backingStore") + made
 }

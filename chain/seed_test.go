@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -16,11 +17,11 @@ func TestSeedScenarios(t *testing.T) {
 		// base makes the image below an overlay that records no format.
 		base func(f *files)
 		// leaf, strict: the code of the refusal, "" for acceptance.
-		leaf, strict chain.Code
+		leaf, strict finding.Code
 		format       probe.Format // what the base is taken for where it is accepted
 		trust        probe.Format
-		trusted      chain.Code // the refusal with --trust, under both rules
-		layers       int        // of the chain with --trust
+		trusted      finding.Code // the refusal with --trust, under both rules
+		layers       int          // of the chain with --trust
 	}{
 		{
 			name:   "raw base, unrecorded",
@@ -30,43 +31,43 @@ func TestSeedScenarios(t *testing.T) {
 		{
 			name: "raw base that a guest rewrote as qcow2",
 			base: func(f *files) {
-				f.qcow2("base.img", image{})
+				f.qcow2("base.img", img{})
 				f.grow("base.img", overlaySize) // the disk keeps its length
 			},
-			leaf: chain.SizeContradicts, strict: chain.ProbedNotRaw,
+			leaf: finding.SizeContradicts, strict: finding.ProbedNotRaw,
 			trust: probe.Raw, layers: 2,
 		},
 		{
 			name:   "qcow2 base without backing, unrecorded",
-			base:   func(f *files) { f.qcow2("base.img", image{}) },
-			strict: chain.ProbedNotRaw,
+			base:   func(f *files) { f.qcow2("base.img", img{}) },
+			strict: finding.ProbedNotRaw,
 			format: probe.Qcow2, trust: probe.Qcow2, layers: 2,
 		},
 		{
 			name: "qcow2 base with backing, unrecorded",
 			base: func(f *files) {
 				f.raw("lower.img", MiB)
-				f.qcow2("base.img", image{backing: "lower.img"})
+				f.qcow2("base.img", img{backing: "lower.img"})
 			},
-			leaf: chain.ProbedBacking, strict: chain.ProbedNotRaw,
+			leaf: finding.ProbedBacking, strict: finding.ProbedNotRaw,
 			trust: probe.Qcow2, layers: 3,
 		},
 		{
 			name: "qcow2 base with a data file, unrecorded",
 			base: func(f *files) {
 				f.raw("data.img", MiB)
-				f.qcow2("base.img", image{dataFile: f.path("data.img")})
+				f.qcow2("base.img", img{dataFile: f.path("data.img")})
 			},
-			leaf: chain.DataFile, strict: chain.ProbedNotRaw,
-			trust: probe.Qcow2, trusted: chain.DataFile,
+			leaf: finding.DataFile, strict: finding.ProbedNotRaw,
+			trust: probe.Qcow2, trusted: finding.DataFile,
 		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFiles(t)
 			c.base(f)
-			f.qcow2("top.qcow2", image{backing: "base.img"})
-			for rule, refusal := range map[chain.Rule]chain.Code{chain.Leaf: c.leaf, chain.Strict: c.strict} {
+			f.qcow2("top.qcow2", img{backing: "base.img"})
+			for rule, refusal := range map[chain.Rule]finding.Code{chain.Leaf: c.leaf, chain.Strict: c.strict} {
 				t.Run(rule.String(), func(t *testing.T) {
 					got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 					if refusal != "" {
@@ -103,8 +104,8 @@ func TestSeedScenarios(t *testing.T) {
 func TestForgedBackingIsNamedAndNotFollowed(t *testing.T) {
 	f := newFiles(t)
 	f.raw("secret", 1<<20)
-	f.qcow2("base.img", image{backing: f.path("secret"), backingFormat: "raw"})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("base.img", img{backing: f.path("secret"), backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
 	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict, chain.Declared} {
 		got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 		if got.Verdict != chain.Refused {
@@ -113,10 +114,10 @@ func TestForgedBackingIsNamedAndNotFollowed(t *testing.T) {
 		f.wantUntouched(t, "secret")
 	}
 	got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
-	finding := wantRefused(t, got, chain.ProbedBacking)
+	reported := wantRefused(t, got, finding.ProbedBacking)
 	for _, word := range []string{"base.img", "secret", "top.qcow2", "not recorded"} {
-		wantContains(t, finding.Text, word)
+		wantContains(t, reported.Text, word)
 	}
-	wantContains(t, finding.Hint, "--trust "+f.path("base.img")+"=raw")
-	wantContains(t, finding.Hint, "qemu-img rebase -u -f qcow2 -F qcow2 -b base.img "+f.path("top.qcow2"))
+	wantContains(t, reported.Hint, "--trust "+f.path("base.img")+"=raw")
+	wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F qcow2 -b base.img "+f.path("top.qcow2"))
 }

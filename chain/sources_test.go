@@ -14,6 +14,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -50,18 +53,18 @@ func TestSourcesThatAreNotRead(t *testing.T) {
 				}
 			})
 			t.Run("qcow2", func(t *testing.T) {
-				finding := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(src, probe.Qcow2))), chain.SourceNotLocal)
-				wantContains(t, finding.Hint, map[string]string{"network": "--network", "volume": "--pools"}[name])
+				reported := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(src, probe.Qcow2))), finding.SourceNotLocal)
+				wantContains(t, reported.Hint, map[string]string{"network": "--network", "volume": "--pools"}[name])
 			})
 			t.Run("qcow2, and the XML states the rest", func(t *testing.T) {
 				s := stated(layerOf(src, probe.Qcow2), f.layer("base.raw", probe.Raw))
 				s.Terminated = true
 				got := f.walk(t, chain.Policy{}, s)
 				wantVerdict(t, got, chain.Explicit, 2)
-				wantFinding(t, got, chain.ChainUnverified, chain.Warn)
+				wantFinding(t, got, finding.ChainUnverified, finding.Warn)
 			})
 			t.Run("stated raw below a file", func(t *testing.T) {
-				f.qcow2("top.qcow2", image{})
+				f.qcow2("top.qcow2", img{})
 				got := f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated(f.layer("top.qcow2", probe.Qcow2), layerOf(src, probe.Raw)))
 				wantFixable(t, got, 2)
 			})
@@ -80,17 +83,17 @@ func TestBackingImagesOnTheNetwork(t *testing.T) {
 	for _, c := range []struct {
 		recorded string
 		trust    probe.Format
-		code     chain.Code // "" if the chain can be written
+		code     finding.Code // "" if the chain can be written
 	}{
 		{"raw", "", ""},
 		{"vdi", "", ""},
-		{"qcow2", "", chain.SourceNotLocal},
-		{"", "", chain.FormatUnrecorded},
+		{"qcow2", "", finding.SourceNotLocal},
+		{"", "", finding.FormatUnrecorded},
 		{"", "raw", ""},
-		{"", "qcow2", chain.SourceNotLocal},
-		{"raw", "qcow2", chain.TrustConflict},
+		{"", "qcow2", finding.SourceNotLocal},
+		{"raw", "qcow2", finding.TrustConflict},
 	} {
-		f.qcow2("top.qcow2", image{backing: name, backingFormat: c.recorded})
+		f.qcow2("top.qcow2", img{backing: name, backingFormat: c.recorded})
 		policy := chain.Policy{}
 		if c.trust != "" {
 			policy.Trust = []chain.Statement{{Path: name, Format: c.trust}}
@@ -99,10 +102,10 @@ func TestBackingImagesOnTheNetwork(t *testing.T) {
 		if c.code == "" {
 			wantFixable(t, got, 2)
 		} else {
-			finding := wantRefused(t, got, c.code)
-			if c.code == chain.FormatUnrecorded {
-				wantContains(t, finding.Hint, "--trust "+name+"=raw")
-				wantContains(t, finding.Hint, "--network")
+			reported := wantRefused(t, got, c.code)
+			if c.code == finding.FormatUnrecorded {
+				wantContains(t, reported.Hint, "--trust "+name+"=raw")
+				wantContains(t, reported.Hint, "--network")
 			}
 		}
 	}
@@ -111,22 +114,22 @@ func TestBackingImagesOnTheNetwork(t *testing.T) {
 func TestDriverTypeOfAnUnreadSourceStaysAsItIs(t *testing.T) {
 	got := newFiles(t).walk(t, chain.Policy{}, stated(chain.Layer{Source: nbd("disk")}))
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.DriverTypeMissing, chain.Warn)
+	wantFinding(t, got, finding.DriverTypeMissing, finding.Warn)
 }
 
 func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{})
+	f.qcow2("top.qcow2", img{})
 	folder := &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: f.dir}}
 	t.Run("stated in the XML", func(t *testing.T) {
 		s := stated(f.layer("top.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol})
 		s.Terminated = true
 		wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, s), chain.Explicit, 2)
 	})
-	for record, code := range map[string]chain.Code{"": "", "raw": "", "qcow2": chain.FormatConflict} {
-		f.qcow2("over.qcow2", image{backing: "fat:" + f.dir, backingFormat: record})
-		finding := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over.qcow2")), chain.BackingDirectory)
-		wantContains(t, finding.Hint, "state the folder in the XML")
+	for record, code := range map[string]finding.Code{"": "", "raw": "", "qcow2": finding.FormatConflict} {
+		f.qcow2("over.qcow2", img{backing: "fat:" + f.dir, backingFormat: record})
+		reported := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over.qcow2")), finding.BackingDirectory)
+		wantContains(t, reported.Hint, "state the folder in the XML")
 		got := f.walk(t, chain.Policy{}, stated(f.layer("over.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol}))
 		if code == "" {
 			wantFixable(t, got, 2)
@@ -141,7 +144,7 @@ type pools struct{ path string }
 
 func (p pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src.Volume.Pool != "images" {
-		return nil, fmt.Errorf("%w: the pool %q is not known", chain.ErrNoVolume, src.Volume.Pool)
+		return nil, fmt.Errorf("%w: the pool %q is not known", storage.ErrNoVolume, src.Volume.Pool)
 	}
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: p.path + "/" + src.Volume.Volume}}, nil
 }
@@ -151,9 +154,9 @@ func (p pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskS
 func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("top.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "base.raw", backingFormat: "raw"})
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "top.qcow2"}}
-	w := &chain.Walker{Images: chain.NewImageCache(f), Volumes: pools{f.dir}}
+	w := &chain.Walker{Images: image.NewCache(f), Volumes: pools{f.dir}}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	got, err := w.Walk(t.Context(), stated(layerOf(volume, probe.Qcow2)))
 	if err != nil {
@@ -163,7 +166,7 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	if got.Layers[0].Source != volume {
 		t.Errorf("the top is %+v, no longer a volume", got.Layers[0].Source)
 	}
-	if path, _ := chain.LocalPath(got.Layers[1].Source); path != f.path("base.raw") {
+	if path, _ := storage.LocalPath(got.Layers[1].Source); path != f.path("base.raw") {
 		t.Errorf("the base is %q", path)
 	}
 
@@ -172,10 +175,10 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	finding := wantRefused(t, got, chain.SourceNotLocal)
-	wantContains(t, finding.Text, `"other"`)
-	if strings.Contains(finding.Hint, "--pools") {
-		t.Errorf("the pools are given, and yet: %s", finding.Hint)
+	reported := wantRefused(t, got, finding.SourceNotLocal)
+	wantContains(t, reported.Text, `"other"`)
+	if strings.Contains(reported.Hint, "--pools") {
+		t.Errorf("the pools are given, and yet: %s", reported.Hint)
 	}
 }
 
@@ -184,7 +187,7 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 func TestFolderOfAPool(t *testing.T) {
 	f := newFiles(t)
 	volume := &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "images", Volume: "folder"}}
-	w := &chain.Walker{Images: chain.NewImageCache(f), Volumes: folders{}}
+	w := &chain.Walker{Images: image.NewCache(f), Volumes: folders{}}
 	for _, top := range []chain.Layer{{Source: volume}, {Source: volume, From: chain.Protocol}} {
 		got, err := w.Walk(t.Context(), stated(top))
 		if err != nil {
@@ -214,7 +217,7 @@ func sliced(src *libvirtxml.DomainDiskSource, offset, size uint) *libvirtxml.Dom
 // one archive.
 func TestSliceIsReadInsteadOfItsFile(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: f.path("base.raw"), backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: f.path("base.raw"), backingFormat: "raw"})
 	f.raw("base.raw", 1<<20)
 	top, err := os.ReadFile(f.path("top.qcow2"))
 	if err != nil {
@@ -233,13 +236,13 @@ func TestSliceIsReadInsteadOfItsFile(t *testing.T) {
 		"overflowing":    sliced(archive, ^uint(0)-511, 1024),
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(s, probe.Qcow2))), chain.SourceSlice)
+			wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(s, probe.Qcow2))), finding.SourceSlice)
 		})
 	}
 
 	t.Run("the same slice twice", func(t *testing.T) {
-		f.qcow2("loop.qcow2", image{backing: f.path("loop.qcow2"), backingFormat: "qcow2"})
-		wantRefused(t, f.walk(t, chain.Policy{}, f.top("loop.qcow2")), chain.ChainLoop)
+		f.qcow2("loop.qcow2", img{backing: f.path("loop.qcow2"), backingFormat: "qcow2"})
+		wantRefused(t, f.walk(t, chain.Policy{}, f.top("loop.qcow2")), finding.ChainLoop)
 	})
 }
 
@@ -247,16 +250,16 @@ func TestSliceIsReadInsteadOfItsFile(t *testing.T) {
 // that is no reason to refuse the guest.
 func TestOptionalDiskWithoutItsImage(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: "gone.qcow2", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "gone.qcow2", backingFormat: "qcow2"})
 	for _, name := range []string{"top.qcow2", "gone.qcow2"} {
 		s := f.top(name)
 		s.Layers[0].Source.StartupPolicy = "optional"
 		got := f.walk(t, chain.Policy{}, s)
 		wantVerdict(t, got, chain.Skipped, 1)
-		wantFinding(t, got, chain.ImageMissing, chain.Warn)
+		wantFinding(t, got, finding.ImageMissing, finding.Warn)
 		for _, policy := range []string{"", "mandatory", "requisite"} {
 			s.Layers[0].Source.StartupPolicy = policy
-			wantRefused(t, f.walk(t, chain.Policy{}, s), chain.ImageMissing)
+			wantRefused(t, f.walk(t, chain.Policy{}, s), finding.ImageMissing)
 		}
 	}
 }
@@ -264,7 +267,7 @@ func TestOptionalDiskWithoutItsImage(t *testing.T) {
 // deserted is a network on which there is nothing.
 type deserted struct{ *files }
 
-func (d deserted) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (d deserted) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	if src.Network != nil {
 		return nil, &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}
 	}
@@ -275,15 +278,15 @@ func (d deserted) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (c
 // out for it.
 func TestOptionalDiskOverTheNetwork(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/gone", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "nbd://storage.example/gone", backingFormat: "qcow2"})
 	s := f.top("top.qcow2")
 	s.Layers[0].Source.StartupPolicy = "optional"
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	got, err := (&chain.Walker{Images: chain.NewImageCache(deserted{f})}).Walk(t.Context(), s)
+	got, err := (&chain.Walker{Images: image.NewCache(deserted{f})}).Walk(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, got, chain.ImageMissing)
+	wantRefused(t, got, finding.ImageMissing)
 }
 
 // luksQcow2 is an encrypted qcow2 image, as far as its header goes.
@@ -302,12 +305,12 @@ func luksQcow2(t *testing.T) []byte {
 func TestSecretThatIsMissingIsShown(t *testing.T) {
 	f := newFiles(t)
 	f.put("base.qcow2", luksQcow2(t))
-	f.qcow2("top.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
-	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.Encrypted).Hint
+	f.qcow2("top.qcow2", img{backing: "base.qcow2", backingFormat: "qcow2"})
+	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.Encrypted).Hint
 	for _, part := range []string{"<backingStore", f.path("base.qcow2"), "<encryption", "<secret"} {
 		wantContains(t, hint, part)
 	}
-	hint = wantRefused(t, f.walk(t, chain.Policy{}, f.top("base.qcow2")), chain.Encrypted).Hint
+	hint = wantRefused(t, f.walk(t, chain.Policy{}, f.top("base.qcow2")), finding.Encrypted).Hint
 	wantContains(t, hint, "<encryption")
 	if strings.Contains(hint, "backingStore") {
 		t.Errorf("%q is about a disk's own image", hint)
@@ -319,15 +322,15 @@ func TestSecretThatIsMissingIsShown(t *testing.T) {
 func TestSecretThatIsShownIsPasted(t *testing.T) {
 	f := newFiles(t)
 	f.put("base.qcow2", luksQcow2(t))
-	f.qcow2("low.qcow2", image{backing: "base.qcow2", backingFormat: "qcow2"})
-	f.qcow2("middle.qcow2", image{backing: "low.qcow2", backingFormat: "qcow2"})
-	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
+	f.qcow2("low.qcow2", img{backing: "base.qcow2", backingFormat: "qcow2"})
+	f.qcow2("middle.qcow2", img{backing: "low.qcow2", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "middle.qcow2", backingFormat: "qcow2"})
 	for _, layers := range [][]string{{"top.qcow2"}, {"top.qcow2", "middle.qcow2"}, {"top.qcow2", "middle.qcow2", "low.qcow2"}} {
 		var s chain.Stated
 		for _, name := range layers {
 			s.Layers = append(s.Layers, f.layer(name, probe.Qcow2))
 		}
-		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), chain.Encrypted).Hint
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), finding.Encrypted).Hint
 		start, end := strings.Index(hint, "<backingStore"), strings.LastIndex(hint, "</backingStore>")
 		if start < 0 || end < start {
 			t.Fatalf("hint %q", hint)
@@ -344,12 +347,12 @@ func TestSecretThatIsShownIsPasted(t *testing.T) {
 }
 
 func TestErrorsOfTheOpenerForOtherSources(t *testing.T) {
-	_, err := chain.FileOpener{}.Open(t.Context(), nbd("x"))
-	if !errors.Is(err, chain.ErrNotReadable) {
+	_, err := storage.FileOpener{}.Open(t.Context(), nbd("x"))
+	if !errors.Is(err, storage.ErrNotReadable) {
 		t.Errorf("Open: %v", err)
 	}
-	_, err = chain.FileOpener{}.Identify(t.Context(), nbd("x"))
-	if !errors.Is(err, chain.ErrNotReadable) {
+	_, err = storage.FileOpener{}.Identify(t.Context(), nbd("x"))
+	if !errors.Is(err, storage.ErrNotReadable) {
 		t.Errorf("Identify: %v", err)
 	}
 }
@@ -369,7 +372,7 @@ func TestHintsForSourcesThatAreNotRead(t *testing.T) {
 		{protocol("gluster"), ": --network --qemu-img qemu-img; or"}, {protocol("ssh"), ": --network --qemu-img qemu-img; or"},
 		{protocol("sheepdog"), ""}, {protocol("tftp"), ""}, {secret, ""}, {tls, ""},
 	} {
-		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), chain.SourceNotLocal).Hint
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), finding.SourceNotLocal).Hint
 		if !strings.Contains(hint, c.flags) || strings.Contains(hint, "--network") != (c.flags != "") {
 			t.Errorf("%+v: %q, want %q", c.source.Network, hint, c.flags)
 		}
@@ -385,19 +388,19 @@ func protocol(name string) *libvirtxml.DomainDiskSource {
 // reluctant reads some images on the network, and not these.
 type reluctant struct{ *files }
 
-func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it wants TLS: %w", chain.ErrNotReadable)}
+func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it wants TLS: %w", storage.ErrNotReadable)}
 }
 
 func TestReasonForNotReadingIsGiven(t *testing.T) {
-	w := &chain.Walker{Images: chain.NewImageCache(reluctant{newFiles(t)})}
+	w := &chain.Walker{Images: image.NewCache(reluctant{newFiles(t)})}
 	got, err := w.Walk(t.Context(), stated(layerOf(nbd("disk"), probe.Qcow2)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	finding := wantRefused(t, got, chain.SourceNotLocal)
-	wantContains(t, finding.Text, `is not read: "it wants TLS"`)
-	if strings.Contains(finding.Hint, "--network") {
-		t.Errorf("hint %q", finding.Hint)
+	reported := wantRefused(t, got, finding.SourceNotLocal)
+	wantContains(t, reported.Text, `is not read: "it wants TLS"`)
+	if strings.Contains(reported.Hint, "--network") {
+		t.Errorf("hint %q", reported.Hint)
 	}
 }

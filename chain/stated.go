@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // statedImage returns the layer below the top by which the XML states an image
@@ -13,25 +15,25 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 	if len(lower) == 0 {
 		return Layer{}, false
 	}
-	name := Name(src)
-	part, _ := sliceOf(src)
+	name := storage.Name(src)
+	part, _ := storage.SliceOf(src)
 	id, err := k.Opener().Identify(k.ctx, src)
 	var other Layer
 	for _, layer := range lower {
-		if located, err := k.locate(layer); err == nil {
+		if located, err := k.Locate(layer); err == nil {
 			layer = located
 		}
-		its, _ := sliceOf(layer.Source)
+		its, _ := storage.SliceOf(layer.Source)
 		if its != part || name == "" {
 			continue
 		}
-		if Name(layer.at()) == name {
+		if storage.Name(layer.At()) == name {
 			return layer, true
 		}
 		if err != nil || other.Source != nil {
 			continue
 		}
-		if otherID, err := k.Opener().Identify(k.ctx, layer.at()); err == nil && otherID == id {
+		if otherID, err := k.Opener().Identify(k.ctx, layer.At()); err == nil && otherID == id {
 			other = layer
 		}
 	}

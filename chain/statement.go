@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -36,7 +38,7 @@ func (s Statement) Shown() string {
 	if strings.HasPrefix(s.Path, "/") {
 		return s.Path
 	}
-	return Shown(s.Path)
+	return storage.Shown(s.Path)
 }
 
 // RelativePathError says that an operator names an image by a relative path.
@@ -48,7 +50,7 @@ type RelativePathError struct {
 
 // Error names the absolute path, ready to be pasted into a shell.
 func (e *RelativePathError) Error() string {
-	word := shellWord(e.Absolute)
+	word := finding.ShellWord(e.Absolute)
 	if word == "PATH" {
 		return "it is a relative path; give it absolutely"
 	}
@@ -86,7 +88,7 @@ func ParseImageName(name, dir string) (string, error) {
 		return fileURI(name[len("file:"):], dir)
 	case strings.Contains(name, "://"):
 		return name, checkImageURI(name)
-	case !looksLikeFile(name):
+	case !storage.LooksLikeFile(name):
 		return "", errors.New("what stands before its colon reads as a protocol: give the absolute path of a file, or a URI, such as nbd://host:10809/export")
 	}
 	return "", Relative(name, dir)

@@ -8,6 +8,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -17,18 +20,18 @@ type swapper struct {
 	name string
 }
 
-func (s swapper) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
-	image, err := s.files.Open(ctx, src)
-	if path, _ := chain.LocalPath(src); err == nil && path == s.path(s.name) {
+func (s swapper) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	img, err := s.files.Open(ctx, src)
+	if path, _ := storage.LocalPath(src); err == nil && path == s.path(s.name) {
 		s.qcow2("new", forgery())
 		if err := os.Rename(s.path("new"), path); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	return image, err
+	return img, err
 }
 
-func forgery() image { return image{backing: "/etc/passwd", backingFormat: "raw"} }
+func forgery() img { return img{backing: "/etc/passwd", backingFormat: "raw"} }
 
 // An image that is swapped for another while the walk goes on is refused,
 // whichever layer it is.
@@ -37,15 +40,15 @@ func TestSwappedImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFiles(t)
 			f.raw("base.img", 1<<20)
-			f.qcow2("middle.img", image{backing: "base.img", backingFormat: "raw"})
-			f.qcow2("top.qcow2", image{backing: "middle.img", backingFormat: "qcow2"})
+			f.qcow2("middle.img", img{backing: "base.img", backingFormat: "raw"})
+			f.qcow2("top.qcow2", img{backing: "middle.img", backingFormat: "qcow2"})
 			f.touched, f.opened = map[string]bool{}, map[string]int{}
-			w := &chain.Walker{Images: chain.NewImageCache(swapper{f, name})}
+			w := &chain.Walker{Images: image.NewCache(swapper{f, name})}
 			got, err := w.Walk(context.Background(), f.top("top.qcow2"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantRefused(t, got, chain.ImageSwapped)
+			wantRefused(t, got, finding.ImageSwapped)
 		})
 	}
 }
@@ -54,7 +57,7 @@ func TestSwappedImages(t *testing.T) {
 func TestNothingIsSwappedBelowAnUnreadImage(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("top.qcow2", image{backing: "nbd://storage.example/disk", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "nbd://storage.example/disk", backingFormat: "raw"})
 	s := f.top("top.qcow2")
 	s.Layers = append(s.Layers, layerOf(nbd("disk"), probe.Raw), f.layer("base.raw", probe.Raw))
 	s.Terminated = true

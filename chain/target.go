@@ -5,6 +5,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
@@ -42,12 +43,12 @@ func (r requirement) met(target libvirt.Version) bool {
 // names that libvirt.
 func (k *walk) meetTarget() {
 	for _, r := range unsupported(k.chain.Layers, k.Policy.Target) {
-		f := Finding{Code: TargetTooOld, Severity: Refuse, Text: r.String(),
+		f := finding.Finding{Code: finding.TargetTooOld, Severity: finding.Refuse, Text: r.String(),
 			Hint: "if the libvirt that will read the XML is new enough, say so: --target-libvirt " + r.since.String()}
 		switch target := k.Policy.Target; {
-		case r.layer == WholeDisk && !target.Known():
+		case r.layer == finding.WholeDisk && !target.Known():
 			// The depth alone: most versions can do it.
-			f.Severity = Warn
+			f.Severity = finding.Warn
 		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
@@ -69,10 +70,10 @@ func unsupported(layers []Layer, target libvirt.Version) []requirement {
 		}
 	}
 	if len(layers) > 1 || len(layers) == 1 && layers[0].Format.CanHaveBacking() {
-		need(requirement{layer: WholeDisk, what: "an explicit chain", since: libvirt.ExplicitChains.Since})
+		need(requirement{layer: finding.WholeDisk, what: "an explicit chain", since: libvirt.ExplicitChains.Since})
 	}
 	if len(layers) > libvirt.DeepestNested {
-		need(requirement{layer: WholeDisk, what: fmt.Sprintf("a chain of more than %d layers", libvirt.DeepestNested), since: libvirt.NestingIsBounded.Until, before: libvirt.NestingIsBounded.Since})
+		need(requirement{layer: finding.WholeDisk, what: fmt.Sprintf("a chain of more than %d layers", libvirt.DeepestNested), since: libvirt.NestingIsBounded.Until, before: libvirt.NestingIsBounded.Since})
 	}
 	for i, layer := range layers {
 		if layer.Source == nil {

@@ -12,6 +12,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -156,8 +157,8 @@ func TestUnsupportedAsLibvirt(t *testing.T) {
 }
 
 func TestUnsupportedChains(t *testing.T) {
-	file := Layer{Source: localSource("/x", false), Format: probe.Qcow2}
-	raw := Layer{Source: localSource("/x", false), Format: probe.Raw}
+	file := Layer{Source: storage.LocalSource("/x", false), Format: probe.Qcow2}
+	raw := Layer{Source: storage.LocalSource("/x", false), Format: probe.Raw}
 	volume := Layer{Source: &libvirtxml.DomainDiskSource{Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}, Format: probe.Raw}
 	stored := Layer{Source: &libvirtxml.DomainDiskSource{
 		File: &libvirtxml.DomainDiskSourceFile{File: "/x"},

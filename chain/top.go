@@ -4,6 +4,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -13,7 +16,7 @@ import (
 // guest writes there changes that. Only the operator can state another format.
 func (k *walk) topWithoutType(top Layer) {
 	k.chain.Layers = k.stated.Layers[:1:1] // for a refusal of the operator's statements
-	statement, told := k.trusted(top.at())
+	statement, told := k.trusted(top.At())
 	if k.refused() {
 		return
 	}
@@ -45,13 +48,13 @@ func (k *walk) topWithoutBacking(top Layer) {
 		return
 	}
 	typeless := k.stated.Layers[0].From == Unstated
-	if _, local := top.local(); !local || top.Format != probe.Raw {
+	if _, local := top.LocalPath(); !local || top.Format != probe.Raw {
 		if typeless {
 			k.assumedRaw(top, nil)
 		}
 		return
 	}
-	l, err := k.look(k.ctx, top.at(), top.header())
+	l, err := k.Look(k.ctx, top.At(), top.HeaderFormat())
 	switch {
 	case err != nil && typeless:
 		k.assumedRaw(top, nil)
@@ -59,11 +62,11 @@ func (k *walk) topWithoutBacking(top Layer) {
 	case err != nil:
 		return
 	}
-	k.chain.Layers[0].Header = l.header
+	k.chain.Layers[0].Header = l.Header
 	switch {
-	case top.header() != probe.Raw && l.headerErr != nil:
-		k.find(FormatMismatch, Warn, Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.headerErr.Error(), "")
-	case top.header() != probe.Raw:
+	case top.HeaderFormat() != probe.Raw && l.HeaderErr != nil:
+		k.find(finding.FormatMismatch, finding.Warn, storage.Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.HeaderErr.Error(), "")
+	case top.HeaderFormat() != probe.Raw:
 	case typeless:
 		k.assumedRaw(top, l)
 	default:
@@ -75,17 +78,17 @@ func (k *walk) topWithoutBacking(top Layer) {
 // image looks like something else, that is worth a warning: the guest may keep an
 // image on its disk, or somebody has left the <driver type> out of the XML of
 // another one. There is no look at an image that is not read.
-func (k *walk) assumedRaw(top Layer, l *headerView) {
-	text := "no <driver type> is stated for " + Describe(top.Source) + ": libvirt takes it as raw"
+func (k *walk) assumedRaw(top Layer, l *image.View) {
+	text := "no <driver type> is stated for " + storage.Describe(top.Source) + ": libvirt takes it as raw"
 	say := "say so in the XML: <driver name='qemu' type='raw'/>"
 	switch {
 	case l == nil:
-		k.find(DriverTypeMissing, Warn, text+", and it is not read here", say)
-	case l.signaturesErr != nil:
-		k.find(DriverTypeMissing, Warn, text+", and it cannot be read: "+strconv.Quote(reason(l.signaturesErr)), say)
-	case len(l.oddities()) > 0:
-		k.find(DriverTypeMissing, Warn, text+", but it bears the signature of "+strings.Join(l.oddities(), " and "), trustHint(top.at(), probe.Format(l.oddities()[0])))
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it is not read here", say)
+	case l.SignaturesErr != nil:
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), say)
+	case len(l.UnexpectedMarks()) > 0:
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "), trustHint(top.At(), probe.Format(l.UnexpectedMarks()[0])))
 	default:
-		k.find(DriverTypeMissing, Info, text+", and it bears no signature", "")
+		k.find(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature", "")
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -21,14 +22,14 @@ func (f *files) someImage(draw *rapid.T, name string, names []string) {
 		f.raw(name, 1<<20)
 		return
 	}
-	image := mkimage.Qcow2{VirtualSize: overlaySize}
+	img := mkimage.Qcow2{VirtualSize: overlaySize}
 	switch one("reference", "backing", "backing", "backing", "none", "data file") {
 	case "backing":
-		image.Backing, image.BackingFormat = one("name", names...), one("format", "", "", "raw", "qcow2", "vmdk")
+		img.Backing, img.BackingFormat = one("name", names...), one("format", "", "", "raw", "qcow2", "vmdk")
 	case "data file":
-		image.DataFile = f.path(one("name", names...))
+		img.DataFile = f.path(one("name", names...))
 	}
-	f.write(name, image)
+	f.write(name, img)
 }
 
 // TestExplicitChainOpensNoDoor: a chain is made explicit, and then the headers are
@@ -64,11 +65,11 @@ func TestExplicitChainOpensNoDoor(t *testing.T) {
 		stated.Layers, stated.Terminated = slices.Clone(found.Layers), true
 		for i := range stated.Layers {
 			layer := &stated.Layers[i]
-			layer.From, layer.ID, layer.Header = chain.XML, chain.FileID{}, nil
-			path, _ := chain.LocalPath(layer.Source)
+			layer.From, layer.ID, layer.Header = chain.XML, storage.FileID{}, nil
+			path, _ := storage.LocalPath(layer.Source)
 			named = append(named, path)
 			if store := layer.Source.DataStore; store != nil {
-				path, _ := chain.LocalPath(store.Source)
+				path, _ := storage.LocalPath(store.Source)
 				named = append(named, path)
 			}
 		}

@@ -10,6 +10,8 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -21,7 +23,7 @@ type statementIndex struct {
 	patterns []Statement
 
 	once   sync.Once
-	byFile map[FileID][]Statement // see [walk.statementsOfFiles]
+	byFile map[storage.FileID][]Statement // see [walk.statementsOfFiles]
 }
 
 func indexStatements(all []Statement) *statementIndex {
@@ -43,12 +45,12 @@ func indexStatements(all []Statement) *statementIndex {
 // chain has for it (its [Name]), else by any other name of the same file, else
 // by a pattern. Statements of one of these kinds that disagree are refused.
 func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
-	name := Name(src)
+	name := storage.Name(src)
 	if len(k.Policy.Trust) == 0 || name == "" {
 		return Statement{}, false
 	}
 	k.Met.image(src)
-	_, local := LocalPath(src)
+	_, local := storage.LocalPath(src)
 	var counts []Statement
 	for _, find := range []func(string, *libvirtxml.DomainDiskSource) []Statement{k.statedByName, k.statedByFile, k.statedByPattern} {
 		found := find(name, src)
@@ -68,10 +70,10 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 	first := counts[0]
 	for _, s := range counts {
 		if s.Format != first.Format {
-			k.refuse(TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
+			k.refuse(finding.TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
 				" and "+string(s.Format)+" by "+strconv.Quote(s.Path), "drop the one that is wrong: "+first.given()+"; or "+s.given()+
-				"; or state the image by its own name, which comes before both: --trust "+shellWord(name+"="+string(first.Format))+
-				" or --trust "+shellWord(name+"="+string(s.Format)))
+				"; or state the image by its own name, which comes before both: --trust "+finding.ShellWord(name+"="+string(first.Format))+
+				" or --trust "+finding.ShellWord(name+"="+string(s.Format)))
 			return Statement{}, false
 		}
 	}
@@ -95,20 +97,20 @@ func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statem
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(k.statementsOfFiles()[id]), func(s Statement) bool {
-		now, err := k.Opener().Identify(k.ctx, localSource(s.Path, false))
+		now, err := k.Opener().Identify(k.ctx, storage.LocalSource(s.Path, false))
 		return err != nil || now != id
 	})
 }
 
 // statementsOfFiles returns the statements whose path was a file when the first
 // layer was held against them, once in a run.
-func (k *walk) statementsOfFiles() map[FileID][]Statement {
+func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	index := k.trust
 	index.once.Do(func() {
-		index.byFile = make(map[FileID][]Statement)
+		index.byFile = make(map[storage.FileID][]Statement)
 		ctx := context.WithoutCancel(k.ctx) // others wait for it, too
 		for _, path := range index.paths {
-			if id, err := k.Opener().Identify(ctx, localSource(path, false)); err == nil {
+			if id, err := k.Opener().Identify(ctx, storage.LocalSource(path, false)); err == nil {
 				index.byFile[id] = append(index.byFile[id], index.byName[path])
 			}
 		}
@@ -126,7 +128,7 @@ func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (f
 			found = append(found, s)
 		}
 	}
-	if len(found) > 0 && slices.Contains(strings.Split(name, "/"), "..") && !k.oneFile(src, localSource(clean, false)) {
+	if len(found) > 0 && slices.Contains(strings.Split(name, "/"), "..") && !k.oneFile(src, storage.LocalSource(clean, false)) {
 		return nil
 	}
 	return found
@@ -158,12 +160,12 @@ func (k *walk) contradicts(s Statement, layer Layer) bool {
 	default:
 		mend += formatElement(s.Format)
 		if above := k.chain.Layers[depth-1].Header; above != nil && above.Backing != nil {
-			if rec := readRecord(above.Backing); rec.format != "" && rec.format != s.Format {
+			if rec := storage.ReadRecord(above.Backing); rec.Format != "" && rec.Format != s.Format {
 				mend += ", and the overlay too: " + k.mendRecord(k.chain.Layers[depth-1], s)
 			}
 		}
 	}
-	k.refuse(TrustConflict, Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
+	k.refuse(finding.TrustConflict, storage.Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
 		"if the statement is wrong, drop "+s.given()+"; if "+says+" is, "+mend)
 	return true
 }
@@ -182,13 +184,13 @@ func (s Statement) given() string {
 	if s.Pattern {
 		return "the glob " + strconv.Quote(s.Path) + " of the policy file"
 	}
-	return "--trust " + shellWord(s.Shown()+"="+string(s.Format)) + ", or its entry in the policy file"
+	return "--trust " + finding.ShellWord(s.Shown()+"="+string(s.Format)) + ", or its entry in the policy file"
 }
 
 // topContradicted holds a top that is left as it is against the statements.
 func (k *walk) topContradicted(top Layer) bool {
 	k.chain.Layers = []Layer{top}
-	if s, ok := k.trusted(top.at()); ok {
+	if s, ok := k.trusted(top.At()); ok {
 		k.contradicts(s, top)
 	}
 	if k.refused() {
@@ -203,9 +205,9 @@ func (k *walk) topContradicted(top Layer) bool {
 func (k *walk) checkStated(depth int) {
 	layers := k.chain.Layers
 	for i := depth; i < len(layers) && !k.refused(); i++ {
-		layer, _ := k.locate(layers[i])
+		layer, _ := k.Locate(layers[i])
 		k.chain.Layers = layers[: i+1 : i+1]
-		if s, ok := k.trusted(layer.at()); ok && layer.From != Unstated {
+		if s, ok := k.trusted(layer.At()); ok && layer.From != Unstated {
 			k.contradicts(s, layer)
 		}
 	}
@@ -221,9 +223,9 @@ func (k *walk) noteStated() {
 		return
 	}
 	for _, layer := range k.stated.Layers {
-		if located, err := k.locate(layer); err == nil && Name(located.at()) != "" {
-			k.Met.image(located.at())
-			k.Met.statements(k.statedByName(Name(located.at()), nil))
+		if located, err := k.Locate(layer); err == nil && storage.Name(located.At()) != "" {
+			k.Met.image(located.At())
+			k.Met.statements(k.statedByName(storage.Name(located.At()), nil))
 		}
 	}
 }

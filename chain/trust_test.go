@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -14,8 +15,8 @@ func TestStatements(t *testing.T) {
 	f := newFiles(t)
 	f.mkdir("dir/deep", "elsewhere/deep")
 	f.raw("lower.img", 1<<20)
-	f.qcow2("dir/base.img", image{backing: "../lower.img"})
-	f.qcow2("elsewhere/base.img", image{backing: "../lower.img"})
+	f.qcow2("dir/base.img", img{backing: "../lower.img"})
+	f.qcow2("elsewhere/base.img", img{backing: "../lower.img"})
 	f.symlink("base.img", "dir/link.img")
 	f.symlink("../elsewhere/deep", "dir/away")
 	if err := os.Link(f.path("dir/base.img"), f.path("hard.img")); err != nil {
@@ -33,39 +34,39 @@ func TestStatements(t *testing.T) {
 		backing string // of the top; dir/base.img where it is ""
 		trust   []chain.Statement
 		want    probe.Format // "" where nothing is stated
-		refused chain.Code
+		refused finding.Code
 	}{
 		{name: "path", trust: []chain.Statement{is("dir/base.img", q)}, want: q},
 		{name: "first of two", trust: []chain.Statement{is("dir/base.img", q), is("dir/base.img", raw)}, want: q},
 		{name: "symlink", trust: []chain.Statement{is("dir/link.img", q)}, want: q},
 		{name: "hard link", trust: []chain.Statement{is("hard.img", q)}, want: q},
 		{name: "path before other names", trust: []chain.Statement{is("hard.img", raw), is("dir/base.img", q)}, want: q},
-		{name: "names of one file disagree", trust: []chain.Statement{is("hard.img", raw), is("dir/link.img", q)}, refused: chain.TrustConflict},
+		{name: "names of one file disagree", trust: []chain.Statement{is("hard.img", raw), is("dir/link.img", q)}, refused: finding.TrustConflict},
 		{name: "first of two by another name", trust: []chain.Statement{is("hard.img", q), is("hard.img", raw)}, want: q},
 		{name: "names of one file agree", trust: []chain.Statement{is("hard.img", q), is("dir/link.img", q)}, want: q},
 
 		{name: "pattern", trust: []chain.Statement{like("dir/*.img", q)}, want: q},
 		{name: "path before pattern", trust: []chain.Statement{like("dir/*", raw), is("dir/base.img", q)}, want: q},
 		{name: "other name before pattern", trust: []chain.Statement{like("dir/*", raw), is("hard.img", q)}, want: q},
-		{name: "patterns disagree", trust: []chain.Statement{like("dir/*", raw), like("*/base.img", q)}, refused: chain.TrustConflict},
+		{name: "patterns disagree", trust: []chain.Statement{like("dir/*", raw), like("*/base.img", q)}, refused: finding.TrustConflict},
 		{name: "patterns agree", trust: []chain.Statement{like("dir/*", q), like("*/base.img", q)}, want: q},
 		{name: "only one pattern matches", trust: []chain.Statement{like("dir/*.raw", raw), like("dir/b*", q)}, want: q},
-		{name: "star within one folder", trust: []chain.Statement{like("*", q)}, refused: chain.ProbedBacking},
-		{name: "path that looks like a pattern", trust: []chain.Statement{is("dir/*", q)}, refused: chain.ProbedBacking},
-		{name: "malformed pattern", trust: []chain.Statement{like("dir/[", q)}, refused: chain.ProbedBacking},
+		{name: "star within one folder", trust: []chain.Statement{like("*", q)}, refused: finding.ProbedBacking},
+		{name: "path that looks like a pattern", trust: []chain.Statement{is("dir/*", q)}, refused: finding.ProbedBacking},
+		{name: "malformed pattern", trust: []chain.Statement{like("dir/[", q)}, refused: finding.ProbedBacking},
 		{name: "pattern over a cleaned name", backing: "dir/deep/../base.img", trust: []chain.Statement{like("dir/*", q)}, want: q},
 		{name: "pattern that only the spelling matches", backing: "elsewhere/deep/../../dir/base.img", trust: []chain.Statement{like("elsewhere/*/*/*/*/*", q)},
-			refused: chain.ProbedBacking},
+			refused: finding.ProbedBacking},
 		// Cleaned this is dir/base.img, which is there; opened is the other.
-		{name: "dots behind a symlink", backing: "dir/away/../base.img", trust: []chain.Statement{like("dir/*", q)}, refused: chain.ProbedBacking},
-		{name: "name on the network", trust: []chain.Statement{{Path: "nbd://host:10809/base", Format: q}}, refused: chain.ProbedBacking},
+		{name: "dots behind a symlink", backing: "dir/away/../base.img", trust: []chain.Statement{like("dir/*", q)}, refused: finding.ProbedBacking},
+		{name: "name on the network", trust: []chain.Statement{{Path: "nbd://host:10809/base", Format: q}}, refused: finding.ProbedBacking},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if c.backing == "" {
 				c.backing = "dir/base.img"
 			}
-			f.qcow2("top.qcow2", image{backing: f.path(c.backing)})
+			f.qcow2("top.qcow2", img{backing: f.path(c.backing)})
 			got := f.walk(t, chain.Policy{Trust: c.trust}, f.top("top.qcow2"))
 			if f.touched["nbd://host:10809/base"] {
 				t.Error("a name on the network was taken for a file")
@@ -90,17 +91,17 @@ func TestStatements(t *testing.T) {
 // contradict each other stop at the top too.
 func TestPatternsAgainstRecords(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
-	f.qcow2("top.qcow2", image{backing: "base.img", backingFormat: "qcow2"})
+	f.qcow2("base.img", img{})
+	f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: "qcow2"})
 	pattern := func(name string, format probe.Format) chain.Statement {
 		return chain.Statement{Path: f.path(name), Pattern: true, Format: format}
 	}
-	wantRefused(t, f.walk(t, chain.Policy{Trust: []chain.Statement{pattern("*.img", probe.Raw)}}, f.top("top.qcow2")), chain.TrustConflict)
+	wantRefused(t, f.walk(t, chain.Policy{Trust: []chain.Statement{pattern("*.img", probe.Raw)}}, f.top("top.qcow2")), finding.TrustConflict)
 	disputed := chain.Policy{Trust: []chain.Statement{pattern("*.img", probe.Raw), pattern("base*", probe.Qcow2)}}
-	wantRefused(t, f.walk(t, disputed, f.top("top.qcow2")), chain.TrustConflict)
+	wantRefused(t, f.walk(t, disputed, f.top("top.qcow2")), finding.TrustConflict)
 
 	got := f.walk(t, disputed, chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer("base.img", "")}})
-	wantRefused(t, got, chain.TrustConflict)
+	wantRefused(t, got, finding.TrustConflict)
 	if len(got.Findings) != 1 {
 		t.Errorf("more was said: %+v", got.Findings)
 	}

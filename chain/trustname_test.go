@@ -6,6 +6,8 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -23,7 +25,7 @@ func TestStatementOnTheNetwork(t *testing.T) {
 		{Statement{Path: "nbd://storage:10809/*", Pattern: true, Format: probe.Qcow2}, ""},
 		{Statement{Path: "nbd:/*/*", Pattern: true, Format: probe.Qcow2}, ""},
 	} {
-		k := &walk{Walker: &Walker{Images: NewImageCache(FileOpener{}), Policy: Policy{Trust: []Statement{c.statement}}}, ctx: context.Background(), chain: &Chain{}}
+		k := &walk{Walker: &Walker{Images: image.NewCache(storage.FileOpener{}), Policy: Policy{Trust: []Statement{c.statement}}}, ctx: context.Background(), chain: &Chain{}}
 		k.prepare()
 		if f, ok := k.trusted(src); f.Format != c.want || ok != (c.want != "") {
 			t.Errorf("%+v: %q, %v, want %q", c.statement, f.Format, ok, c.want)

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -18,7 +19,7 @@ import (
 func TestStatementsAboutTops(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk.img", 1<<20)
-	f.qcow2("disk.qcow2", image{})
+	f.qcow2("disk.qcow2", img{})
 	f.symlink("disk.img", "link.img")
 	network := chain.Layer{Format: probe.Raw, From: chain.XML, Source: &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{
 		Protocol: "nbd", Name: "disk", Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "storage", Port: "10809"}}}}}
@@ -71,7 +72,7 @@ func TestStatementsAboutTops(t *testing.T) {
 			case c.want == chain.Explicit && got.Layers[0].Format != c.top.Format:
 				t.Errorf("the type has changed: %+v", got.Layers[0])
 			case c.want == chain.Refused:
-				wantMend(t, wantRefused(t, got, chain.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
+				wantMend(t, wantRefused(t, got, finding.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
 				if len(got.Findings) != 1 {
 					t.Errorf("more was said: %+v", got.Findings)
 				}
@@ -81,7 +82,7 @@ func TestStatementsAboutTops(t *testing.T) {
 }
 
 // wantMend checks that a hint says how either side is mended.
-func wantMend(t *testing.T, f chain.Finding, pattern bool, other string) {
+func wantMend(t *testing.T, f finding.Finding, pattern bool, other string) {
 	t.Helper()
 	drop := "if the statement is wrong, drop --trust "
 	if pattern {
@@ -96,7 +97,7 @@ func wantMend(t *testing.T, f chain.Finding, pattern bool, other string) {
 // there or a part of it cannot be written, are held against the statements too.
 func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{backing: "gone.img", backingFormat: "qcow2"})
+	f.qcow2("top.qcow2", img{backing: "gone.img", backingFormat: "qcow2"})
 	s := f.top("top.qcow2")
 	s.Layers = append(s.Layers, f.layer("gone.img", probe.Qcow2), f.layer("lowest.img", probe.Raw))
 	s.Terminated = true
@@ -105,13 +106,13 @@ func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	}
 	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 3)
 	wantVerdict(t, f.walk(t, state("lowest.img", probe.Raw), s), chain.Explicit, 3)
-	wantMend(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), chain.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
-	wantRefused(t, f.walk(t, state("gone.img", probe.Raw), s), chain.TrustConflict)
+	wantMend(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), finding.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
+	wantRefused(t, f.walk(t, state("gone.img", probe.Raw), s), finding.TrustConflict)
 
 	s = f.top("top.qcow2")
 	s.Inexpressible, s.Terminated = "a <backingStore> of type nvme", true
 	wantVerdict(t, f.walk(t, state("top.qcow2", probe.Qcow2), s), chain.Explicit, 1)
-	wantRefused(t, f.walk(t, state("top.qcow2", probe.Raw), s), chain.TrustConflict)
+	wantRefused(t, f.walk(t, state("top.qcow2", probe.Raw), s), finding.TrustConflict)
 }
 
 // The command with which the refusal mends an overlay's record does so: the chain
@@ -120,10 +121,10 @@ func TestTrustConflictMendsTheRecord(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	f := newFiles(t)
 	f.mkdir("it's here")
-	f.qcow2("it's here/base.img", image{})
-	f.qcow2("it's here/top.qcow2", image{backing: "base.img", backingFormat: "raw"})
+	f.qcow2("it's here/base.img", img{})
+	f.qcow2("it's here/top.qcow2", img{backing: "base.img", backingFormat: "raw"})
 	policy := chain.Policy{Trust: []chain.Statement{{Path: f.path("it's here/base.img"), Format: probe.Qcow2}}}
-	refused := wantRefused(t, f.walk(t, policy, f.top("it's here/top.qcow2")), chain.TrustConflict)
+	refused := wantRefused(t, f.walk(t, policy, f.top("it's here/top.qcow2")), finding.TrustConflict)
 	_, command, ok := strings.Cut(refused.Hint, "record the format there: ")
 	if !ok {
 		t.Fatalf("hint %q", refused.Hint)
@@ -137,11 +138,11 @@ func TestTrustConflictMendsTheRecord(t *testing.T) {
 // Two statements that contradict each other are told with what drops either.
 func TestStatementsThatContradictEachOther(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("base.img", image{})
+	f.qcow2("base.img", img{})
 	got := f.walk(t, chain.Policy{Trust: []chain.Statement{
 		{Path: f.path("b*"), Pattern: true, Format: probe.Raw}, {Path: f.path("*.img"), Pattern: true, Format: probe.Qcow2}}},
 		chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer("base.img", probe.Raw)}})
-	hint := wantRefused(t, got, chain.TrustConflict).Hint
+	hint := wantRefused(t, got, finding.TrustConflict).Hint
 	for _, want := range []string{`the glob "` + f.path("b*") + `"`, `the glob "` + f.path("*.img") + `"`, "--trust " + f.path("base.img=raw"), "--trust " + f.path("base.img=qcow2")} {
 		if !strings.Contains(hint, want) {
 			t.Errorf("hint %q lacks %q", hint, want)

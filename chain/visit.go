@@ -8,23 +8,26 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
 // visit opens a layer, settles its format and reads its header. It reports
 // whether the walk may go on.
-func (k *walk) visit(layer Layer, rec record) bool {
+func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	depth := len(k.chain.Layers)
-	layer, unlocated := k.locate(layer)
+	layer, unlocated := k.Locate(layer)
 	k.chain.Layers = append(k.chain.Layers, layer)
-	path, local := layer.local()
+	path, local := layer.LocalPath()
 	if local && !strings.HasPrefix(path, "/") {
-		k.refuse(SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
+		k.refuse(finding.SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
 			"name the image absolutely in the XML: virsh edit "+k.guest())
 		return false
 	}
 
-	statement, told := k.trusted(layer.at())
+	statement, told := k.trusted(layer.At())
 	switch {
 	case !told:
 	case layer.From == Unstated:
@@ -37,11 +40,11 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !told && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
-		k.refuse(BackingDirectory, Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
+		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
 			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
 		return false
 	case layer.Source.NVME != nil && k.strayed:
-		k.refuse(SourceInexpressible, Describe(k.chain.Layers[depth-1].Source)+" names "+Describe(layer.Source)+" as its backing image, which cannot be written here",
+		k.refuse(finding.SourceInexpressible, storage.Describe(k.chain.Layers[depth-1].Source)+" names "+storage.Describe(layer.Source)+" as its backing image, which cannot be written here",
 			stateChainHint)
 		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
@@ -51,19 +54,19 @@ func (k *walk) visit(layer Layer, rec record) bool {
 	case unlocated != nil:
 		return k.unopened(layer, unlocated)
 	}
-	l, err := k.look(k.ctx, layer.at(), layer.header())
+	l, err := k.Look(k.ctx, layer.At(), layer.HeaderFormat())
 	if err != nil {
 		return k.unopened(layer, err)
 	}
 	for _, o := range k.opened {
-		if o.id == l.id {
-			k.refuse(ChainLoop, Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
-				Describe(k.chain.Layers[o.layer].Source), renameHint(k.overlay(), "give the overlay its real backing image"))
+		if o.id == l.ID {
+			k.refuse(finding.ChainLoop, storage.Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
+				storage.Describe(k.chain.Layers[o.layer].Source), renameHint(k.overlay(), "give the overlay its real backing image"))
 			return false
 		}
 	}
-	k.opened = append(k.opened, opened{depth, l.id})
-	layer.Source, layer.ID = k.withType(layer, l.id.file.Block), l.id.file
+	k.opened = append(k.opened, opened{depth, l.ID})
+	layer.Source, layer.ID = k.withType(layer, l.ID.File.Block), l.ID.File
 
 	facts := k.factsOf(layer)
 	k.noteSharing(layer, facts)
@@ -84,13 +87,13 @@ func (k *walk) visit(layer Layer, rec record) bool {
 		k.noteRawBelow(layer, facts)
 	}
 	k.noteFoundAnew(layer)
-	layer.Header = l.header
+	layer.Header = l.Header
 	k.chain.Layers[depth] = layer
 	if k.refused() {
 		return false
 	}
-	if layer.header() != probe.Raw {
-		return k.readable(layer, l.headerErr) && k.expressible(layer)
+	if layer.HeaderFormat() != probe.Raw {
+		return k.readable(layer, l.HeaderErr) && k.expressible(layer)
 	}
 	if depth > 0 {
 		k.noteMarks(layer, l)
@@ -105,11 +108,11 @@ func (k *walk) onlyXMLSays() bool { return k.onlyXML[len(k.onlyXML)-1] }
 // confirmed reports whether more than the XML's <backingStore> says that a layer
 // has the format that is stated there: a record of an image that may be followed
 // itself, or the operator by a folder whose headers are believed.
-func (k *walk) confirmed(layer Layer, rec record) bool {
-	if rec.format == layer.Format && !k.onlyXMLSays() {
+func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
+	if rec.Format == layer.Format && !k.onlyXMLSays() {
 		return true
 	}
-	name := Name(layer.at())
+	name := storage.Name(layer.At())
 	return k.Policy.believed(name) && k.doubt(name) == ""
 }
 
@@ -122,26 +125,26 @@ func (k *walk) noteFoundAnew(layer Layer) {
 		return
 	}
 	k.strayed = true
-	k.findAt(len(k.chain.Layers)-1, Finding{Code: FormatConflict, Severity: Warn, ByName: true,
-		Text: "the XML states that " + Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
-		Hint: trustHint(layer.at(), layer.Format)})
+	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.FormatConflict, Severity: finding.Warn, ByName: true,
+		Text: "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
+		Hint: trustHint(layer.At(), layer.Format)})
 }
 
 // withType gives a source that a header named the type that libvirt would give
 // it, and reports one that the XML names with a type QEMU will refuse.
 func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
-	path, local := LocalPath(layer.Source)
+	path, local := storage.LocalPath(layer.Source)
 	if !local {
 		return layer.Source
 	}
 	if !k.states(layer.Source) {
-		typed := localSource(path, block)
+		typed := storage.LocalSource(path, block)
 		typed.Slices = layer.Source.Slices
 		return typed
 	}
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
-		k.find(SourceType, Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
+		k.find(finding.SourceType, finding.Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
 			"change the type in the XML: virsh edit "+k.guest())
 	}
 	return layer.Source
@@ -151,35 +154,35 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 // ends is left alone: nobody will guess anything, and here it cannot be told
 // whether it is right.
 func (k *walk) unopened(layer Layer, err error) bool {
-	what := Describe(layer.Source)
-	var beyond *sliceError
+	what := storage.Describe(layer.Source)
+	var beyond *storage.SliceError
 	switch {
 	case errors.As(err, &beyond):
-		k.refuse(SourceSlice, "of "+what+", "+beyond.Error(), k.sliceHint(layer))
+		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceHint(layer))
 		return false
-	case errors.Is(err, ErrNotImage):
-		k.refuse(NotAnImage, what+" is "+ErrNotImage.Error(), k.otherNameHint(layer))
+	case errors.Is(err, storage.ErrNotImage):
+		k.refuse(finding.NotAnImage, what+" is "+storage.ErrNotImage.Error(), k.otherNameHint(layer))
 		return false
-	case errors.Is(err, ErrNotReadable):
+	case errors.Is(err, storage.ErrNotReadable):
 		why, tried := whyUnread(err)
-		return k.unread(layer, what+" is not read"+why, k.readHint(layer.at(), tried))
+		return k.unread(layer, what+" is not read"+why, k.readHint(layer.At(), tried))
 	case errors.Is(err, errNoPools):
 		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
 	case layer.Source.Volume != nil && layer.Located == nil:
 		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
-	case errors.Is(err, ErrChanged):
-		k.refuse(ImageSwapped, what+" was replaced while it was looked at", againHint)
+	case errors.Is(err, storage.ErrChanged):
+		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", againHint)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
 		// libvirt looks for no image on the network (9.0).
-		_, local := layer.local()
+		_, local := layer.LocalPath()
 		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
 			k.absent(what)
 			return false
 		}
-		return k.unverifiable(ImageMissing, what+" does not exist", k.missingHint(layer))
+		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingHint(layer))
 	}
-	return k.unverifiable(ImageUnreadable, what+" cannot be read: "+strconv.Quote(reason(err)), k.unreadableHint(layer, err))
+	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
 }
 
 // unread deals with an image that nothing here reads.
@@ -187,12 +190,12 @@ func (k *walk) unread(layer Layer, text, hint string) bool {
 	depth := len(k.chain.Layers) - 1
 	switch {
 	case layer.From != Unstated:
-		return k.unverifiable(ChainUnverified, text, hint)
-	case Name(layer.at()) != "":
-		hint = trustHint(layer.at(), "") + "; or " + hint
+		return k.unverifiable(finding.ChainUnverified, text, hint)
+	case storage.Name(layer.At()) != "":
+		hint = trustHint(layer.At(), "") + "; or " + hint
 	}
-	k.refuse(FormatUnrecorded, "the format of "+Describe(layer.Source)+" is not recorded in "+
-		Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
+	k.refuse(finding.FormatUnrecorded, "the format of "+storage.Describe(layer.Source)+" is not recorded in "+
+		storage.Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
 	return false
 }
 
@@ -203,7 +206,7 @@ func whyUnread(err error) (why string, tried bool) {
 	if !errors.As(err, &path) {
 		return "", false
 	}
-	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+ErrNotReadable.Error())), true
+	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+storage.ErrNotReadable.Error())), true
 }
 
 // readHint says how a source can be read; one that was tried cannot.
@@ -229,22 +232,22 @@ func (k *walk) readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
 // looksLike returns the format that the header of a local image speaks for; "" if
 // that is not known. One on the network is not read again for that.
 func (k *walk) looksLike(layer Layer) probe.Format {
-	if _, local := layer.local(); !local {
+	if _, local := layer.LocalPath(); !local {
 		return ""
 	}
-	l, err := k.look(k.ctx, layer.at(), "")
-	if err != nil || l.signaturesErr != nil {
+	l, err := k.Look(k.ctx, layer.At(), "")
+	if err != nil || l.SignaturesErr != nil {
 		return ""
 	}
-	return l.candidate()
+	return l.Candidate()
 }
 
 // brokenHint is for the layer that was reached last. Where nothing but its
 // signature speaks for the format, it may be a raw disk.
 func (k *walk) brokenHint(layer Layer) string {
-	hint := brokenHint(layer.at(), layer.header())
+	hint := brokenHint(layer.At(), layer.HeaderFormat())
 	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {
-		return trustHint(layer.at(), probe.Raw) + rawIf + hint
+		return trustHint(layer.At(), probe.Raw) + rawIf + hint
 	}
 	return hint
 }
@@ -262,7 +265,7 @@ func (k *walk) sliceHint(layer Layer) string {
 // with the chain).
 func (k *walk) absent(what string) {
 	k.chain.Findings = nil // of layers that are not in use
-	k.findAt(WholeDisk, Finding{Code: ImageMissing, Severity: Warn,
+	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.ImageMissing, Severity: finding.Warn,
 		Text: what + " does not exist, and the disk is optional: libvirt starts the guest without it",
 		Hint: "if the guest needs the disk, bring the image back"})
 	k.chain.Verdict = Skipped
@@ -270,25 +273,17 @@ func (k *walk) absent(what string) {
 	k.opened = nil
 }
 
-func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return err.Error()
-}
-
 // unverifiable ends the walk at a layer that cannot be read: with a warning if
 // the XML states the whole rest of the chain, else with a refusal.
-func (k *walk) unverifiable(code Code, text, hint string) bool {
+func (k *walk) unverifiable(code finding.Code, text, hint string) bool {
 	if k.strayed || !k.stated.Terminated {
-		if code == ChainUnverified {
-			code = SourceNotLocal
+		if code == finding.ChainUnverified {
+			code = finding.SourceNotLocal
 		}
 		k.refuse(code, text, hint)
 		return false
 	}
-	k.find(code, Warn, text+"; the rest of the explicit chain is taken as it is", hint)
+	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", hint)
 	depth := len(k.chain.Layers)
 	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[depth:]...)
 	k.checkStated(depth)
@@ -300,25 +295,20 @@ func (k *walk) readable(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
-	name, f := Describe(layer.Source), string(layer.header())
+	name, f := storage.Describe(layer.Source), string(layer.HeaderFormat())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
 		stated = " bears the signature of " + f
 	}
 	switch {
-	case errors.Is(err, ErrChanged):
-		k.refuse(ImageSwapped, name+" was replaced while it was looked at", againHint)
+	case errors.Is(err, storage.ErrChanged):
+		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", againHint)
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		k.refuse(FormatMismatch, name+stated+", but its header is not", k.mismatchHint(layer, k.looksLike(layer)))
-	case isProbeError(err):
-		k.refuse(ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenHint(layer))
+		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchHint(layer, k.looksLike(layer)))
+	case image.IsHeaderError(err):
+		k.refuse(finding.ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenHint(layer))
 	default:
-		k.refuse(ImageUnreadable, name+" cannot be read: "+strconv.Quote(reason(err)), k.unreadableHint(layer, err))
+		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
 	}
 	return false
-}
-
-func isProbeError(err error) bool {
-	var p *probe.Error
-	return errors.As(err, &p)
 }

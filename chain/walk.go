@@ -8,6 +8,9 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -24,8 +27,8 @@ var ErrNoTop = errors.New("stated chain has no top layer")
 type Walker struct {
 	// Images opens images and remembers them. Walkers may share it; nil means
 	// one of local files and devices, for this Walker alone.
-	Images  *ImageCache
-	Volumes Volumes // nil knows no storage pool
+	Images  *image.Cache
+	Volumes storage.Volumes // nil knows no storage pool
 	Policy  Policy
 	// Evidence is what the other disks of the host, or of the document, say;
 	// nil knows of none.
@@ -35,7 +38,7 @@ type Walker struct {
 	Met *Met
 
 	once   sync.Once
-	images *ImageCache
+	images *image.Cache
 	trust  *statementIndex
 }
 
@@ -43,7 +46,7 @@ type Walker struct {
 func (w *Walker) prepare() {
 	w.once.Do(func() {
 		if w.images = w.Images; w.images == nil {
-			w.images = NewImageCache(nil)
+			w.images = image.NewCache(nil)
 		}
 		w.trust = indexStatements(w.Policy.Trust)
 	})
@@ -59,14 +62,15 @@ func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 }
 
 // Opener returns what opens the images.
-func (w *Walker) Opener() Opener {
+func (w *Walker) Opener() storage.Opener {
 	w.prepare()
-	return w.images.opener
+	return w.images.Opener()
 }
 
-// look looks at an image. See [ImageCache].
-func (w *Walker) look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*headerView, error) {
-	return w.images.look(ctx, src, claim)
+// Look looks at an image. See [Cache].
+func (w *Walker) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*image.View, error) {
+	w.prepare()
+	return w.images.Look(ctx, src, claim)
 }
 
 // Walk finds the chain of one disk. What is wrong with the chain or its images
@@ -119,24 +123,24 @@ type walk struct {
 // opened is a layer of the chain that was opened.
 type opened struct {
 	layer int
-	id    imageID
+	id    image.ID
 }
 
 // find adds a finding about the layer that was reached last.
-func (k *walk) find(code Code, severity Severity, text, hint string) {
-	k.findAt(max(len(k.chain.Layers)-1, 0), Finding{Code: code, Severity: severity, Text: text, Hint: hint})
+func (k *walk) find(code finding.Code, severity finding.Severity, text, hint string) {
+	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Hint: hint})
 }
 
-func (k *walk) findAt(layer int, f Finding) {
+func (k *walk) findAt(layer int, f finding.Finding) {
 	f.Layer = layer
 	k.chain.Findings = append(k.chain.Findings, f)
 }
 
-func (k *walk) refuse(code Code, text, hint string) { k.find(code, Refuse, text, hint) }
+func (k *walk) refuse(code finding.Code, text, hint string) { k.find(code, finding.Refuse, text, hint) }
 
 func (k *walk) refused() bool {
 	for _, f := range k.chain.Findings {
-		if f.Severity == Refuse {
+		if f.Severity == finding.Refuse {
 			return true
 		}
 	}
@@ -145,25 +149,25 @@ func (k *walk) refused() bool {
 
 func (k *walk) run() {
 	top := k.stated.Layers[0]
-	if located, err := k.locate(top); err == nil {
+	if located, err := k.Locate(top); err == nil {
 		top = located
 	}
-	if emptySource(top.Source) || chainless(top.at(), top.Format) {
+	if storage.IsEmpty(top.Source) || storage.IsChainless(top.At(), top.Format) {
 		k.chain.Verdict = Skipped
 		k.chain.Layers = k.stated.Layers[:1:1]
 		return
 	}
 	if k.stated.Mirror {
-		job := "virsh blockjob " + k.guest() + " " + shellWord(k.stated.Target)
+		job := "virsh blockjob " + k.guest() + " " + finding.ShellWord(k.stated.Target)
 		k.chain.Layers = k.stated.Layers[:1:1]
-		k.findAt(WholeDisk, Finding{Code: MirrorRunning, Severity: Refuse,
+		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.MirrorRunning, Severity: finding.Refuse,
 			Text: "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
 			Hint: "wait for the job, or end it: " + job + " --info, " + job + " --abort"})
 		return
 	}
 	if k.stated.Live && (top.Format.CanHaveBacking() || len(k.stated.Layers) > 1) {
 		k.chain.Layers = k.stated.Layers[:1:1]
-		k.findAt(WholeDisk, Finding{Code: LiveDump, Severity: Refuse,
+		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.LiveDump, Severity: finding.Refuse,
 			Text: "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
 			Hint: "use the stored definition: virsh dumpxml --inactive --security-info " + k.guest()})
 		return
@@ -171,21 +175,21 @@ func (k *walk) run() {
 	if what := k.stated.Inexpressible; what != "" {
 		k.chain.Layers = k.stated.Layers
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
-			k.find(SourceInexpressible, Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
+			k.find(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
 			k.checkStated(0)
 			return
 		}
 		if k.stated.Terminated && top.From != Unstated {
-			k.refuse(SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
+			k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
 				"take the <backingStore> out of the XML: virsh edit "+k.guest())
 			return
 		}
-		k.refuse(SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
+		k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
 			"state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end")
 		return
 	}
 	if k.stated.Typeless {
-		k.findAt(WholeDisk, Finding{Code: BackingTypeless, Severity: Warn,
+		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.BackingTypeless, Severity: finding.Warn,
 			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
 	}
 	switch {
@@ -200,11 +204,11 @@ func (k *walk) run() {
 
 // follow walks from layer to layer until the chain ends or is refused.
 func (k *walk) follow(layer Layer) {
-	rec := record{}
+	rec := storage.Record{}
 	for layer.Source != nil && k.ctx.Err() == nil {
 		if len(k.chain.Layers) == MaxLayers {
-			k.refuse(ChainTooDeep, "the chain has more than "+strconv.Itoa(MaxLayers)+" layers, which libvirt refuses",
-				"shorten it: virsh blockcommit "+k.guest()+" "+shellWord(k.stated.Target)+", or qemu-img commit while the guest is off")
+			k.refuse(finding.ChainTooDeep, "the chain has more than "+strconv.Itoa(MaxLayers)+" layers, which libvirt refuses",
+				"shorten it: virsh blockcommit "+k.guest()+" "+finding.ShellWord(k.stated.Target)+", or qemu-img commit while the guest is off")
 			return
 		}
 		if !k.visit(layer, rec) {
@@ -222,8 +226,8 @@ func (k *walk) lookAgain() {
 			return
 		}
 		layer := k.chain.Layers[o.layer]
-		if now, err := k.Opener().Identify(k.ctx, layer.at()); err != nil || now != o.id.file {
-			k.findAt(o.layer, Finding{Code: ImageSwapped, Severity: Refuse, Text: Describe(layer.Source) + " was replaced while it was looked at",
+		if now, err := k.Opener().Identify(k.ctx, layer.At()); err != nil || now != o.id.File {
+			k.findAt(o.layer, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: storage.Describe(layer.Source) + " was replaced while it was looked at",
 				Hint: againHint})
 		}
 	}

@@ -12,14 +12,17 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
 func TestRecordedChainIsFollowedToItsEnd(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("middle.qcow2", image{backing: "base.raw", backingFormat: "raw"})
-	f.qcow2("top.qcow2", image{backing: "middle.qcow2", backingFormat: "qcow2"})
+	f.qcow2("middle.qcow2", img{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("top.qcow2", img{backing: "middle.qcow2", backingFormat: "qcow2"})
 	got := f.walk(t, chain.Policy{Rule: chain.Declared}, f.top("top.qcow2"))
 	wantFixable(t, got, 3)
 	for i, want := range []struct {
@@ -32,7 +35,7 @@ func TestRecordedChainIsFollowedToItsEnd(t *testing.T) {
 		{f.path("base.raw"), probe.Raw, chain.Header},
 	} {
 		layer := got.Layers[i]
-		path, _ := chain.LocalPath(layer.Source)
+		path, _ := storage.LocalPath(layer.Source)
 		if path != want.path || layer.Format != want.format || layer.From != want.from {
 			t.Errorf("layer %d is %q %q from %v, want %+v", i, path, layer.Format, layer.From, want)
 		}
@@ -45,10 +48,10 @@ func TestRecordedChainIsFollowedToItsEnd(t *testing.T) {
 func TestSharedImageIsReadOnce(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("a.qcow2", image{backing: "base.raw", backingFormat: "raw"})
-	f.qcow2("b.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("a.qcow2", img{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("b.qcow2", img{backing: "base.raw", backingFormat: "raw"})
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
-	w := &chain.Walker{Images: chain.NewImageCache(f)}
+	w := &chain.Walker{Images: image.NewCache(f)}
 	for _, name := range []string{"a.qcow2", "b.qcow2"} {
 		if _, err := w.Walk(context.Background(), f.top(name)); err != nil {
 			t.Fatal(err)
@@ -69,8 +72,8 @@ func TestRelativeNameStartsAtTheOverlayAsNamed(t *testing.T) {
 		}
 	}
 	f.raw("links/base.raw", 1<<20)
-	f.qcow2("real/top.qcow2", image{backing: "./../links/base.raw", backingFormat: "raw"})
-	f.qcow2("real/other.qcow2", image{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("real/top.qcow2", img{backing: "./../links/base.raw", backingFormat: "raw"})
+	f.qcow2("real/other.qcow2", img{backing: "base.raw", backingFormat: "raw"})
 	for _, name := range []string{"top.qcow2", "other.qcow2"} {
 		if err := os.Symlink("../real/"+name, f.path("links/"+name)); err != nil {
 			t.Fatal(err)
@@ -78,21 +81,21 @@ func TestRelativeNameStartsAtTheOverlayAsNamed(t *testing.T) {
 	}
 	got := f.walk(t, chain.Policy{}, f.top("real/top.qcow2"))
 	wantFixable(t, got, 2)
-	if path, _ := chain.LocalPath(got.Layers[1].Source); path != f.path("real/./../links/base.raw") {
+	if path, _ := storage.LocalPath(got.Layers[1].Source); path != f.path("real/./../links/base.raw") {
 		t.Errorf("the base is spelled %q", path)
 	}
 	got = f.walk(t, chain.Policy{}, f.top("links/other.qcow2"))
 	wantFixable(t, got, 2)
-	wantRefused(t, f.walk(t, chain.Policy{}, f.top("real/other.qcow2")), chain.ImageMissing)
+	wantRefused(t, f.walk(t, chain.Policy{}, f.top("real/other.qcow2")), finding.ImageMissing)
 }
 
 func TestLoops(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("self.qcow2", image{backing: "self.qcow2", backingFormat: "qcow2"})
-	f.qcow2("a.qcow2", image{backing: "b.qcow2", backingFormat: "qcow2"})
-	f.qcow2("b.qcow2", image{backing: "a.qcow2", backingFormat: "qcow2"})
-	f.qcow2("hard.qcow2", image{backing: "hard-link.qcow2", backingFormat: "qcow2"})
-	f.qcow2("soft.qcow2", image{backing: "soft-link.qcow2", backingFormat: "qcow2"})
+	f.qcow2("self.qcow2", img{backing: "self.qcow2", backingFormat: "qcow2"})
+	f.qcow2("a.qcow2", img{backing: "b.qcow2", backingFormat: "qcow2"})
+	f.qcow2("b.qcow2", img{backing: "a.qcow2", backingFormat: "qcow2"})
+	f.qcow2("hard.qcow2", img{backing: "hard-link.qcow2", backingFormat: "qcow2"})
+	f.qcow2("soft.qcow2", img{backing: "soft-link.qcow2", backingFormat: "qcow2"})
 	if err := os.Link(f.path("hard.qcow2"), f.path("hard-link.qcow2")); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func TestLoops(t *testing.T) {
 	}
 	for _, name := range []string{"self.qcow2", "a.qcow2", "hard.qcow2", "soft.qcow2"} {
 		t.Run(name, func(t *testing.T) {
-			wantRefused(t, f.walk(t, chain.Policy{}, f.top(name)), chain.ChainLoop)
+			wantRefused(t, f.walk(t, chain.Policy{}, f.top(name)), finding.ChainLoop)
 		})
 	}
 }
@@ -111,11 +114,11 @@ func TestDepth(t *testing.T) {
 	f.raw("0", 1<<20)
 	format := "raw"
 	for i := 1; i <= chain.MaxLayers; i++ {
-		f.qcow2(fmt.Sprint(i), image{backing: fmt.Sprint(i - 1), backingFormat: format})
+		f.qcow2(fmt.Sprint(i), img{backing: fmt.Sprint(i - 1), backingFormat: format})
 		format = "qcow2"
 	}
 	wantFixable(t, f.walk(t, chain.Policy{}, f.top(fmt.Sprint(chain.MaxLayers-1))), chain.MaxLayers)
-	wantRefused(t, f.walk(t, chain.Policy{}, f.top(fmt.Sprint(chain.MaxLayers))), chain.ChainTooDeep)
+	wantRefused(t, f.walk(t, chain.Policy{}, f.top(fmt.Sprint(chain.MaxLayers))), finding.ChainTooDeep)
 }
 
 // Nothing that is no image is read, and nothing blocks.
@@ -136,41 +139,41 @@ func TestNamesThatAreNoImages(t *testing.T) {
 	if err := syscall.Bind(socket, &syscall.SockaddrUnix{Name: "socket"}); err != nil {
 		t.Fatal(err)
 	}
-	for name, code := range map[string]chain.Code{
-		f.path("fifo"):           chain.NotAnImage,
-		f.path("folder"):         chain.NotAnImage,
-		f.path("socket"):         chain.NotAnImage,
-		"/dev/zero":              chain.NotAnImage,
-		"/dev/null":              chain.NotAnImage,
-		f.path("absent"):         chain.ImageMissing,
-		"fat:/etc":               chain.BackingDirectory,
-		"http://user:pw@host/x":  chain.BackingCredentials,
-		`json:{"driver":"file"}`: chain.BackingInvalid,
-		"a:b.qcow2":              chain.BackingInvalid,
-		"nbd:unix:socket":        chain.BackingRelative,
-		"fat:/a:/b":              chain.BackingDisputed,
-		"rbd:image":              chain.BackingNoPool,
-		"http://host":            chain.NameUnrepresentable,
-		`json:{"driver":"raw","offset":1,"size":2,"file":{"driver":"file","filename":"/dev/null"}}`: chain.NotAnImage,
-		`json:{"driver":"nbd","host":"h","tls-creds":"pw"}`:                                         chain.BackingUnmapped,
-		`json:{"driver":"file","filename":"/x","filename":"/y"}`:                                    chain.BackingDuplicate,
-		"/x/with\nnewline":         chain.NameUnrepresentable,
-		"/x/with\x1b[31mescape":    chain.NameUnrepresentable,
-		"/x/not-utf8-\xff":         chain.NameUnrepresentable,
-		"/x/no-character-\uffff":   chain.NameUnrepresentable,
-		"/proc/self/mem":           chain.ImageUnreadable, // a regular file of length 0 that cannot be read
-		"relative/and/missing.img": chain.ImageMissing,
+	for name, code := range map[string]finding.Code{
+		f.path("fifo"):           finding.NotAnImage,
+		f.path("folder"):         finding.NotAnImage,
+		f.path("socket"):         finding.NotAnImage,
+		"/dev/zero":              finding.NotAnImage,
+		"/dev/null":              finding.NotAnImage,
+		f.path("absent"):         finding.ImageMissing,
+		"fat:/etc":               finding.BackingDirectory,
+		"http://user:pw@host/x":  finding.BackingCredentials,
+		`json:{"driver":"file"}`: finding.BackingInvalid,
+		"a:b.qcow2":              finding.BackingInvalid,
+		"nbd:unix:socket":        finding.BackingRelative,
+		"fat:/a:/b":              finding.BackingDisputed,
+		"rbd:image":              finding.BackingNoPool,
+		"http://host":            finding.NameUnrepresentable,
+		`json:{"driver":"raw","offset":1,"size":2,"file":{"driver":"file","filename":"/dev/null"}}`: finding.NotAnImage,
+		`json:{"driver":"nbd","host":"h","tls-creds":"pw"}`:                                         finding.BackingUnmapped,
+		`json:{"driver":"file","filename":"/x","filename":"/y"}`:                                    finding.BackingDuplicate,
+		"/x/with\nnewline":         finding.NameUnrepresentable,
+		"/x/with\x1b[31mescape":    finding.NameUnrepresentable,
+		"/x/not-utf8-\xff":         finding.NameUnrepresentable,
+		"/x/no-character-\uffff":   finding.NameUnrepresentable,
+		"/proc/self/mem":           finding.ImageUnreadable, // a regular file of length 0 that cannot be read
+		"relative/and/missing.img": finding.ImageMissing,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f.qcow2("top.qcow2", image{backing: name, backingFormat: "raw"})
+			f.qcow2("top.qcow2", img{backing: name, backingFormat: "raw"})
 			got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
-			finding := wantRefused(t, got, code)
-			if strings.Contains(finding.Text+finding.Hint, "pw") {
-				t.Errorf("a password is shown: %+v", finding)
+			reported := wantRefused(t, got, code)
+			if strings.Contains(reported.Text+reported.Hint, "pw") {
+				t.Errorf("a password is shown: %+v", reported)
 			}
-			for _, r := range finding.Text + finding.Hint {
+			for _, r := range reported.Text + reported.Hint {
 				if r < ' ' {
-					t.Errorf("a control character is shown: %q", finding.Text)
+					t.Errorf("a control character is shown: %q", reported.Text)
 				}
 			}
 		})
@@ -181,36 +184,36 @@ func TestNamesThatAreNoImages(t *testing.T) {
 func TestRecordedFormats(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw.img", 1<<20)
-	f.qcow2("qcow2.img", image{})
-	f.qcow2("qcow2-on-file.img", image{backing: f.path("raw.img"), backingFormat: "raw"})
+	f.qcow2("qcow2.img", img{})
+	f.qcow2("qcow2-on-file.img", img{backing: f.path("raw.img"), backingFormat: "raw"})
 	cases := []struct {
 		name, base, record string
-		refused            chain.Code
+		refused            finding.Code
 		format             probe.Format
 		from               chain.Origin
-		note, warn         chain.Code
+		note, warn         finding.Code
 	}{
-		{name: "qcow2 whose header is not", base: "raw.img", record: "qcow2", refused: chain.FormatMismatch},
-		{name: "qed whose header is qcow2", base: "qcow2.img", record: "qed", refused: chain.FormatMismatch},
-		{name: "raw whose bytes say qcow2", base: "qcow2.img", record: "raw", format: probe.Raw, from: chain.Header, warn: chain.RawWithSignature},
-		{name: "raw, and what the bytes name is not followed", base: "qcow2-on-file.img", record: "raw", format: probe.Raw, from: chain.Header, warn: chain.RawWithSignature},
+		{name: "qcow2 whose header is not", base: "raw.img", record: "qcow2", refused: finding.FormatMismatch},
+		{name: "qed whose header is qcow2", base: "qcow2.img", record: "qed", refused: finding.FormatMismatch},
+		{name: "raw whose bytes say qcow2", base: "qcow2.img", record: "raw", format: probe.Raw, from: chain.Header, warn: finding.RawWithSignature},
+		{name: "raw, and what the bytes name is not followed", base: "qcow2-on-file.img", record: "raw", format: probe.Raw, from: chain.Header, warn: finding.RawWithSignature},
 		{name: "a NUL ends the field", base: "qcow2.img", record: "qcow2\x00raw", format: probe.Qcow2, from: chain.Header},
-		{name: "vmdk whose header is not", base: "raw.img", record: "vmdk", refused: chain.FormatMismatch},
+		{name: "vmdk whose header is not", base: "raw.img", record: "vmdk", refused: finding.FormatMismatch},
 
-		{name: "protocol name over raw", base: "raw.img", record: "file", format: probe.Raw, from: chain.Probe, note: chain.FormatDisputed},
-		{name: "protocol name over qcow2", base: "qcow2.img", record: "file", refused: chain.RecordContradicts},
-		{name: "device protocol over qcow2", base: "qcow2.img", record: "host_device", refused: chain.RecordContradicts},
-		{name: "nbd over qcow2", base: "qcow2.img", record: "nbd", refused: chain.RecordContradicts},
-		{name: "upper case over qcow2", base: "qcow2.img", record: "QCOW2", format: probe.Qcow2, from: chain.Probe, note: chain.FormatDisputed},
-		{name: "upper case over raw", base: "raw.img", record: "QCOW2", refused: chain.RecordContradicts},
-		{name: "QEMU's word alone", base: "raw.img", record: "vhdx", refused: chain.RecordContradicts},
-		{name: "libvirt's word alone", base: "raw.img", record: "ploop", refused: chain.RecordContradicts},
-		{name: "an unknown word", base: "raw.img", record: "garbage", format: probe.Raw, from: chain.Probe, note: chain.FormatDisputed},
-		{name: "an unknown word over qcow2 with backing", base: "qcow2-on-file.img", record: "garbage", refused: chain.ProbedBacking},
+		{name: "protocol name over raw", base: "raw.img", record: "file", format: probe.Raw, from: chain.Probe, note: finding.FormatDisputed},
+		{name: "protocol name over qcow2", base: "qcow2.img", record: "file", refused: finding.RecordContradicts},
+		{name: "device protocol over qcow2", base: "qcow2.img", record: "host_device", refused: finding.RecordContradicts},
+		{name: "nbd over qcow2", base: "qcow2.img", record: "nbd", refused: finding.RecordContradicts},
+		{name: "upper case over qcow2", base: "qcow2.img", record: "QCOW2", format: probe.Qcow2, from: chain.Probe, note: finding.FormatDisputed},
+		{name: "upper case over raw", base: "raw.img", record: "QCOW2", refused: finding.RecordContradicts},
+		{name: "QEMU's word alone", base: "raw.img", record: "vhdx", refused: finding.RecordContradicts},
+		{name: "libvirt's word alone", base: "raw.img", record: "ploop", refused: finding.RecordContradicts},
+		{name: "an unknown word", base: "raw.img", record: "garbage", format: probe.Raw, from: chain.Probe, note: finding.FormatDisputed},
+		{name: "an unknown word over qcow2 with backing", base: "qcow2-on-file.img", record: "garbage", refused: finding.ProbedBacking},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f.qcow2("top.qcow2", image{backing: c.base, backingFormat: c.record})
+			f.qcow2("top.qcow2", img{backing: c.base, backingFormat: c.record})
 			got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 			if c.refused != "" {
 				wantRefused(t, got, c.refused)
@@ -221,10 +224,10 @@ func TestRecordedFormats(t *testing.T) {
 				t.Errorf("base is %q from %v, want %q from %v", base.Format, base.From, c.format, c.from)
 			}
 			if c.note != "" {
-				wantFinding(t, got, c.note, chain.Info)
+				wantFinding(t, got, c.note, finding.Info)
 			}
 			if c.warn != "" {
-				wantFinding(t, got, c.warn, chain.Warn)
+				wantFinding(t, got, c.warn, finding.Warn)
 			}
 		})
 	}
@@ -233,25 +236,25 @@ func TestRecordedFormats(t *testing.T) {
 func TestWitnesses(t *testing.T) {
 	f := newFiles(t)
 	for _, name := range []string{"a.raw", "a.RAW", "a.iso", "a.vmdk", "a.img", "a.bin", "a", "a.qcow2", "a.qcow", "a.snapshot1", "a.raw.bak"} {
-		f.qcow2(name, image{})
-		f.qcow2("top.qcow2", image{backing: name})
+		f.qcow2(name, img{})
+		f.qcow2("top.qcow2", img{backing: name})
 		got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 		switch name {
 		case "a.raw", "a.RAW", "a.iso", "a.vmdk":
-			wantRefused(t, got, chain.NameContradicts)
+			wantRefused(t, got, finding.NameContradicts)
 		default:
 			wantFixable(t, got, 2)
 		}
 	}
 	f.raw("raw.qcow2", 1<<20)
-	f.qcow2("top.qcow2", image{backing: "raw.qcow2"})
+	f.qcow2("top.qcow2", img{backing: "raw.qcow2"})
 	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict} {
 		got := f.walk(t, chain.Policy{Rule: rule}, f.top("top.qcow2"))
 		wantFixable(t, got, 2)
-		wantFinding(t, got, chain.NameContradicts, chain.Warn)
+		wantFinding(t, got, finding.NameContradicts, finding.Warn)
 	}
 
-	f.qcow2("hybrid", image{})
+	f.qcow2("hybrid", img{})
 	hybrid, err := os.OpenFile(f.path("hybrid"), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -260,8 +263,8 @@ func TestWitnesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	hybrid.Close()
-	f.qcow2("top.qcow2", image{backing: "hybrid"})
-	wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), chain.AmbiguousSignatures)
+	f.qcow2("top.qcow2", img{backing: "hybrid"})
+	wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.AmbiguousSignatures)
 
 	f.raw("disc", 1<<20)
 	disc, err := os.OpenFile(f.path("disc"), os.O_WRONLY, 0)
@@ -272,7 +275,7 @@ func TestWitnesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	disc.Close()
-	f.qcow2("top.qcow2", image{backing: "disc"})
+	f.qcow2("top.qcow2", img{backing: "disc"})
 	got := f.walk(t, chain.Policy{Rule: chain.Strict}, f.top("top.qcow2"))
 	wantFixable(t, got, 2)
 	if got.Layers[1].Format != probe.Raw {
@@ -283,8 +286,8 @@ func TestWitnesses(t *testing.T) {
 func TestTrust(t *testing.T) {
 	f := newFiles(t)
 	f.raw("lower.img", 1<<20)
-	f.qcow2("base.img", image{backing: "lower.img"})
-	f.qcow2("top.qcow2", image{backing: "base.img"})
+	f.qcow2("base.img", img{backing: "lower.img"})
+	f.qcow2("top.qcow2", img{backing: "base.img"})
 	if err := os.Symlink("base.img", f.path("other-name.img")); err != nil {
 		t.Fatal(err)
 	}
@@ -297,13 +300,13 @@ func TestTrust(t *testing.T) {
 	if got.Layers[1].From != chain.Trust || got.Layers[2].From != chain.Probe {
 		t.Errorf("origins are %v and %v", got.Layers[1].From, got.Layers[2].From)
 	}
-	wantRefused(t, f.walk(t, trust(f.path("base.img"), probe.QED), f.top("top.qcow2")), chain.FormatMismatch)
-	wantRefused(t, f.walk(t, trust(f.path("elsewhere.img"), probe.Qcow2), f.top("top.qcow2")), chain.ProbedBacking)
+	wantRefused(t, f.walk(t, trust(f.path("base.img"), probe.QED), f.top("top.qcow2")), finding.FormatMismatch)
+	wantRefused(t, f.walk(t, trust(f.path("elsewhere.img"), probe.Qcow2), f.top("top.qcow2")), finding.ProbedBacking)
 
-	f.qcow2("recorded.qcow2", image{backing: "base.img", backingFormat: "qcow2"})
-	wantRefused(t, f.walk(t, trust(f.path("base.img"), probe.Raw), f.top("recorded.qcow2")), chain.TrustConflict)
+	f.qcow2("recorded.qcow2", img{backing: "base.img", backingFormat: "qcow2"})
+	wantRefused(t, f.walk(t, trust(f.path("base.img"), probe.Raw), f.top("recorded.qcow2")), finding.TrustConflict)
 	wantFixable(t, f.walk(t, trust(f.path("base.img"), probe.Qcow2), f.top("recorded.qcow2")), 3)
-	wantRefused(t, f.walk(t, trust(f.path("top.qcow2"), probe.Raw), f.top("top.qcow2")), chain.TrustConflict)
+	wantRefused(t, f.walk(t, trust(f.path("top.qcow2"), probe.Raw), f.top("top.qcow2")), finding.TrustConflict)
 }
 
 func TestBrokenImagesAreNeverRaw(t *testing.T) {
@@ -313,24 +316,24 @@ func TestBrokenImagesAreNeverRaw(t *testing.T) {
 	f.put("third byte", append([]byte("QFIx\x00\x00\x00\x03"), make([]byte, 512)...))
 	f.put("qed alike", append([]byte("QEDx"), make([]byte, 512)...))
 	f.put("vhdx", append([]byte("vhdxfile"), make([]byte, 512)...))
-	for name, code := range map[string]chain.Code{
-		"short": chain.ImageBroken, "version 4": chain.ImageBroken, "third byte": chain.ImageBroken,
-		"qed alike": chain.ImageBroken, "vhdx": chain.ImageBroken,
+	for name, code := range map[string]finding.Code{
+		"short": finding.ImageBroken, "version 4": finding.ImageBroken, "third byte": finding.ImageBroken,
+		"qed alike": finding.ImageBroken, "vhdx": finding.ImageBroken,
 	} {
-		f.qcow2("top.qcow2", image{backing: name})
+		f.qcow2("top.qcow2", img{backing: name})
 		wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), code)
 	}
 }
 
 func TestTopsThatEndTheChain(t *testing.T) {
 	f := newFiles(t)
-	f.qcow2("image", image{})
+	f.qcow2("image", img{})
 	f.raw("disk", 1<<20)
 	one := func(l chain.Layer) chain.Stated { return chain.Stated{Target: "vda", Layers: []chain.Layer{l}} }
 
 	got := f.walk(t, chain.Policy{}, one(f.layer("image", probe.Raw)))
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.RawWithSignature, chain.Warn)
+	wantFinding(t, got, finding.RawWithSignature, finding.Warn)
 	got = f.walk(t, chain.Policy{}, one(f.layer("disk", probe.Raw)))
 	wantVerdict(t, got, chain.Explicit, 1)
 	if len(got.Findings) != 0 {
@@ -338,8 +341,8 @@ func TestTopsThatEndTheChain(t *testing.T) {
 	}
 	wantVerdict(t, f.walk(t, chain.Policy{}, one(f.layer("absent", probe.Raw))), chain.Explicit, 1)
 	wantVerdict(t, f.walk(t, chain.Policy{}, one(f.layer("absent", probe.VDI))), chain.Explicit, 1)
-	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("absent", probe.Qcow2))), chain.ImageMissing)
-	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("disk", probe.Qcow2))), chain.FormatMismatch)
+	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("absent", probe.Qcow2))), finding.ImageMissing)
+	wantRefused(t, f.walk(t, chain.Policy{}, one(f.layer("disk", probe.Qcow2))), finding.FormatMismatch)
 	wantFixable(t, f.walk(t, chain.Policy{}, one(f.layer("image", probe.Qcow2))), 1)
 
 	empty := chain.Layer{Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{}}}
@@ -350,27 +353,27 @@ func TestTopsThatEndTheChain(t *testing.T) {
 func TestDisksWithABehaviourOfTheirOwn(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
-	f.qcow2("recorded.qcow2", image{backing: "base.raw", backingFormat: "raw"})
-	f.qcow2("unrecorded.qcow2", image{backing: "base.raw"})
+	f.qcow2("recorded.qcow2", img{backing: "base.raw", backingFormat: "raw"})
+	f.qcow2("unrecorded.qcow2", img{backing: "base.raw"})
 
 	sd := f.top("recorded.qcow2")
 	sd.Bus = "sd"
 	got := f.walk(t, chain.Policy{}, sd)
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.SDBus, chain.Info)
+	wantFinding(t, got, finding.SDBus, finding.Info)
 	sd = f.top("unrecorded.qcow2")
 	sd.Bus = "sd"
-	finding := wantRefused(t, f.walk(t, chain.Policy{}, sd), chain.SDBus)
-	wantContains(t, finding.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw "+f.path("unrecorded.qcow2"))
+	reported := wantRefused(t, f.walk(t, chain.Policy{}, sd), finding.SDBus)
+	wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw "+f.path("unrecorded.qcow2"))
 
 	mirror := f.top("recorded.qcow2")
 	mirror.Mirror = true
-	wantRefused(t, f.walk(t, chain.Policy{}, mirror), chain.MirrorRunning)
+	wantRefused(t, f.walk(t, chain.Policy{}, mirror), finding.MirrorRunning)
 
 	live := f.top("recorded.qcow2")
 	live.Live = true
-	finding = wantRefused(t, f.walk(t, chain.Policy{}, live), chain.LiveDump)
-	wantContains(t, finding.Hint, "virsh dumpxml --inactive")
+	reported = wantRefused(t, f.walk(t, chain.Policy{}, live), finding.LiveDump)
+	wantContains(t, reported.Hint, "virsh dumpxml --inactive")
 	live.Layers[0] = f.layer("base.raw", probe.Raw)
 	wantVerdict(t, f.walk(t, chain.Policy{}, live), chain.Explicit, 1)
 
@@ -383,13 +386,13 @@ func TestDisksWithABehaviourOfTheirOwn(t *testing.T) {
 		return chain.Stated{Layers: []chain.Layer{l}, Terminated: terminated}
 	}
 	wantVerdict(t, f.walk(t, chain.Policy{}, network(probe.Raw, false)), chain.Explicit, 1)
-	wantRefused(t, f.walk(t, chain.Policy{}, network(probe.Qcow2, false)), chain.SourceNotLocal)
+	wantRefused(t, f.walk(t, chain.Policy{}, network(probe.Qcow2, false)), finding.SourceNotLocal)
 	got = f.walk(t, chain.Policy{}, network(probe.Qcow2, true))
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.ChainUnverified, chain.Warn)
+	wantFinding(t, got, finding.ChainUnverified, finding.Warn)
 	got = f.walk(t, chain.Policy{}, network("", false))
 	wantVerdict(t, got, chain.Explicit, 1)
-	wantFinding(t, got, chain.DriverTypeMissing, chain.Warn)
+	wantFinding(t, got, finding.DriverTypeMissing, finding.Warn)
 }
 
 func TestWalkErrors(t *testing.T) {
@@ -398,7 +401,7 @@ func TestWalkErrors(t *testing.T) {
 		t.Errorf("no layers: %v", err)
 	}
 	f := newFiles(t)
-	f.qcow2("top.qcow2", image{})
+	f.qcow2("top.qcow2", img{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if c, err := w.Walk(ctx, f.top("top.qcow2")); !errors.Is(err, context.Canceled) || c != nil {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"libvirt.org/go/libvirtxml"
 )
@@ -30,44 +32,44 @@ var extensions = map[string][]probe.Format{
 	".cow":   {probe.COW},
 }
 
-// suspect is an image whose header would have to choose its format.
-type suspect struct {
-	name      string // of the image, quoted
-	extension string // of its file name, in lower case
-	size      int64
-	format    probe.Format // what the header speaks for
-	marked    bool         // it bears a format's mark, though it may be raw to QEMU and libvirt
-	record    record       // what the overlay's header says, if in dispute
-	// overlaySize is the virtual size of the overlay in bytes; valid only if
+// ProbeCheck is an image whose header would have to choose its format.
+type ProbeCheck struct {
+	Name      string // of the image, quoted
+	Extension string // of its file name, in lower case
+	Size      int64
+	Format    probe.Format   // what the header speaks for
+	marked    bool           // it bears a format's mark, though it may be raw to QEMU and libvirt
+	Record    storage.Record // what the overlay's header says, if in dispute
+	// OverlaySize is the virtual size of the overlay in bytes; valid only if
 	// hasOverlay.
-	overlaySize uint64
-	hasOverlay  bool
+	OverlaySize uint64
+	HasOverlay  bool
 }
 
-// witnesses returns what speaks against taking s.format from the header: facts
+// Contradictions returns what speaks against taking s.format from the header: facts
 // that a guest who wrote the image as a raw disk could not have arranged.
-func (s suspect) witnesses() []Finding {
-	var found []Finding
-	if s.nameSpeaksAgainst() && (s.format != probe.Raw || s.marked) {
-		found = append(found, Finding{Code: NameContradicts, Severity: Refuse,
-			Text: s.bears() + ", but its name ends in " + strconv.Quote(s.extension)})
+func (s ProbeCheck) Contradictions() []finding.Finding {
+	var found []finding.Finding
+	if s.nameSpeaksAgainst() && (s.Format != probe.Raw || s.marked) {
+		found = append(found, finding.Finding{Code: finding.NameContradicts, Severity: finding.Refuse,
+			Text: s.bears() + ", but its name ends in " + strconv.Quote(s.Extension)})
 	}
-	return append(found, s.besidesName()...)
+	return append(found, s.BesidesName()...)
 }
 
-// besidesName are the witnesses other than the name of the image, of which only
+// BesidesName are the witnesses other than the name of the image, of which only
 // QEMU takes notice, where it probes by itself and that is *.dmg.
-func (s suspect) besidesName() []Finding {
-	var found []Finding
-	against := func(code Code, text string) {
-		found = append(found, Finding{Code: code, Severity: Refuse, Text: text})
+func (s ProbeCheck) BesidesName() []finding.Finding {
+	var found []finding.Finding
+	against := func(code finding.Code, text string) {
+		found = append(found, finding.Finding{Code: code, Severity: finding.Refuse, Text: text})
 	}
 	bears := s.bears()
-	if s.record.meant != "" && s.record.meant != s.format {
-		against(RecordContradicts, bears+", but its overlay "+s.record.says())
+	if s.Record.Meant != "" && s.Record.Meant != s.Format {
+		against(finding.RecordContradicts, bears+", but its overlay "+s.Record.Says())
 	}
-	if s.format != probe.Raw && s.hasOverlay && s.size >= 0 && uint64(s.size) == s.overlaySize {
-		against(SizeContradicts, bears+", but is "+strconv.FormatInt(s.size, 10)+
+	if s.Format != probe.Raw && s.HasOverlay && s.Size >= 0 && uint64(s.Size) == s.OverlaySize {
+		against(finding.SizeContradicts, bears+", but is "+strconv.FormatInt(s.Size, 10)+
 			" bytes long, exactly the virtual size of its overlay, as a raw disk would be")
 	}
 	return found
@@ -76,35 +78,35 @@ func (s suspect) besidesName() []Finding {
 // lostHeader warns of an image that bears no mark of a format and so is raw,
 // whatever it is called, and whose name speaks for a format. Its header may have
 // been lost: then the guest would see what is left of a container.
-func (s suspect) lostHeader() (Finding, bool) {
-	if s.format != probe.Raw || s.marked || !s.nameSpeaksAgainst() {
-		return Finding{}, false
+func (s ProbeCheck) lostHeader() (finding.Finding, bool) {
+	if s.Format != probe.Raw || s.marked || !s.nameSpeaksAgainst() {
+		return finding.Finding{}, false
 	}
-	return Finding{Code: NameContradicts, Severity: Warn, ByName: true,
-		Text: s.bears() + " and is raw, but its name ends in " + strconv.Quote(s.extension) + ": its header may have been lost"}, true
+	return finding.Finding{Code: finding.NameContradicts, Severity: finding.Warn, ByName: true,
+		Text: s.bears() + " and is raw, but its name ends in " + strconv.Quote(s.Extension) + ": its header may have been lost"}, true
 }
 
 // nameSpeaksAgainst reports whether the name of the image speaks for another
 // format.
-func (s suspect) nameSpeaksAgainst() bool {
-	speaksFor, ok := extensions[s.extension]
-	return ok && !slices.Contains(speaksFor, s.format)
+func (s ProbeCheck) nameSpeaksAgainst() bool {
+	speaksFor, ok := extensions[s.Extension]
+	return ok && !slices.Contains(speaksFor, s.Format)
 }
 
 // bears says what the header of the image speaks for.
-func (s suspect) bears() string {
+func (s ProbeCheck) bears() string {
 	switch {
-	case s.format != probe.Raw:
-		return s.name + " bears the header of " + string(s.format)
+	case s.Format != probe.Raw:
+		return s.Name + " bears the header of " + string(s.Format)
 	case s.marked:
-		return s.name + " bears no signature that QEMU or libvirt looks for"
+		return s.Name + " bears no signature that QEMU or libvirt looks for"
 	}
-	return s.name + " bears no format's signature"
+	return s.Name + " bears no format's signature"
 }
 
 // extensionOf returns the ending of an image's name, in lower case.
 func extensionOf(src *libvirtxml.DomainDiskSource) string {
-	name, local := LocalPath(src)
+	name, local := storage.LocalPath(src)
 	if !local && src.Network != nil {
 		name = src.Network.Name
 	}

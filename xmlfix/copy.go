@@ -9,6 +9,7 @@ import (
 	"github.com/beevik/etree"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // A layer that is written anew, but has its source from the XML, keeps the
@@ -40,7 +41,7 @@ func (k *Disk) checkCopies(p plan) error {
 		}
 		layer := p.lower()[i]
 		if extra := k.uncopied(k.elementsOf(from), layer); extra != "" {
-			return fmt.Errorf("%s has to be written anew, and what the XML says of it would be lost: %s", chain.Describe(layer.Source), extra)
+			return fmt.Errorf("%s has to be written anew, and what the XML says of it would be lost: %s", storage.Describe(layer.Source), extra)
 		}
 	}
 	return nil

@@ -10,28 +10,31 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // noImages is a host that has none of the images.
 type noImages struct{}
 
-func (noImages) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (noImages) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	_, err := noImages{}.Identify(ctx, src)
 	return nil, err
 }
 
-func (noImages) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
-	if _, local := chain.LocalPath(src); !local {
-		return chain.FileID{}, chain.ErrNotReadable
+func (noImages) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	if _, local := storage.LocalPath(src); !local {
+		return storage.FileID{}, storage.ErrNotReadable
 	}
-	return chain.FileID{}, fs.ErrNotExist
+	return storage.FileID{}, fs.ErrNotExist
 }
 
 // refusedThoughStated are the findings for which disks are refused that state
 // their whole chain: in the XML of a running guest nobody can tell what was
 // stated, and a block job will rewrite it.
-var refusedThoughStated = []chain.Code{chain.LiveDump, chain.MirrorRunning}
+var refusedThoughStated = []finding.Code{finding.LiveDump, finding.MirrorRunning}
 
 // TestWhatIsStatedToTheEndIsLeftAlone: a disk of libvirt's test documents whose
 // XML leaves nothing open is explicit wherever its images are, whatever kinds
@@ -39,7 +42,7 @@ var refusedThoughStated = []chain.Code{chain.LiveDump, chain.MirrorRunning}
 // images, which are not there, or is passed over.
 func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
 	stated := 0
-	refused, open := make(map[chain.Code]int), make(map[chain.Code]int)
+	refused, open := make(map[finding.Code]int), make(map[finding.Code]int)
 	for _, d := range documentsOf(t, "libvirt") {
 		doc, err := xmlfix.Parse(d.Name, d.Data)
 		if err != nil {
@@ -50,14 +53,14 @@ func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			w := &chain.Walker{Images: chain.NewImageCache(noImages{})}
+			w := &chain.Walker{Images: image.NewCache(noImages{})}
 			got, err := w.Walk(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !statesAll(s) {
 				for _, f := range got.Findings {
-					if f.Severity == chain.Refuse {
+					if f.Severity == finding.Refuse {
 						open[f.Code]++
 					}
 				}
@@ -68,7 +71,7 @@ func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
 				continue
 			}
 			for _, f := range got.Findings {
-				if f.Severity != chain.Refuse {
+				if f.Severity != finding.Refuse {
 					continue
 				}
 				refused[f.Code]++

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -18,7 +19,7 @@ func checkDataStore(layer chain.Layer) error {
 	if store == nil {
 		return nil
 	}
-	what := chain.Describe(layer.Source)
+	what := storage.Describe(layer.Source)
 	switch {
 	case layer.Format != probe.Qcow2:
 		return fmt.Errorf("%s has a data store, which is for qcow2 only", what)

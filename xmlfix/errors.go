@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // What can be wrong with a document, or with what is asked of it. Every error
@@ -40,20 +40,20 @@ var (
 var ErrProof = errors.New("edited document failed its proof")
 
 // codes gives each error the code of the finding that it makes.
-var codes = map[error]chain.Code{
-	ErrSyntax:    chain.XMLSyntax,
-	ErrEncoding:  chain.XMLEncoding,
-	ErrAmbiguous: chain.XMLAmbiguous,
-	ErrNotDomain: chain.NotADomain,
-	ErrLimit:     chain.InputLimit,
-	ErrDisk:      chain.DiskUnreadable,
-	ErrChain:     chain.DiskUnreadable,
+var codes = map[error]finding.Code{
+	ErrSyntax:    finding.XMLSyntax,
+	ErrEncoding:  finding.XMLEncoding,
+	ErrAmbiguous: finding.XMLAmbiguous,
+	ErrNotDomain: finding.NotADomain,
+	ErrLimit:     finding.InputLimit,
+	ErrDisk:      finding.DiskUnreadable,
+	ErrChain:     finding.DiskUnreadable,
 }
 
 // hintOf says what to do about an error of the document of a guest, whose name is
 // "" where it is not known.
 func hintOf(sentinel error, guest string) string {
-	vm := chain.GuestWord(guest)
+	vm := finding.GuestWord(guest)
 	fresh := "virsh dumpxml --inactive --security-info " + vm
 	switch sentinel {
 	case ErrSyntax:
@@ -96,10 +96,10 @@ func (p Position) after(text []byte) Position {
 type Error struct {
 	Name   string // the document's, as it was given to Parse
 	Pos    Position
-	Code   chain.Code // "" for ErrRefused, of which the chain's findings say more
-	Detail string     // what is wrong; nothing in it can drive a terminal
-	Hint   string     // what to do about it; "" for ErrRefused
-	Err    error      // one of the Err... variables
+	Code   finding.Code // "" for ErrRefused, of which the chain's findings say more
+	Detail string       // what is wrong; nothing in it can drive a terminal
+	Hint   string       // what to do about it; "" for ErrRefused
+	Err    error        // one of the Err... variables
 }
 
 // Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // Examination is one domain XML with what is to be said about its disks.
@@ -153,7 +154,7 @@ func sizeOf(c *chain.Chain) int {
 	const layer, extent, finding = 320, 64, 80 // without texts
 	size := 0
 	for _, l := range c.Layers {
-		path, _ := chain.LocalPath(l.Source)
+		path, _ := storage.LocalPath(l.Source)
 		size += layer + len(path)
 		if l.Source != nil && l.Source.Network != nil {
 			size += len(l.Source.Network.Name) + len(l.Source.Network.Query)

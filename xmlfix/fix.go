@@ -7,6 +7,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // Fix returns a domain XML with every backing chain explicit, whole or nothing:
@@ -74,7 +75,7 @@ func (d DiskExamination) refusal() error {
 		return d.Err
 	}
 	for _, f := range d.Chain.Findings {
-		if f.Severity == chain.Refuse {
+		if f.Severity == finding.Refuse {
 			return fmt.Errorf("%w: disk %q: [%s] %s", ErrRefused, d.Target, f.Code, f.Text)
 		}
 	}

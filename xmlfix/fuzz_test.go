@@ -13,6 +13,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -88,7 +89,7 @@ func checkError(t *testing.T, data []byte, err error, sentinels ...error) {
 	if e.Pos.Offset > len(data) || e.Pos.Line < 1 || e.Pos.Column < 1 {
 		t.Errorf("%v: at %+v of %d bytes", err, e.Pos, len(data))
 	}
-	if _, ok := chain.Explain(e.Code); !ok {
+	if _, ok := finding.Explain(e.Code); !ok {
 		t.Errorf("%v: code %q has no explanation", err, e.Code)
 	}
 	if strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 }) {

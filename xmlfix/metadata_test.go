@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -42,7 +42,7 @@ func TestMetadataDisks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path, _ := chain.LocalPath(stated.Layers[0].Source)
+			path, _ := storage.LocalPath(stated.Layers[0].Source)
 			paths = append(paths, path)
 		}
 		if !slices.Equal(paths, c.want) {

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -172,7 +173,7 @@ func wantError(t *testing.T, in string, sentinel error, at string) *xmlfix.Error
 	if got := fmt.Sprintf("%d:%d", e.Pos.Line, e.Pos.Column); got != at {
 		t.Errorf("error at %s, want %s: %v", got, at, err)
 	}
-	if _, ok := chain.Explain(e.Code); !ok {
+	if _, ok := finding.Explain(e.Code); !ok {
 		t.Errorf("code %q has no explanation", e.Code)
 	}
 	return e
@@ -236,7 +237,7 @@ func TestDisksByPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found = append(found, fmt.Sprint(chain.Describe(s.Layers[0].Source), " ", disk.Pos().Line, ":", disk.Pos().Column))
+		found = append(found, fmt.Sprint(storage.Describe(s.Layers[0].Source), " ", disk.Pos().Line, ":", disk.Pos().Column))
 	}
 	if got, want := strings.Join(found, ", "), `"/1" 4:28, "/2" 6:39`; got != want {
 		t.Errorf("disks are %s, want %s", got, want)

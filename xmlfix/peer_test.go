@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/testdata/peers"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -92,8 +92,8 @@ func TestEditsAsLibvirt(t *testing.T) {
 				t.Errorf("libvirt reads %d layers, ended %v:\n%s", len(got.Layers), got.Terminated, dump)
 			}
 			for i, layer := range got.Layers {
-				if want := tt.layers[i]; layer.Format != want.Format || chain.Describe(layer.Source) != chain.Describe(want.Source) {
-					t.Errorf("layer %d: libvirt reads %s %s", i, layer.Format, chain.Describe(layer.Source))
+				if want := tt.layers[i]; layer.Format != want.Format || storage.Describe(layer.Source) != storage.Describe(want.Source) {
+					t.Errorf("layer %d: libvirt reads %s %s", i, layer.Format, storage.Describe(layer.Source))
 				}
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // plan is what has to change for a disk to state a chain.
@@ -122,7 +123,7 @@ func (p plan) check() error {
 	}
 	for i, layer := range p.lower() {
 		if layer.Format.LibvirtName() == "" {
-			return fmt.Errorf("%s has no format that a <backingStore> can state", chain.Describe(layer.Source))
+			return fmt.Errorf("%s has no format that a <backingStore> can state", storage.Describe(layer.Source))
 		}
 		if sourceType(layer.Source) == "" {
 			return errors.New("a layer has no source that a <backingStore> can have")

@@ -9,6 +9,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -206,7 +207,7 @@ func TestStated(t *testing.T) {
 			got, err := disk.Stated()
 			if tt.wrong != "" {
 				var e *xmlfix.Error
-				if !errors.Is(err, xmlfix.ErrDisk) || !errors.As(err, &e) || e.Code != chain.DiskUnreadable || !strings.Contains(err.Error(), tt.wrong) {
+				if !errors.Is(err, xmlfix.ErrDisk) || !errors.As(err, &e) || e.Code != finding.DiskUnreadable || !strings.Contains(err.Error(), tt.wrong) {
 					t.Errorf("error is %v, want %q", err, tt.wrong)
 				}
 				if got.Target != "vda" {

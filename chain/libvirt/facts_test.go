@@ -2,13 +2,13 @@ package libvirt_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/testdata/golden"
 )
 
 // TestHolds: a fact is true from its first version on, until the one of which it
@@ -72,22 +72,5 @@ func TestFactsAreDocumented(t *testing.T) {
 		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", what, since, until, f.Known)
 	}
 	table.WriteString("\n")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	is, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the table", path)
-	}
-	if os.Getenv("CHAINFIX_UPDATE") != "" {
-		if err := os.WriteFile(path, []byte(before+begin+table.String()+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(table.String(), is); diff != "" {
-		t.Errorf("%s is out of date; run the command in it:\n%s", path, diff)
-	}
+	golden.Part(t, path, begin, table.String(), end)
 }

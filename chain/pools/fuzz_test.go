@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // FuzzAdd: whatever a definition and a volume's name are, they are refused, or
@@ -35,12 +35,12 @@ func FuzzAdd(f *testing.F) {
 		for _, mode := range []string{"", "direct"} {
 			located, err := p.Locate(volume(pool, name, mode))
 			if err != nil {
-				if !errors.Is(err, chain.ErrNoVolume) {
+				if !errors.Is(err, storage.ErrNoVolume) {
 					t.Fatalf("Locate: %v", err)
 				}
 				continue
 			}
-			path, local := chain.LocalPath(located)
+			path, local := storage.LocalPath(located)
 			switch {
 			case local:
 				if !strings.HasPrefix(path, "/") || strings.ContainsAny(filepath.Base(path), "\x00\n") {
@@ -51,10 +51,10 @@ func FuzzAdd(f *testing.F) {
 				}
 			case located.Network != nil:
 				if located.Network.Protocol != "iscsi" || len(located.Network.Hosts) != 1 {
-					t.Errorf("the volume %q is %s", name, chain.Describe(located))
+					t.Errorf("the volume %q is %s", name, storage.Describe(located))
 				}
 			case located.Dir == nil:
-				t.Errorf("the volume %q is %s", name, chain.Describe(located))
+				t.Errorf("the volume %q is %s", name, storage.Describe(located))
 			}
 		}
 	})

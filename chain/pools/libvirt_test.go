@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -48,7 +48,7 @@ func TestAsAStartedGuest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path, _ := chain.LocalPath(located)
+			path, _ := storage.LocalPath(located)
 			if theirs := strings.TrimRight(l.Virsh("vol-path", "--pool", tt.pool, tt.volume), "\n"); theirs != path {
 				t.Errorf("libvirt says %q, Locate %q", theirs, path)
 			}
@@ -94,7 +94,7 @@ func TestFolderAsAStartedGuest(t *testing.T) {
 			t.Fatal(err)
 		}
 		if isDir := located.Dir != nil; isDir != (want == "dir") {
-			t.Errorf("%s: %s", name, chain.Describe(located))
+			t.Errorf("%s: %s", name, storage.Describe(located))
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // MaxDefinition is the most bytes that the definition of a pool may have. Those
@@ -40,7 +40,7 @@ type Pools struct {
 	broken map[string]error // of pools whose definitions in dir are of no use
 }
 
-var _ chain.Volumes = (*Pools)(nil)
+var _ storage.Volumes = (*Pools)(nil)
 
 // Read returns the pools that are defined in a folder of libvirt's storage
 // driver: /etc/libvirt/storage, or ~/.config/libvirt/storage of a session
@@ -92,17 +92,17 @@ func (p *Pools) Add(definition []byte) error {
 // Errors wrap [chain.ErrNoVolume].
 func (p *Pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src == nil || src.Volume == nil {
-		return nil, fmt.Errorf("%w: %s is no volume", chain.ErrNoVolume, chain.Describe(src))
+		return nil, fmt.Errorf("%w: %s is no volume", storage.ErrNoVolume, storage.Describe(src))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pool, err := p.find(src.Volume.Pool)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", chain.ErrNoVolume, err)
+		return nil, fmt.Errorf("%w: %w", storage.ErrNoVolume, err)
 	}
 	located, err := pool.locate(src)
 	if err != nil {
-		return nil, fmt.Errorf("%w: pool %q, volume %q: %w", chain.ErrNoVolume, pool.name, src.Volume.Volume, err)
+		return nil, fmt.Errorf("%w: pool %q, volume %q: %w", storage.ErrNoVolume, pool.name, src.Volume.Volume, err)
 	}
 	return located, nil
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -119,7 +119,7 @@ func TestDefinitions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if path, _ := chain.LocalPath(located); path != tt.want {
+			if path, _ := storage.LocalPath(located); path != tt.want {
 				t.Errorf("path %q, want %q", path, tt.want)
 			}
 		})
@@ -238,7 +238,7 @@ func TestLocate(t *testing.T) {
 		t.Run(tt.pool+" "+tt.volume+" "+tt.mode, func(t *testing.T) {
 			got, err := p.Locate(volume(tt.pool, tt.volume, tt.mode))
 			if tt.want == nil {
-				if !errors.Is(err, chain.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
+				if !errors.Is(err, storage.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
 					t.Errorf("Locate: %v, want an error with %q", err, tt.words)
 				}
 				return
@@ -279,8 +279,8 @@ func TestLocateKeepsTheRest(t *testing.T) {
 
 func TestLocateOfNoVolume(t *testing.T) {
 	for _, src := range []*libvirtxml.DomainDiskSource{nil, {}, {File: &libvirtxml.DomainDiskSourceFile{File: "/x"}}} {
-		if _, err := sampled(t).Locate(src); !errors.Is(err, chain.ErrNoVolume) {
-			t.Errorf("%s: %v", chain.Describe(src), err)
+		if _, err := sampled(t).Locate(src); !errors.Is(err, storage.ErrNoVolume) {
+			t.Errorf("%s: %v", storage.Describe(src), err)
 		}
 	}
 }
@@ -317,7 +317,7 @@ func TestPartitionByLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		if located.Block == nil || located.Block.Dev != links+"/by-id/"+want {
-			t.Errorf("%s: %s, want %s", name, chain.Describe(located), want)
+			t.Errorf("%s: %s, want %s", name, storage.Describe(located), want)
 		}
 	}
 }
@@ -373,12 +373,12 @@ func TestRead(t *testing.T) {
 	} {
 		located, err := p.Locate(volume(tt.pool, "v", ""))
 		if tt.want == "" {
-			if !errors.Is(err, chain.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
+			if !errors.Is(err, storage.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("%q: %v, want an error with %q", tt.pool, err, tt.words)
 			}
 			continue
 		}
-		if path, _ := chain.LocalPath(located); path != tt.want {
+		if path, _ := storage.LocalPath(located); path != tt.want {
 			t.Errorf("%q: %q, %v, want %q", tt.pool, path, err, tt.want)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // blockdev returns the options of the protocol node that libvirt makes of a
@@ -32,7 +32,7 @@ func blockdev(src *libvirtxml.DomainDiskSource) (map[string]any, error) {
 	case "nfs":
 		return node, nfsOptions(node, n)
 	}
-	return nil, fmt.Errorf("%s is no protocol that QEMU reads: %w", strconv.Quote(n.Protocol), chain.ErrNotReadable)
+	return nil, fmt.Errorf("%s is no protocol that QEMU reads: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
 }
 
 func curlOptions(node map[string]any, src *libvirtxml.DomainDiskSource) error {
@@ -49,7 +49,7 @@ func curlOptions(node map[string]any, src *libvirtxml.DomainDiskSource) error {
 
 func sshOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) error {
 	if n.KnownHosts != nil || n.Identity != nil && (n.Identity.Keyfile != "" || n.Identity.AgentSock != "") {
-		return fmt.Errorf("its keys are for nbdkit, not for QEMU: %w", chain.ErrNotReadable)
+		return fmt.Errorf("its keys are for nbdkit, not for QEMU: %w", storage.ErrNotReadable)
 	}
 	server, err := inetServer(n)
 	if err != nil {
@@ -91,7 +91,7 @@ func rbdOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) erro
 		return errors.New("its name is no pool and image")
 	}
 	if strings.Contains(image, "/") {
-		return fmt.Errorf("what %s names depends on the libvirt (a namespace since 11.6): %w", strconv.Quote(n.Name), chain.ErrNotReadable)
+		return fmt.Errorf("what %s names depends on the libvirt (a namespace since 11.6): %w", strconv.Quote(n.Name), storage.ErrNotReadable)
 	}
 	node["pool"], node["image"] = pool, image
 	if n.Snapshot != nil && n.Snapshot.Name != "" {
@@ -155,7 +155,7 @@ func nfsOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) erro
 		// A name would be one of the host's users: libvirt looks it up.
 		number, err := strconv.ParseUint(strings.TrimPrefix(value, "+"), 10, 32)
 		if err != nil {
-			return fmt.Errorf("%s is no number of a %s: %w", strconv.Quote(value), key, chain.ErrNotReadable)
+			return fmt.Errorf("%s is no number of a %s: %w", strconv.Quote(value), key, storage.ErrNotReadable)
 		}
 		node[key] = number
 	}

@@ -16,7 +16,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // maxHeader bounds the header of an answer, in bytes.
@@ -115,7 +115,7 @@ func (h *httpPeer) fetch(p []byte, off int64) error {
 	}
 	_, v, err := h.get(p, off, false)
 	if err == nil && v != h.version {
-		err = chain.ErrChanged
+		err = storage.ErrChanged
 	}
 	return err
 }
@@ -135,7 +135,7 @@ func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err e
 	case first && empty(answer):
 		return 0, v, nil
 	case !first && h.shrunk(answer, v):
-		return 0, version{}, chain.ErrChanged
+		return 0, version{}, storage.ErrChanged
 	default:
 		return 0, version{}, status(answer)
 	}
@@ -152,7 +152,7 @@ func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err e
 	}
 	if from != off || last != off+want-1 {
 		if !first && v.size != h.version.size {
-			return 0, version{}, chain.ErrChanged
+			return 0, version{}, storage.ErrChanged
 		}
 		return 0, version{}, fmt.Errorf("%w: asked for bytes %d to %d, it has sent %d to %d of %d", ErrAnswer, off, off+want-1, from, last, v.size)
 	}

@@ -20,7 +20,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -141,14 +141,14 @@ func TestHostileHTTPServers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.server)
 			defer server.Close()
-			image, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
-			if image != nil {
-				defer image.Close()
+			img, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
+			if img != nil {
+				defer img.Close()
 			}
 			switch {
-			case test.want == nil && (err != nil || image.Size() != fileSize):
+			case test.want == nil && (err != nil || img.Size() != fileSize):
 				t.Errorf("%v", err)
-			case test.want != nil && (err == nil || image != nil || test.want != errAny && !errors.Is(err, test.want)):
+			case test.want != nil && (err == nil || img != nil || test.want != errAny && !errors.Is(err, test.want)):
 				t.Errorf("%v, want %v", err, test.want)
 			case err != nil && (!strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "secret") ||
 				strings.Contains(err.Error(), escape[:1]) || len(err.Error()) > 1000):
@@ -168,13 +168,13 @@ func TestHTTPFileIsReplaced(t *testing.T) {
 		want          error
 	}{
 		{"it stays", with("ETag", `"a"`), with("ETag", `"a"`), nil},
-		{"another entity", with("ETag", `"a"`), with("ETag", `"b"`), chain.ErrChanged},
-		{"no entity any more", with("ETag", `"a"`), with(), chain.ErrChanged},
-		{"another time", with("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT"), with("Last-Modified", "Mon, 02 Jan 2006 15:04:06 GMT"), chain.ErrChanged},
-		{"another size", with(), func(w http.ResponseWriter, r *http.Request) { ranged(w, r, fileSize+1) }, chain.ErrChanged},
-		{"too small a size", with(), func(w http.ResponseWriter, r *http.Request) { ranged(w, r, fileSize-1) }, chain.ErrChanged},
-		{"a size before the range", with(), answers(416, "Content-Range", "bytes */1"), chain.ErrChanged},
-		{"empty", with(), answers(200, "Content-Length", "0"), chain.ErrChanged},
+		{"another entity", with("ETag", `"a"`), with("ETag", `"b"`), storage.ErrChanged},
+		{"no entity any more", with("ETag", `"a"`), with(), storage.ErrChanged},
+		{"another time", with("Last-Modified", "Mon, 02 Jan 2006 15:04:05 GMT"), with("Last-Modified", "Mon, 02 Jan 2006 15:04:06 GMT"), storage.ErrChanged},
+		{"another size", with(), func(w http.ResponseWriter, r *http.Request) { ranged(w, r, fileSize+1) }, storage.ErrChanged},
+		{"too small a size", with(), func(w http.ResponseWriter, r *http.Request) { ranged(w, r, fileSize-1) }, storage.ErrChanged},
+		{"a size before the range", with(), answers(416, "Content-Range", "bytes */1"), storage.ErrChanged},
+		{"empty", with(), answers(200, "Content-Length", "0"), storage.ErrChanged},
 		{"removed", with(), answers(404), fs.ErrNotExist},
 		{"no ranges any more", with(), answers(200, "Content-Length", strconv.Itoa(fileSize)), ErrNoRanges},
 		{"redirected", with(), answers(302, "Location", "//other/x"), ErrRedirect},
@@ -190,20 +190,20 @@ func TestHTTPFileIsReplaced(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			image, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
+			img, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer image.Close()
+			defer img.Close()
 			p := make([]byte, 512)
-			if _, err := image.ReadAt(p, 0); err != nil || requests.Load() != 1 {
+			if _, err := img.ReadAt(p, 0); err != nil || requests.Load() != 1 {
 				t.Errorf("the first block: %v after %d requests", err, requests.Load())
 			}
-			_, err = image.ReadAt(p, fileSize-512)
+			_, err = img.ReadAt(p, fileSize-512)
 			if !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
-			if _, again := image.ReadAt(p, fileSize/2); err != nil && (again != err || requests.Load() != 2) {
+			if _, again := img.ReadAt(p, fileSize/2); err != nil && (again != err || requests.Load() != 2) {
 				t.Errorf("tried again: %v after %d requests", again, requests.Load())
 			}
 		})
@@ -246,20 +246,20 @@ func TestHTTPRequests(t *testing.T) {
 
 	src := source("http", "a b%/c", server.Listener.Addr().String())
 	src.Network.Query = "x=1&y=%20"
-	image, err := new(Opener).Open(t.Context(), src)
+	img, err := new(Opener).Open(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := probe.Signatures(image, image.Size()); err != nil {
+	if _, err := probe.Signatures(img, img.Size()); err != nil {
 		t.Error(err)
 	}
-	if _, err := probe.Read(image, image.Size(), probe.Raw); err != nil {
+	if _, err := probe.Read(img, img.Size(), probe.Raw); err != nil {
 		t.Error(err)
 	}
 	if requests.Load() != 2 || connections.Load() != 1 {
 		t.Errorf("%d requests on %d connections", requests.Load(), connections.Load())
 	}
-	if err := image.Close(); err != nil {
+	if err := img.Close(); err != nil {
 		t.Error(err)
 	}
 	select {
@@ -267,10 +267,10 @@ func TestHTTPRequests(t *testing.T) {
 	case <-t.Context().Done():
 		t.Error("the connection stays open")
 	}
-	if _, err := image.ReadAt(make([]byte, 1), fileSize/2); !errors.Is(err, fs.ErrClosed) {
+	if _, err := img.ReadAt(make([]byte, 1), fileSize/2); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("read after Close: %v", err)
 	}
-	if err := image.Close(); !errors.Is(err, fs.ErrClosed) {
+	if err := img.Close(); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("second Close: %v", err)
 	}
 	if requests.Load() != 2 {
@@ -289,25 +289,25 @@ func TestBytesAreBounded(t *testing.T) {
 		ranged(w, r, size)
 	}))
 	defer server.Close()
-	image, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
+	img, err := new(Opener).Open(t.Context(), source("http", "image", server.Listener.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
-	if _, err := image.ReadAt(make([]byte, maxRead+1), 0); !errors.Is(err, ErrTooMuch) {
+	defer img.Close()
+	if _, err := img.ReadAt(make([]byte, maxRead+1), 0); !errors.Is(err, ErrTooMuch) {
 		t.Errorf("more than may be asked for: %v", err)
 	}
-	if n, err := image.ReadAt(make([]byte, maxRead), 1); n != maxRead || err != nil {
+	if n, err := img.ReadAt(make([]byte, maxRead), 1); n != maxRead || err != nil {
 		t.Errorf("as much as may be asked for: %d, %v", n, err)
 	}
 	off := int64(size)
 	for err = nil; err == nil; off -= 7 * blockSize {
-		_, err = image.ReadAt(make([]byte, 1), off-1)
+		_, err = img.ReadAt(make([]byte, 1), off-1)
 	}
 	if !errors.Is(err, ErrTooMuch) || sent.Load() > maxFetch {
 		t.Errorf("%v after %d bytes", err, sent.Load())
 	}
-	if _, err := image.ReadAt(make([]byte, 1), -1); !errors.Is(err, fs.ErrInvalid) {
+	if _, err := img.ReadAt(make([]byte, 1), -1); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("a negative offset: %v", err)
 	}
 }
@@ -319,21 +319,21 @@ func TestCertificates(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	src := source("https", "image", server.Listener.Addr().String())
-	if image, err := new(Opener).Open(t.Context(), src); err == nil {
-		image.Close()
+	if img, err := new(Opener).Open(t.Context(), src); err == nil {
+		img.Close()
 		t.Error("believed")
 	}
 	src.SSL = &libvirtxml.DomainDiskSourceSSL{Verify: "yes"}
-	if image, err := new(Opener).Open(t.Context(), src); err == nil {
-		image.Close()
+	if img, err := new(Opener).Open(t.Context(), src); err == nil {
+		img.Close()
 		t.Error("believed")
 	}
 	src.SSL.Verify = "no"
-	image, err := new(Opener).Open(t.Context(), src)
+	img, err := new(Opener).Open(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image.Close()
+	img.Close()
 }
 
 // The source's cookies are sent as they are, or nothing is.
@@ -353,15 +353,15 @@ func TestCookies(t *testing.T) {
 		}
 		return src
 	}
-	image, err := new(Opener).Open(t.Context(), cookies("a", "b", "c", `"d"`))
+	img, err := new(Opener).Open(t.Context(), cookies("a", "b", "c", `"d"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
+	defer img.Close()
 	if c := <-got; c != `a=b; c="d"` {
 		t.Errorf("sent %q", c)
 	}
-	if _, err := image.ReadAt(make([]byte, 1), fileSize-1); err != nil {
+	if _, err := img.ReadAt(make([]byte, 1), fileSize-1); err != nil {
 		t.Error(err)
 	}
 	if c := <-got; c != `a=b; c="d"` {
@@ -397,11 +397,11 @@ func TestDotSegments(t *testing.T) {
 			t.Fatalf("curl: %v: %s", err, out)
 		}
 		want := asked.Load()
-		image, err := new(Opener).Open(t.Context(), src)
+		img, err := new(Opener).Open(t.Context(), src)
 		if err != nil {
 			t.Fatalf("%q: %v", name, err)
 		}
-		image.Close()
+		img.Close()
 		if asked := asked.Load(); asked != want {
 			t.Errorf("%q: asked for %q, curl for %q", name, asked, want)
 		}
@@ -450,8 +450,8 @@ func TestSlowServers(t *testing.T) {
 				<-said
 				cancel()
 			}()
-			image, err := new(Opener).Open(ctx, source(test.protocol, "image", listener.Addr().String()))
-			if image != nil || !errors.Is(err, context.Canceled) {
+			img, err := new(Opener).Open(ctx, source(test.protocol, "image", listener.Addr().String()))
+			if img != nil || !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
 		})
@@ -464,13 +464,13 @@ func TestTimeLimit(t *testing.T) {
 	defer server.Close()
 	address := server.Listener.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
-	image, err := new(Opener).Open(ctx, source("http", "image", address))
+	img, err := new(Opener).Open(ctx, source("http", "image", address))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
+	defer img.Close()
 	cancel()
-	if _, err := image.ReadAt(make([]byte, 1), fileSize-1); !errors.Is(err, context.Canceled) {
+	if _, err := img.ReadAt(make([]byte, 1), fileSize-1); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of the context: %v", err)
 	}
 	for _, protocol := range []string{"http", "nbd", "ftp"} {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 const (
@@ -24,10 +24,10 @@ const (
 	maxFetch = 8 << 20
 )
 
-// image is an open image on the network. Its blocks are fetched once.
-type image struct {
+// remoteImage is an open image on the network. Its blocks are fetched once.
+type remoteImage struct {
 	name   string
-	id     chain.FileID
+	id     storage.FileID
 	size   int64
 	ctx    context.Context // until it is closed, or its time is up
 	cancel context.CancelFunc
@@ -39,10 +39,10 @@ type image struct {
 	failed  error
 }
 
-func (i *image) Size() int64      { return i.size }
-func (i *image) ID() chain.FileID { return i.id }
+func (i *remoteImage) Size() int64        { return i.size }
+func (i *remoteImage) ID() storage.FileID { return i.id }
 
-func (i *image) Close() error {
+func (i *remoteImage) Close() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if errors.Is(i.failed, fs.ErrClosed) {
@@ -55,7 +55,7 @@ func (i *image) Close() error {
 }
 
 // ReadAt implements [io.ReaderAt], for at most 4 MiB at once.
-func (i *image) ReadAt(p []byte, off int64) (int, error) {
+func (i *remoteImage) ReadAt(p []byte, off int64) (int, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
@@ -82,7 +82,7 @@ func (i *image) ReadAt(p []byte, off int64) (int, error) {
 
 // load sees to it that the bytes from off to end, which are within the image,
 // are there. Neighbouring blocks that are missing make one request.
-func (i *image) load(off, end int64) error {
+func (i *remoteImage) load(off, end int64) error {
 	if end-off > maxRead {
 		return &fs.PathError{Op: "read", Path: i.name, Err: fmt.Errorf("%d bytes at once: %w", end-off, ErrTooMuch)}
 	}
@@ -104,7 +104,7 @@ func (i *image) load(off, end int64) error {
 }
 
 // fetch fetches blocks: n bytes, which the callers bound.
-func (i *image) fetch(from, n int64) error {
+func (i *remoteImage) fetch(from, n int64) error {
 	if i.failed != nil {
 		return i.failed
 	}
@@ -127,7 +127,7 @@ func (i *image) fetch(from, n int64) error {
 }
 
 // because prefers the end of the context to what came of it.
-func (i *image) because(op string, err error) error {
+func (i *remoteImage) because(op string, err error) error {
 	if cause := context.Cause(i.ctx); cause != nil {
 		err = cause
 	}

@@ -148,8 +148,8 @@ func TestRefusedPlaces(t *testing.T) {
 		{`<source protocol='nfs' name='/x'><host name='h'/><identity user='root' group='+0'/></source>`, `"root"`, false},
 	} {
 		src := parse(t, test.source)
-		image, err := (&Opener{QemuImg: "/absent/qemu-img"}).Open(t.Context(), src)
-		if image != nil || err == nil || !strings.Contains(err.Error(), test.says) {
+		img, err := (&Opener{QemuImg: "/absent/qemu-img"}).Open(t.Context(), src)
+		if img != nil || err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v, want %q", test.source, err, test.says)
 		}
 		if !test.libvirt {

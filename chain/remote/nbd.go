@@ -10,8 +10,8 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/remote/nbd"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // nbdAddress is where the server of an export listens.
@@ -47,7 +47,7 @@ func openNBD(ctx context.Context, network, address, export string) (peer, int64,
 	if err != nil {
 		stop()
 		if errors.Is(err, nbd.ErrUnsupported) {
-			err = fmt.Errorf("%w: %w", err, chain.ErrNotReadable)
+			err = fmt.Errorf("%w: %w", err, storage.ErrNotReadable)
 		}
 		return nil, 0, err
 	}

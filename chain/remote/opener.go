@@ -11,7 +11,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // DefaultTimeout is the time limit for an image of an [Opener] without its own.
@@ -45,7 +45,7 @@ var (
 type Opener struct {
 	// Local opens everything that is not on the network; nil means
 	// [chain.FileOpener].
-	Local chain.Opener
+	Local storage.Opener
 	// Timeout is the time limit for all that is read of one image, 0 means
 	// [DefaultTimeout]. A source that has a shorter <timeout> gets that.
 	Timeout time.Duration
@@ -60,18 +60,18 @@ type Opener struct {
 
 // Identify names a source without contacting anything: one on the network by
 // its [chain.Name].
-func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.FileID, error) {
+func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	if src == nil || src.Network == nil {
 		return o.local().Identify(ctx, src)
 	}
-	return chain.FileID{Remote: chain.Name(src)}, nil
+	return storage.FileID{Remote: storage.Name(src)}, nil
 }
 
 // ChangeTime is Identify, with the time of change of what is not on the network, if Local knows
 // that. One of an image on the network is only known to its server. See
 // [chain.ChangeTimer].
-func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id chain.FileID, changed int64, err error) {
-	if timer, ok := o.local().(chain.ChangeTimer); ok && (src == nil || src.Network == nil) {
+func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id storage.FileID, changed int64, err error) {
+	if timer, ok := o.local().(storage.ChangeTimer); ok && (src == nil || src.Network == nil) {
 		return timer.ChangeTime(ctx, src)
 	}
 	id, err = o.Identify(ctx, src)
@@ -79,16 +79,16 @@ func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSourc
 }
 
 // Map is Local's, if that knows devices. See [chain.Mapper].
-func (o *Opener) Map(ctx context.Context, device chain.FileID) (chain.Extent, bool) {
-	if mapper, ok := o.local().(chain.Mapper); ok {
+func (o *Opener) Map(ctx context.Context, device storage.FileID) (storage.Extent, bool) {
+	if mapper, ok := o.local().(storage.Mapper); ok {
 		return mapper.Map(ctx, device)
 	}
-	return chain.Extent{}, false
+	return storage.Extent{}, false
 }
 
 // Resolve is Local's, if that follows symlinks. See [chain.Resolver].
 func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
-	resolver, ok := o.local().(chain.Resolver)
+	resolver, ok := o.local().(storage.Resolver)
 	if !ok {
 		return "", &fs.PathError{Op: "resolve", Path: path, Err: errors.ErrUnsupported}
 	}
@@ -97,19 +97,19 @@ func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
 
 // Open contacts the hosts that a network source names. Its slices are the
 // caller's business: what is opened is the whole image.
-func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	if src == nil || src.Network == nil {
 		return o.local().Open(ctx, src)
 	}
 	open, err := o.way(src)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: chain.Describe(src), Err: err}
+		return nil, &fs.PathError{Op: "open", Path: storage.Describe(src), Err: err}
 	}
 	limit, err := o.limit(src)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: chain.Describe(src), Err: err}
+		return nil, &fs.PathError{Op: "open", Path: storage.Describe(src), Err: err}
 	}
-	i := &image{name: chain.Describe(src), id: chain.FileID{Remote: chain.Name(src)}, blocks: make(map[int64][]byte)}
+	i := &remoteImage{name: storage.Describe(src), id: storage.FileID{Remote: storage.Name(src)}, blocks: make(map[int64][]byte)}
 	i.ctx, i.cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not read within %s: %w", limit, context.DeadlineExceeded))
 	if i.peer, i.size, err = open(i.ctx); err != nil {
 		err = i.because("open", err)
@@ -119,9 +119,9 @@ func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (ch
 	return i, nil
 }
 
-func (o *Opener) local() chain.Opener {
+func (o *Opener) local() storage.Opener {
 	if o.Local == nil {
-		return chain.FileOpener{}
+		return storage.FileOpener{}
 	}
 	return o.Local
 }
@@ -137,10 +137,10 @@ type peer interface {
 func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Context) (peer, int64, error), err error) {
 	n := src.Network
 	if n.Auth != nil {
-		return nil, fmt.Errorf("it wants a secret, which only libvirt has: %w", chain.ErrNotReadable)
+		return nil, fmt.Errorf("it wants a secret, which only libvirt has: %w", storage.ErrNotReadable)
 	}
 	if n.TLS == "yes" {
-		return nil, fmt.Errorf("it wants TLS: %w", chain.ErrNotReadable)
+		return nil, fmt.Errorf("it wants TLS: %w", storage.ErrNotReadable)
 	}
 	switch n.Protocol {
 	case "http", "https":
@@ -159,7 +159,7 @@ func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Contex
 		return func(ctx context.Context) (peer, int64, error) { return openNBD(ctx, network, address, n.Name) }, nil
 	}
 	if o.QemuImg == "" {
-		return nil, fmt.Errorf("%s is read by qemu-img only, which was not named: %w", strconv.Quote(n.Protocol), chain.ErrNotReadable)
+		return nil, fmt.Errorf("%s is read by qemu-img only, which was not named: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
 	}
 	node, err := blockdev(src)
 	if err != nil {

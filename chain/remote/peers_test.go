@@ -19,6 +19,8 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -90,24 +92,24 @@ func compare(t *testing.T, o *Opener, src *libvirtxml.DomainDiskSource, path str
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := o.Open(t.Context(), src)
+	img, err := o.Open(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
-	if image.Size() != int64(len(content)) {
-		t.Fatalf("%d bytes, the file has %d", image.Size(), len(content))
+	defer img.Close()
+	if img.Size() != int64(len(content)) {
+		t.Fatalf("%d bytes, the file has %d", img.Size(), len(content))
 	}
 	id, err := o.Identify(t.Context(), src)
-	if want := (chain.FileID{Remote: chain.Name(src)}); err != nil || id != want || image.ID() != want {
-		t.Errorf("%v, %v, %v, want %v", id, image.ID(), err, want)
+	if want := (storage.FileID{Remote: storage.Name(src)}); err != nil || id != want || img.ID() != want {
+		t.Errorf("%v, %v, %v, want %v", id, img.ID(), err, want)
 	}
-	if id, changed, err := o.ChangeTime(t.Context(), src); err != nil || id != image.ID() || changed != 0 {
+	if id, changed, err := o.ChangeTime(t.Context(), src); err != nil || id != img.ID() || changed != 0 {
 		t.Errorf("%v, %d, %v", id, changed, err)
 	}
 
 	file := bytes.NewReader(content)
-	header, err := probe.Read(image, image.Size(), probe.Qcow2)
+	header, err := probe.Read(img, img.Size(), probe.Qcow2)
 	want, wantErr := probe.Read(file, file.Size(), probe.Qcow2)
 	if err != nil || wantErr != nil {
 		t.Fatal(err, wantErr)
@@ -118,7 +120,7 @@ func compare(t *testing.T, o *Opener, src *libvirtxml.DomainDiskSource, path str
 	for range 30 {
 		off := rand.Int64N(file.Size() + 1000)
 		got, want := make([]byte, rand.IntN(300<<10)), make([]byte, 300<<10)
-		n, err := image.ReadAt(got, off)
+		n, err := img.ReadAt(got, off)
 		m, wantErr := file.ReadAt(want[:len(got)], off)
 		if n != m || err != wantErr || !bytes.Equal(got[:n], want[:n]) {
 			t.Errorf("%d bytes at %d: %d and %v, of the file %d and %v", len(got), off, n, err, m, wantErr)
@@ -149,10 +151,10 @@ func TestRealServersWithoutTheImage(t *testing.T) {
 		{"nobody listens", source("nbd", "", closed.Addr().String()), nil},
 		{"nobody listens there either", source("http", "x", closed.Addr().String()), nil},
 	} {
-		image, err := o.Open(t.Context(), test.src)
+		img, err := o.Open(t.Context(), test.src)
 		var path *fs.PathError
-		if image != nil || !errors.As(err, &path) || path.Op != "open" || path.Path != chain.Describe(test.src) {
-			t.Errorf("%s: %v, %v", test.name, image, err)
+		if img != nil || !errors.As(err, &path) || path.Op != "open" || path.Path != storage.Describe(test.src) {
+			t.Errorf("%s: %v, %v", test.name, img, err)
 		}
 		if test.want != nil && !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
@@ -177,16 +179,16 @@ func TestEmptyImages(t *testing.T) {
 		source("nbd", "", peers.QemuNBD(t, "tcp", "--format=raw", "--read-only", filepath.Join(dir, "empty"))),
 		source("ftp", "empty", peers.FTP(t, dir)),
 	} {
-		image, err := (&Opener{QemuImg: "qemu-img"}).Open(t.Context(), src)
+		img, err := (&Opener{QemuImg: "qemu-img"}).Open(t.Context(), src)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		n, err := image.ReadAt(make([]byte, 1), 0)
-		if image.Size() != 0 || n != 0 || err != io.EOF {
-			t.Errorf("%s: size %d, read %d, %v", chain.Name(src), image.Size(), n, err)
+		n, err := img.ReadAt(make([]byte, 1), 0)
+		if img.Size() != 0 || n != 0 || err != io.EOF {
+			t.Errorf("%s: size %d, read %d, %v", storage.Name(src), img.Size(), n, err)
 		}
-		if err := image.Close(); err != nil {
+		if err := img.Close(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -204,13 +206,13 @@ func TestQemuImgProbesNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "disk"), content, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	image, err := (&Opener{QemuImg: "qemu-img"}).Open(t.Context(), source("ftp", "disk", peers.FTP(t, dir)))
+	img, err := (&Opener{QemuImg: "qemu-img"}).Open(t.Context(), source("ftp", "disk", peers.FTP(t, dir)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
-	got := make([]byte, image.Size())
-	if _, err := image.ReadAt(got, 0); err != nil || !bytes.Equal(got, content) {
+	defer img.Close()
+	got := make([]byte, img.Size())
+	if _, err := img.ReadAt(got, 0); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("%v: %q", err, got)
 	}
 }
@@ -232,10 +234,10 @@ func TestBelievedFolder(t *testing.T) {
 	top := chain.Layer{Format: probe.Qcow2, From: chain.XML, Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: dir + "/top"}}}
 	policy := chain.Policy{Folders: []chain.Folder{{Path: dir, Believed: true}}}
 	for _, test := range []struct {
-		local chain.Opener
+		local storage.Opener
 		want  chain.Verdict
-	}{{nil, chain.Fixable}, {struct{ chain.Opener }{chain.FileOpener{}}, chain.Refused}} {
-		w := &chain.Walker{Images: chain.NewImageCache(&Opener{Local: test.local}), Policy: policy}
+	}{{nil, chain.Fixable}, {struct{ storage.Opener }{storage.FileOpener{}}, chain.Refused}} {
+		w := &chain.Walker{Images: image.NewCache(&Opener{Local: test.local}), Policy: policy}
 		got, err := w.Walk(t.Context(), chain.Stated{Layers: []chain.Layer{top}})
 		if err != nil || got.Verdict != test.want {
 			t.Errorf("%T: %+v, %v", test.local, got, err)
@@ -245,31 +247,31 @@ func TestBelievedFolder(t *testing.T) {
 
 // Sources that are not on the network are somebody else's.
 func TestLocalSources(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "image")
+	path := filepath.Join(t.TempDir(), "img")
 	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
-	for _, o := range []*Opener{{}, {Local: chain.FileOpener{}}} {
-		image, err := o.Open(t.Context(), src)
+	for _, o := range []*Opener{{}, {Local: storage.FileOpener{}}} {
+		img, err := o.Open(t.Context(), src)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer image.Close()
-		if id, err := o.Identify(t.Context(), src); err != nil || id != image.ID() || image.Size() != 7 {
-			t.Errorf("%v, %v, %v", id, image.ID(), err)
+		defer img.Close()
+		if id, err := o.Identify(t.Context(), src); err != nil || id != img.ID() || img.Size() != 7 {
+			t.Errorf("%v, %v, %v", id, img.ID(), err)
 		}
 		id, changed, err := o.ChangeTime(t.Context(), src)
-		_, want, wantErr := chain.FileOpener{}.ChangeTime(t.Context(), src)
-		if err != nil || wantErr != nil || id != image.ID() || changed != want || changed == 0 {
-			t.Errorf("%v, %d, %v; want %v, %d, %v", id, changed, err, image.ID(), want, wantErr)
+		_, want, wantErr := storage.FileOpener{}.ChangeTime(t.Context(), src)
+		if err != nil || wantErr != nil || id != img.ID() || changed != want || changed == 0 {
+			t.Errorf("%v, %d, %v; want %v, %d, %v", id, changed, err, img.ID(), want, wantErr)
 		}
 		for _, other := range []*libvirtxml.DomainDiskSource{nil, {}, {Volume: &libvirtxml.DomainDiskSourceVolume{Pool: "p", Volume: "v"}}} {
 			_, err := o.Open(context.Background(), other)
 			_, idErr := o.Identify(context.Background(), other)
 			_, _, dateErr := o.ChangeTime(context.Background(), other)
-			if !errors.Is(err, chain.ErrNotReadable) || !errors.Is(idErr, chain.ErrNotReadable) || !errors.Is(dateErr, chain.ErrNotReadable) {
-				t.Errorf("%s: %v, %v, %v", chain.Describe(other), err, idErr, dateErr)
+			if !errors.Is(err, storage.ErrNotReadable) || !errors.Is(idErr, storage.ErrNotReadable) || !errors.Is(dateErr, storage.ErrNotReadable) {
+				t.Errorf("%s: %v, %v, %v", storage.Describe(other), err, idErr, dateErr)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -53,13 +53,13 @@ func TestQemuImgThatMisbehaves(t *testing.T) {
 		{"the copying fails", info + `echo broken >&2; exit 1`, `says "broken"`, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			image, err := (&Opener{QemuImg: program(t, test.script)}).Open(t.Context(), source("ftp", "x", "127.0.0.1:1"))
+			img, err := (&Opener{QemuImg: program(t, test.script)}).Open(t.Context(), source("ftp", "x", "127.0.0.1:1"))
 			if (err == nil) != test.opens {
 				t.Fatal(err)
 			}
 			if err == nil {
-				defer image.Close()
-				_, err = image.ReadAt(make([]byte, 512), 0)
+				defer img.Close()
+				_, err = img.ReadAt(make([]byte, 512), 0)
 			}
 			if err == nil || !strings.Contains(err.Error(), test.says) || len(err.Error()) > 1000 || strings.Contains(err.Error(), "\x1b") {
 				t.Errorf("%v, want %q", err, test.says)
@@ -84,8 +84,8 @@ func TestQemuImgThatHangs(t *testing.T) {
 		os.ReadFile(filepath.Join(dir, "started"))
 		cancel()
 	}()
-	image, err := (&Opener{QemuImg: hanging}).Open(ctx, source("ftp", "x", "127.0.0.1:1"))
-	if image != nil || !errors.Is(err, context.Canceled) {
+	img, err := (&Opener{QemuImg: hanging}).Open(ctx, source("ftp", "x", "127.0.0.1:1"))
+	if img != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -98,12 +98,12 @@ func TestQemuImgCommand(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	listing := program(t, `printf '%s\n' "$@" >>`+dir+`/arguments; env >>`+dir+`/environment
 `+info+`head -c 65536 /dev/zero >"$of"`)
-	image, err := (&Opener{QemuImg: listing}).Open(t.Context(), source("ftp", `$(touch x) "a,b',x=y`, "127.0.0.1:1"))
+	img, err := (&Opener{QemuImg: listing}).Open(t.Context(), source("ftp", `$(touch x) "a,b',x=y`, "127.0.0.1:1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
-	if _, err := image.ReadAt(make([]byte, 512), 70000); err != nil {
+	defer img.Close()
+	if _, err := img.ReadAt(make([]byte, 512), 70000); err != nil {
 		t.Error(err)
 	}
 	arguments, err := os.ReadFile(filepath.Join(dir, "arguments"))
@@ -133,7 +133,7 @@ func TestQemuImgCommand(t *testing.T) {
 func TestQemuImgIsNotNamed(t *testing.T) {
 	for _, protocol := range []string{"ssh", "ftp", "ftps", "tftp", "iscsi", "rbd", "gluster", "nfs", "sheepdog", "vxhs"} {
 		_, err := new(Opener).Open(t.Context(), source(protocol, "a/b", "127.0.0.1:1"))
-		if !errors.Is(err, chain.ErrNotReadable) || !strings.Contains(err.Error(), "qemu-img") {
+		if !errors.Is(err, storage.ErrNotReadable) || !strings.Contains(err.Error(), "qemu-img") {
 			t.Errorf("%s: %v", protocol, err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestSecretsAreNotThere(t *testing.T) {
 	src := source("iscsi", "target/1", "127.0.0.1:1")
 	src.Network.Auth = &libvirtxml.DomainDiskAuth{Username: "alice"}
 	_, err := (&Opener{QemuImg: program(t, "exit 1")}).Open(t.Context(), src)
-	if !errors.Is(err, chain.ErrNotReadable) || strings.Contains(err.Error(), "alice") {
+	if !errors.Is(err, storage.ErrNotReadable) || strings.Contains(err.Error(), "alice") {
 		t.Errorf("%v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // errHosts: libvirt starts no guest with another number of hosts, except that
@@ -25,7 +25,7 @@ var ports = map[string]string{
 // tcp returns the name and the port of a host.
 func tcp(protocol string, h libvirtxml.DomainDiskSourceHost) (name, port string, err error) {
 	if h.Transport != "" && h.Transport != "tcp" {
-		return "", "", fmt.Errorf("transport %s: %w", strconv.Quote(h.Transport), chain.ErrNotReadable)
+		return "", "", fmt.Errorf("transport %s: %w", strconv.Quote(h.Transport), storage.ErrNotReadable)
 	}
 	name = h.Name
 	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 func checkCommand(std streams) *cli.Command {
@@ -161,7 +162,7 @@ func (r *textReport) document(e *examined) error {
 			if layer.From == chain.Unstated {
 				format, from = "?", "-"
 			}
-			text = fmt.Appendf(text, "    %-8s %-8s %s\n", format, from, chain.Describe(layer.Source))
+			text = fmt.Appendf(text, "    %-8s %-8s %s\n", format, from, storage.Describe(layer.Source))
 		}
 	}
 	return write(r.w, text)

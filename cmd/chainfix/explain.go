@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 func explainCommand(std streams) *cli.Command {
@@ -26,13 +26,13 @@ func explain(c *cli.Context, std streams) error {
 	var text strings.Builder
 	if c.NArg() == 0 {
 		table := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
-		for _, e := range chain.Explanations() {
+		for _, e := range finding.Explanations() {
 			fmt.Fprintf(table, "%s\t%s\n", e.Code, e.Summary)
 		}
 		table.Flush()
 		return write(std.out, []byte(text.String()))
 	}
-	e, ok := chain.Explain(chain.Code(c.Args().First()))
+	e, ok := finding.Explain(finding.Code(c.Args().First()))
 	if !ok {
 		return usageError("no finding is called %q (chainfix explain lists them all)", c.Args().First())
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -32,7 +32,7 @@ func printFindings(w io.Writer, e *examined) {
 	}
 }
 
-func printFinding(w io.Writer, place string, f chain.Finding) {
+func printFinding(w io.Writer, place string, f finding.Finding) {
 	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity, f.Code, f.Text)
 	if f.Hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", f.Hint)
@@ -55,12 +55,12 @@ func printProblem(w io.Writer, name string, err error) {
 
 // problemFinding makes a finding of an error of package xmlfix; one without a
 // code is for any other error.
-func problemFinding(err error) (chain.Finding, xmlfix.Position) {
+func problemFinding(err error) (finding.Finding, xmlfix.Position) {
 	var x *xmlfix.Error
 	if !errors.As(err, &x) {
-		return chain.Finding{Severity: chain.Refuse, Layer: chain.WholeDisk, Text: err.Error()}, xmlfix.Position{}
+		return finding.Finding{Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error()}, xmlfix.Position{}
 	}
-	return chain.Finding{Code: x.Code, Severity: chain.Refuse, Layer: chain.WholeDisk, Text: x.Text(), Hint: x.Hint}, x.Pos
+	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Hint: x.Hint}, x.Pos
 }
 
 // shownName quotes a file name that could drive a terminal or be taken for

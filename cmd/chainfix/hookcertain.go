@@ -5,7 +5,9 @@ import (
 	"errors"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
 )
 
 // ranOtherwise finds out whether a guest that is about to go on may have another
@@ -13,19 +15,19 @@ import (
 // which is not known, detected it wrongly. Its disk would then change under it,
 // while one that starts afresh may well be given what its images really are. Of
 // the operator's statements no libvirt knew; they count here as everywhere.
-func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*chain.Finding, error) {
+func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
 	for _, version := range libvirt.Detectors() {
-		p, err := w.Predict(ctx, stated, version)
+		p, err := predict.Disk(ctx, w, stated, version)
 		switch {
-		case errors.Is(err, chain.ErrUnseen):
+		case errors.Is(err, predict.ErrUnseen):
 			p.Words = "it is not known what happens: " + err.Error()
 		case err != nil:
 			return nil, err
-		case p.Outcome != chain.Misopens:
+		case p.Outcome != predict.Misopens:
 			continue
 		}
-		vm := chain.GuestWord(stated.Guest)
-		return &chain.Finding{Code: chain.RanOtherwise, Severity: chain.Refuse, Layer: chain.WholeDisk,
+		vm := finding.GuestWord(stated.Guest)
+		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
 			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Words,
 			Hint: "make its definition explicit, and shut it down and start it: virsh dumpxml --inactive --security-info " + vm + " | chainfix | virsh define /dev/stdin, virsh shutdown " + vm + ", virsh start " + vm}, nil
 	}

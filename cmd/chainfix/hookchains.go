@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -64,11 +65,11 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 		for _, f := range findings {
 			text := "disk " + strconv.Quote(disk.Target) + ": " + inOneLine(f)
 			switch {
-			case f.Severity < chain.Warn:
+			case f.Severity < finding.Warn:
 				continue
-			case f.Severity == chain.Refuse && f.Code == chain.ImageMissing && call.operation == "migrate":
+			case f.Severity == finding.Refuse && f.Code == finding.ImageMissing && call.operation == "migrate":
 				absent = append(absent, text)
-			case f.Severity == chain.Refuse:
+			case f.Severity == finding.Refuse:
 				refused = append(refused, text)
 			}
 			journal.note(text)
@@ -99,10 +100,10 @@ func theFirst(texts []string) error {
 // makeExplicit returns the findings about a disk. With edit it queues the edits
 // that make its chain explicit, if none refuses that. The error is for a run that
 // was cut short.
-func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExamination, edit bool) ([]chain.Finding, error) {
+func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExamination, edit bool) ([]finding.Finding, error) {
 	if disk.Err != nil {
 		f, _ := problemFinding(disk.Err)
-		return []chain.Finding{f}, nil
+		return []finding.Finding{f}, nil
 	}
 	found := disk.Chain
 	if found.Verdict != chain.Fixable || !edit {
@@ -122,7 +123,7 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExa
 
 // inOneLine is all that a finding says in a line, because libvirt puts what a
 // failing hook says into the middle of its own message.
-func inOneLine(f chain.Finding) string {
+func inOneLine(f finding.Finding) string {
 	line := f.Text
 	if f.Code != "" {
 		line = "[" + string(f.Code) + "] " + line

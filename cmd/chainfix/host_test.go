@@ -16,7 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -100,11 +101,11 @@ func definitions(t *testing.T, d *host.Daemon) map[string]string {
 }
 
 // predicted is what is said of the guest as a whole.
-func predicted(t *testing.T, g guestJSON, target string) chain.Outcome {
+func predicted(t *testing.T, g guestJSON, target string) predict.Outcome {
 	t.Helper()
-	worst := chain.Starts
+	worst := predict.Starts
 	for _, d := range g.Disks {
-		for _, o := range []chain.Outcome{chain.Refuses, chain.Misopens} {
+		for _, o := range []predict.Outcome{predict.Refuses, predict.Misopens} {
 			if d.Prediction[target] == o.String() {
 				worst = worseOutcome(worst, o)
 			}
@@ -116,14 +117,14 @@ func predicted(t *testing.T, g guestJSON, target string) chain.Outcome {
 	return worst
 }
 
-func (g guestJSON) has(code chain.Code) bool {
+func (g guestJSON) has(code finding.Code) bool {
 	is := func(f findingJSON) bool { return f.Code == string(code) }
 	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d guestDiskJSON) bool { return slices.ContainsFunc(d.Findings, is) })
 }
 
 // startAll starts guests, many at a time, compares what becomes of them, and
 // waits until the daemon knows that they have ended.
-func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, starts func(n int) bool, check func(n int, outcome chain.Outcome, said string)) {
+func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, starts func(n int) bool, check func(n int, outcome predict.Outcome, said string)) {
 	t.Helper()
 	var mu sync.Mutex
 	one := func(n int) {
@@ -190,7 +191,7 @@ func TestHost(t *testing.T) {
 		}
 	})
 	t.Run("as they are, what is predicted happens", func(t *testing.T) {
-		startAll(t, l, names, all, func(n int) bool { return !all[n].busy }, func(n int, outcome chain.Outcome, said string) {
+		startAll(t, l, names, all, func(n int) bool { return !all[n].busy }, func(n int, outcome predict.Outcome, said string) {
 			if outcome != all[n].want {
 				t.Errorf("%s: %s, not %s: %s", all[n].name, outcome, all[n].want, said)
 			}
@@ -255,7 +256,7 @@ func TestHost(t *testing.T) {
 	}
 	t.Run("once they are fixed, libvirt reads no headers", func(t *testing.T) {
 		logged := len(l.DebugLog())
-		startAll(t, l, names, all, func(n int) bool { return changes(n) && !all[n].busy }, func(n int, outcome chain.Outcome, said string) {
+		startAll(t, l, names, all, func(n int) bool { return changes(n) && !all[n].busy }, func(n int, outcome predict.Outcome, said string) {
 			if outcome != all[n].after {
 				t.Errorf("%s: %s: %s", all[n].name, outcome, said)
 			}

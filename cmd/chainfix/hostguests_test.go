@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -17,10 +18,10 @@ type hostGuest struct {
 	more     string // other disks, with DIR for the folder
 
 	verdict string
-	finding chain.Code // that there must be; "" for any
+	finding finding.Code // that there must be; "" for any
 	// after is what becomes of a guest that is fixable once it is fixed. For
 	// most that is Starts.
-	after chain.Outcome
+	after predict.Outcome
 
 	// state brings the guest, whose definition is there, into a state.
 	state func(t *testing.T, l *peers.Libvirt, guest, dir string)
@@ -32,7 +33,7 @@ type hostGuest struct {
 // hostGuests are guests of all kinds, but for those in which only the images
 // differ: of these a sample will do, by the names of TestPredictionIsOutcome.
 func hostGuests() []hostGuest {
-	const starts, refuses, misopens = chain.Starts, chain.Refuses, chain.Misopens
+	const starts, refuses, misopens = predict.Starts, predict.Refuses, predict.Misopens
 	byName := make(map[string]oddChain)
 	for _, c := range oddChains() {
 		byName[c.name] = c
@@ -53,8 +54,8 @@ func hostGuests() []hostGuest {
 	sample("fixable", "unrecorded vhdx", "recorded garbage over vhdx", "far name") // and shows these guests something else
 	all = append(all, hostGuest{oddChain: byName["corrupt top"], verdict: "fixable", after: refuses},
 		// Only by name.
-		hostGuest{oddChain: byName["raw over a forged qcow2"], verdict: "fixable", finding: chain.RawWithSignature, held: true},
-		hostGuest{oddChain: byName["unrecorded .qcow2 without a header"], verdict: "fixable", finding: chain.NameContradicts, held: true})
+		hostGuest{oddChain: byName["raw over a forged qcow2"], verdict: "fixable", finding: finding.RawWithSignature, held: true},
+		hostGuest{oddChain: byName["unrecorded .qcow2 without a header"], verdict: "fixable", finding: finding.NameContradicts, held: true})
 	sample("explicit", "explicit", "explicit moved image", "vhd top", "no driver type over raw", "raw top with a forged header", "missing raw top", "empty cdrom",
 		"missing optional top")
 	sample("refused", "CVE-2008-2004 qcow2", "unrecorded qcow2 over a raw image", "missing base", "image over itself", "qcow2 that is none", "AES base", "directory",
@@ -76,7 +77,7 @@ func hostGuests() []hostGuest {
 		hostGuest{oddChain: own("a disk and a CD", files(named("base.img", "raw"), rawDisk, "cd.iso", rawDisk)), verdict: "fixable",
 			more: fmt.Sprintf(second, "cdrom", "raw", "cd.iso", "hda", "ide") + `<disk type='file' device='cdrom'><target dev='hdb' bus='ide'/></disk>`},
 		hostGuest{oddChain: oddChain{name: "one good disk and one refused", images: files(named("base.img", "raw"), rawDisk, "bad.qcow2", bytesOf(named("middle", "")),
-			"middle", bytesOf(named("base.img", "raw"))), want: refuses}, verdict: "refused", finding: chain.ProbedBacking,
+			"middle", bytesOf(named("base.img", "raw"))), want: refuses}, verdict: "refused", finding: finding.ProbedBacking,
 			more: fmt.Sprintf(second, "disk", "qcow2", "bad.qcow2", "vdb", "virtio")},
 		hostGuest{oddChain: with("transient disk", topDisk+"<transient/>", overRaw), verdict: "fixable"},
 		hostGuest{oddChain: with("read-only disk", topDisk+"<readonly/>", overRaw), verdict: "fixable"},
@@ -87,16 +88,16 @@ func hostGuests() []hostGuest {
 
 		// What one guest says of another one's base.
 		hostGuest{oddChain: with("writer of a raw disk", `<driver name='qemu' type='raw'/><source file='DIR/../written.img'/>`, map[string][]byte{"x": nil}), verdict: "explicit", alone: true},
-		hostGuest{oddChain: own("over the writer's disk", map[string][]byte{"top": bytesOf(named("../written.img", ""))}), verdict: "refused", finding: chain.RawDiskElsewhere},
+		hostGuest{oddChain: own("over the writer's disk", map[string][]byte{"top": bytesOf(named("../written.img", ""))}), verdict: "refused", finding: finding.RawDiskElsewhere},
 		hostGuest{oddChain: with("whose definition states a base", topDisk+over("../stated.img", "qcow2", over("../shared.img", "raw", end)),
 			map[string][]byte{"top": bytesOf(named("../stated.img", ""))}), verdict: "explicit"},
-		hostGuest{oddChain: oddChain{name: "over the stated base", images: map[string][]byte{"top": bytesOf(named("../stated.img", ""))}, want: refuses}, verdict: "fixable", finding: chain.StatedElsewhere},
+		hostGuest{oddChain: oddChain{name: "over the stated base", images: map[string][]byte{"top": bytesOf(named("../stated.img", ""))}, want: refuses}, verdict: "fixable", finding: finding.StatedElsewhere},
 		hostGuest{oddChain: with("whose snapshot had a raw disk", `<driver name='qemu' type='raw'/><source file='DIR/../snapshotted.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
-			finding: chain.RawWithSignature, held: true, state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
-		hostGuest{oddChain: own("over the snapshot's raw disk", map[string][]byte{"top": bytesOf(named("../snapshotted.img", ""))}), verdict: "refused", finding: chain.RawDiskElsewhere},
+			finding: finding.RawWithSignature, held: true, state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
+		hostGuest{oddChain: own("over the snapshot's raw disk", map[string][]byte{"top": bytesOf(named("../snapshotted.img", ""))}), verdict: "refused", finding: finding.RawDiskElsewhere},
 		hostGuest{oddChain: with("whose snapshot had a qcow2 disk", `<driver name='qemu' type='qcow2'/><source file='DIR/../told.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
 			state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
-		hostGuest{oddChain: oddChain{name: "over the snapshot's qcow2 disk", images: map[string][]byte{"top": bytesOf(named("../told.img", ""))}, want: refuses}, verdict: "fixable", finding: chain.StatedElsewhere},
+		hostGuest{oddChain: oddChain{name: "over the snapshot's qcow2 disk", images: map[string][]byte{"top": bytesOf(named("../told.img", ""))}, want: refuses}, verdict: "fixable", finding: finding.StatedElsewhere},
 
 		// States.
 		hostGuest{oddChain: with("internal snapshot", "", map[string][]byte{"top": qcow2Disk}), verdict: "fixable", state: snapshotted()},
@@ -105,12 +106,12 @@ func hostGuests() []hostGuest {
 			running(t, l, guest, dir)
 			snapshotted("--disk-only")(t, l, guest, dir)
 		}},
-		hostGuest{oddChain: own("running, with a block job", files(named("base.img", "qcow2"), qcow2Disk)), verdict: "fixable", finding: chain.BlockJob, busy: true, held: true,
+		hostGuest{oddChain: own("running, with a block job", files(named("base.img", "qcow2"), qcow2Disk)), verdict: "fixable", finding: finding.BlockJob, busy: true, held: true,
 			state: func(t *testing.T, l *peers.Libvirt, guest, dir string) {
 				running(t, l, guest, dir)
 				l.Virsh("blockpull", guest, "vda", "1", "--bytes")
 			}},
-		hostGuest{oddChain: own("saved", overRaw), verdict: "fixable", finding: chain.ManagedSave, busy: true, held: true, state: func(t *testing.T, l *peers.Libvirt, guest, dir string) {
+		hostGuest{oddChain: own("saved", overRaw), verdict: "fixable", finding: finding.ManagedSave, busy: true, held: true, state: func(t *testing.T, l *peers.Libvirt, guest, dir string) {
 			running(t, l, guest, dir)
 			l.Virsh("managedsave", guest)
 		}},
@@ -118,14 +119,14 @@ func hostGuests() []hostGuest {
 		// Volumes of a pool, which is the folder of them all.
 		hostGuest{oddChain: volumeDisk("volume over raw", "over-raw", "qcow2", starts), verdict: "fixable"},
 		hostGuest{oddChain: volumeDisk("raw volume", "shared.img", "raw", starts), verdict: "explicit", alone: true},
-		hostGuest{oddChain: volumeDisk("volume over a chain", "over-chain", "qcow2", refuses), verdict: "refused", finding: chain.ProbedBacking},
+		hostGuest{oddChain: volumeDisk("volume over a chain", "over-chain", "qcow2", refuses), verdict: "refused", finding: finding.ProbedBacking},
 		hostGuest{oddChain: volumeDisk("volume that is not there", "absent", "qcow2", refuses), verdict: "refused"},
 		hostGuest{oddChain: volumeDisk("volume that misses its base", "over-nothing", "qcow2", refuses), verdict: "refused"},
 		hostGuest{oddChain: oddChain{name: "volume over vhdx", kind: "volume", disk: volumeSource("over-vhdx", "qcow2"), want: misopens, truth: rawDisk}, verdict: "fixable"},
 	)
 }
 
-func volumeDisk(name, volume, format string, want chain.Outcome) oddChain {
+func volumeDisk(name, volume, format string, want predict.Outcome) oddChain {
 	return oddChain{name: name, kind: "volume", disk: volumeSource(volume, format), want: want}
 }
 

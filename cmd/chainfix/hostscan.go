@@ -11,6 +11,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -107,16 +108,16 @@ func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
 // them is opened wrongly.
 type targetOutcome struct {
 	target  libvirt.Version
-	outcome chain.Outcome
+	outcome predict.Outcome
 	unknown bool // one of the disks cannot be looked at from here
 }
 
 // String says it for people.
 func (o targetOutcome) String() string {
 	switch {
-	case o.outcome == chain.Refuses:
+	case o.outcome == predict.Refuses:
 		return "libvirt " + o.target.String() + " refuses it as it is"
-	case o.outcome == chain.Misopens:
+	case o.outcome == predict.Misopens:
 		return "libvirt " + o.target.String() + " starts it as it is and opens something wrong"
 	case o.unknown:
 		return "what libvirt " + o.target.String() + " makes of it cannot be told from here"
@@ -141,13 +142,13 @@ func outcomes(r *host.Report) []targetOutcome {
 	return all
 }
 
-func worseOutcome(a, b chain.Outcome) chain.Outcome {
-	for _, o := range []chain.Outcome{chain.Refuses, chain.Misopens} {
+func worseOutcome(a, b predict.Outcome) predict.Outcome {
+	for _, o := range []predict.Outcome{predict.Refuses, predict.Misopens} {
 		if a == o || b == o {
 			return o
 		}
 	}
-	return chain.Starts
+	return predict.Starts
 }
 
 // summary counts guests.
@@ -169,7 +170,7 @@ func (s *summary) add(r *host.Report) {
 		if i == len(s.targets) {
 			s.targets = append(s.targets, o.target)
 		}
-		if o.outcome != chain.Starts {
+		if o.outcome != predict.Starts {
 			o.unknown = false
 		}
 		s.outcomes[o]++
@@ -181,9 +182,9 @@ func (s *summary) String() string {
 	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
 		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
 	for _, target := range s.targets {
-		count := func(o chain.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
+		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
 		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d\n",
-			target, count(chain.Starts), count(chain.Refuses), count(chain.Misopens))
+			target, count(predict.Starts), count(predict.Refuses), count(predict.Misopens))
 	}
 	return text
 }

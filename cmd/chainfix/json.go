@@ -8,6 +8,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // checkSchema is the name and version of check's JSON output.
@@ -83,7 +84,7 @@ func documentOf(e *examined) documentJSON {
 	doc := documentJSON{Name: e.name, Domain: e.domain, Verdict: e.Verdict().String(), Disks: []diskJSON{}}
 	if e.Err != nil {
 		f, _ := problemFinding(e.Err)
-		doc.Findings = findingsOf([]chain.Finding{f})
+		doc.Findings = findingsOf([]finding.Finding{f})
 	}
 	for _, d := range e.Disks {
 		disk := diskJSON{Target: d.Target, Verdict: d.Verdict().String(), Layers: []layerJSON{}, Findings: []findingJSON{}}
@@ -95,7 +96,7 @@ func documentOf(e *examined) documentJSON {
 		}
 		if d.Err != nil {
 			f, _ := problemFinding(d.Err)
-			disk.Findings = append(disk.Findings, findingsOf([]chain.Finding{f})...)
+			disk.Findings = append(disk.Findings, findingsOf([]finding.Finding{f})...)
 		}
 		doc.Disks = append(doc.Disks, disk)
 	}
@@ -106,11 +107,11 @@ func layerOf(layer chain.Layer) layerJSON {
 	return layerJSON{Source: sourceOf(layer.Source), Format: layer.Format.LibvirtName(), From: layer.From.String()}
 }
 
-func findingsOf(findings []chain.Finding) []findingJSON {
+func findingsOf(findings []finding.Finding) []findingJSON {
 	all := []findingJSON{}
 	for _, f := range findings {
 		j := findingJSON{Code: string(f.Code), Severity: f.Severity.String(), Text: f.Text, Hint: f.Hint}
-		if f.Layer != chain.WholeDisk {
+		if f.Layer != finding.WholeDisk {
 			j.Layer = &f.Layer
 		}
 		all = append(all, j)

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -67,7 +67,7 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 	t.Helper()
 	plain := c.definition()
 	theirs = c.startedByLibvirt(t, l, plain)
-	if got, want := predict(t, plain), c.expected(t, theirs); got.Outcome != want {
+	if got, want := predictDocument(t, plain), c.expected(t, theirs); got.Outcome != want {
 		t.Errorf("%s: %s is predicted (%s), but libvirt alone: %s", c.name, got.Outcome, got.Words, theirs)
 	}
 	ours, codes := c.fixed(t, l, plain)
@@ -96,17 +96,17 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 // has guessed, a qed overlay's, nobody looks what comes of that. The files that
 // hold the data of a vmdk descriptor are another matter: QEMU opens them on the
 // word of an image whose format somebody stated.
-func (c *truth) expected(t *testing.T, theirs outcome) chain.Outcome {
+func (c *truth) expected(t *testing.T, theirs outcome) predict.Outcome {
 	t.Helper()
 	switch {
 	case c.guessIsFollowed():
-		return chain.Misopens
+		return predict.Misopens
 	case theirs == refused:
-		return chain.Refuses
+		return predict.Refuses
 	case theirs == right && c.opensRightly(t):
-		return chain.Starts
+		return predict.Starts
 	}
-	return chain.Misopens
+	return predict.Misopens
 }
 
 // guessIsFollowed tells whether the first image whose format is not recorded is

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -97,10 +97,10 @@ func optionalDisks() (leftOut, refused []oddChain) {
 		{name: "left over overlay", images: files(named("base.img", "raw"), rawDisk), disk: topDisk + "<transient/>", prepare: leftover("top")},
 	}
 	for i := range leftOut {
-		leftOut[i].want = chain.Starts
+		leftOut[i].want = predict.Starts
 	}
 	for i := range refused {
-		refused[i].want = chain.Refuses
+		refused[i].want = predict.Refuses
 	}
 	return leftOut, refused
 }
@@ -121,29 +121,29 @@ func TestOptionalDiskIsPredicted(t *testing.T) {
 			if c.disk == "" {
 				c.disk = topDisk
 			}
-			if p := predict(t, c.document(guest, dir)); p.Outcome != chain.Refuses {
+			if p := predictDocument(t, c.document(guest, dir)); p.Outcome != predict.Refuses {
 				t.Errorf("predicted if it is not optional: %+v", p)
 			}
 			c.disk = optionally(c.disk)
 			document := c.document(guest, dir)
-			predicted := predict(t, document)
+			predicted := predictDocument(t, document)
 			l.Define(document)
-			outcome, said := chain.Starts, ""
+			outcome, said := predict.Starts, ""
 			if out, err := l.Try("start", "--paused", guest); err != nil {
-				outcome, said = chain.Refuses, out
+				outcome, said = predict.Refuses, out
 			} else {
 				if options := l.Blockdevs(guest); len(options) > 0 {
 					said = fmt.Sprintf("the disk is not left out: %q", options)
 				}
 				l.End(guest)
 			}
-			if predicted.Outcome != c.want || outcome != c.want || outcome == chain.Starts && said != "" {
+			if predicted.Outcome != c.want || outcome != c.want || outcome == predict.Starts && said != "" {
 				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
 			}
-			if left := strings.Contains(predicted.Words, "without the disk, which is optional: "); left != (c.want == chain.Starts) {
+			if left := strings.Contains(predicted.Words, "without the disk, which is optional: "); left != (c.want == predict.Starts) {
 				t.Errorf("predicted words: %s", predicted.Words)
 			}
-			if outcome == chain.Refuses && !saidBy(said, predicted.Words) {
+			if outcome == predict.Refuses && !saidBy(said, predicted.Words) {
 				t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
 			}
 		})
@@ -170,7 +170,7 @@ func overlayOf(dir, image string) string {
 func TestLeftoverOfTransientDiskIsPredicted(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "qemu-img", "qemu-storage-daemon")
-	const starts, refuses = chain.Starts, chain.Refuses
+	const starts, refuses = predict.Starts, predict.Refuses
 	transient := topDisk + "<transient/>"
 	linked := strings.Replace(transient, "DIR/top", "DIR/link", 1)
 	link := map[string]string{"link": "top"}
@@ -206,7 +206,7 @@ func TestLeftoverOfTransientDiskIsPredicted(t *testing.T) {
 			c.write(t, dir)
 			l.Share(dir)
 			document := c.document(guest, dir)
-			predicted := predict(t, document)
+			predicted := predictDocument(t, document)
 			outcome, said := c.start(t, l, guest, dir, document)
 			if predicted.Outcome != c.want || outcome != c.want {
 				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -120,7 +120,7 @@ func layers(n int) func(*testing.T, string) {
 // whatever the two programs read differently. What is wanted is what libvirt 9.0
 // with QEMU 7.2 does.
 func oddChains() []oddChain {
-	const starts, refuses, misopens = chain.Starts, chain.Refuses, chain.Misopens
+	const starts, refuses, misopens = predict.Starts, predict.Refuses, predict.Misopens
 	unrecorded := named("base.img", "")
 	forged := func(q interface{ Bytes() ([]byte, error) }) map[string][]byte {
 		return files(unrecorded, bytesOf(q), "secret", rawDisk)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/testdata/peers"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -30,7 +32,7 @@ var installed = sync.OnceValues(func() (libvirt.Version, error) {
 
 // predict predicts what the installed libvirt does with the one disk of a
 // definition.
-func predict(t *testing.T, document string) chain.Prediction {
+func predictDocument(t *testing.T, document string) predict.Prediction {
 	t.Helper()
 	target, err := installed()
 	if err != nil {
@@ -44,7 +46,7 @@ func predict(t *testing.T, document string) chain.Prediction {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prediction, err := new(chain.Walker).Predict(t.Context(), stated, target)
+	prediction, err := predict.Disk(t.Context(), new(chain.Walker), stated, target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ type oddChain struct {
 	truth  []byte
 	stated []string
 
-	want chain.Outcome
+	want predict.Outcome
 	// hangs: libvirt would never answer, so the guest is not started.
 	hangs bool
 	// unseen: it depends on a file that only an image names whose format
@@ -86,7 +88,7 @@ func TestPredictionIsOutcome(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "qemu-img", "qemu-storage-daemon")
 	var mu sync.Mutex
-	count := make(map[chain.Outcome]int)
+	count := make(map[predict.Outcome]int)
 	t.Run("chains", func(t *testing.T) {
 		for n, c := range oddChains() {
 			t.Run(c.name, func(t *testing.T) {
@@ -96,7 +98,7 @@ func TestPredictionIsOutcome(t *testing.T) {
 				c.write(t, dir)
 				l.Share(dir)
 				document := c.document(guest, dir)
-				predicted := predict(t, document)
+				predicted := predictDocument(t, document)
 				if c.hangs {
 					if predicted.Outcome != c.want {
 						t.Errorf("predicted: %+v", predicted)
@@ -104,10 +106,10 @@ func TestPredictionIsOutcome(t *testing.T) {
 					return
 				}
 				outcome, said := c.start(t, l, guest, dir, document)
-				if predicted.Outcome != c.want || outcome != c.want && !(c.unseen && outcome == chain.Refuses) {
+				if predicted.Outcome != c.want || outcome != c.want && !(c.unseen && outcome == predict.Refuses) {
 					t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
 				}
-				if outcome == chain.Refuses && !c.unseen && !saidBy(said, predicted.Words) {
+				if outcome == predict.Refuses && !c.unseen && !saidBy(said, predicted.Words) {
 					t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
 				}
 				mu.Lock()
@@ -122,7 +124,7 @@ func TestPredictionIsOutcome(t *testing.T) {
 // saidBy compares libvirt's words as they are predicted with what virsh printed.
 // QEMU's words are not predicted.
 func saidBy(said, words string) bool {
-	if strings.HasPrefix(words, "QEMU ") || strings.HasPrefix(words, "Could not open ") || strings.Contains(words, chain.ErrNotImage.Error()) ||
+	if strings.HasPrefix(words, "QEMU ") || strings.HasPrefix(words, "Could not open ") || strings.Contains(words, storage.ErrNotImage.Error()) ||
 		strings.HasPrefix(words, "libvirt can") {
 		return true
 	}
@@ -173,19 +175,19 @@ func (c oddChain) document(guest, dir string) string {
 }
 
 // start starts the guest and finds out what becomes of its disk.
-func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document string) (chain.Outcome, string) {
+func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document string) (predict.Outcome, string) {
 	t.Helper()
 	if out, err := l.TryDefine(document); err != nil {
-		return chain.Refuses, out
+		return predict.Refuses, out
 	}
 	return c.startDefined(t, l, guest, dir)
 }
 
 // startDefined is start for a guest that is defined.
-func (c oddChain) startDefined(t *testing.T, l *peers.Libvirt, guest, dir string) (chain.Outcome, string) {
+func (c oddChain) startDefined(t *testing.T, l *peers.Libvirt, guest, dir string) (predict.Outcome, string) {
 	t.Helper()
 	if out, err := l.Try("start", "--paused", guest); err != nil {
-		return chain.Refuses, out
+		return predict.Refuses, out
 	}
 	options, opened := l.Blockdevs(guest), l.OpenFiles(guest)
 	l.End(guest)
@@ -193,18 +195,18 @@ func (c oddChain) startDefined(t *testing.T, l *peers.Libvirt, guest, dir string
 		name, err := filepath.Rel(dir, path)
 		theirs := err == nil && filepath.IsLocal(name) || path == "/etc/passwd"
 		if c.stated != nil && theirs && !slices.Contains(c.stated, name) {
-			return chain.Misopens, "QEMU opens " + name
+			return predict.Misopens, "QEMU opens " + name
 		}
 	}
 	if c.truth == nil || len(options) == 0 {
-		return chain.Starts, fmt.Sprint(options)
+		return predict.Starts, fmt.Sprint(options)
 	}
 	content, err := peers.GuestSees(t, options)
 	if err != nil {
-		return chain.Misopens, err.Error()
+		return predict.Misopens, err.Error()
 	}
 	if !bytes.Equal(content, c.truth) {
-		return chain.Misopens, fmt.Sprintf("the guest sees %d bytes that begin with %q, by %q", len(content), content[:min(16, len(content))], options)
+		return predict.Misopens, fmt.Sprintf("the guest sees %d bytes that begin with %q, by %q", len(content), content[:min(16, len(content))], options)
 	}
-	return chain.Starts, ""
+	return predict.Starts, ""
 }

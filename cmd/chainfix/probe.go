@@ -8,6 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"libvirt.org/go/libvirtxml"
 )
@@ -64,7 +66,7 @@ func probeImages(c *cli.Context, std streams) error {
 		}
 		for _, f := range in.Findings {
 			printFinding(std.err, shownName(path), f)
-			if f.Severity == chain.Refuse {
+			if f.Severity == finding.Refuse {
 				worst = max(worst, exitRefused)
 			}
 		}
@@ -105,14 +107,14 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 	}
 	p.VirtualSize = &h.VirtualSize
 	mention := func(kind string, r *probe.Reference) {
-		p.References = append(p.References, referenceJSON{kind, chain.Shown(r.Name), r.Format})
+		p.References = append(p.References, referenceJSON{kind, storage.Shown(r.Name), r.Format})
 	}
 	if h.Backing != nil {
-		p.Backing, p.BackingFormat = chain.Shown(h.Backing.Name), h.Backing.Format
+		p.Backing, p.BackingFormat = storage.Shown(h.Backing.Name), h.Backing.Format
 		mention("backing", h.Backing)
 	}
 	if h.DataFile != nil {
-		p.DataFile = chain.Shown(h.DataFile.Name)
+		p.DataFile = storage.Shown(h.DataFile.Name)
 		mention("data-file", h.DataFile)
 	}
 	for i := range h.Extents {

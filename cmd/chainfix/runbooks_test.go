@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -201,7 +201,7 @@ func TestRunbooksNameFindings(t *testing.T) {
 			if code == "db-template" || code == "qemu-img" {
 				continue // a guest, and a program
 			}
-			if _, ok := chain.Explain(chain.Code(code)); !ok {
+			if _, ok := finding.Explain(finding.Code(code)); !ok {
 				t.Errorf("%s: no finding has the code %q", file, code)
 			}
 			named++

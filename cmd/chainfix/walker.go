@@ -4,8 +4,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/remote"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // networkFlags let images be read that are not on this host.
@@ -19,8 +21,8 @@ func networkFlags() []cli.Flag {
 // walkers makes the walker of one run, which also finds out which statements of
 // the operator's no disk has met.
 type walkers struct {
-	opener  chain.Opener
-	volumes chain.Volumes
+	opener  storage.Opener
+	volumes storage.Volumes
 	policy  chain.Policy
 	flags   int // of the policy's statements the first so many are --trust flags
 	file    string
@@ -33,7 +35,7 @@ func walkersOf(c *cli.Context) (*walkers, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &walkers{opener: chain.FileOpener{}, policy: decided.Policy, flags: decided.flags, file: c.String("policy")}
+	w := &walkers{opener: storage.FileOpener{}, policy: decided.Policy, flags: decided.flags, file: c.String("policy")}
 	switch program := c.String("qemu-img"); {
 	case c.Bool("network"):
 		w.opener = &remote.Opener{QemuImg: program}
@@ -52,7 +54,7 @@ func walkersOf(c *cli.Context) (*walkers, error) {
 }
 
 func (w *walkers) walker() *chain.Walker {
-	return &chain.Walker{Images: chain.NewImageCache(w.opener), Volumes: w.volumes, Policy: w.policy, Met: w.met}
+	return &chain.Walker{Images: image.NewCache(w.opener), Volumes: w.volumes, Policy: w.policy, Met: w.met}
 }
 
 // watchAll makes the run watch the statements of the policy file too: it is over

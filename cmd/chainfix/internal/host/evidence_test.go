@@ -13,7 +13,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -134,22 +136,22 @@ func TestEvidence(t *testing.T) {
 	for name, c := range map[string]struct {
 		make    func(storedHost)
 		verdict chain.Verdict
-		code    chain.Code   // "" for the rule's own finding alone
+		code    finding.Code // "" for the rule's own finding alone
 		says    string       // the guest that it names
 		from    chain.Origin // of the base, if fixable
 	}{
 		"nobody speaks": {func(storedHost) {}, chain.Fixable, "", "", chain.Probe},
 
 		// A raw disk that a guest may write.
-		"raw disk": {other(raw), chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"raw disk": {other(raw), chain.Refused, finding.RawDiskElsewhere, "other", 0},
 		"raw disk by a link": {func(h storedHost) {
 			h.link("link.img")
 			h.guest("other", diskOf(fileDisk, "raw", "<source file='DIR/link.img'/>"))
-		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"disk without a type":     {other("<disk " + fileDisk + ">" + baseFile + "<target dev='vda'/></disk>"), chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"floppy":                  {other(diskOf("type='file' device='floppy'", "raw", baseFile)), chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"shared raw disk":         {other(diskOf(fileDisk, "raw", baseFile+"<shareable/>")), chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"slice of a raw disk":     {other(diskOf(fileDisk, "raw", "<source file='DIR/base.img'><slices><slice type='storage' offset='0' size='65536'/></slices></source>")), chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		}, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"disk without a type":     {other("<disk " + fileDisk + ">" + baseFile + "<target dev='vda'/></disk>"), chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"floppy":                  {other(diskOf("type='file' device='floppy'", "raw", baseFile)), chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"shared raw disk":         {other(diskOf(fileDisk, "raw", baseFile+"<shareable/>")), chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"slice of a raw disk":     {other(diskOf(fileDisk, "raw", "<source file='DIR/base.img'><slices><slice type='storage' offset='0' size='65536'/></slices></source>")), chain.Refused, finding.RawDiskElsewhere, "other", 0},
 		"read-only raw disk":      {other(diskOf(fileDisk, "raw", baseFile+"<readonly/>")), chain.Fixable, "", "", chain.Probe},
 		"CD-ROM":                  {other(diskOf("type='file' device='cdrom'", "raw", baseFile)), chain.Fixable, "", "", chain.Probe},
 		"transient raw disk":      {other(diskOf(fileDisk, "raw", baseFile+"<transient/>")), chain.Fixable, "", "", chain.Probe},
@@ -158,28 +160,28 @@ func TestEvidence(t *testing.T) {
 		"raw disk of another":     {other(nothing), chain.Fixable, "", "", chain.Probe},
 
 		// Formats that are stated.
-		"qcow2 disk":                      {other(qcow2), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"read-only qcow2 disk":            {other(diskOf(fileDisk, "qcow2", baseFile+"<readonly/>")), chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"qcow2 disk":                      {other(qcow2), chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
+		"read-only qcow2 disk":            {other(diskOf(fileDisk, "qcow2", baseFile+"<readonly/>")), chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
 		"qcow2 in an explicit chain":      {other(over("qcow2", "<backingStore/>")), chain.Fixable, "", "", chain.Probe},
 		"qcow2 in a chain without an end": {other(over("qcow2", "")), chain.Fixable, "", "", chain.Probe},
-		"raw in an explicit chain":        {other(over("raw", "<backingStore/>")), chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
+		"raw in an explicit chain":        {other(over("raw", "<backingStore/>")), chain.Fixable, finding.RawDiskElsewhere, "other", chain.Probe},
 		"raw recorded by an overlay": {func(h storedHost) {
 			h.qcow2Over("o.qcow2", "base.img", "raw")
 			h.guest("other", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/>"))
-		}, chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
+		}, chain.Fixable, finding.RawDiskElsewhere, "other", chain.Probe},
 		"raw below a read-only disk":       {other(strings.Replace(over("raw", "<backingStore/>"), "<target", "<readonly/><target", 1)), chain.Fixable, "", "", chain.Probe},
 		"slice of a qcow2 disk":            {other(diskOf(fileDisk, "qcow2", "<source file='DIR/base.img'><slices><slice type='storage' offset='0' size='65536'/></slices></source>")), chain.Fixable, "", "", chain.Probe},
-		"qcow2 disk, and a raw one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("writer", raw) }, chain.Refused, chain.RawDiskElsewhere, "writer", 0},
-		"qcow2 disk, and a qed one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("second", diskOf(fileDisk, "qed", baseFile)) }, chain.Refused, chain.StatedConflict, "second", 0},
-		"qcow2 disk, said twice":           {func(h storedHost) { h.guest("other", qcow2); h.guest("second", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
-		"qcow2 disk whose header denies":   {func(h storedHost) { h.guest("other", qcow2); h.write("base.img", make([]byte, imageSize)) }, chain.Refused, chain.StatedElsewhere, "other", 0},
+		"qcow2 disk, and a raw one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("writer", raw) }, chain.Refused, finding.RawDiskElsewhere, "writer", 0},
+		"qcow2 disk, and a qed one":        {func(h storedHost) { h.guest("other", qcow2); h.guest("second", diskOf(fileDisk, "qed", baseFile)) }, chain.Refused, finding.StatedConflict, "second", 0},
+		"qcow2 disk, said twice":           {func(h storedHost) { h.guest("other", qcow2); h.guest("second", qcow2) }, chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
+		"qcow2 disk whose header denies":   {func(h storedHost) { h.guest("other", qcow2); h.write("base.img", make([]byte, imageSize)) }, chain.Refused, finding.StatedElsewhere, "other", 0},
 		"qcow2 disk, in a broken document": {func(h storedHost) { h.text("etc/libvirt/qemu/other.xml", stored("other", qcow2)+"<x/>") }, chain.Fixable, "", "", chain.Probe},
 
 		// The metadata of snapshots and checkpoints, also of a guest that has
 		// none of it in its definition any more, and of "asks" itself.
-		"raw disk of a snapshot":           {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"raw disk of the next start":       {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "inactiveDomain", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"raw disk first, then snapshotted": {func(h storedHost) { h.snapshot("asks", "domain", raw) }, chain.Refused, chain.RawDiskElsewhere, "asks", 0},
+		"raw disk of a snapshot":           {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", raw) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"raw disk of the next start":       {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "inactiveDomain", raw) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"raw disk first, then snapshotted": {func(h storedHost) { h.snapshot("asks", "domain", raw) }, chain.Refused, finding.RawDiskElsewhere, "asks", 0},
 		"qcow2 disk of a snapshot":         {func(h storedHost) { h.guest("other", nothing); h.snapshot("other", "domain", qcow2) }, chain.Fixable, "", "", chain.Probe},
 		"lower layer of a snapshot": {func(h storedHost) {
 			h.guest("other", nothing)
@@ -189,46 +191,46 @@ func TestEvidence(t *testing.T) {
 			h.guest("other", nothing)
 			h.snapshot("other", "domain", over("raw", "<backingStore/>"))
 		}, chain.Fixable, "", "", chain.Probe},
-		"raw disk of a saved state":   {func(h storedHost) { h.guest("other", nothing); h.saved("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		"raw disk of a saved state":   {func(h storedHost) { h.guest("other", nothing); h.saved("other", raw) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
 		"qcow2 disk of a saved state": {func(h storedHost) { h.guest("other", nothing); h.saved("other", qcow2) }, chain.Fixable, "", "", chain.Probe},
 		"raw disk of a checkpoint": {func(h storedHost) {
 			h.guest("other", nothing)
 			h.text("var/lib/libvirt/qemu/checkpoint/other/c.xml", strings.ReplaceAll(snapshotOf("domain", raw), "domainsnapshot", "domaincheckpoint"))
-		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		}, chain.Refused, finding.RawDiskElsewhere, "other", 0},
 
 		// What a guest runs with.
-		"raw disk that was plugged in":  {func(h storedHost) { h.guest("other", nothing); h.running("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"qcow2 disk that was plugged":   {func(h storedHost) { h.guest("other", nothing); h.running("other", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"raw disk that was plugged in":  {func(h storedHost) { h.guest("other", nothing); h.running("other", raw) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"qcow2 disk that was plugged":   {func(h storedHost) { h.guest("other", nothing); h.running("other", qcow2) }, chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
 		"detected layer of one running": {func(h storedHost) { h.guest("other", nothing); h.running("other", over("qcow2", "<backingStore/>")) }, chain.Fixable, "", "", chain.Probe},
 
-		"raw disk of one without a definition":   {func(h storedHost) { h.running("other", raw) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"qcow2 disk of one without a definition": {func(h storedHost) { h.running("other", qcow2) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"raw disk of one without a definition":   {func(h storedHost) { h.running("other", raw) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"qcow2 disk of one without a definition": {func(h storedHost) { h.running("other", qcow2) }, chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
 		"target of a running copy": {func(h storedHost) {
 			h.guest("other", nothing)
 			h.running("other", strings.Replace(nothing, "<target", "<mirror type='file' job='copy'><format type='raw'/>"+baseFile+"</mirror><target", 1))
-		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		}, chain.Refused, finding.RawDiskElsewhere, "other", 0},
 		"raw below one with a block job": {func(h storedHost) {
 			h.guest("other", nothing)
 			h.text("run/libvirt/qemu/other.xml", "<domstatus state='running'><blockjobs active='yes'/>"+stored("other", over("raw", "<backingStore/>"))+"</domstatus>")
-		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"raw below one that runs": {func(h storedHost) { h.guest("other", nothing); h.running("other", over("raw", "<backingStore/>")) }, chain.Fixable, chain.RawDiskElsewhere, "other", chain.Probe},
+		}, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"raw below one that runs": {func(h storedHost) { h.guest("other", nothing); h.running("other", over("raw", "<backingStore/>")) }, chain.Fixable, finding.RawDiskElsewhere, "other", chain.Probe},
 
 		// Another disk of the guest itself.
 		"raw disk of the same guest": {func(h storedHost) {
 			h.guest("asks", diskOf(fileDisk, "qcow2", "<source file='DIR/asks.qcow2'/>")+strings.Replace(raw, "'vda'", "'vdb'", 1))
-		}, chain.Refused, chain.RawDiskElsewhere, "asks", 0},
+		}, chain.Refused, finding.RawDiskElsewhere, "asks", 0},
 		"qcow2 disk of the same guest": {func(h storedHost) {
 			h.guest("asks", diskOf(fileDisk, "qcow2", "<source file='DIR/asks.qcow2'/>")+strings.Replace(qcow2, "'vda'", "'vdb'", 1))
-		}, chain.Fixable, chain.StatedElsewhere, "asks", chain.Libvirt},
+		}, chain.Fixable, finding.StatedElsewhere, "asks", chain.Libvirt},
 
 		// Volumes.
-		"raw volume":            {func(h storedHost) { h.pool(); h.guest("other", volume("raw")) }, chain.Refused, chain.RawDiskElsewhere, "other", 0},
-		"qcow2 volume":          {func(h storedHost) { h.pool(); h.guest("other", volume("qcow2")) }, chain.Fixable, chain.StatedElsewhere, "other", chain.Libvirt},
+		"raw volume":            {func(h storedHost) { h.pool(); h.guest("other", volume("raw")) }, chain.Refused, finding.RawDiskElsewhere, "other", 0},
+		"qcow2 volume":          {func(h storedHost) { h.pool(); h.guest("other", volume("qcow2")) }, chain.Fixable, finding.StatedElsewhere, "other", chain.Libvirt},
 		"volume without a pool": {other(volume("raw")), chain.Fixable, "", "", chain.Probe},
 		"volume without a type": {func(h storedHost) {
 			h.pool()
 			h.guest("other", strings.Replace(volume("raw"), " type='raw'", "", 1))
-		}, chain.Refused, chain.RawDiskElsewhere, "other", 0},
+		}, chain.Refused, finding.RawDiskElsewhere, "other", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newStoredHost(t)
@@ -242,10 +244,10 @@ func TestEvidence(t *testing.T) {
 			if e.Verdict() != c.verdict {
 				t.Fatalf("%s: %+v", e.Verdict(), disk.Chain.Findings)
 			}
-			var said []chain.Finding
+			var said []finding.Finding
 			for _, f := range disk.Chain.Findings {
 				switch f.Code {
-				case chain.RawDiskElsewhere, chain.StatedElsewhere, chain.StatedConflict:
+				case finding.RawDiskElsewhere, finding.StatedElsewhere, finding.StatedConflict:
 					said = append(said, f)
 				}
 			}
@@ -321,11 +323,11 @@ func TestComplaints(t *testing.T) {
 
 // counting counts how often each image is opened.
 type counting struct {
-	chain.FileOpener
+	storage.FileOpener
 	opened map[string]int
 }
 
-func (c counting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (chain.Image, error) {
+func (c counting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	c.opened[src.File.File]++
 	return c.FileOpener.Open(ctx, src)
 }

@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -23,16 +25,16 @@ func TestTransientLeftoverOfAGuest(t *testing.T) {
 	h.write("runs.qcow2.TRANSIENT-runs", nil)
 	h.write("crashed.qcow2.TRANSIENT-crashed", nil)
 	reports := h.scan(&host.Scan{Targets: []libvirt.Version{{Major: 9}}})
-	for name, want := range map[string]chain.Outcome{"runs": chain.Starts, "ended": chain.Starts, "crashed": chain.Refuses} {
+	for name, want := range map[string]predict.Outcome{"runs": predict.Starts, "ended": predict.Starts, "crashed": predict.Refuses} {
 		r := reports[name]
 		if r.Verdict() != chain.Explicit || r.Predictions[0][0].Outcome != want {
 			t.Errorf("%s: %v, predicted %+v", name, r.Verdict(), r.Predictions[0][0])
 		}
 		told := false
 		for _, f := range r.Findings {
-			told = told || f.Code == chain.TransientLeftover
+			told = told || f.Code == finding.TransientLeftover
 		}
-		if told != (want == chain.Refuses) {
+		if told != (want == predict.Refuses) {
 			t.Errorf("%s: findings %+v", name, r.Findings)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -117,7 +118,7 @@ func TestOnlyADriverTypeIsAStatement(t *testing.T) {
 					continue
 				}
 				for _, layer := range disk.Chain.Layers {
-					path, _ := chain.LocalPath(layer.Source)
+					path, _ := storage.LocalPath(layer.Source)
 					if layer.From == chain.Libvirt {
 						told++
 						if !h.typed[filepath.Base(path)] {
@@ -140,7 +141,7 @@ func verdicts(r *host.Report) []string {
 		text := disk.Verdict().String()
 		if disk.Chain != nil {
 			for _, layer := range disk.Chain.Layers {
-				text += fmt.Sprintf(" %s/%s", chain.Describe(layer.Source), layer.Format)
+				text += fmt.Sprintf(" %s/%s", storage.Describe(layer.Source), layer.Format)
 			}
 		}
 		all = append(all, text)

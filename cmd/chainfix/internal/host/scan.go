@@ -8,8 +8,12 @@ import (
 	"slices"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -21,8 +25,8 @@ import (
 // that several have is opened once.
 type Scan struct {
 	Inventory Inventory
-	Opener    chain.Opener  // nil means [chain.FileOpener]
-	Volumes   chain.Volumes // nil means the inventory's own pools
+	Opener    storage.Opener  // nil means [chain.FileOpener]
+	Volumes   storage.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
 	// Met is told which statements of the policy speak of an image that a
 	// reported guest has; it may be nil.
@@ -48,7 +52,7 @@ type Report struct {
 	Err         error
 	Examination *xmlfix.Examination
 	// Findings are about the guest as a whole.
-	Findings []chain.Finding
+	Findings []finding.Finding
 	// Predictions are, for each disk, what becomes of it as it is, target by
 	// target in the order of [Scan.Targets].
 	Predictions [][]Prediction
@@ -57,7 +61,7 @@ type Report struct {
 // Prediction is what a version of libvirt would do with a disk as it is.
 type Prediction struct {
 	Target libvirt.Version
-	chain.Prediction
+	predict.Prediction
 	// Err says why that cannot be told from here; it wraps
 	// [chain.ErrUnseen]. Then the rest is not valid.
 	Err error
@@ -75,14 +79,14 @@ func (r *Report) Verdict() chain.Verdict {
 // fixable: the error wraps [ErrHeld], or [ErrByName] for one that is not named, and
 // comes with the finding that says so. It is nil where nothing keeps the guest from
 // being changed, or nothing in it is to be.
-func (r *Report) HeldBack() (chain.Finding, error) {
+func (r *Report) HeldBack() (finding.Finding, error) {
 	for _, f := range r.Findings {
-		if f.Code == chain.ManagedSave || f.Code == chain.BlockJob {
+		if f.Code == finding.ManagedSave || f.Code == finding.BlockJob {
 			return f, fmt.Errorf("%w: %s", ErrHeld, f.Text)
 		}
 	}
 	if r.Named || r.Verdict() != chain.Fixable {
-		return chain.Finding{}, nil
+		return finding.Finding{}, nil
 	}
 	for _, d := range r.Examination.Disks {
 		if d.Chain == nil {
@@ -94,7 +98,7 @@ func (r *Report) HeldBack() (chain.Finding, error) {
 			}
 		}
 	}
-	return chain.Finding{}, nil
+	return finding.Finding{}, nil
 }
 
 // Reports goes through the guests. An error without a report is the last thing
@@ -139,7 +143,7 @@ func (s *Scan) asked(guest string) bool {
 func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	opener, volumes, warn := s.Opener, s.Volumes, s.Warn
 	if opener == nil {
-		opener = chain.FileOpener{}
+		opener = storage.FileOpener{}
 	}
 	if warn == nil {
 		warn = func(string, error) {}
@@ -164,7 +168,7 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
-	w := &chain.Walker{Images: chain.NewImageCache(opener), Volumes: volumes, Policy: policy}
+	w := &chain.Walker{Images: image.NewCache(opener), Volumes: volumes, Policy: policy}
 	all := &collector{walker: w, evidence: chain.NewEvidence(opener, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if err != nil && !s.asked(guest) {
@@ -206,7 +210,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			disk.Stated.Transient = false // its overlay is in use, and goes when the guest ends
 		}
 		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
-			if f, found := w.TransientLeftover(ctx, disk.Stated); found {
+			if f, found := predict.LeftoverFinding(ctx, w.Opener(), disk.Stated); found {
 				r.Findings = append(r.Findings, f)
 			}
 		}
@@ -215,8 +219,8 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			if disk.Chain == nil {
 				break
 			}
-			p, err := w.Predict(ctx, disk.Stated, target)
-			if err != nil && !errors.Is(err, chain.ErrUnseen) {
+			p, err := predict.Disk(ctx, w, disk.Stated, target)
+			if err != nil && !errors.Is(err, predict.ErrUnseen) {
 				return err
 			}
 			all = append(all, Prediction{target, p, err})
@@ -227,16 +231,16 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 }
 
 // guestFindings says what the definition of a guest is not the last word on.
-func guestFindings(g *Guest) []chain.Finding {
-	var found []chain.Finding
-	vm := chain.GuestWord(g.Name)
+func guestFindings(g *Guest) []finding.Finding {
+	var found []finding.Finding
+	vm := finding.GuestWord(g.Name)
 	if g.ManagedSave {
-		found = append(found, chain.Finding{Code: chain.ManagedSave, Severity: chain.Warn, Layer: chain.WholeDisk,
+		found = append(found, finding.Finding{Code: finding.ManagedSave, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
 			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml --security-info " + vm + " | chainfix > FILE, then virsh managedsave-define " + vm + " FILE"})
 	}
 	if g.BlockJob {
-		found = append(found, chain.Finding{Code: chain.BlockJob, Severity: chain.Warn, Layer: chain.WholeDisk,
+		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
 			Hint: "wait for its end (virsh blockjob " + vm + " DISK --info tells how far it is), or abort it: virsh blockjob " + vm + " DISK --abort"})
 	}

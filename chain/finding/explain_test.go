@@ -1,0 +1,72 @@
+package finding_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/testdata/golden"
+)
+
+// docs/findings.md is the table that "chainfix explain" reads.
+func TestFindingsAreDocumented(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Findings\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/finding -->\n\n" +
+		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warn` wants a look, `refuse` means\n" +
+		"that nothing is written. `chainfix explain CODE` prints what stands here.\n")
+	for _, e := range finding.Explanations() {
+		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, markdown(e.Meaning), markdown(e.Remedy))
+	}
+	golden.File(t, "../../docs/findings.md", b.String())
+}
+
+// markdown keeps element names from being taken for HTML.
+func markdown(s string) string {
+	return strings.NewReplacer("<", "\\<", "*", "\\*").Replace(s)
+}
+
+// Every code is explained, and every explanation has a code.
+func TestEveryCodeIsExplained(t *testing.T) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := make(map[finding.Code]bool)
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		for _, v := range spec.Values {
+			code, err := strconv.Unquote(v.(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			codes[finding.Code(code)] = true
+			if _, ok := finding.Explain(finding.Code(code)); !ok {
+				t.Errorf("nothing explains %q", code)
+			}
+		}
+		return true
+	})
+	kebab := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
+	seen := make(map[finding.Code]bool)
+	for _, e := range finding.Explanations() {
+		if !codes[e.Code] || seen[e.Code] || !kebab.MatchString(string(e.Code)) {
+			t.Errorf("%q is explained, but is no code, twice, or no kebab-case word", e.Code)
+		}
+		seen[e.Code] = true
+		if e.Summary == "" || e.Meaning == "" || e.Remedy == "" {
+			t.Errorf("%q is not explained in full", e.Code)
+		}
+	}
+	if len(codes) == 0 {
+		t.Error("no codes were found")
+	}
+}

@@ -1,0 +1,220 @@
+// Package image finds out what an image shows: its header, its marks, and what QEMU
+// and libvirt would take it for. A [Cache] remembers that for any number of walks
+// and predictions at the same time, so that each image is opened once.
+//
+// What an image shows is a claim. Which of its claims are taken is for package chain
+// to say.
+package image
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/singleflight"
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// maxCached bounds what an [Cache] keeps, in bytes, roughly: two generations
+// of half of it. An image takes one to two KiB, unless it names thousands of
+// extents.
+const maxCached = 256 << 20
+
+// Cache opens images and remembers what they showed, failures too. Any number
+// of walkers and goroutines may share one: an image is opened once, by whatever
+// name and however many ask for it at the same moment, and once more for each
+// format that somebody states for it and its header contradicts. A file is told
+// from an earlier one of the same inode by the time of its last change.
+//
+// What was seen of a name is not looked at again: make a cache for each run.
+type Cache struct {
+	opener  storage.Opener
+	flights singleflight.Group
+	heads   sync.Pool
+
+	mu            sync.Mutex
+	recent, older map[cacheKey]cacheEntry
+	bytes         int // that recent takes, roughly
+	limit         int // of bytes; 0 means half of maxCached
+}
+
+// NewCache returns an empty cache of images that opener opens; nil means
+// [FileOpener].
+func NewCache(opener storage.Opener) *Cache {
+	if opener == nil {
+		opener = storage.FileOpener{}
+	}
+	return &Cache{opener: opener}
+}
+
+// SetLimit bounds what is kept, in bytes, roughly, instead of 256 MiB. It must be
+// called before the cache is used.
+func (c *Cache) SetLimit(bytes int) { c.limit = bytes / 2 }
+
+// Opener returns what opens the images.
+func (c *Cache) Opener() storage.Opener { return c.opener }
+
+// cacheKey is how an image is remembered: by its name or, with another name to be
+// expected, by the file that it is in. How an image on the network is reached, its
+// cookies for one, may decide what is there.
+type cacheKey struct {
+	name  string
+	file  storage.FileID // the zero FileID in a key by name
+	part  bool           // slice is the image; a part of 0 bytes is not the whole
+	slice storage.Slice
+	how   string
+}
+
+func (k cacheKey) String() string {
+	return fmt.Sprintf("%q %+v %v %d %d %q", k.name, k.file, k.part, k.slice.Offset, k.slice.Size, k.how)
+}
+
+// memSize is what a key takes, in bytes, roughly.
+func (k cacheKey) memSize() int { return 128 + len(k.name) + len(k.how) + len(k.file.Remote) }
+
+type cacheEntry struct {
+	info *Info
+	err  error
+}
+
+// Look opens a source and reads it as claim, or, with claim "", as what it
+// bears the signature of; then there is no header where that is not one format.
+// A context that ends is the caller's alone: others who wait for the same image
+// get it.
+func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
+	key := cacheKey{name: storage.Name(src)}
+	if key.name == "" {
+		return nil, fmt.Errorf("open %s: %w", storage.Describe(src), storage.ErrNotReadable)
+	}
+	key.slice, key.part = storage.SliceOf(src)
+	if src.Network != nil {
+		key.how = storage.Fragment(src, "source")
+	}
+	entry := c.get(key)
+	for {
+		if entry.err != nil {
+			return nil, entry.err
+		}
+		if v, ok := entry.info.as(claim); ok {
+			return v, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		known := entry.info
+		flight := c.flights.DoChan(key.String(), func() (any, error) {
+			return c.fetch(context.WithoutCancel(ctx), src, key, known, claim), nil
+		})
+		select {
+		case done := <-flight:
+			entry = done.Val.(cacheEntry)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// fetch finds out what an image shows that is known by this name, if known is not
+// nil, but was not read as claim.
+func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key cacheKey, known *Info, claim probe.Format) cacheEntry {
+	if entry := c.get(key); entry.err != nil || entry.info != known {
+		return entry // another flight has just ended
+	}
+	// Before the opening: what changes from then on is another image.
+	stamp, stamped := stampOf(ctx, c.opener, src)
+	if !stamped {
+		return c.put(key, c.open(ctx, src, known, claim, stamp))
+	}
+	byFile := key
+	byFile.name, byFile.file = "", stamp.file
+	if known == nil {
+		if known = c.get(byFile).info; known != nil && known.changed != stamp.changed {
+			known = nil
+		}
+		if _, ok := known.as(claim); ok {
+			return c.put(key, cacheEntry{info: known})
+		}
+	}
+	done, _, _ := c.flights.Do(byFile.String(), func() (any, error) {
+		entry := c.open(ctx, src, known, claim, stamp)
+		if entry.err == nil && entry.info.ID.File == stamp.file && !entry.info.failed() {
+			c.put(byFile, entry)
+		}
+		return entry, nil
+	})
+	return c.put(key, done.(cacheEntry))
+}
+
+// open opens an image. What an earlier opening of the same image showed is kept.
+func (c *Cache) open(ctx context.Context, src *libvirtxml.DomainDiskSource, known *Info, claim probe.Format, stamp stamp) cacheEntry {
+	head, _ := c.heads.Get().(*[headSize]byte)
+	if head == nil {
+		head = new([headSize]byte)
+	}
+	defer c.heads.Put(head)
+	info, err := openImage(ctx, c.opener, src, claim, head[:])
+	if err != nil {
+		return cacheEntry{err: err}
+	}
+	if stamp.file == info.ID.File {
+		info.changed = stamp.changed
+	}
+	info.addHeaders(known)
+	return cacheEntry{info: info}
+}
+
+func (c *Cache) get(key cacheKey) cacheEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entry, ok := c.recent[key]; ok {
+		return entry
+	}
+	entry, ok := c.older[key]
+	if ok {
+		c.keep(key, entry)
+	}
+	return entry
+}
+
+func (c *Cache) put(key cacheKey, entry cacheEntry) cacheEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(key, entry)
+	return entry
+}
+
+// keep keeps an entry in the recent generation, and lets the older one go when
+// that has half of the room.
+func (c *Cache) keep(key cacheKey, entry cacheEntry) {
+	limit := c.limit
+	if limit == 0 {
+		limit = maxCached / 2
+	}
+	size := key.memSize() + entry.info.memSize()
+	if c.recent == nil || c.bytes+size > limit {
+		c.older, c.recent, c.bytes = c.recent, make(map[cacheKey]cacheEntry), 0
+	}
+	c.recent[key] = entry
+	c.bytes += size
+}
+
+// stamp is what a [ChangeTimer] tells of an image.
+type stamp struct {
+	file    storage.FileID
+	changed int64
+}
+
+// stampOf tells what src names now, and since when if the opener knows; ok is
+// false where that cannot be told: opening the image says why.
+func stampOf(ctx context.Context, opener storage.Opener, src *libvirtxml.DomainDiskSource) (s stamp, ok bool) {
+	var err error
+	if timer, knows := opener.(storage.ChangeTimer); knows {
+		s.file, s.changed, err = timer.ChangeTime(ctx, src)
+	} else {
+		s.file, err = opener.Identify(ctx, src)
+	}
+	return s, err == nil
+}

@@ -1,0 +1,183 @@
+package predict
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// explicit deals with the images that the XML states, which libvirt hands to
+// QEMU as they are. It returns the last one, open, if libvirt goes on from there
+// by itself; the zero Layer if the chain ends.
+func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
+	var written image.ID // by the guest
+	for i, layer := range p.layers {
+		p.layer = i
+		further := p.layers[i+1:]
+		layer, l, err := p.stands(layer)
+		postponed, err := p.postpone(err)
+		if err != nil {
+			return chain.Layer{}, nil, err
+		}
+		if i > 0 && l != nil && l.ID == written && !p.stated.ReadOnly {
+			if _, err := p.postpone(p.qemu("QEMU refuses " + storage.Describe(layer.Source) + " below itself: it has a lock on what the guest writes to")); err != nil {
+				return chain.Layer{}, nil, err
+			}
+		}
+		if layer.Source.Dir != nil || !layer.Format.CanHaveBacking() {
+			return chain.Layer{}, nil, p.leaf(layer, l, further)
+		}
+		goesOn := len(further) > 0 || p.stated.Inexpressible != ""
+		walks := !goesOn && !p.terminated
+		switch {
+		case l == nil && walks && postponed:
+			return chain.Layer{}, nil, nil
+		case l == nil && walks:
+			return chain.Layer{}, nil, p.unseen(layer)
+		case l != nil && l.Header == nil && walks:
+			return chain.Layer{}, nil, nil
+		case l == nil || l.Header == nil:
+			continue
+		}
+		if _, err := p.postpone(p.holds(layer, l.Header, walks)); err != nil {
+			return chain.Layer{}, nil, err
+		}
+		if i == 0 {
+			written = l.ID
+		}
+		switch {
+		case len(further) > 0:
+			p.compares(layer, l.Header, further[0])
+		case walks:
+			return layer, l, nil
+		case !goesOn && l.Header.Backing != nil:
+			p.misopens("the XML ends the chain at " + storage.Describe(layer.Source) + ", whose header names the backing image " +
+				strconv.Quote(storage.Printable(l.Header.Backing.Name)) + ": the guest sees zeros where that has data")
+		}
+	}
+	return chain.Layer{}, nil, nil
+}
+
+// stands opens an image that the XML states and checks what QEMU checks. The
+// look is nil where the image is not read: QEMU is taken to open it then.
+func (p *predictor) stands(layer chain.Layer) (chain.Layer, *image.View, error) {
+	if located, err := p.Locate(layer); err == nil {
+		layer = located
+	}
+	_, local := layer.LocalPath()
+	claim := layer.HeaderFormat()
+	if layer.From == chain.Unstated {
+		if layer.Source.Dir != nil {
+			return layer, nil, nil
+		}
+		layer.Format = probe.Raw
+	}
+	if !local && !layer.Format.CanHaveBacking() || layer.Source.Volume != nil && layer.Located == nil {
+		return layer, nil, nil
+	}
+	l, err := p.image(layer, claim)
+	switch {
+	case errors.Is(err, ErrUnseen):
+		return layer, nil, p.ctx.Err()
+	case err != nil:
+		return layer, nil, err
+	}
+	if claim == "" {
+		return layer, l, p.assumedRaw(layer, l)
+	}
+	if l.ID.File.Block != (layer.At().Block != nil) && local {
+		is, driver := "a regular file", "host_device"
+		if l.ID.File.Block {
+			is, driver = "a block device", "file"
+		}
+		return layer, l, p.qemu("QEMU refuses " + storage.Describe(layer.Source) + ": the driver '" + driver + "' does not open " + is)
+	}
+	return layer, l, p.opens(layer, l)
+}
+
+// leaf deals with a stated image that has nothing below it. What the XML goes
+// on to all the same libvirt 9.0 refuses.
+func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer) error {
+	if len(further) > 0 && !(p.does(libvirt.DropsBelowRaw) && layer.Format == probe.Raw) {
+		if p.layer > 0 {
+			if err := p.mustExist(further); err != nil {
+				return err
+			}
+		}
+		return p.commandLine("storage format '" + layer.Format.LibvirtName() + "' does not support backing store")
+	}
+	if l == nil || l.Header == nil {
+		return nil
+	}
+	return p.holds(layer, l.Header, false)
+}
+
+// mustExist checks what the XML states below an image that can have no backing
+// image. Before libvirt refuses that it has looked for all of them, unless the
+// image is the disk's own (libvirt 9.0).
+func (p *predictor) mustExist(further []chain.Layer) error {
+	at := p.layer
+	for i, layer := range further {
+		if p.terminated && i == len(further)-1 {
+			break
+		}
+		p.layer = at + 1 + i
+		if located, err := p.Locate(layer); err == nil {
+			layer = located
+		}
+		if _, local := layer.LocalPath(); !local {
+			continue
+		}
+		if _, err := p.Opener().Identify(p.ctx, layer.At()); errors.Is(err, fs.ErrNotExist) {
+			return p.missing(layer)
+		}
+	}
+	p.layer = at
+	return nil
+}
+
+// assumedRaw deals with a disk without a <driver type>, which libvirt takes as
+// raw (9.0).
+func (p *predictor) assumedRaw(layer chain.Layer, l *image.View) error {
+	if l.SignaturesErr != nil {
+		return p.unread(layer, l.SignaturesErr)
+	}
+	if marks := l.Containers(); len(marks) > 0 {
+		p.misopens("no <driver type> is stated for " + storage.Describe(layer.Source) + ", so that libvirt takes it as raw, but it bears the signature of " +
+			image.FormatList(marks) + ": the guest sees the bytes of the container")
+	}
+	return nil
+}
+
+// compares holds the next image of the XML against the header of its overlay,
+// which neither libvirt nor QEMU does: the XML wins.
+func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.Layer) {
+	next, _ = p.Locate(next)
+	text := "the XML goes on from " + storage.Describe(overlay.Source) + " to " + storage.Describe(next.Source) + ", but "
+	if h.Backing == nil {
+		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
+		return
+	}
+	if rec := p.BorneOut(p.ctx, storage.ReadRecord(h.Backing), next); rec.Format != "" && next.From == chain.XML && rec.Format != next.Format {
+		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.Format))
+		return
+	}
+	path, ok := storage.LocalPath(next.At())
+	named, here := p.path(overlay, h.Backing.Name)
+	if !ok || !here || path == named {
+		return
+	}
+	xmls, err := p.Opener().Identify(p.ctx, next.At())
+	if err != nil {
+		return // comes next
+	}
+	if headers, err := p.Opener().Identify(p.ctx, storage.LocalSource(named, false)); err == nil && headers != xmls {
+		p.misopens(text + "its header to " + strconv.Quote(named) + ", and both are there")
+	}
+}

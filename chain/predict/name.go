@@ -1,0 +1,100 @@
+package predict
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// path returns the path of a file that an overlay names.
+func (p *predictor) path(overlay chain.Layer, name string) (path string, ok bool) {
+	src, err := p.named(overlay, name)
+	if err != nil {
+		return "", false
+	}
+	return storage.LocalPath(src)
+}
+
+// named returns what libvirt makes of a name in the header of an overlay. Of a
+// file's name it takes any bytes: they need not fit into an XML.
+func (p *predictor) named(overlay chain.Layer, name string) (*libvirtxml.DomainDiskSource, error) {
+	if storage.LooksLikeFile(name) && strings.HasPrefix(name, "/") {
+		return storage.LocalSource(name, false), nil
+	}
+	if above, local := overlay.LocalPath(); storage.LooksLikeFile(name) && local && strings.HasPrefix(above, "/") {
+		return storage.LocalSource(storage.Directory(above)+name, false), nil
+	}
+	return storage.ParseBacking(name, overlay.At())
+}
+
+// unnamed deals with a name that [ParseBacking] does not take, which is where
+// libvirt does something else than the name says, or nothing.
+func (p *predictor) unnamed(overlay chain.Layer, ref *probe.Reference, w word, err error) error {
+	what := storage.Describe(overlay.Source) + " names its backing image "
+	switch {
+	case errors.Is(err, storage.ErrNoDirectory):
+		return p.unread(overlay, err)
+	case errors.Is(err, storage.ErrBacking), errors.Is(err, storage.ErrNoPool), errors.Is(err, storage.ErrRelative), errors.Is(err, storage.ErrDuplicate):
+		return p.libvirt("libvirt can make nothing of what " + what + err.Error())
+	case errors.Is(err, storage.ErrCredentials) && opensWithCredentials(ref.Name):
+		words := "libvirt leaves to QEMU what is below " + storage.Describe(overlay.Source) + ", because the name " + strconv.Quote(storage.Printable(ref.Name)) + " holds credentials"
+		if ref.FormatRecorded && ref.Format != "" {
+			p.remark(words)
+		} else {
+			p.misopens(words + ", and QEMU guesses the format")
+		}
+		return nil
+	case w.refusal != "":
+		return p.libvirt(w.refusal)
+	case w.format == "" && !w.safe && !p.does(libvirt.UnrecordedIsRaw):
+		return p.unspecified(overlay, ref)
+	case errors.Is(err, storage.ErrDisputed):
+		p.misopens(what + err.Error())
+	default:
+		p.remark("libvirt drops a part of the name by which " + what + err.Error())
+	}
+	return nil
+}
+
+// opensWithCredentials reports whether libvirt leaves a chain to QEMU because
+// of a user in a name: in a URI, and in JSON of iscsi alone. It drops others
+// (9.0).
+func opensWithCredentials(name string) bool {
+	if text, ok := strings.CutPrefix(name, "json:"); ok {
+		return strings.Contains(text, `"iscsi"`)
+	}
+	return strings.Contains(name, "://")
+}
+
+// elsewhere deals with an image that is no local file.
+func (p *predictor) elsewhere(overlay chain.Layer, ref *probe.Reference, w word, src *libvirtxml.DomainDiskSource) error {
+	switch {
+	case w.refusal != "":
+		return p.libvirt(w.refusal)
+	case w.format == "" && !w.safe && !p.does(libvirt.UnrecordedIsRaw):
+		return p.unspecified(overlay, ref)
+	case w.format == "" && w.safe:
+		return p.commandLine("mishandled storage format '(null)'")
+	case src.Dir != nil:
+		return p.libvirt("storage type 'dir' requires use of storage format 'fat'")
+	case !w.format.CanHaveBacking():
+		return nil // it is taken to be there
+	}
+	// Libvirt leaves to QEMU what is below it.
+	layer := chain.Layer{Source: src, Format: w.format, From: chain.Header}
+	l, err := p.image(layer, w.format)
+	if err != nil {
+		return err
+	}
+	if err := p.opens(layer, l); err != nil {
+		return err
+	}
+	return afterwards(p.follow(layer, l.Header))
+}

@@ -1,0 +1,261 @@
+package predict
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// image opens what a layer leads to. An image that is missing, or none, is a
+// refusal; one that cannot be looked at here is [ErrUnseen].
+func (p *predictor) image(layer chain.Layer, claim probe.Format) (*image.View, error) {
+	what := storage.Describe(layer.Source)
+	if name, local := layer.LocalPath(); local && !strings.HasPrefix(name, "/") {
+		return nil, p.qemu("QEMU looks for " + what + " in its own working directory")
+	}
+	l, err := p.Look(p.ctx, layer.At(), claim)
+	var beyond *storage.SliceError
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.As(err, &beyond):
+		return nil, p.qemu("QEMU refuses " + what + ": " + beyond.Error())
+	case errors.Is(err, storage.ErrNotImage):
+		return nil, p.notImage(layer)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, p.missing(layer)
+	}
+	return nil, p.unread(layer, err)
+}
+
+// notImage is the refusal of what is neither a file nor a block device. Where
+// libvirt reads a header it stops at a directory and a socket. A character device
+// it reads like an image, and leaves to QEMU, as it does all that it does not
+// read. At a FIFO it waits for ever (libvirt 9.0).
+func (p *predictor) notImage(layer chain.Layer) error {
+	words := storage.Describe(layer.Source) + " is " + storage.ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
+	_, err := p.Opener().Identify(p.ctx, layer.At())
+	if stops := errors.Is(err, storage.ErrDirectory) || errors.Is(err, storage.ErrSocket); stops && p.reads(layer) {
+		return p.libvirt(words)
+	}
+	return p.qemu(words)
+}
+
+// reads reports whether libvirt reads the header of the image that is being
+// looked at: of those that the XML states it reads the last one, if that does not
+// end the chain and is not a top that has nothing below it.
+func (p *predictor) reads(layer chain.Layer) bool {
+	last := len(p.layers) - 1
+	return p.layer > last || p.layer == last && !p.terminated && (p.layer > 0 || layer.Format.CanHaveBacking())
+}
+
+// missing is libvirt's refusal of a file that is not there. The last image of an
+// explicit chain that ends it leaves to QEMU, which says it in other words.
+func (p *predictor) missing(layer chain.Layer) error {
+	const none = ": No such file or directory"
+	switch {
+	case p.terminated && p.layer == len(p.layers)-1 && (p.layer > 0 || layer.Format.CanHaveBacking()) && !(p.layer == 0 && p.optional()):
+		return p.qemu("Could not open " + storage.Describe(layer.Source) + none)
+	case p.layer == 0:
+		return p.libvirt("Cannot access storage file " + storage.Describe(layer.Source) + none)
+	}
+	return p.libvirt("Cannot access backing file " + storage.Describe(layer.Source) + " of storage file " + storage.Describe(p.start.Source) + none)
+}
+
+// unread is the error for an image that cannot be looked at here.
+func (p *predictor) unread(layer chain.Layer, err error) error {
+	return &unseenError{storage.Describe(layer.Source), err}
+}
+
+// unseen is the error for an image that nothing here reads.
+func (p *predictor) unseen(layer chain.Layer) error {
+	_, err := p.Locate(layer)
+	if err == nil {
+		_, err = p.Look(p.ctx, layer.At(), layer.HeaderFormat())
+	}
+	return p.unread(layer, err)
+}
+
+// unseenError is [ErrUnseen] with its reason.
+type unseenError struct {
+	what string
+	err  error
+}
+
+func (e *unseenError) Error() string {
+	if e.err == nil {
+		return ErrUnseen.Error() + ": " + e.what
+	}
+	return ErrUnseen.Error() + ": " + e.what + ": " + strconv.Quote(storage.Reason(e.err))
+}
+
+func (e *unseenError) Unwrap() []error { return []error{ErrUnseen, e.err} }
+
+// opens checks what QEMU checks when it opens an image as the layer's format, in
+// which l was read. Without an error, and without a header either, it opens it
+// for something else than it is, and nothing more can be said.
+func (p *predictor) opens(layer chain.Layer, l *image.View) error {
+	what, f, h := storage.Describe(layer.Source), layer.HeaderFormat(), l.Header
+	refuses := func(why string) error {
+		return p.qemu("QEMU refuses " + what + " as " + string(f) + ": " + why)
+	}
+	if f == probe.Raw {
+		return nil
+	}
+	var broken *probe.Error
+	switch {
+	case l.HeaderErr == nil:
+	case !errors.As(l.HeaderErr, &broken):
+		return p.unread(layer, l.HeaderErr)
+	case l.CutShort:
+		p.misopens(what + " ends too soon, and QEMU sees zeros behind its end: " + broken.Error())
+		return nil
+	case broken.Tolerated:
+		p.misopens("QEMU opens " + what + " in spite of its header, in which other programs may read something else: " + broken.Error())
+		return nil
+	default:
+		return refuses(broken.Error())
+	}
+	secret := layer.Source.Encryption != nil
+	writes := p.layer == 0 && !p.stated.ReadOnly
+	switch {
+	case h.Encryption == probe.AES && p.layer >= len(p.layers):
+		return p.libvirt("old qcow/qcow2 encryption is not supported")
+	case h.Encryption == probe.AES:
+		return refuses("it has the old AES encryption")
+	case h.Encryption != probe.Plain && !secret && p.layer >= len(p.layers):
+		return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+	case h.Encryption != probe.Plain && !secret:
+		return refuses("it is encrypted, and the XML has no secret for it")
+	case h.Encryption == probe.Plain && secret:
+		return refuses("it is not encrypted, but the XML has a secret for it")
+	case h.Parent != nil && f != probe.VPC:
+		return refuses("it is a differencing image")
+	case h.Parent != nil:
+		p.misopens("QEMU does not know that " + what + " is a differencing image: the guest sees zeros where its parent has data")
+	case h.Corrupt && writes:
+		return refuses("it is marked corrupt and cannot be opened for writing")
+	case h.Dirty && f == probe.VHDX && !writes:
+		return refuses("its log has to be replayed, which needs it to be opened for writing")
+	case writes && slices.Contains([]probe.Format{probe.Bochs, probe.Cloop, probe.DMG}, f):
+		return refuses("the format is for reading only")
+	case writes && f == probe.VMDK && h.Version == 3 && h.Subformat != "streamOptimized":
+		return refuses("version 3 is for reading only")
+	}
+	return nil
+}
+
+// follow deals with what QEMU does where it is told nothing of what is below an
+// overlay: it goes by the headers, and guesses what they do not record.
+func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
+	for h != nil && h.Backing != nil {
+		named, overlaySize := strconv.Quote(storage.Printable(h.Backing.Name)), h.VirtualSize
+		rec := storage.ReadRecord(h.Backing)
+		if p.layer+1 == chain.MaxLayers {
+			return p.qemu("QEMU follows the chain until it runs out of files that it may open")
+		}
+		p.layer++
+		known, guessed, err := p.qemusFormat(overlay, h.Backing, rec)
+		if err != nil {
+			return err
+		}
+		file, ok := p.path(overlay, h.Backing.Name)
+		if !ok {
+			words := "QEMU opens " + named + " on the word of " + storage.Describe(overlay.Source) + ", whose chain libvirt leaves to it"
+			if guessed {
+				p.misopens(words + ", and guesses its format")
+			} else {
+				p.remark(words)
+			}
+			return nil
+		}
+		layer := chain.Layer{Source: storage.LocalSource(file, false), Format: known, From: chain.Header}
+		l, err := p.imageAs(layer, known, rec)
+		if err != nil {
+			return err
+		}
+		if err := p.seenBefore(layer, l); err != nil {
+			return err
+		}
+		h = l.Header
+		if guessed {
+			layer.Format = l.QEMUsChoice(file)
+			if len(l.Formats()) > 1 && len(l.Containers()) > 0 {
+				p.misopens(storage.Describe(layer.Source) + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which QEMU takes one")
+				return nil
+			}
+			if layer.Format == probe.Raw {
+				p.doubts(layer, l, word{}, overlaySize)
+				return nil
+			}
+			if layer.Format != l.Candidate() {
+				// It is the name that says dmg.
+				if l, err = p.image(layer, layer.Format); err != nil {
+					return err
+				}
+				h = l.Header
+			}
+			if refs := chain.References(h); refs != nil && refs.Code != finding.Differencing {
+				p.misopens("QEMU guesses that " + storage.Describe(layer.Source) + " is " + string(layer.Format) + ", and opens " + refs.What)
+				return nil
+			}
+		}
+		if err := p.opens(layer, l); err != nil {
+			return err
+		}
+		if h == nil {
+			return nil
+		}
+		if err := p.holds(layer, h, false); err != nil {
+			return err
+		}
+		overlay = layer
+	}
+	return nil
+}
+
+// qemusFormat returns the format that QEMU reads in an overlay's header for its
+// backing image; guessed if there is none.
+func (p *predictor) qemusFormat(overlay chain.Layer, ref *probe.Reference, rec storage.Record) (f probe.Format, guessed bool, err error) {
+	switch {
+	case !ref.FormatRecorded || ref.Format == "":
+		return "", true, nil
+	case rec.Format != "":
+		return rec.Format, false, nil
+	case slices.Contains(storage.Protocols, ref.Format):
+		return probe.Raw, false, nil
+	case slices.Contains(probe.Formats(), probe.Format(ref.Format)) && ref.Format != string(probe.ISO) && ref.Format != string(probe.COW):
+		return probe.Format(ref.Format), false, nil
+	}
+	return "", false, p.qemu("QEMU refuses the backing image of " + storage.Describe(overlay.Source) + ": Unknown driver " + strconv.Quote(ref.Format))
+}
+
+// imageAs opens an image that an overlay records to be of format f. Where the
+// record counts as none to chainfix, the image was opened without a format, and
+// is not opened again.
+func (p *predictor) imageAs(layer chain.Layer, f probe.Format, rec storage.Record) (*image.View, error) {
+	if rec.Format != "" {
+		return p.image(layer, f)
+	}
+	l, err := p.image(layer, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case l.SignaturesErr != nil:
+		return nil, p.unread(layer, l.SignaturesErr)
+	case f == "" || f == l.Candidate():
+		return l, nil
+	case l.Candidate() == "":
+		return p.image(layer, f)
+	}
+	notThat := image.ParsedHeader{Claim: f, HeaderErr: &probe.Error{Format: f, Field: "magic", Offset: -1, Err: probe.ErrSignature}}
+	return &image.View{Info: l.Info, ParsedHeader: notThat}, nil
+}

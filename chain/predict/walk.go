@@ -1,0 +1,224 @@
+package predict
+
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// detect deals with what libvirt finds by itself below layer, the last one that
+// the XML states, and hands to QEMU.
+func (p *predictor) detect(layer chain.Layer, l *image.View) error {
+	if _, local := layer.LocalPath(); !local {
+		// It reads no header on the network (but of gluster's, where that
+		// module is installed).
+		return afterwards(p.follow(layer, l.Header))
+	}
+	p.start = layer
+	if err := p.seenBefore(layer, l); err != nil {
+		return err
+	}
+	for layer.Format.CanHaveBacking() && l.Header.Backing != nil {
+		backing := l.Header.Backing
+		if !l.Libvirt.Backing {
+			p.blind(layer, l)
+			return nil
+		}
+		src, err := p.named(layer, backing.Name)
+		w := reads(p.target, layer.Format, backing, l.Libvirt)
+		p.layer++
+		if err != nil {
+			return p.unnamed(layer, backing, w, err)
+		}
+		file, local := storage.LocalPath(src)
+		if !local {
+			return p.elsewhere(layer, backing, w, src)
+		}
+		if !utf8.ValidString(file) {
+			return p.qemu("libvirt cannot tell QEMU the name " + strconv.Quote(file) + ", which is no UTF-8")
+		}
+		below := chain.Layer{Source: src, Format: w.format, From: chain.Header}
+		if err := p.bounded(p.layer+1, below); err != nil {
+			return err
+		}
+		if w.refusal != "" {
+			return p.libvirt(w.refusal)
+		}
+		if w.format == "" || w.fallback {
+			return p.unrecorded(layer, below, w)
+		}
+		if f := w.record.Format; f != "" && f != w.format {
+			p.misopens("libvirt reads " + string(w.format) + " as the format that " + storage.Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
+		}
+		next, err := p.imageAs(below, w.format, w.record)
+		if postponed, err := p.postpone(err); postponed || err != nil {
+			return err
+		}
+		if err := p.seenBefore(below, next); err != nil {
+			return err
+		}
+		if w.format == probe.Raw {
+			return p.raw(below, next)
+		}
+		if _, err := p.postpone(p.opens(below, next)); err != nil || next.Header == nil {
+			return err
+		}
+		if _, err := p.postpone(p.holds(below, next.Header, true)); err != nil {
+			return err
+		}
+		layer, l = below, next
+	}
+	return nil
+}
+
+// blind deals with a name that QEMU finds in a header and libvirt does not. It
+// then tells QEMU that there is no backing image (9.0 and 11.3).
+func (p *predictor) blind(layer chain.Layer, l *image.View) {
+	why := "in another place than where it looks"
+	if l.Size > image.LibvirtReads && layer.Format != probe.VMDK {
+		why = "past the " + strconv.Itoa(image.LibvirtReads) + " bytes that it reads"
+	}
+	p.misopens("libvirt does not find the backing image that " + storage.Describe(layer.Source) + " names, " + why +
+		": the guest sees zeros where that has data")
+}
+
+// unspecified is libvirt's refusal of an image whose format is not recorded.
+func (p *predictor) unspecified(overlay chain.Layer, ref *probe.Reference) error {
+	return p.libvirt("format of backing image " + strconv.Quote(storage.Printable(ref.Name)) + " of image " + storage.Describe(overlay.Source) +
+		" was not specified in the image metadata (See https://libvirt.org/kbase/backing_chains.html for troubleshooting)")
+}
+
+// unrecorded deals with an image whose format is not recorded in a way that
+// libvirt understands: the last one that is looked at.
+func (p *predictor) unrecorded(overlay, layer chain.Layer, w word) error {
+	// The overlay was read before, so this is remembered.
+	above, err := p.image(overlay, overlay.HeaderFormat())
+	if err != nil {
+		return err
+	}
+	ref := above.Header.Backing
+	if !w.safe && !w.fallback && p.does(libvirt.UnrecordedIsRefused) {
+		return p.unspecified(overlay, ref)
+	}
+	layer.Format, layer.From = "", chain.Unstated
+	l, err := p.image(layer, "")
+	if err != nil {
+		return err
+	}
+	if err := p.seenBefore(layer, l); err != nil {
+		return err
+	}
+	if l.SignaturesErr != nil {
+		return p.unread(layer, l.SignaturesErr)
+	}
+	layer.From = chain.Probe
+	if layer.Format = l.LibvirtsChoice(); w.fallback || !w.safe && p.does(libvirt.UnrecordedIsRaw) {
+		layer.Format = probe.Raw
+	}
+	switch layer.Format {
+	case probe.COW:
+		return p.libvirt("'cow' storage format is not supported")
+	case probe.ISO:
+		layer.Format = probe.Raw
+		p.doubts(layer, l, w, p.sizeOf(overlay))
+		return nil
+	case probe.Raw:
+		if err := p.raw(layer, l); err != nil {
+			return err
+		}
+		p.doubts(layer, l, w, p.sizeOf(overlay))
+		return nil
+	}
+	return p.probed(overlay, layer, ref, w)
+}
+
+// probed deals with an image that libvirt takes for what its header says.
+func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w word) error {
+	l, err := p.image(layer, layer.Format)
+	if err != nil {
+		return err
+	}
+	h := l.Header
+	what := storage.Describe(layer.Source)
+	if l.Libvirt.Backing && !w.safe {
+		return p.unspecified(overlay, ref)
+	}
+	if err := p.opens(layer, l); err != nil || h == nil {
+		return err
+	}
+	s := chain.ProbeCheck{Name: what, Size: l.Size, Format: layer.Format, Record: storage.Record{Disputed: ref.Format, Meant: w.meant()}, OverlaySize: p.sizeOf(overlay), HasOverlay: true}
+	refs := chain.References(h)
+	switch witnesses := s.BesidesName(); {
+	case refs != nil && l.Libvirt.Backing:
+		p.misopens("libvirt probes " + what + " and goes on to " + refs.What + ", on the word of an image whose format nobody recorded")
+	case refs != nil && h.Backing != nil:
+		p.blind(layer, l)
+	case refs != nil && refs.Code != finding.Differencing:
+		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.What + ", on the word of an image whose format nobody recorded")
+	case len(l.Formats()) > 1:
+		p.misopens(what + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which libvirt takes " + string(layer.Format))
+	case len(witnesses) > 0:
+		p.misopens("libvirt probes, and " + witnesses[0].Text + ": the guest sees something else than the bytes that are there")
+	}
+	return nil
+}
+
+// sizeOf returns the virtual size of an overlay that was read, in bytes.
+func (p *predictor) sizeOf(overlay chain.Layer) uint64 {
+	if l, err := p.image(overlay, overlay.HeaderFormat()); err == nil && l.Header != nil {
+		return l.Header.VirtualSize
+	}
+	return 0
+}
+
+// raw deals with an image that libvirt has found and tells QEMU is raw. If it is
+// LUKS, libvirt notes an encryption that it cannot finish (version 1, 9.0).
+func (p *predictor) raw(layer chain.Layer, l *image.View) error {
+	if l.SignaturesErr != nil {
+		return p.unread(layer, l.SignaturesErr)
+	}
+	for _, s := range l.Signatures {
+		if s.Format == probe.LUKS && s.QEMU {
+			return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+		}
+	}
+	return nil
+}
+
+// doubts tells if an image that is taken as raw, though nobody says that it is,
+// looks like something else. shown is how many of its bytes the overlay shows: a
+// fixed VHD is raw but for the footer.
+func (p *predictor) doubts(layer chain.Layer, l *image.View, w word, shown uint64) {
+	what := storage.Describe(layer.Source)
+	marks := l.Containers()
+	if l.IsFixedVHD() && uint64(max(l.Size-vhdFooter, 0)) >= shown {
+		return
+	}
+	switch {
+	case w.meant() == probe.Raw:
+	case len(marks) > 0:
+		p.misopens(what + ", whose format is not recorded in a way that libvirt understands, is taken as raw, but bears the signature of " +
+			image.FormatList(marks) + ": the guest sees the bytes of the container")
+	case w.meant() != "":
+		p.misopens(what + " is taken as raw, but its overlay speaks of " + string(w.meant()))
+	}
+}
+
+const vhdFooter = 512 // bytes
+
+// seenBefore refuses a chain that comes back to an image.
+func (p *predictor) seenBefore(layer chain.Layer, l *image.View) error {
+	for _, id := range p.ids {
+		if id == l.ID {
+			return p.libvirt("backing store for " + storage.Describe(layer.Source) + " is self-referential or too deeply nested")
+		}
+	}
+	p.ids = append(p.ids, l.ID)
+	return nil
+}

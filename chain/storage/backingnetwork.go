@@ -1,0 +1,182 @@
+package storage
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// networkProtocol is what libvirt knows of a network protocol that a backing string
+// may name.
+type networkProtocol struct {
+	// port is the default port, 0 if there is none
+	// (virStorageSourceNetworkDefaultPort, 9.0 and 11.3).
+	port int
+	// paths: names are paths, so that they have directories.
+	paths bool
+	// curl: QEMU is handed a URL, which libvirt puts together again.
+	curl bool
+	// unix: a server may listen on a unix socket.
+	unix bool
+}
+
+// networkProtocols are those of virStorageNetProtocol, the same in libvirt 9.0 and
+// 11.3. QEMU has no sheepdog since 6.1 and no vxhs since 5.2; libvirt refuses
+// tftp when the guest starts. Their names are read all the same.
+var networkProtocols = map[string]networkProtocol{
+	"nbd":      {port: 10809, unix: true},
+	"rbd":      {},
+	"sheepdog": {port: 7000, unix: true},
+	"gluster":  {port: 24007, paths: true, unix: true},
+	"iscsi":    {port: 3260},
+	"http":     {port: 80, paths: true, curl: true},
+	"https":    {port: 443, paths: true, curl: true},
+	"ftp":      {port: 21, paths: true, curl: true},
+	"ftps":     {port: 990, paths: true, curl: true},
+	"tftp":     {port: 69, paths: true, curl: true},
+	"ssh":      {port: 22, paths: true},
+	"vxhs":     {port: 9999},
+	"nfs":      {paths: true},
+}
+
+// networkSource returns a source on the network.
+func networkSource(protocol, name string, hosts ...libvirtxml.DomainDiskSourceHost) *libvirtxml.DomainDiskSource {
+	return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: protocol, Name: name, Hosts: hosts}}
+}
+
+// tcpHost returns a server's address, with the protocol's own port where port
+// is "".
+func tcpHost(protocol, name, port string) (libvirtxml.DomainDiskSourceHost, error) {
+	host := libvirtxml.DomainDiskSourceHost{Name: name}
+	if name == "" {
+		return host, fmt.Errorf("%w: its server has no name", ErrBacking)
+	}
+	number := networkProtocols[protocol].port
+	if port != "" {
+		if protocol == "nfs" {
+			return host, fmt.Errorf("%w: nfs takes no port", ErrBacking)
+		}
+		var err error
+		if number, err = portNumber(port); err != nil {
+			return host, err
+		}
+	}
+	if number != 0 {
+		host.Port = strconv.Itoa(number)
+	}
+	return host, nil
+}
+
+// portNumber reads 1 to 65535. libvirt also takes 0, which to it means the
+// default port and to QEMU port 0.
+func portNumber(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%w: its port is no number from 1 to 65535", ErrBacking)
+	}
+	return int(n), nil
+}
+
+// unixHost returns the address of a unix socket.
+func unixHost(socket string) (libvirtxml.DomainDiskSourceHost, error) {
+	return libvirtxml.DomainDiskSourceHost{Transport: "unix", Socket: socket}, absolute(socket)
+}
+
+// relativeOnNetwork joins a relative name to the directory of an overlay on the
+// network. libvirt keeps the protocol, the servers and the volume
+// (virStorageSourceNewFromBackingRelative, 9.0); what else the XML says of how
+// the server is reached stays as well.
+func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvirtxml.DomainDiskSource, error) {
+	n := *parent.Network
+	p := networkProtocols[n.Protocol]
+	switch {
+	case !p.paths || n.Snapshot != nil:
+		return nil, fmt.Errorf("%w: its names are no paths", ErrNoDirectory)
+	case n.Query != "":
+		// QEMU looks for the directory in the query too (path_combine, 7.2).
+		return nil, fmt.Errorf("%w: the overlay's URL has a query", ErrDisputed)
+	case p.curl && strings.ContainsAny(name, "%?#"):
+		// libvirt escapes these for the URL, QEMU puts them there as they are.
+		return nil, fmt.Errorf("%w: a character in it has a meaning in URLs", ErrDisputed)
+	}
+	volume, path := "", n.Name
+	if n.Protocol == "gluster" {
+		slash := strings.IndexByte(n.Name, '/')
+		if slash <= 0 {
+			return nil, fmt.Errorf("%w: the overlay has no volume", ErrNoDirectory)
+		}
+		volume, path = n.Name[:slash+1], n.Name[slash+1:]
+	}
+	path = Directory(path) + name
+	if volume != "" && climbsOut(path) {
+		return nil, fmt.Errorf("%w: it leads out of the volume", ErrNoDirectory)
+	}
+	n.Name = volume + path
+	if len(n.Name) > maxBacking {
+		// With each overlay it may become longer.
+		return nil, fmt.Errorf("%w: the name that it leads to is longer than %d bytes", ErrBacking, maxBacking)
+	}
+	return &libvirtxml.DomainDiskSource{
+		Network: &n, SSL: parent.SSL, Cookies: parent.Cookies, Readahead: parent.Readahead, Timeout: parent.Timeout,
+	}, nil
+}
+
+// climbsOut reports whether a path has more ".." than folders in front of them.
+func climbsOut(path string) bool {
+	depth := 0
+	for _, element := range strings.Split(path, "/") {
+		switch element {
+		case "", ".":
+		case "..":
+			if depth--; depth < 0 {
+				return true
+			}
+		default:
+			depth++
+		}
+	}
+	return false
+}
+
+// writable demands that a domain XML can carry every name of a source.
+func writable(src *libvirtxml.DomainDiskSource) error {
+	var names []string
+	switch {
+	case src.File != nil:
+		names = append(names, src.File.File)
+	case src.Block != nil:
+		names = append(names, src.Block.Dev)
+	case src.Dir != nil:
+		names = append(names, src.Dir.Dir)
+	case src.Network != nil:
+		n := src.Network
+		if n.Name == "" && n.Protocol != "nbd" {
+			// libvirt demands the attribute, and libvirtxml v1.12001.0
+			// writes none that is empty.
+			return fmt.Errorf("%w: it is empty", ErrUnrepresentable)
+		}
+		names = append(names, n.Name, n.Query)
+		for _, host := range n.Hosts {
+			names = append(names, host.Name, host.Socket)
+		}
+		if n.Snapshot != nil {
+			names = append(names, n.Snapshot.Name)
+		}
+		if n.Config != nil {
+			names = append(names, n.Config.File)
+		}
+	}
+	if src.Cookies != nil {
+		for _, cookie := range src.Cookies.Cookies {
+			names = append(names, cookie.Name, cookie.Value)
+		}
+	}
+	for _, name := range names {
+		if !Representable(name) {
+			return ErrUnrepresentable
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package storage
+
+import (
+	"io"
+	"math"
+	"strconv"
+
+	"libvirt.org/go/libvirtxml"
+)
+
+// Slice is the part of a file or device that is the image.
+type Slice struct{ Offset, Size uint64 }
+
+// String returns what is added to the name of the whole; "" for that itself.
+func (s Slice) String() string {
+	if s == (Slice{}) {
+		return ""
+	}
+	return " (" + strconv.FormatUint(s.Size, 10) + " bytes at " + strconv.FormatUint(s.Offset, 10) + ")"
+}
+
+// SliceOf returns the slice that libvirt gives to QEMU: the first of type
+// "storage" (virDomainStorageSourceParseSlices, 9.0). ok is false for the
+// whole.
+func SliceOf(src *libvirtxml.DomainDiskSource) (s Slice, ok bool) {
+	if src.Slices == nil {
+		return Slice{}, false
+	}
+	for _, one := range src.Slices.Slices {
+		if one.Type == "storage" {
+			return Slice{uint64(one.Offset), uint64(one.Size)}, true
+		}
+	}
+	return Slice{}, false
+}
+
+// sliceError: a slice does not lie within its file or device. QEMU refuses
+// such a slice (raw driver, 7.2).
+type SliceError struct {
+	Slice
+	size int64 // of the whole
+}
+
+func (e *SliceError) Error() string {
+	return "the slice of " + strconv.FormatUint(e.Slice.Size, 10) + " bytes at " + strconv.FormatUint(e.Offset, 10) +
+		" does not lie within the " + strconv.FormatInt(e.size, 10) + " bytes that are there"
+}
+
+// Cut returns the slice of an open image.
+func (s Slice) Cut(whole Image) (Image, error) {
+	size := whole.Size()
+	if size < 0 || s.Size == 0 || s.Size > math.MaxInt64 || s.Offset > uint64(size) || s.Size > uint64(size)-s.Offset {
+		return nil, &SliceError{s, size}
+	}
+	return &slicedImage{Image: whole, Slice: s}, nil
+}
+
+// slicedImage is a slice of an open image.
+type slicedImage struct {
+	Image
+	Slice
+}
+
+func (i *slicedImage) Size() int64 { return int64(i.Slice.Size) }
+
+// ReadAt implements [io.ReaderAt].
+func (i *slicedImage) ReadAt(p []byte, off int64) (int, error) {
+	return io.NewSectionReader(i.Image, int64(i.Offset), int64(i.Slice.Size)).ReadAt(p, off)
+}
