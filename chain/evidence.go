@@ -101,6 +101,15 @@ type extentMarks struct {
 	marks         []mark
 }
 
+// is reports whether these are the bytes of an extent of the same file.
+func (p *extentMarks) is(e storage.Extent) bool { return p.start == e.Start && p.length == e.Length }
+
+// overlaps is [storage.Extent.Overlaps] for an extent of the same file. There may
+// be thousands in one.
+func (p *extentMarks) overlaps(e storage.Extent) bool {
+	return e.Overlaps(storage.Extent{File: e.File, Start: p.start, Length: p.length})
+}
+
 // mark is one thing that a disk says of an extent.
 type mark struct {
 	fact   fact
@@ -225,11 +234,12 @@ func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName)
 	m.disk = number
 	all := e.marks[extent.File]
 	at := -1
-	for i, other := range all {
-		if other.start == extent.Start && other.length == extent.Length {
+	for i := range all {
+		other := &all[i]
+		if other.is(extent) {
 			at = i
 		}
-		if !e.shared && extent.Overlaps(storage.Extent{File: extent.File, Start: other.start, Length: other.length}) {
+		if !e.shared && other.overlaps(extent) {
 			e.shared = slices.ContainsFunc(other.marks, func(o mark) bool { return o.disk != number })
 		}
 	}
@@ -288,11 +298,13 @@ func (e *Evidence) Shared() bool { return e.shared }
 // Of returns what is said of an image with these bytes to one disk.
 func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	var facts HostFacts
-	for _, part := range e.marks[extent.File] {
-		if !extent.Overlaps(storage.Extent{File: extent.File, Start: part.start, Length: part.length}) {
+	parts := e.marks[extent.File]
+	for i := range parts {
+		part := &parts[i]
+		if !part.overlaps(extent) {
 			continue
 		}
-		same := part.start == extent.Start && part.length == extent.Length
+		same := part.is(extent)
 		for _, m := range part.marks {
 			facts.add(m, e.disks[m.disk], asker, same)
 		}
@@ -322,8 +334,9 @@ func (f *HostFacts) add(m mark, disk, asker DiskName, same bool) {
 	}
 }
 
+// addName adds a name, unless there are enough: thousands of slices may overlap.
 func addName(names []DiskName, name DiskName) []DiskName {
-	if slices.Contains(names, name) {
+	if len(names) == maxMarks || slices.Contains(names, name) {
 		return names
 	}
 	return append(names, name)
