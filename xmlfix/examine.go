@@ -73,6 +73,11 @@ func (d DiskExamination) Verdict() chain.Verdict {
 	return d.Chain.Verdict
 }
 
+// IsEvidence reports whether what the disk states counts for the images of others:
+// what libvirt would not accept is nobody's disk. One that is not looked at,
+// because there is no room for its chain, is the guest's all the same.
+func (d DiskExamination) IsEvidence() bool { return d.Err == nil || errors.Is(d.Err, ErrLimit) }
+
 // Unreadable reports that the document is none that could be examined, as
 // opposed to one that says two things at once, which is refused like a chain.
 func (e *Examination) Unreadable() bool {
@@ -110,7 +115,7 @@ func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) erro
 	}
 	evidence := chain.NewEvidence(w.Opener(), w.Volumes)
 	for _, e := range disks {
-		if e.Err == nil {
+		if e.IsEvidence() {
 			evidence.Add(ctx, chain.Defined, e.Stated, e.Chain)
 		}
 	}

@@ -61,7 +61,7 @@ func (c *collector) definition(ctx context.Context, doc *xmlfix.Document) error 
 		return err
 	}
 	for _, d := range disks {
-		if d.Err == nil {
+		if d.IsEvidence() {
 			c.evidence.Add(ctx, chain.Defined, d.Stated, d.Chain)
 		}
 	}
