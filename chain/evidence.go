@@ -73,9 +73,9 @@ type HostFacts struct {
 // contradicts reports whether a guest may have written the header of the image.
 func (f HostFacts) contradicts() bool { return len(f.RawDisks) > 0 }
 
-// states reports whether a disk states just this format for its own image, and
+// States reports whether a disk states just this format for its own image, and
 // nobody contradicts it.
-func (f HostFacts) states(format probe.Format) bool {
+func (f HostFacts) States(format probe.Format) bool {
 	return len(f.Formats) == 1 && f.Formats[0].Format == format && !f.contradicts()
 }
 
@@ -342,16 +342,21 @@ func addName(names []DiskName, name DiskName) []DiskName {
 	return append(names, name)
 }
 
-// factsOf returns what other disks say of a layer.
-func (k *walk) factsOf(layer Layer) HostFacts {
-	if k.Evidence == nil {
+// FactsOf returns what other disks than the one that asks say of a layer, as far
+// as the Walker knows.
+func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostFacts {
+	if w.Evidence == nil {
 		return HostFacts{}
 	}
-	extent, ok := k.Evidence.extent(k.ctx, layer)
+	extent, ok := w.Evidence.extent(ctx, layer)
 	if !ok {
 		return HostFacts{}
 	}
-	return k.Evidence.Of(extent, DiskName{k.stated.Guest, k.stated.Target})
+	return w.Evidence.Of(extent, asker)
+}
+
+func (k *walk) factsOf(layer Layer) HostFacts {
+	return k.FactsOf(k.ctx, layer, DiskName{k.stated.Guest, k.stated.Target})
 }
 
 // applyEvidence settles the format of a backing image that nobody recorded, if a
@@ -369,7 +374,7 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 		a, b := facts.Formats[0], facts.Formats[1]
 		k.refuse(finding.StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
 			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedHint(layer, a, b))
-	case len(facts.Formats) == 1 && facts.states(facts.Formats[0].Format):
+	case len(facts.Formats) == 1 && facts.States(facts.Formats[0].Format):
 		s := facts.Formats[0]
 		again, err := k.Look(k.ctx, layer.At(), s.Format)
 		if err != nil {

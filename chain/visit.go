@@ -77,7 +77,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 		}
 	} else {
 		k.noteRawDisk(layer, facts)
-		k.onlyXML[depth] = k.onlyXML[depth] && !facts.states(layer.Format)
+		k.onlyXML[depth] = k.onlyXML[depth] && !facts.States(layer.Format)
 	}
 	stated := layer.From == XML || layer.From == Header || layer.From == Trust
 	if layer.From == Unstated {

@@ -16,11 +16,15 @@ import (
 // QEMU as they are. It returns the last one, open, if libvirt goes on from there
 // by itself; the zero Layer if the chain ends.
 func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
-	var written image.ID // by the guest
+	var written image.ID   // by the guest
+	var rec storage.Record // of the overlay
+	guess := false         // nothing but a <backingStore> says what the image is
 	for i, layer := range p.layers {
 		p.layer = i
 		further := p.layers[i+1:]
 		layer, l, err := p.stands(layer)
+		guess = i > 0 && layer.From == chain.XML && (guess || rec.Format != layer.Format) && !p.statedElsewhere(layer, l)
+		rec = storage.Record{}
 		postponed, err := p.postpone(err)
 		if err != nil {
 			return chain.Layer{}, nil, err
@@ -45,15 +49,24 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 		case l == nil || l.Header == nil:
 			continue
 		}
+		if guess {
+			if err := p.hidden(layer, l.Header, further); err != nil {
+				return chain.Layer{}, nil, err
+			}
+		}
 		if _, err := p.postpone(p.holds(layer, l.Header, walks)); err != nil {
 			return chain.Layer{}, nil, err
 		}
 		if i == 0 {
 			written = l.ID
 		}
+		if len(further) > 0 && l.Header.Backing != nil {
+			next, _ := p.Locate(further[0])
+			rec = p.BorneOut(p.ctx, storage.ReadRecord(l.Header.Backing), next)
+		}
 		switch {
 		case len(further) > 0:
-			p.compares(layer, l.Header, further[0])
+			p.compares(layer, l.Header, further[0], rec)
 		case walks:
 			return layer, l, nil
 		case !goesOn && l.Header.Backing != nil:
@@ -62,6 +75,44 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 		}
 	}
 	return chain.Layer{}, nil, nil
+}
+
+// statedElsewhere reports whether another disk's <driver type> states the format
+// of an image, as for a walk.
+func (p *predictor) statedElsewhere(layer chain.Layer, l *image.View) bool {
+	if l == nil {
+		return false
+	}
+	layer.ID = l.ID.File
+	return p.FactsOf(p.ctx, layer, chain.DiskName{Guest: p.stated.Guest, Target: p.stated.Target}).States(layer.Format)
+}
+
+// errOnlyXML is why a file is not looked at that decides what happens.
+var errOnlyXML = errors.New("it is named by an image of which nothing but a <backingStore> says what format it has")
+
+// hidden ends the prediction where what happens depends on a file that the header
+// of an image names which nobody but the XML's <backingStore> says to have a
+// header. Like a walk, this does not look at it.
+func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.Layer) error {
+	name := ""
+	switch {
+	case h.DataFile != nil:
+		name = h.DataFile.Name
+	case len(h.Extents) > 0:
+		name = h.Extents[0].Name
+	case h.Backing == nil, p.terminated && len(further) == 0, p.stated.Inexpressible != "" && len(further) == 0:
+		return nil
+	default:
+		name = h.Backing.Name
+		if len(further) > 0 {
+			next, _ := p.Locate(further[0])
+			xmls, ok := storage.LocalPath(next.At())
+			if headers, here := p.path(layer, name); !ok || !here || headers == xmls {
+				return nil
+			}
+		}
+	}
+	return &unseenError{strconv.Quote(storage.Printable(name)), errOnlyXML}
 }
 
 // stands opens an image that the XML states and checks what QEMU checks. The
@@ -156,15 +207,16 @@ func (p *predictor) assumedRaw(layer chain.Layer, l *image.View) error {
 }
 
 // compares holds the next image of the XML against the header of its overlay,
-// which neither libvirt nor QEMU does: the XML wins.
-func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.Layer) {
+// which neither libvirt nor QEMU does: the XML wins. rec is what the header records
+// of it.
+func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.Layer, rec storage.Record) {
 	next, _ = p.Locate(next)
 	text := "the XML goes on from " + storage.Describe(overlay.Source) + " to " + storage.Describe(next.Source) + ", but "
 	if h.Backing == nil {
 		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
 		return
 	}
-	if rec := p.BorneOut(p.ctx, storage.ReadRecord(h.Backing), next); rec.Format != "" && next.From == chain.XML && rec.Format != next.Format {
+	if rec.Format != "" && next.From == chain.XML && rec.Format != next.Format {
 		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.Format))
 		return
 	}

@@ -91,13 +91,15 @@ func hostGuests() []hostGuest {
 		hostGuest{oddChain: own("over the writer's disk", map[string][]byte{"top": bytesOf(named("../written.img", ""))}), verdict: "refused", finding: finding.RawDiskElsewhere},
 		hostGuest{oddChain: with("whose definition states a base", topDisk+over("../stated.img", "qcow2", over("../shared.img", "raw", end)),
 			map[string][]byte{"top": bytesOf(named("../stated.img", ""))}), verdict: "explicit"},
-		hostGuest{oddChain: oddChain{name: "over the stated base", images: map[string][]byte{"top": bytesOf(named("../stated.img", ""))}, want: refuses}, verdict: "fixable", finding: finding.StatedElsewhere},
+		hostGuest{oddChain: oddChain{name: "over the stated base", images: map[string][]byte{"top": bytesOf(named("../stated.img", ""))}, want: refuses}, verdict: "refused", finding: finding.ProbedBacking},
 		hostGuest{oddChain: with("whose snapshot had a raw disk", `<driver name='qemu' type='raw'/><source file='DIR/../snapshotted.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
 			finding: finding.RawWithSignature, held: true, state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
 		hostGuest{oddChain: own("over the snapshot's raw disk", map[string][]byte{"top": bytesOf(named("../snapshotted.img", ""))}), verdict: "refused", finding: finding.RawDiskElsewhere},
 		hostGuest{oddChain: with("whose snapshot had a qcow2 disk", `<driver name='qemu' type='qcow2'/><source file='DIR/../told.img'/>`, map[string][]byte{"x": nil}), verdict: "fixable",
 			state: snapshotted("--disk-only", "--diskspec", "vda,file=DIR/overlay")},
-		hostGuest{oddChain: oddChain{name: "over the snapshot's qcow2 disk", images: map[string][]byte{"top": bytesOf(named("../told.img", ""))}, want: refuses}, verdict: "fixable", finding: finding.StatedElsewhere},
+		hostGuest{oddChain: oddChain{name: "over the snapshot's qcow2 disk", images: map[string][]byte{"top": bytesOf(named("../told.img", ""))}, want: refuses}, verdict: "refused", finding: finding.ProbedBacking},
+		hostGuest{oddChain: with("whose own disk is a base", `<driver name='qemu' type='qcow2'/><source file='DIR/../own.img'/><readonly/>`, map[string][]byte{"x": nil}), verdict: "fixable"},
+		hostGuest{oddChain: oddChain{name: "over the other's own disk", images: map[string][]byte{"top": bytesOf(named("../own.img", ""))}, want: refuses}, verdict: "fixable", finding: finding.StatedElsewhere},
 
 		// States.
 		hostGuest{oddChain: with("internal snapshot", "", map[string][]byte{"top": qcow2Disk}), verdict: "fixable", state: snapshotted()},
@@ -138,7 +140,7 @@ func volumeSource(volume, format string) string {
 func sharedImages() map[string][]byte {
 	return map[string][]byte{
 		"shared.img": rawDisk, "written.img": qcow2Disk, "stated.img": bytesOf(named("shared.img", "raw")),
-		"snapshotted.img": qcow2Disk, "told.img": bytesOf(named("shared.img", "raw")),
+		"snapshotted.img": qcow2Disk, "told.img": bytesOf(named("shared.img", "raw")), "own.img": bytesOf(named("shared.img", "raw")),
 		"over-raw": bytesOf(named("volume.img", "")), "volume.img": rawDisk, "over-vhdx": bytesOf(named("volume.vhdx.img", "")), "volume.vhdx.img": vhdxDisk,
 		"over-chain": bytesOf(named("stated.volume", "")), "stated.volume": bytesOf(mkimage.Qcow2{VirtualSize: attackSize, Backing: "volume.img", BackingFormat: "raw"}),
 		"over-nothing": bytesOf(named("nothing.img", "raw")),

@@ -65,7 +65,7 @@ func optionalDisks() (leftOut, refused []oddChain) {
 		{name: "explicit missing base without an end", images: onRaw, disk: topDisk + over("gone", "raw", "")},
 		{name: "explicit directory without an end", images: map[string][]byte{"top": overRaw("base.img"), "base.img/x": nil}, disk: topDisk + over("base.img", "qcow2", "")},
 		{name: "explicit image, and a loop below", images: map[string][]byte{"top": bytesOf(named("top", "qcow2"))}, disk: topDisk + over("top", "qcow2", "")},
-		{name: "explicit block device that is a file, and nothing below", images: map[string][]byte{"top": overRaw("base.img"), "base.img": bytesOf(named("gone", "raw"))},
+		{name: "explicit block device that is a file, and nothing below", images: map[string][]byte{"top": bytesOf(named("base.img", "qcow2")), "base.img": bytesOf(named("gone", "raw"))},
 			disk: topDisk + `<backingStore type='block'><format type='qcow2'/><source dev='DIR/base.img'/></backingStore>`},
 		{name: "explicit missing image below a raw base", images: onRaw, disk: topDisk + over("base.img", "raw", over("gone", "qcow2", over("base.img", "raw", end)))},
 		{name: "explicit missing end below a raw base", images: onRaw, disk: topDisk + over("base.img", "raw", over("gone", "raw", ""))},
