@@ -157,8 +157,9 @@ func TestApplyingChangesNothingForOthers(t *testing.T) {
 	rapid.Check(t, func(draw *rapid.T) {
 		h := newMadeUp(t, draw)
 		rule := pick(draw, chain.Leaf, chain.Leaf, chain.Strict, chain.Declared)
+		whose := pick(draw, chain.RefuseDisagreement, chain.HeadersWin, chain.XMLWins)
 		scan := func() map[string]*host.Report {
-			return h.scan(&host.Scan{Policy: chain.Policy{Rule: rule}})
+			return h.scan(&host.Scan{Policy: chain.Policy{Rule: rule, Disagreement: whose}})
 		}
 		reports := scan()
 		before := make(map[string][]string)
