@@ -219,6 +219,8 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return Layer{}, storage.Record{}
 	case headers:
 		return k.below(overlay, backing)
+	case another:
+		return stated, storage.Record{}
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
 	format := stated.Format
@@ -246,6 +248,9 @@ const (
 	nobodys whose = iota // a refusal says why
 	xmls
 	headers
+	// another: the XML's, which names another image than the header does. What the
+	// header records is not of that image.
+	another
 )
 
 // settle finds out whose word counts where the XML and a header differ, as text
@@ -267,6 +272,14 @@ func (k *walk) settleHint(code finding.Code, text, more, hint string) whose {
 	}
 	k.refuse(code, text+more, hint)
 	return nobodys
+}
+
+// settleName is settleHint for the names of two images.
+func (k *walk) settleName(text, more, hint string) whose {
+	if counts := k.settleHint(finding.ChainConflict, text, more, hint); counts != xmls {
+		return counts
+	}
+	return another
 }
 
 // whoseName finds out whether the XML and the header name one image below
@@ -292,7 +305,7 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.settleHint(finding.ChainConflict, text, ", which is not looked at, because only the XML says that "+
+		return k.settleName(text, ", which is not looked at, because only the XML says that "+
 			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
 	}
 	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
@@ -316,12 +329,12 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	case gone:
 		return xmls
 	case there(stated.At(), xmlErr) && there(named, headerErr):
-		return k.settle(finding.ChainConflict, text, ", and both are there")
+		return k.settleName(text, ", and both are there", k.chooseHint())
 	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		return k.settleHint(finding.ChainConflict, text, ", and only the header's is there",
+		return k.settleName(text, ", and only the header's is there",
 			k.refreshHint()+"; or bring the XML's image back, or mend its <backingStore> in the XML: virsh edit "+k.guest())
 	}
-	return k.settle(finding.ChainConflict, text, "")
+	return k.settleName(text, "", k.chooseHint())
 }
 
 // BorneOut returns what a record is worth once the backing image has been looked

@@ -62,7 +62,9 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 		}
 		if len(further) > 0 && l.Header.Backing != nil {
 			next, _ := p.Locate(further[0])
-			rec = p.BorneOut(p.ctx, storage.ReadRecord(l.Header.Backing), next)
+			if rec = p.BorneOut(p.ctx, storage.ReadRecord(l.Header.Backing), next); p.anotherImage(layer, l.Header, next) {
+				rec = storage.Record{}
+			}
 		}
 		switch {
 		case len(further) > 0:
@@ -216,20 +218,27 @@ func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.La
 		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
 		return
 	}
-	if rec.Format != "" && next.From == chain.XML && rec.Format != next.Format {
+	switch {
+	case rec.Format != "" && next.From == chain.XML && rec.Format != next.Format:
 		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.Format))
-		return
+	case p.anotherImage(overlay, h, next):
+		named, _ := p.path(overlay, h.Backing.Name)
+		p.misopens(text + "its header to " + strconv.Quote(named) + ", and both are there")
 	}
+}
+
+// anotherImage reports whether a header names another image than the XML does,
+// and both are there.
+func (p *predictor) anotherImage(overlay chain.Layer, h *probe.Header, next chain.Layer) bool {
 	path, ok := storage.LocalPath(next.At())
 	named, here := p.path(overlay, h.Backing.Name)
 	if !ok || !here || path == named {
-		return
+		return false
 	}
 	xmls, err := p.Opener().Identify(p.ctx, next.At())
 	if err != nil {
-		return // comes next
+		return false // comes next
 	}
-	if headers, err := p.Opener().Identify(p.ctx, storage.LocalSource(named, false)); err == nil && headers != xmls {
-		p.misopens(text + "its header to " + strconv.Quote(named) + ", and both are there")
-	}
+	headers, err := p.Opener().Identify(p.ctx, storage.LocalSource(named, false))
+	return err == nil && headers != xmls
 }
