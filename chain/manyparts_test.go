@@ -7,6 +7,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -26,16 +27,16 @@ func TestManyPartsOfOneFile(t *testing.T) {
 		evidence.Add(t.Context(), chain.Defined, diskOf(guest, layers...), nil)
 	}
 	whole := f.layer("big.img", probe.Raw)
-	file, err := chain.FileOpener{}.Identify(t.Context(), whole.Source)
+	file, err := storage.FileOpener{}.Identify(t.Context(), whole.Source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	of := func(start, length uint64) chain.HostFacts {
-		return evidence.Of(chain.Extent{File: file, Start: start, Length: length}, chain.DiskName{Guest: "asks", Target: "vda"})
+		return evidence.Of(storage.Extent{File: file, Start: start, Length: length}, chain.DiskName{Guest: "asks", Target: "vda"})
 	}
 	add("asks", whole)
-	if evidence.Shared() || len(of(0, chain.ToTheEnd).RawDisks) != 1 {
-		t.Errorf("one disk: %+v", of(0, chain.ToTheEnd))
+	if evidence.Shared() || len(of(0, storage.ToTheEnd).RawDisks) != 1 {
+		t.Errorf("one disk: %+v", of(0, storage.ToTheEnd))
 	}
 	for n := range uint(300) {
 		add(fmt.Sprintf("slice%d", n), part(n*512))
@@ -45,7 +46,7 @@ func TestManyPartsOfOneFile(t *testing.T) {
 	if !evidence.Shared() {
 		t.Error("nothing is shared")
 	}
-	for name, facts := range map[string]chain.HostFacts{"the file": of(0, chain.ToTheEnd), "a part": of(512*200, 512), "two parts": of(512*200, 1024)} {
+	for name, facts := range map[string]chain.HostFacts{"the file": of(0, storage.ToTheEnd), "a part": of(512*200, 512), "two parts": of(512*200, 1024)} {
 		for what, names := range map[string][]chain.DiskName{"raw disks": facts.RawDisks, "raw below": facts.RawBelow, "below": facts.Below, "writers": facts.Writers} {
 			if len(names) < 1 || len(names) > 3 {
 				t.Errorf("%s, %s: %d disks are named", name, what, len(names))
