@@ -153,7 +153,7 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// follow deals with what QEMU does where it is told nothing of what is below an
+// follow says what QEMU does where it is told nothing of what is below an
 // overlay: it goes by the headers, and guesses what they do not record.
 func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 	for h != nil && h.Backing != nil {
@@ -193,7 +193,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 				return nil
 			}
 			if layer.Format == probe.Raw {
-				p.doubts(layer, l, word{}, overlaySize)
+				p.warnRawLooksLike(layer, l, recordedFormat{}, overlaySize)
 				return nil
 			}
 			if layer.Format != l.Candidate() {
@@ -214,7 +214,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		if h == nil {
 			return nil
 		}
-		if err := p.holds(layer, h, false); err != nil {
+		if err := p.checkDataFiles(layer, h, false); err != nil {
 			return err
 		}
 		overlay = layer

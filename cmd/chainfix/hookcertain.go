@@ -20,7 +20,7 @@ func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*f
 		p, err := predict.Disk(ctx, w, stated, version)
 		switch {
 		case errors.Is(err, predict.ErrUnseen):
-			p.Words = "it is not known what happens: " + err.Error()
+			p.Reason = "it is not known what happens: " + err.Error()
 		case err != nil:
 			return nil, err
 		case p.Outcome != predict.Misopens:
@@ -28,7 +28,7 @@ func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*f
 		}
 		vm := finding.GuestWord(stated.Guest)
 		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
-			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Words,
+			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Reason,
 			Hint: "make its definition explicit, and shut it down and start it: virsh dumpxml --inactive --security-info " + vm + " | chainfix | virsh define /dev/stdin, virsh shutdown " + vm + ", virsh start " + vm}, nil
 	}
 	return nil, nil

@@ -73,8 +73,8 @@ func guestOf(r *host.Report) guestJSON {
 					continue
 				}
 				d.Prediction[p.Target.String()] = p.Outcome.String()
-				if p.Words != "" {
-					d.Words[p.Target.String()] = p.Words
+				if p.Reason != "" {
+					d.Words[p.Target.String()] = p.Reason
 				}
 			}
 		}
