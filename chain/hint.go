@@ -1,10 +1,8 @@
 package chain
 
 import (
-	"errors"
 	"slices"
 	"strings"
-	"syscall"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -299,27 +297,24 @@ func (k *walk) unreadableHint(layer Layer, err error) string {
 // errnoHint says what helps when a file cannot be read; rename is how to name
 // another one.
 func errnoHint(err error, rename string) string {
-	is := func(codes ...syscall.Errno) bool {
-		return slices.ContainsFunc(codes, func(code syscall.Errno) bool { return errors.Is(err, code) })
-	}
-	switch {
-	case is(syscall.EACCES, syscall.EPERM):
+	switch errnoName(err) {
+	case "EACCES", "EPERM":
 		return "run chainfix as a user who may read the image"
-	case is(syscall.ESTALE):
+	case "ESTALE":
 		return "unmount its file system and mount it anew: its server does not know this file any more, for no user"
-	case is(syscall.ETIMEDOUT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOTCONN):
+	case "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENOTCONN":
 		return "find out why the server of its file system does not answer; no other user gets an answer"
-	case is(syscall.EIO):
+	case "EIO":
 		return "find out why the file system or the device cannot read it; no other user can"
-	case is(syscall.ELOOP):
+	case "ELOOP":
 		return "mend the symlinks in its path, which lead round in a circle, or " + rename
-	case is(syscall.ENAMETOOLONG):
+	case "ENAMETOOLONG":
 		return "no file can have so long a name: " + rename
-	case is(syscall.ENOTDIR):
+	case "ENOTDIR":
 		return "a part of its path is no folder: " + rename
-	case is(syscall.ENXIO, syscall.ENODEV, syscall.ENOMEDIUM):
+	case "ENXIO", "ENODEV", "ENOMEDIUM":
 		return "attach the device, or put a medium in, or " + rename
-	case is(syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM):
+	case "EMFILE", "ENFILE", "ENOMEM":
 		return "run chainfix again when the system has room"
 	}
 	return "find out why the system does not read it; another user may be able to"

@@ -16,8 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
-	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/storage"
@@ -57,7 +57,7 @@ func Read(dir string) (*Pools, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: dir, Err: unix.ENOTDIR}
+		return nil, &fs.PathError{Op: "read", Path: dir, Err: syscall.ENOTDIR}
 	}
 	return &Pools{dir: dir}, nil
 }
@@ -163,7 +163,7 @@ func (p *Pools) keep(added *pool) {
 // readDefinition reads a regular file of at most [MaxDefinition] bytes. It does
 // not wait for a FIFO.
 func readDefinition(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|dontWait, 0)
 	if err != nil {
 		return nil, reason(err)
 	}
