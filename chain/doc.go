@@ -27,7 +27,7 @@
 // states a format for it that can have no backing image; else its chain is
 // refused, or, where the XML states it to its end, left as it is with a warning.
 //
-// An nvme device below another image is refused, since libvirtxml v1.12001.0
+// An nvme device below another image is refused, since libvirtxml v1.12008.0
 // cannot express it. The data files of qcow2 images are written for a libvirt
 // that knows them (10.10) and is named as the [Policy]'s Target. Encrypted images
 // need a secret in the XML.
