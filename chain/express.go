@@ -107,7 +107,7 @@ func (k *walk) statedRawHint(layer Layer, like probe.Format) string {
 
 // mendRecordHint says how to record what an image looks like, in the place of raw.
 func mendRecordHint(overlay, layer Layer, like probe.Format, then string) string {
-	if !canRecord(overlay.Format, like) {
+	if !overlay.Format.CanRecord(like) {
 		return lookHint(layer)
 	}
 	return "if the record is wrong, mend it before the guest starts: " + rebaseCommand(overlay, like) + then

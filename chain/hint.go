@@ -115,7 +115,7 @@ func stateHint(src *libvirtxml.DomainDiskSource, overlay Layer, looksLike probe.
 // recordToo adds the better way to a statement, where there is one: to record
 // the format in the overlay itself.
 func recordToo(overlay Layer, format probe.Format) string {
-	if overlay.Header == nil || overlay.Header.Backing == nil || !canRecord(overlay.Format, format) {
+	if overlay.Header == nil || overlay.Header.Backing == nil || !overlay.Format.CanRecord(format) {
 		return ""
 	}
 	return "; or record it in the overlay for good: " + rebaseCommand(overlay, format)
@@ -171,13 +171,6 @@ func (k *walk) insteadOf(layer Layer, l *image.View, format probe.Format) string
 	return ""
 }
 
-// canRecord reports whether an overlay can record the format of its backing
-// image: qcow2 can, QED has a flag for raw, and no other overlay has a place for
-// it (qemu-img 7.2 fails, or drops it without a word).
-func canRecord(overlay, backing probe.Format) bool {
-	return backing.LibvirtName() != "" && (overlay == probe.Qcow2 || overlay == probe.QED && backing == probe.Raw)
-}
-
 // commandWord names an image to a program that is to work on it. A part of a
 // file has no name that such programs take, and part of a name is none.
 func commandWord(src *libvirtxml.DomainDiskSource) string {
@@ -217,9 +210,9 @@ func rebase(overlay Layer, format probe.Format, word string) string {
 
 // renameHint says how to make overlay name another backing image than it does,
 // or the same in another way; what says which. qemu-img can write a new name into
-// two formats only.
+// few formats.
 func renameHint(overlay Layer, what string) string {
-	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+	if !overlay.Format.CanRename() {
 		return "make the overlay " + storage.Describe(overlay.Source) + " anew: no command writes another name into its header"
 	}
 	format := probe.Format("")
@@ -352,7 +345,7 @@ func (k *walk) nameCopyHint(layer Layer) string {
 		return ", and name the copy in the XML (virsh edit " + k.guest() + "), with " + driverElement(probe.Qcow2)
 	}
 	overlay := k.overlay()
-	if !canRecord(overlay.Format, probe.Qcow2) {
+	if !overlay.Format.CanRecord(probe.Qcow2) {
 		return ", and make the overlay " + storage.Describe(overlay.Source) + " anew on the copy"
 	}
 	then := " && " + rebase(overlay, probe.Qcow2, newName(layer))
@@ -443,13 +436,10 @@ func (k *walk) chooseStatedHint(layer Layer, a, b DiskFormat) string {
 		"; or mend the definition that is wrong: " + edit(a) + " or " + edit(b)
 }
 
-// checkable are the formats of which qemu-img can say what is wrong.
-var checkable = []probe.Format{probe.Qcow2, probe.QED, probe.VDI, probe.VHDX, probe.VMDK, probe.Parallels}
-
 // brokenHint is for an image whose header cannot be used.
 func brokenHint(src *libvirtxml.DomainDiskSource, f probe.Format) string {
 	command := "qemu-img info -f "
-	if slices.Contains(checkable, f) {
+	if f.Checkable() {
 		command = "qemu-img check -f "
 	}
 	return restoreHint + "; QEMU says what is wrong with it: " + command + string(f) + " " + commandWord(src)
@@ -486,7 +476,7 @@ func (k *walk) mismatchHint(layer Layer, like probe.Format) string {
 
 // correctRecord says how to record another format than the overlay does.
 func correctRecord(overlay Layer, format probe.Format, then string) string {
-	if !canRecord(overlay.Format, format) {
+	if !overlay.Format.CanRecord(format) {
 		return "make the overlay anew: its header has no room for another record"
 	}
 	return "if the record is wrong, mend it: " + rebaseCommand(overlay, format) + then

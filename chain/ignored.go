@@ -32,7 +32,7 @@ func (k *walk) onlyHeaders(code finding.Code, reason string) {
 		}
 		c.Verdict = Refused
 		hint := "put a qcow2 image in the place of its overlay, which is " + string(overlay.Format) + " and has no room for that"
-		if canRecord(overlay.Format, layer.Format) {
+		if overlay.Format.CanRecord(layer.Format) {
 			hint = "record it in the overlay: " + rebaseCommand(overlay, layer.Format)
 		}
 		if code == finding.SDBus {

@@ -321,7 +321,7 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 		return xmls // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
 		hint := ""
-		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
+		if overlay.Format.CanRename() {
 			hint = "mend the header: " + rebaseTo(overlay, stated)
 		}
 		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", hint)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/storage"
-	"github.com/chainfix/chainfix/probe"
 )
 
 // statementIndex finds the statements of a policy, of which there may be ten
@@ -172,7 +171,7 @@ func (k *walk) contradicts(s Statement, layer Layer) bool {
 
 // mendRecord says how the overlay comes to record what is stated.
 func (k *walk) mendRecord(overlay Layer, s Statement) string {
-	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+	if !overlay.Format.CanRename() {
 		return "make the overlay anew: its header has no room for another record"
 	}
 	return "record the format there: " + rebaseCommand(overlay, s.Format)

@@ -12,26 +12,6 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// extensions are the file name endings that speak for formats. An ending that
-// is not listed (.img, .bin, a number, a snapshot's name, none) says nothing.
-// A guest can rewrite every byte of its disk, but not the name of it.
-var extensions = map[string][]probe.Format{
-	".raw":   {probe.Raw},
-	".iso":   {probe.Raw},
-	".qcow":  {probe.Qcow, probe.Qcow2}, // much used for qcow2
-	".qcow2": {probe.Qcow2},
-	".qed":   {probe.QED},
-	".vmdk":  {probe.VMDK},
-	".vdi":   {probe.VDI},
-	".vhd":   {probe.VPC},
-	".vpc":   {probe.VPC},
-	".vhdx":  {probe.VHDX},
-	".hds":   {probe.Parallels},
-	".luks":  {probe.LUKS},
-	".dmg":   {probe.DMG},
-	".cow":   {probe.COW},
-}
-
 // ProbeCheck is an image whose header would have to choose its format.
 type ProbeCheck struct {
 	Name      string // of the image, quoted
@@ -89,8 +69,8 @@ func (s ProbeCheck) lostHeader() (finding.Finding, bool) {
 // nameSpeaksAgainst reports whether the name of the image speaks for another
 // format.
 func (s ProbeCheck) nameSpeaksAgainst() bool {
-	speaksFor, ok := extensions[s.Extension]
-	return ok && !slices.Contains(speaksFor, s.Format)
+	speaksFor := probe.FromExtension(s.Extension)
+	return len(speaksFor) > 0 && !slices.Contains(speaksFor, s.Format)
 }
 
 // bears says what the header of the image speaks for.

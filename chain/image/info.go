@@ -272,9 +272,8 @@ func (i *Info) Containers() []probe.Format {
 	var marks []probe.Format
 	for _, f := range i.Formats() {
 		for _, mark := range i.Signatures {
-			// VHD and DMG may have their mark at the end only, where neither
-			// program looks for it.
-			if mark.Format == f && f != probe.LUKS && (mark.QEMU || f == probe.VPC || f == probe.DMG) {
+			// A mark at the end is one that neither program looks for.
+			if mark.Format == f && f != probe.LUKS && (mark.QEMU || f.MarkedAtEnd()) {
 				marks = append(marks, f)
 				break
 			}

@@ -105,21 +105,5 @@ func unpaddedRecord(head []byte, size int64, qemus string, qemuRecorded bool) (r
 	return record, recorded
 }
 
-// libvirtOrder is the order in which libvirt tries the formats (the table of
-// 9.0 and 11.3); the first whose mark is there counts.
-var libvirtOrder = []probe.Format{
-	probe.ISO, probe.VPC, probe.VDI, probe.Parallels, probe.COW, probe.Qcow, probe.Qcow2, probe.QED, probe.VMDK,
-}
-
-// LibvirtsChoice is the format for which libvirt's probing takes the image: raw
-// where no mark that it knows is there.
-func (i *Info) LibvirtsChoice() probe.Format {
-	for _, f := range libvirtOrder {
-		for _, mark := range i.Signatures {
-			if mark.Libvirt && mark.Format == f {
-				return f
-			}
-		}
-	}
-	return probe.Raw
-}
+// LibvirtsChoice is the format for which libvirt's probing takes the image.
+func (i *Info) LibvirtsChoice() probe.Format { return probe.LibvirtsChoice(i.Signatures) }
