@@ -213,10 +213,10 @@ func whyUnread(err error) (why string, tried bool) {
 func (k *walk) readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
 	flags := ""
 	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
-		switch n.Protocol {
-		case "http", "https", "nbd":
+		switch storage.NetworkProtocol(n.Protocol).Read {
+		case storage.ReadByNetwork:
 			flags = "--network"
-		case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
+		case storage.ReadByQEMUImg:
 			flags = "--network --qemu-img qemu-img"
 		}
 	}

@@ -627,7 +627,7 @@ func wantSound(t *testing.T, s string, src *libvirtxml.DomainDiskSource) {
 		return
 	}
 	n := src.Network
-	if _, known := networkProtocols[n.Protocol]; !known || Name(src) == "" || n.Auth != nil {
+	if NetworkProtocol(n.Protocol).Name == "" || Name(src) == "" || n.Auth != nil {
 		t.Fatalf("%q gives %+v", s, n)
 	}
 	if slash := strings.IndexByte(n.Name, '/'); (n.Protocol == "rbd" || n.Protocol == "gluster") && slash <= 0 {
