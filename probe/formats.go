@@ -29,13 +29,13 @@ type row struct {
 	// libvirt is the name in libvirt's domain XML; "" if no disk of QEMU's can
 	// carry one.
 	libvirt string
-	// number is the format's in libvirt's enum virStorageFileFormat (9.0 and
-	// 11.3), 0 if it is not there. libvirt tries the marks in that order.
+	// number is the format's in libvirt's enum virStorageFileFormat (libvirt
+	// 9.0 and 11.3), 0 if it is not there. libvirt tries the marks in that order.
 	number int
 
 	noDriver  bool // QEMU cannot open it
 	readOnly  bool // QEMU opens it for reading only
-	checkable bool // "qemu-img check" knows it (7.2)
+	checkable bool // "qemu-img check" knows it (QEMU 7.2)
 
 	// agreed: the name in an overlay's format field has one meaning for every
 	// QEMU and for every libvirt since 6.0.
@@ -61,7 +61,7 @@ const (
 )
 
 // firstWithBacking is the number from which on libvirt lets an image have a
-// backing image (VIR_STORAGE_FILE_BACKING, 9.0 and 11.3).
+// backing image (VIR_STORAGE_FILE_BACKING, libvirt 9.0 and 11.3).
 const firstWithBacking = 12
 
 // formats has a row for each format, in the order of [Formats] and of what
@@ -71,7 +71,7 @@ const firstWithBacking = 12
 // and 11.3 their table (fileTypeInfo). libvirt takes a LUKS image for raw
 // (version 1 for an encrypted raw), and has no mark for vhdx, bochs, cloop and
 // dmg. The names: of virStorageFileFormat, luks passes libvirt's schema but not
-// its parser, iso is refused in a chain, and cow is refused for QEMU (9.0).
+// its parser, iso is refused in a chain, and cow is refused for QEMU (libvirt 9.0).
 var formats = []row{
 	{format: Raw, libvirt: "raw", number: 1, agreed: true,
 		extensions: []string{".raw", ".iso"},

@@ -113,7 +113,7 @@ type Reference struct {
 	// -1 for a name that the header flags but does not give, and for one
 	// that it gives in UTF-16, which Name holds in UTF-8.
 	Offset int64
-	// CutAtNUL reports that the header's name goes on behind a NUL byte.
+	// CutAtNUL reports that the header's name goes on after a NUL byte.
 	CutAtNUL bool
 
 	// FormatRecorded reports that the header has a place for the format of
@@ -123,7 +123,7 @@ type Reference struct {
 	// "raw", "vmdk" and "vhdx".
 	FormatRecorded bool
 	Format         string
-	// FormatCutAtNUL reports that the recorded format goes on behind a NUL
+	// FormatCutAtNUL reports that the recorded format goes on after a NUL
 	// byte.
 	FormatCutAtNUL bool
 }

@@ -17,7 +17,7 @@ type mark struct {
 	tail test // neither's, on the last sector
 }
 
-// test looks for a mark in bytes of an image. What lies behind them is not
+// test looks for a mark in bytes of an image. What comes after them is not
 // there: a test that would have to look further finds nothing.
 type test func(b []byte) bool
 

@@ -66,8 +66,8 @@ func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
 
 // LibvirtsChoice returns the format for which libvirt's probing takes an image
 // with these signatures: the first that it tries (iso, then vpc, vdi,
-// parallels, cow, qcow, qcow2, qed, vmdk; 9.0 and 11.3), and raw where there is
-// no mark that it looks for.
+// parallels, cow, qcow, qcow2, qed, vmdk; libvirt 9.0 and
+// 11.3), and raw where there is no mark that it looks for.
 func LibvirtsChoice(found []Signature) Format {
 	choice, first := Raw, math.MaxInt
 	for _, sig := range found {

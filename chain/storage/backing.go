@@ -151,7 +151,7 @@ func absolute(path string) error {
 }
 
 // credentials are the options of QEMU's network drivers that identify a user,
-// or hold or name a secret (qapi/block-core.json, 7.2 and 10.0), and those that
+// or hold or name a secret (qapi/block-core.json, QEMU 7.2 and 10.0), and those that
 // rbd: strings hand to Ceph.
 var credentials = map[string]bool{
 	"user": true, "username": true, "password": true, "password-secret": true,

@@ -54,7 +54,7 @@ func unixHost(socket string) (libvirtxml.DomainDiskSourceHost, error) {
 
 // relativeOnNetwork joins a relative name to the directory of an overlay on the
 // network. libvirt keeps the protocol, the servers and the volume
-// (virStorageSourceNewFromBackingRelative, 9.0); what else the XML says of how
+// (virStorageSourceNewFromBackingRelative, libvirt 9.0); what else the XML says of how
 // the server is reached stays as well.
 func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvirtxml.DomainDiskSource, error) {
 	n := *parent.Network
@@ -63,7 +63,7 @@ func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvi
 	case !p.paths || n.Snapshot != nil:
 		return nil, fmt.Errorf("%w: its names are no paths", ErrNoDirectory)
 	case n.Query != "":
-		// QEMU looks for the directory in the query too (path_combine, 7.2).
+		// QEMU looks for the directory in the query too (path_combine, QEMU 7.2).
 		return nil, fmt.Errorf("%w: the overlay's URL has a query", ErrDisputed)
 	case p.curl && strings.ContainsAny(name, "%?#"):
 		// libvirt escapes these for the URL, QEMU puts them there as they are.

@@ -10,7 +10,7 @@ import (
 )
 
 // parseURI reads SCHEME[+TRANSPORT]://HOST[:PORT][/PATH][?QUERY], as
-// virStorageSourceParseBackingURI does with libxml2's parser (9.0, 11.3).
+// virStorageSourceParseBackingURI does with libxml2's parser (libvirt 9.0 and 11.3).
 func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	name, transport, _ := strings.Cut(scheme, "+")

@@ -37,8 +37,8 @@
 // # For whoever writes an Opener
 //
 // [Mapper], [ChangeTimer] and [Resolver] are what an Opener may do besides
-// opening. [Extent] and [FileID] tell whether two images share bytes. The table
-// of network protocols is behind [NetworkProtocol].
+// opening. [Extent] and [FileID] tell whether two images share bytes. What is
+// known of a network protocol is in [Protocol].
 //
 // Names are read as libvirt 9.0 reads them, unless a comment names other
 // versions.
