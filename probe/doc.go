@@ -2,7 +2,7 @@
 //
 // It answers two questions, and keeps them apart:
 //
-//   - [Signatures] tells which formats an image bears the marks of. Whoever
+//   - [Signatures] tells which formats an image has the marks of. Whoever
 //     writes to the image chooses the answer, so it is a question for a policy
 //     and never a fact about the image.
 //   - [Read] parses the header as one format, which somebody else has stated or

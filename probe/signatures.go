@@ -14,7 +14,7 @@ type Signature struct {
 	// Format. Both are false for a mark that neither looks for and that
 	// tells the format all the same.
 	//
-	// Where an image bears several marks, each program has its own way of
+	// Where an image has several marks, each program has its own way of
 	// choosing: QEMU takes the best score, which is the same for all but
 	// cloop (and a file name that ends in ".dmg" counts like cloop); for
 	// libvirt see [LibvirtsChoice].
@@ -36,7 +36,7 @@ type sample struct {
 }
 
 // Signatures returns every mark of a format that the image in r, which is
-// size bytes long, bears: the ones that QEMU or libvirt probe for by content,
+// size bytes long, has: the ones that QEMU or libvirt probe for by content,
 // those of LUKS version 2 and of dmg, and the footer of a fixed VHD. Each
 // comes once, in the order of [Formats]. None means raw.
 //
@@ -56,7 +56,7 @@ func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
 				QEMU:    mark.qemu.in(s.qemu),
 				Libvirt: mark.libvirt.in(s.libvirt) || mark.iso.in(s.iso),
 			}
-			if sig.QEMU || sig.Libvirt || mark.head.in(s.qemu) || mark.tail.in(s.tail) && !bears(found, f) {
+			if sig.QEMU || sig.Libvirt || mark.head.in(s.qemu) || mark.tail.in(s.tail) && !hasMark(found, f) {
 				found = append(found, sig)
 			}
 		}
@@ -78,9 +78,9 @@ func LibvirtsChoice(found []Signature) Format {
 	return choice
 }
 
-// bears tells whether f is among the marks found: the footer of a dynamic VHD
+// hasMark reports whether f is among the marks found: the footer of a dynamic VHD
 // says no more than the copy of it that stands at the start.
-func bears(found []Signature, f Format) bool {
+func hasMark(found []Signature, f Format) bool {
 	return slices.ContainsFunc(found, func(s Signature) bool { return s.Format == f })
 }
 
