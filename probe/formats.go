@@ -19,10 +19,10 @@ const (
 	COW       Format = "cow"
 )
 
-// row is everything that is known of a format. Whatever else depends on the
-// format is derived from it, by the methods of [Format] and by [Signatures]
-// and [Read]; a new format needs a name above, a row below and a file with its
-// reader.
+// row is all that is known of a format as such. The methods of [Format], and
+// [Signatures] and [Read], derive from it what the rest of the program asks; a
+// new format needs a name above, a row below and a file with its reader, and, if
+// libvirt has a name for it, that name in docs/policy.schema.json.
 type row struct {
 	format Format
 
