@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
