@@ -1,7 +1,12 @@
 package main
 
 import (
+	"fmt"
+
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func fixCommand(std streams) *cli.Command {
@@ -43,4 +48,103 @@ func fix(c *cli.Context, std streams) error {
 		return ended(status)
 	}
 	return how.deliver(std, in, e.Document, data)
+}
+
+func stripCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "strip",
+		Usage:     "remove the explicit chains of one domain XML again",
+		ArgsUsage: "[FILE]",
+		Flags:     rewriteFlags(),
+		Action:    func(c *cli.Context) error { return strip(c, std) },
+	}
+}
+
+func strip(c *cli.Context, std streams) error {
+	if err := atMost(c, 1, "one document"); err != nil {
+		return err
+	}
+	how, err := rewriteOf(c)
+	if err != nil {
+		return err
+	}
+	in := inputOf(c.Args().First())
+	data, err := in.read(std.in)
+	if err != nil {
+		return inputError(err)
+	}
+	doc, err := xmlfix.Parse(in.name, data)
+	if err != nil {
+		e := unreadable(in.name, err)
+		printFindings(std.err, e)
+		return ended(e.status())
+	}
+	for _, disk := range doc.Disks() {
+		disk.RemoveChain()
+	}
+	return how.deliver(std, in, doc, data)
+}
+
+// rewriteFlags say where the new document goes, as in shfmt and gofmt.
+func rewriteFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "diff", Aliases: []string{"d"}, Usage: "print a unified diff instead of the document"},
+		&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
+		&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
+	}
+}
+
+// rewrite is what -d, -l and -w ask for.
+type rewrite struct {
+	diff, list, write bool
+}
+
+func rewriteOf(c *cli.Context) (rewrite, error) {
+	r := rewrite{diff: c.Bool("diff"), list: c.Bool("list"), write: c.Bool("write")}
+	if r.write && inputOf(c.Args().First()).path == "" {
+		return r, usageError("-w needs a FILE to rewrite")
+	}
+	return r, nil
+}
+
+// deliver hands over the document as its edits have made it, and returns the
+// error that ends the program.
+func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
+	after, err := doc.Bytes()
+	if err != nil {
+		return inputError(err)
+	}
+	changed := string(before) != string(after)
+	diff := ""
+	if changed && r.diff {
+		if diff, err = diffOf(doc, in.name, before, udiff.DefaultContextLines); err != nil {
+			return inputError(err)
+		}
+	}
+	if changed && r.list {
+		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
+			return err
+		}
+	}
+	if changed && r.diff {
+		if err := write(std.out, []byte(diff)); err != nil {
+			return err
+		}
+	}
+	if changed && r.write {
+		lost, err := replaceFile(in.path, after)
+		if err != nil {
+			return inputError(err)
+		}
+		if lost != "" {
+			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(in.name), lost)
+		}
+	}
+	switch {
+	case changed && (r.diff || r.list):
+		return ended(exitChange)
+	case r.diff || r.list || r.write:
+		return nil
+	}
+	return write(std.out, after)
 }
