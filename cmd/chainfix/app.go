@@ -141,19 +141,6 @@ func atMost(c *cli.Context, n int, what string) error {
 	return nil
 }
 
-// outputFlag chooses between text and JSON.
-var outputFlag = &cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"}
-
-func wantsJSON(c *cli.Context) (bool, error) {
-	switch c.String("output") {
-	case "text":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
-}
-
 // write hands bytes to an output and makes a failure the program's.
 func write(w io.Writer, p []byte) error {
 	if _, err := w.Write(p); err != nil {

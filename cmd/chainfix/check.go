@@ -19,7 +19,7 @@ func checkCommand(std streams) *cli.Command {
 		Name:      "check",
 		Usage:     "say what fix would do, per disk and per layer; writes nothing",
 		ArgsUsage: "[FILE...]",
-		Flags:     append([]cli.Flag{outputFlag}, policyFlags()...),
+		Flags:     flagsOf(outputFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return check(c, std) },
 	}
 }
@@ -32,16 +32,16 @@ type reporter interface {
 }
 
 func check(c *cli.Context, std streams) error {
-	w, err := walkersOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	asJSON, err := wantsJSON(c)
+	w, err := o.walkers()
 	if err != nil {
 		return err
 	}
 	var report reporter = &textReport{std.out}
-	if asJSON {
+	if o.json {
 		report = &jsonReport{w: std.out}
 	}
 	args := c.Args().Slice()

@@ -14,7 +14,7 @@ func fixCommand(std streams) *cli.Command {
 		Name:      "fix",
 		Usage:     "rewrite one domain XML with every backing chain explicit",
 		ArgsUsage: "[FILE]",
-		Flags:     append(rewriteFlags(), policyFlags()...),
+		Flags:     flagsOf(rewriteFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return fix(c, std) },
 	}
 }
@@ -23,11 +23,11 @@ func fix(c *cli.Context, std streams) error {
 	if err := atMost(c, 1, "one document"); err != nil {
 		return err
 	}
-	how, err := rewriteOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	w, err := walkersOf(c)
+	w, err := o.walkers()
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func fix(c *cli.Context, std streams) error {
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}
-	return how.deliver(std, in, e.Document, data)
+	return o.deliver(std, in, e.Document, data)
 }
 
 func stripCommand(std streams) *cli.Command {
@@ -55,7 +55,7 @@ func stripCommand(std streams) *cli.Command {
 		Name:      "strip",
 		Usage:     "remove the explicit chains of one domain XML again",
 		ArgsUsage: "[FILE]",
-		Flags:     rewriteFlags(),
+		Flags:     flagsOf(rewriteFlags()),
 		Action:    func(c *cli.Context) error { return strip(c, std) },
 	}
 }
@@ -64,7 +64,7 @@ func strip(c *cli.Context, std streams) error {
 	if err := atMost(c, 1, "one document"); err != nil {
 		return err
 	}
-	how, err := rewriteOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
@@ -82,56 +82,34 @@ func strip(c *cli.Context, std streams) error {
 	for _, disk := range doc.Disks() {
 		disk.RemoveChain()
 	}
-	return how.deliver(std, in, doc, data)
+	return o.deliver(std, in, doc, data)
 }
 
-// rewriteFlags say where the new document goes, as in shfmt and gofmt.
-func rewriteFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "diff", Aliases: []string{"d"}, Usage: "print a unified diff instead of the document"},
-		&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
-		&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
-	}
-}
-
-// rewrite is what -d, -l and -w ask for.
-type rewrite struct {
-	diff, list, write bool
-}
-
-func rewriteOf(c *cli.Context) (rewrite, error) {
-	r := rewrite{diff: c.Bool("diff"), list: c.Bool("list"), write: c.Bool("write")}
-	if r.write && inputOf(c.Args().First()).path == "" {
-		return r, usageError("-w needs a FILE to rewrite")
-	}
-	return r, nil
-}
-
-// deliver hands over the document as its edits have made it, and returns the
-// error that ends the program.
-func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
+// deliver hands over the document as its edits have made it, as --diff, --list and
+// --write ask for, and returns the error that ends the program.
+func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
 	after, err := doc.Bytes()
 	if err != nil {
 		return inputError(err)
 	}
 	changed := string(before) != string(after)
 	diff := ""
-	if changed && r.diff {
+	if changed && o.diff {
 		if diff, err = diffOf(doc, in.name, before, udiff.DefaultContextLines); err != nil {
 			return inputError(err)
 		}
 	}
-	if changed && r.list {
+	if changed && o.list {
 		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
 			return err
 		}
 	}
-	if changed && r.diff {
+	if changed && o.diff {
 		if err := write(std.out, []byte(diff)); err != nil {
 			return err
 		}
 	}
-	if changed && r.write {
+	if changed && o.write {
 		lost, err := replaceFile(in.path, after)
 		if err != nil {
 			return inputError(err)
@@ -141,9 +119,9 @@ func (r rewrite) deliver(std streams, in input, doc *xmlfix.Document, before []b
 		}
 	}
 	switch {
-	case changed && (r.diff || r.list):
+	case changed && (o.diff || o.list):
 		return ended(exitChange)
-	case r.diff || r.list || r.write:
+	case o.diff || o.list || o.write:
 		return nil
 	}
 	return write(std.out, after)

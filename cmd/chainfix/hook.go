@@ -21,11 +21,8 @@ func hookCommand(std streams) *cli.Command {
 		Name:      hookName,
 		Usage:     "make chains explicit, or verify them, as a hook of libvirt's; XML on standard input",
 		ArgsUsage: "GUEST OPERATION SUB-OPERATION EXTRA",
-		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused: the guest does not start, arrive or get restored"},
-			&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
-		}, statementFlags()...),
-		Action: func(c *cli.Context) error { return hook(c, std) },
+		Flags:     flagsOf(hookFlags(), statementFlags()),
+		Action:    func(c *cli.Context) error { return hook(c, std) },
 	}
 }
 
@@ -34,21 +31,23 @@ func hook(c *cli.Context, std streams) error {
 		return usageError("hook takes the four words of libvirt (GUEST OPERATION SUB-OPERATION EXTRA), not %q", c.Args().Slice())
 	}
 	call, _ := readHookCall(c.Args().Slice())
-	verify := c.Bool("verify")
-	if call.idle() || !call.rewrites() && !verify {
+	// Where there is nothing to do no flag can be wrong.
+	if call.idle() || !call.rewrites() && !c.Bool("verify") {
 		return nil
 	}
-	journal := hookJournal{path: c.String("log"), call: call, err: std.err}
-	explicit, err := explicitFor(c, call, std.in, journal)
+	o, err := optionsOf(c)
+	if err != nil {
+		return err
+	}
+	journal := hookJournal{path: o.log, call: call, err: std.err}
+	explicit, err := o.explicitFor(c.Context, call, std.in, journal)
 	switch {
 	case err == nil && (explicit == nil || !call.rewrites()):
 		return nil
 	case err == nil:
 		journal.note("every chain is explicit now")
 		return write(std.out, explicit)
-	case statusOf(err) == exitUsage:
-		return err
-	case verify && !errors.Is(err, errNotYet):
+	case o.verify && !errors.Is(err, errNotYet):
 		journal.note("refused: " + err.Error())
 		return err
 	}
@@ -65,7 +64,7 @@ type hookCall struct {
 	guest, operation, subOperation, extra string
 }
 
-// subOperations are all that libvirt knows (9.0, virhook.c).
+// subOperations are all that libvirt knows (libvirt 9.0, virhook.c).
 var subOperations = []string{"begin", "end", "-"}
 
 // readHookCall finds libvirt's words at the end of a hook's command line. It

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
@@ -20,7 +18,7 @@ import (
 
 // errNotYet: nothing is wrong but that images are not there which libvirt may be
 // about to make. On the destination of a migration with --copy-storage-all it
-// makes them between "migrate" and "prepare" (9.0, qemuMigrationDstPrepareActive),
+// makes them between "migrate" and "prepare" (libvirt 9.0, qemuMigrationDstPrepareActive),
 // which then sees them.
 var errNotYet = errors.New("not there yet")
 
@@ -31,8 +29,8 @@ func (notYet) Is(target error) bool { return target == errNotYet }
 
 // explicitFor reads a guest's XML and returns it with every chain explicit; nil
 // if that is what it says already. The error is one line.
-func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
-	walkers, err := walkersOf(c)
+func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
+	walkers, err := o.walkers()
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +53,12 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
 	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
 	// meanwhile. What is there is what the guest runs with, or will.
-	disks, err := doc.Walk(c.Context, walker, true)
+	disks, err := doc.Walk(ctx, walker, true)
 	if err != nil {
 		return nil, inputError(err)
 	}
 	for _, disk := range disks {
-		findings, err := makeExplicit(c.Context, walker, disk, call.rewrites())
+		findings, err := makeExplicit(ctx, walker, disk, call.rewrites())
 		if err != nil {
 			return nil, inputError(err)
 		}
