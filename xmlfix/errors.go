@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
 // What can be wrong with a document, or with what is asked of it. Every error
@@ -13,17 +14,17 @@ import (
 // of these.
 var (
 	// ErrSyntax: the document is not well-formed.
-	ErrSyntax = errors.New("not well-formed XML")
+	ErrSyntax = strictxml.ErrSyntax
 	// ErrEncoding: the document is not UTF-8 XML 1.0.
-	ErrEncoding = errors.New("not UTF-8 XML 1.0")
+	ErrEncoding = strictxml.ErrEncoding
 	// ErrAmbiguous: libvirt and Go would read the document differently.
-	ErrAmbiguous = errors.New("ambiguous XML")
+	ErrAmbiguous = strictxml.ErrAmbiguous
 	// ErrNotDomain: the document is neither a domain XML nor a lone <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
 	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs],
 	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText], or its
 	// chains [MaxChains].
-	ErrLimit = errors.New("input exceeds a limit")
+	ErrLimit = strictxml.ErrLimit
 	// ErrDisk: libvirt would reject the disk, or libvirtxml cannot express
 	// what it says.
 	ErrDisk = errors.New("disk cannot be read")
@@ -49,29 +50,6 @@ var codes = map[error]finding.Code{
 	ErrDisk:      finding.DiskUnreadable,
 	ErrChain:     finding.DiskUnreadable,
 }
-
-// hintOf says what to do about an error of the document of a guest, whose name is
-// "" where it is not known.
-func hintOf(sentinel error, guest string) string {
-	vm := finding.GuestWord(guest)
-	fresh := "virsh dumpxml --inactive --security-info " + vm
-	switch sentinel {
-	case ErrSyntax:
-		return "take the definition from libvirt again: " + fresh
-	case ErrEncoding:
-		return "take the definition from libvirt again, which writes UTF-8: " + fresh + "; or convert it with iconv, and mend its XML declaration"
-	case ErrAmbiguous:
-		return "take that out; to see what libvirt makes of the document, define it and look: " + fresh
-	case ErrLimit:
-		return "look whether this is the document that was meant: a definition as libvirt writes it is far smaller"
-	case ErrDisk, ErrChain:
-		return "correct the disk: virsh edit " + vm
-	}
-	return ""
-}
-
-// roomHint is for a document whose chains take too much.
-const roomHint = "take disks out of the document, and handle them in one of their own"
 
 // Position is a place in a document.
 type Position struct {
@@ -106,7 +84,7 @@ type Error struct {
 // anything but plain characters.
 func (e *Error) Error() string {
 	name := e.Name
-	if inside := quoteInside(name); inside != name || strings.ContainsAny(name, ": ") {
+	if inside := strictxml.Shown(name); inside != name || strings.ContainsAny(name, ": ") {
 		name = quote(name)
 	}
 	return name + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + ": " + e.Text()
@@ -123,19 +101,5 @@ func (e *Error) Text() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// maxShown is how much is shown of a text that a document or the system has, in
-// bytes: a path has no more.
-const maxShown = 4096
-
-// quote is strconv.Quote, but of a text that is too long it shows the beginning.
-func quote(s string) string { return `"` + quoteInside(s) + `"` }
-
-// quoteInside is quote, without the quotes.
-func quoteInside(s string) string {
-	more := ""
-	if len(s) > maxShown {
-		s, more = s[:maxShown], "..."
-	}
-	q := strconv.Quote(s)
-	return q[1:len(q)-1] + more
-}
+// quote returns a text in quotes, as it may be printed.
+func quote(s string) string { return `"` + strictxml.Shown(s) + `"` }

@@ -1,5 +1,30 @@
 package xmlfix
 
+import "github.com/chainfix/chainfix/chain/finding"
+
+// hintOf says what to do about an error of the document of a guest, whose name is
+// "" where it is not known.
+func hintOf(sentinel error, guest string) string {
+	vm := finding.GuestWord(guest)
+	fresh := "virsh dumpxml --inactive --security-info " + vm
+	switch sentinel {
+	case ErrSyntax:
+		return "take the definition from libvirt again: " + fresh
+	case ErrEncoding:
+		return "take the definition from libvirt again, which writes UTF-8: " + fresh + "; or convert it with iconv, and mend its XML declaration"
+	case ErrAmbiguous:
+		return "take that out; to see what libvirt makes of the document, define it and look: " + fresh
+	case ErrLimit:
+		return "look whether this is the document that was meant: a definition as libvirt writes it is far smaller"
+	case ErrDisk, ErrChain:
+		return "correct the disk: virsh edit " + vm
+	}
+	return ""
+}
+
+// roomHint is for a document whose chains take too much.
+const roomHint = "take disks out of the document, and handle them in one of their own"
+
 const definition = "give the guest's definition: virsh dumpxml --inactive --security-info VM"
 
 // hintFor tells what to do with a document that has another root than a

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/chainfix/chainfix/chain/strictxml"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // maxFileName is the length of the longest name of a file, in bytes (NAME_MAX).
@@ -15,7 +18,9 @@ const maxFileName = 255
 // of each, as libvirt takes them. It looks no further than it must: whether
 // the rest is sound is for package xmlfix to say.
 func identify(definition []byte) (name, uuid string, err error) {
-	decoder, _ := decode(definition)
+	// A reader that is as strict as libxml2 would refuse here what the report on
+	// a guest of this name is to say, with its place.
+	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(definition, xmlfix.MaxDepth))
 	root, err := element(decoder)
 	if err != nil || root == nil {
 		return "", "", fmt.Errorf("%w: it is not XML in UTF-8", ErrDefinition)
@@ -78,7 +83,8 @@ func element(decoder *xml.Decoder) (*xml.StartElement, error) {
 // 5.6 writes it so).
 func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 	broken := fmt.Errorf("%w: not the record of a running guest", ErrDefinition)
-	decoder, tokens := decode(status)
+	reader := strictxml.NewBoundedReader(status, xmlfix.MaxDepth)
+	decoder := xml.NewTokenDecoder(reader)
 	root, err := element(decoder)
 	if err != nil || root == nil || root.Name.Local != "domstatus" {
 		return nil, false, broken
@@ -92,13 +98,13 @@ func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 		if child == nil {
 			break
 		}
-		tag := bytes.LastIndexByte(status[:tokens.offset()], '<')
+		tag := bytes.LastIndexByte(status[:reader.End()], '<')
 		if err := decoder.Skip(); err != nil {
 			return nil, false, broken
 		}
 		switch child.Name.Local {
 		case "domain":
-			live = status[tag:tokens.offset()]
+			live = status[tag:reader.End()]
 		case "blockjobs":
 			for _, a := range child.Attr {
 				blockJob = blockJob || a.Name.Local == "active" && a.Value == "yes"

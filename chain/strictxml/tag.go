@@ -1,36 +1,68 @@
-package xmlfix
+package strictxml
 
 import (
 	"bytes"
+	"encoding/xml"
 	"strconv"
 	"unicode/utf8"
 )
 
-// tagAttr is where an attribute stands in a start tag, in bytes from the tag's
-// first.
-type tagAttr struct {
-	name  []byte
-	end   int // behind the closing quote
-	quote byte
+// TagAttr is where an attribute stands in a start tag.
+type TagAttr struct {
+	End   int  // after the closing quote, in bytes from the tag's first
+	Quote byte // ' or "
+
+	name []byte
 }
 
-// tag is the layout of a start tag.
-type tag struct {
-	nameEnd int
-	attrs   []tagAttr
+// Tag is the layout of a start tag.
+type Tag struct {
+	NameEnd int // after the element's name, in bytes from the tag's first
+	Attrs   []TagAttr
 }
 
-// scanTag finds the attributes of the start tag that text begins with. It
+// Tag returns the layout of the start tag that was the last token. It is
+// overwritten by the next. A bounded reader has none.
+func (r *Reader) Tag() *Tag { return &r.tag }
+
+// Normal returns the start tag that was the last token with the white space that
+// libxml2 reads in it: every raw tab and line end in an attribute value is a space
+// (XML 1.0, 3.3.3), which encoding/xml leaves as it is. Character references stay.
+func (r *Reader) Normal(t xml.StartElement) (xml.StartElement, error) {
+	text := r.data[r.start:r.End()]
+	if !bytes.ContainsAny(text, "\t\r\n") {
+		return t, nil
+	}
+	token, err := xml.NewDecoder(bytes.NewReader(spaced(text))).RawToken()
+	normal, ok := token.(xml.StartElement)
+	if err != nil || !ok {
+		return t, r.fail(r.start, ErrSyntax, "start tag changes with its white space")
+	}
+	return normal, nil
+}
+
+// spaced returns a copy of a start tag with spaces for all its white space.
+func spaced(text []byte) []byte {
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte(" "))
+	for i, b := range text {
+		if isSpace(b) {
+			text[i] = ' '
+		}
+	}
+	return text
+}
+
+// scan finds the attributes of the start tag that text begins with. It
 // checks what encoding/xml does not: that there is white space between them,
 // and that each is there once. What is malformed in another way ends the scan
 // early, for encoding/xml to report.
-func (t *tag) scan(text []byte) (offset int, detail string, err error) {
-	t.attrs = t.attrs[:0]
+func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err error) {
+	t.Attrs = t.Attrs[:0]
 	i := 1
 	for i < len(text) && !isSpace(text[i]) && text[i] != '/' && text[i] != '>' {
 		i++
 	}
-	t.nameEnd = i
+	t.NameEnd = i
 	for {
 		start := i
 		for i < len(text) && isSpace(text[i]) {
@@ -46,15 +78,15 @@ func (t *tag) scan(text []byte) (offset int, detail string, err error) {
 		for i < len(text) && !isSpace(text[i]) && text[i] != '=' && text[i] != '>' {
 			i++
 		}
-		a := tagAttr{name: text[name:i]}
+		a := TagAttr{name: text[name:i]}
 		for i < len(text) && (isSpace(text[i]) || text[i] == '=') {
 			i++
 		}
 		if i == len(text) || text[i] != '\'' && text[i] != '"' {
 			return 0, "", nil
 		}
-		a.quote = text[i]
-		length := bytes.IndexByte(text[i+1:], a.quote)
+		a.Quote = text[i]
+		length := bytes.IndexByte(text[i+1:], a.Quote)
 		if length < 0 {
 			return 0, "", nil
 		}
@@ -62,16 +94,16 @@ func (t *tag) scan(text []byte) (offset int, detail string, err error) {
 			return i, badReferenceDetail, ErrSyntax
 		}
 		i += length + 2
-		a.end = i
-		for _, other := range t.attrs {
+		a.End = i
+		for _, other := range t.Attrs {
 			if bytes.Equal(other.name, a.name) {
-				return name, "attribute " + quote(string(a.name)) + " is there twice", ErrSyntax
+				return name, "attribute " + `"` + Shown(string(a.name)) + `"` + " is there twice", ErrSyntax
 			}
 		}
-		if len(t.attrs) == MaxAttrs {
-			return name, "an element has more than " + strconv.Itoa(MaxAttrs) + " attributes", ErrLimit
+		if len(t.Attrs) == maxAttrs {
+			return name, "an element has more than " + strconv.Itoa(maxAttrs) + " attributes", ErrLimit
 		}
-		t.attrs = append(t.attrs, a)
+		t.Attrs = append(t.Attrs, a)
 	}
 }
 
@@ -116,17 +148,4 @@ func hexDigit(b byte) (value uint32, ok bool) {
 		return uint32(b-'A') + 10, true
 	}
 	return 0, false
-}
-
-// normalizeTag returns a start tag with the white space that libxml2 reads in
-// it: every raw tab and line end in an attribute value is a space (XML 1.0,
-// 3.3.3), which encoding/xml leaves as it is. Character references stay.
-func normalizeTag(text []byte) []byte {
-	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte(" "))
-	for i, b := range text {
-		if isSpace(b) {
-			text[i] = ' '
-		}
-	}
-	return text
 }

@@ -1,4 +1,4 @@
-package xmlfix
+package strictxml
 
 import (
 	"bytes"
