@@ -13,31 +13,33 @@ import (
 // of [Parse], [Disk.Stated] and [Disk.SetChain] is an [*Error] that wraps one
 // of these.
 var (
-	// ErrSyntax: the document is not well-formed.
+	// ErrSyntax is returned for a document that is not well-formed.
 	ErrSyntax = strictxml.ErrSyntax
-	// ErrEncoding: the document is not UTF-8 XML 1.0.
+	// ErrEncoding is returned for a document that is not UTF-8 XML 1.0.
 	ErrEncoding = strictxml.ErrEncoding
-	// ErrAmbiguous: libvirt and Go would read the document differently.
+	// ErrAmbiguous is returned for a document that libvirt and Go would read
+	// differently.
 	ErrAmbiguous = strictxml.ErrAmbiguous
-	// ErrNotDomain: the document is neither a domain XML nor a lone <disk>.
+	// ErrNotDomain is returned for a document that is neither a domain XML nor a
+	// lone <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
-	// ErrLimit: the document exceeds [MaxInput], [MaxDepth], [MaxAttrs],
+	// ErrLimit is returned for a document that exceeds [MaxInput], [MaxDepth], [MaxAttrs],
 	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText], or its
 	// chains [MaxChains].
 	ErrLimit = strictxml.ErrLimit
-	// ErrDisk: libvirt would reject the disk, or libvirtxml cannot express
-	// what it says.
+	// ErrDisk is returned for a disk that libvirt would reject, or whose XML
+	// libvirtxml cannot express.
 	ErrDisk = errors.New("disk cannot be read")
-	// ErrRefused: the chain has the verdict [chain.Refused].
+	// ErrRefused is returned for a chain with the verdict [chain.Refused].
 	ErrRefused = errors.New("chain is refused")
-	// ErrChain: the chain is not one that this disk's XML could state: its
-	// top is another image, or a layer lacks a format or a source.
+	// ErrChain is returned for a chain that the disk's XML cannot state: its top
+	// is another image, or a layer lacks a format or a source.
 	ErrChain = errors.New("chain cannot be written")
 )
 
-// ErrProof: the edited document failed the proof that [Document.Bytes] demands
-// of it. That is a defect of this package, or a chain that XML cannot carry (a
-// name with control characters); nothing was returned.
+// ErrProof is returned where the edited document failed the proof that
+// [Document.Bytes] demands of it. That is a defect of this package, or a chain that
+// XML cannot carry (a name with control characters); nothing was returned.
 var ErrProof = errors.New("edited document failed its proof")
 
 // codes gives each error the code of the finding that it makes.
@@ -58,7 +60,7 @@ type Position struct {
 	Offset int // in bytes, from 0
 }
 
-// after returns the position behind text that begins at p.
+// after returns the position after text that begins at p.
 func (p Position) after(text []byte) Position {
 	for _, b := range text {
 		p.Column++

@@ -108,7 +108,7 @@ func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]
 }
 
 // walkAll walks the chains of disks of which it is known what the XML states. They
-// are walked again where one of them speaks of another's image.
+// are walked again where one of them states something of another's image.
 func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
 	if err := walkEach(ctx, w, disks); err != nil || w.Evidence != nil || len(disks) < 2 {
 		return err

@@ -36,7 +36,7 @@ func Fix(ctx context.Context, w *chain.Walker, name string, data []byte) ([]byte
 }
 
 // FixDomain makes every backing chain of a domain explicit, as [Fix] does, all or
-// none. What libvirtxml does not tell of a disk is said at [StatedBy]. The disks
+// none. What libvirtxml loses of a disk is listed at [StatedBy]. The disks
 // come in the domain's order, without [DiskExamination.Disk]; they are nil only
 // for a context that has ended.
 func FixDomain(ctx context.Context, w *chain.Walker, domain *libvirtxml.Domain) ([]DiskExamination, error) {

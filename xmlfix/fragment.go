@@ -38,8 +38,7 @@ func driverElement(driverType string) *etree.Element {
 	return e
 }
 
-// print returns e as text, without the indent in front of it and the line end
-// behind it.
+// print returns e as text, without the indent before it and the line end after it.
 func (l layout) print(e *etree.Element) string {
 	if l.lines {
 		l.spread(e, l.eol+l.indent)
@@ -49,7 +48,7 @@ func (l layout) print(e *etree.Element) string {
 	return l.requote(text.String())
 }
 
-// printAttr returns an attribute as text, with the space in front of it.
+// printAttr returns an attribute as text, with the space before it.
 func (l layout) printAttr(name, value string) string {
 	e := etree.NewElement("x")
 	var text strings.Builder

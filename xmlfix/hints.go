@@ -27,7 +27,7 @@ const roomHint = "take disks out of the document, and handle them in one of thei
 
 const definition = "give the guest's definition: virsh dumpxml --inactive --security-info VM"
 
-// hintFor tells what to do with a document that has another root than a
+// hintFor says what to do with a document that has another root than a
 // domain's or a disk's.
 func hintFor(root string) string {
 	for _, o := range otherDocuments {

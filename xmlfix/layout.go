@@ -7,14 +7,14 @@ import (
 	"github.com/beevik/etree"
 )
 
-// insertBehind returns the edit that puts e behind a sibling: on lines of its
-// own where the sibling ends its line, else directly behind it. What is left
+// insertAfter returns the edit that puts e after a sibling: on lines of its
+// own where the sibling ends its line, else directly after it. What is left
 // of the sibling's line, a comment, stays with it.
-func (d *Document) insertBehind(sibling *element, e *etree.Element) edit {
+func (d *Document) insertAfter(sibling *element, e *etree.Element) edit {
 	return d.insert(sibling.end, sibling.parent, sibling, e)
 }
 
-// insertFirst returns the edit that puts e in front of what is in parent.
+// insertFirst returns the edit that puts e before what is in parent.
 func (d *Document) insertFirst(parent *element, e *etree.Element) edit {
 	return d.insert(parent.open, parent, nil, e)
 }
@@ -93,7 +93,7 @@ func quoteNear(parent, sibling *element) byte {
 	return '\''
 }
 
-// indentOf returns the white space in front of an element that is the first
+// indentOf returns the white space before an element that is the first
 // thing on its line.
 func (d *Document) indentOf(e *element) (indent string, first bool) {
 	i := e.start()
@@ -107,7 +107,7 @@ func (d *Document) indentOf(e *element) (indent string, first bool) {
 }
 
 // nextLine returns the start of the line after offset's, if up to there come
-// only blanks and whole comments, and it is not behind limit.
+// only blanks and whole comments, and it is not after limit.
 func (d *Document) nextLine(offset, limit int) (next int, ok bool) {
 	for i := offset; i < limit; i++ {
 		switch {

@@ -12,8 +12,8 @@ import (
 )
 
 // Parse reads a domain XML, or a lone <disk>, which libvirt takes where it
-// attaches or updates a device. The name is for messages: a file's, or what
-// stands for it.
+// attaches or updates a device. The name is for messages: a file's, or one
+// like "<stdin>".
 //
 // The document keeps data, which must not be changed as long as the document
 // is in use. Errors are [*Error] and wrap [ErrSyntax], [ErrEncoding],
@@ -124,7 +124,7 @@ func (p *parser) start(t xml.StartElement, start int) error {
 	return nil
 }
 
-// kindOf tells what is to be read in an element. libvirt finds the disks by
+// kindOf says what is to be read in an element. libvirt finds the disks by
 // the path ./devices/disk from the root, in no name space; there may be
 // several <devices>.
 func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
@@ -302,7 +302,7 @@ var (
 	copies        = []string{"domain", "inactiveDomain"}
 )
 
-// kindOfCopy tells what a child of a metadata document's root is: the copy of a
+// kindOfCopy says what a child of a metadata document's root is: the copy of a
 // definition, which is read like one.
 func (p *parser) kindOfCopy(t xml.StartElement, start int) (kind, error) {
 	if !slices.Contains(copies, t.Name.Local) {

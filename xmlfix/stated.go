@@ -15,7 +15,7 @@ import (
 // only an <encryption> or <auth> that stands next to the source is moved into a
 // copy.
 //
-// libvirtxml does not tell everything: it reads a <backingStore> without a
+// libvirtxml loses something: it reads a <backingStore> without a
 // type as one of type file, where libvirt reads the end of the chain, and
 // loses an index of 0. [Disk.Stated] knows both. Of a whole domain's id it
 // knows nothing: a caller with a running guest's domain has to set
@@ -65,7 +65,7 @@ func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 }
 
 // mirrorTarget returns what a running block job writes to; nil if the XML does
-// not tell, or names a format that is none.
+// not say, or names a format that is none.
 func mirrorTarget(mirror *libvirtxml.DomainDiskMirror) *chain.Layer {
 	if mirror == nil || mirror.Source == nil {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// ErrDefinition: a text is not the definition of one storage pool, or not one
-// that libvirt and this package are sure to read alike.
+// ErrDefinition is returned for a text that is not the definition of one storage
+// pool, or not one that libvirt and this package are sure to read alike.
 var ErrDefinition = errors.New("not the definition of a storage pool")
 
 // pool is a storage pool, as far as the places of its volumes depend on it.

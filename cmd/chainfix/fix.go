@@ -36,10 +36,11 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	e, err := examine(c.Context, w.walker(), in.name, data)
+	examination, err := xmlfix.Examine(c.Context, w.walker(), in.name, data)
 	if err != nil {
 		return inputError(err)
 	}
+	e := &examined{in.name, examination}
 	printFindings(std.err, e)
 	if e.Err == nil {
 		w.sayUnmet(std.err)

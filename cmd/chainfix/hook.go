@@ -99,7 +99,7 @@ func (c hookCall) rewrites() bool { return c.operation != "prepare" }
 // even if the rest of the line is wrong, and where "reconnect" is on a line that
 // is not libvirt's.
 //
-// Otherwise libvirt's words come back behind "--", because a guest may be called
+// Otherwise libvirt's words come back after "--", because a guest may be called
 // "--verify=false".
 func guardHook(args []string) (guarded []string, idle bool) {
 	if len(args) < 2 || args[1] != hookName {

@@ -16,8 +16,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// errNotYet: nothing is wrong but that images are not there which libvirt may be
-// about to make. On the destination of a migration with --copy-storage-all it
+// errNotYet is returned where nothing is wrong but that images are absent which
+// libvirt may be about to make. On the destination of a migration with --copy-storage-all it
 // makes them between "migrate" and "prepare" (libvirt 9.0, qemuMigrationDstPrepareActive),
 // which then sees them.
 var errNotYet = errors.New("not there yet")
@@ -77,9 +77,9 @@ func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reade
 	}
 	switch {
 	case len(refused) > 0:
-		return nil, &statusError{exitRefused, theFirst(slices.Concat(refused, absent))}
+		return nil, &statusError{exitRefused, firstOf(slices.Concat(refused, absent))}
 	case len(absent) > 0:
-		return nil, notYet{theFirst(absent)}
+		return nil, notYet{firstOf(absent)}
 	case !doc.Changed():
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reade
 	return explicit, nil
 }
 
-func theFirst(texts []string) error {
+func firstOf(texts []string) error {
 	if len(texts) == 1 {
 		return errors.New(texts[0])
 	}
@@ -109,7 +109,7 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExa
 	if found.Verdict != chain.Fixable || !edit {
 		return found.Findings, nil
 	}
-	if f, err := ranOtherwise(ctx, walker, disk.Stated); err != nil {
+	if f, err := mayDiffer(ctx, walker, disk.Stated); err != nil {
 		return nil, err
 	} else if f != nil {
 		return append(found.Findings, *f), nil
@@ -134,12 +134,12 @@ func inOneLine(f finding.Finding) string {
 	return strings.ReplaceAll(line, "\n", " ")
 }
 
-// ranOtherwise finds out whether a guest that is about to go on may have another
+// mayDiffer finds out whether a guest that is about to go on may have another
 // chain open than the one that would be written into its XML: if a libvirt,
 // which is not known, detected it wrongly. Its disk would then change under it,
 // while one that starts afresh may well be given what its images really are. Of
 // the operator's statements no libvirt knew; they count here as everywhere.
-func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
+func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
 	for _, version := range libvirt.Detectors() {
 		p, err := predict.Disk(ctx, w, stated, version)
 		switch {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
-	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func hostCommand(std streams) *cli.Command {
@@ -39,7 +38,7 @@ func (o *options) inventory(ctx context.Context) (host.Inventory, func() error, 
 }
 
 // scan returns the scan of guests that the flags describe, of a host that is still
-// to be set, and what tells afterwards which statements no disk met: those of a
+// to be set, and what reports afterwards which statements no disk met: those of a
 // policy file only if no guest is named, since they are about a whole host.
 func (o *options) scan(guests []string, std streams) (*host.Scan, *walkers, error) {
 	w, err := o.walkers()
@@ -75,14 +74,13 @@ func setInventory(s *host.Scan, inventory host.Inventory) {
 
 // examinedGuest is a guest's report as the findings are printed.
 func examinedGuest(r *host.Report) *examined {
-	e := &examined{name: guestPlace(r.Guest), domain: r.Guest.Name, Examination: r.Examination}
 	if r.Err != nil {
-		e.Examination = &xmlfix.Examination{Err: r.Err}
+		return unreadable(guestPlace(r.Guest), r.Err)
 	}
-	return e
+	return &examined{guestPlace(r.Guest), r.Examination}
 }
 
-// guestPlace is what stands in front of a finding: the file that a definition
+// guestPlace is the place that a finding is printed with: the file that a definition
 // is in, or the guest's name.
 func guestPlace(g *host.Guest) string {
 	if g.File != "" {

@@ -61,7 +61,7 @@ func hostApply(c *cli.Context, std streams) error {
 		return hostDryRun(c, std, s, w)
 	}
 	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
-		Tell: func(outcome host.Outcome) { printOutcome(std, outcome) }}
+		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
 		return nil
@@ -112,13 +112,13 @@ func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
 // dryRunGuest prints the change of one guest and returns the exit status that it
 // asks for. A definition that cannot be written is a matter of this guest alone.
 func dryRunGuest(std streams, r *host.Report) (status int, err error) {
-	_, held := r.HeldBack()
+	_, busy := r.HeldBack()
 	switch {
 	case r.Verdict() == chain.Refused:
 		return exitRefused, nil
 	case r.Verdict() != chain.Fixable:
 		return exitDone, nil
-	case held != nil:
+	case busy != nil:
 		return exitRefused, nil
 	}
 	// That it can be done is a part of the answer.
@@ -147,7 +147,7 @@ func hostRollback(c *cli.Context, std streams) error {
 		return inputError(err)
 	}
 	defer d.Close()
-	b := &host.Rollback{Daemon: d, Connect: o.connect, Tell: func(outcome host.Outcome) { printOutcome(std, outcome) }}
+	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	err = b.Run(c.Context, c.Args().First())
 	switch {
 	case errors.Is(err, host.ErrLeft):

@@ -97,7 +97,7 @@ func (t *hostText) guest(r *host.Report) error {
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if f, held := r.HeldBack(); held != nil {
+	if f, busy := r.HeldBack(); busy != nil {
 		fmt.Fprintf(&line, "; held back: %s", f.Code)
 	}
 	line.WriteString("\n")

@@ -84,7 +84,7 @@ func encodeJSON(v any) ([]byte, error) {
 }
 
 func documentOf(e *examined) documentJSON {
-	doc := documentJSON{Name: e.name, Domain: e.domain, Verdict: e.Verdict().String(), Disks: []diskJSON{}}
+	doc := documentJSON{Name: e.name, Domain: e.domain(), Verdict: e.Verdict().String(), Disks: []diskJSON{}}
 	if e.Err != nil {
 		f, _ := problemFinding(e.Err)
 		doc.Findings = findingsOf([]finding.Finding{f})
@@ -151,7 +151,7 @@ func sourceOf(src *libvirtxml.DomainDiskSource) map[string]string {
 }
 
 // escapeJSON replaces what a terminal might act on, and JSON allows in
-// strings, by JSON's own escapes. encoding/json has dealt with the control
+// strings, by JSON's own escapes. encoding/json has escaped the control
 // characters below space, and with bytes that are not UTF-8.
 func escapeJSON(text []byte) []byte {
 	safe := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' }

@@ -54,7 +54,7 @@ func probeImages(c *cli.Context, std streams) error {
 		return err
 	}
 	worst := exitDone
-	before := "[" // what stands in front of the next image in JSON, or of the end of none
+	before := "[" // what is written before the next image in JSON, or before the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 		// A walker an image: nothing is remembered for longer than needed.

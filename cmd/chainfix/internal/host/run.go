@@ -42,16 +42,18 @@ type runGuest struct {
 	step       Step
 	old, new   string // checksums
 	reason     string
-	// given says that libvirt was given the new definition, or may have been,
+	// mayHaveNew says that libvirt was given the new definition, or may have been,
 	// and is not known to have the old one again. What is kept of the old
 	// one may be all that there is of it.
-	given bool
+	mayHaveNew bool
 }
 
 var (
-	// ErrBusy: another apply or rollback is at work in the state folder.
+	// ErrBusy is returned where another apply or rollback is at work in the state
+	// folder.
 	ErrBusy = errors.New("another run is at work")
-	// ErrChanged: somebody changed a guest meanwhile, so it is not touched.
+	// ErrChanged is returned where somebody changed a guest meanwhile, so that it
+	// is not touched.
 	ErrChanged = errors.New("somebody changed the guest meanwhile")
 )
 
@@ -227,9 +229,9 @@ func (r *Run) note(rec record) {
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
 	switch rec.Step {
 	case Defining:
-		g.given = true
+		g.mayHaveNew = true
 	case Left, Restored:
-		g.given = false
+		g.mayHaveNew = false
 	}
 	if rec.Old != "" {
 		g.old = rec.Old

@@ -25,7 +25,7 @@ import (
 // that several have is opened once.
 type Scan struct {
 	Inventory Inventory
-	Opener    storage.Opener  // nil means [chain.FileOpener]
+	Opener    storage.Opener  // nil means [storage.FileOpener]
 	Volumes   storage.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
 	// Met is told which statements of the policy speak of an image that a
@@ -63,7 +63,7 @@ type Prediction struct {
 	Target libvirt.Version
 	predict.Prediction
 	// Err says why that cannot be told from here; it wraps
-	// [chain.ErrUnseen]. Then the rest is not valid.
+	// [predict.ErrUnseen]. Then the rest is not valid.
 	Err error
 }
 
@@ -76,13 +76,13 @@ func (r *Report) Verdict() chain.Verdict {
 }
 
 // HeldBack says why the guest is not to be changed, although its chains may be
-// fixable: the error wraps [ErrHeld], or [ErrByName] for one that is not named, and
+// fixable: the error wraps [ErrGuestBusy], or [ErrByName] for one that is not named, and
 // comes with the finding that says so. It is nil where nothing keeps the guest from
 // being changed, or nothing in it is to be.
 func (r *Report) HeldBack() (finding.Finding, error) {
 	for _, f := range r.Findings {
 		if f.Code == finding.ManagedSave || f.Code == finding.BlockJob {
-			return f, fmt.Errorf("%w: %s", ErrHeld, f.Text)
+			return f, fmt.Errorf("%w: %s", ErrGuestBusy, f.Text)
 		}
 	}
 	if r.Named || r.Verdict() != chain.Fixable {
@@ -230,7 +230,8 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	return nil
 }
 
-// guestFindings says what the definition of a guest is not the last word on.
+// guestFindings are what keeps a guest from being changed: its definition may not count
+// at its next start, or is about to be rewritten.
 func guestFindings(g *Guest) []finding.Finding {
 	var found []finding.Finding
 	vm := finding.GuestWord(g.Name)
