@@ -12,8 +12,8 @@ import (
 
 // Fix returns a domain XML with every backing chain explicit, whole or nothing:
 // the bytes of data where nothing needs changing, and none with an error. The
-// name is for messages. The Examination has what is to be said about each disk,
-// also of one that is refused; it is nil only for a context that has ended.
+// name is for messages. The Examination has the findings about each disk, also of
+// one that is refused; it is nil only for a context that has ended.
 //
 // The error is that of [Parse], wraps [ErrRefused] where the chain of a disk
 // cannot be made explicit, [ErrDisk], [ErrLimit] or [ErrChain] where a disk cannot

@@ -10,9 +10,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// StatedBy returns what a disk states, for programs that hold a
-// libvirtxml.Domain. The sources are the disk's own and must not be changed;
-// only an <encryption> or <auth> that stands next to the source is moved into a
+// StatedBy returns what a disk of a libvirtxml.Domain states. It is a part of
+// [FixDomain], for programs that walk the chains themselves. The sources are the disk's own and must not be changed;
+// only an <encryption> or <auth> that is next to the source is moved into a
 // copy.
 //
 // libvirtxml loses something: it reads a <backingStore> without a

@@ -242,8 +242,8 @@ func ofOneFile(err error) bool {
 	return false
 }
 
-// resolve finds out which definition a guest has that a run before this one was
-// giving its new one.
+// resolve finds out which definition a guest has that was left in the step
+// [Defining] by a run before this one.
 func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	now, err := w.Daemon.Inspect(ctx, g.uuid)
 	switch {
@@ -304,8 +304,8 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case err != nil:
 		return w.leave(g, err)
 	case sum(now.Definition) != g.old:
-		// Not only somebody else can have changed it: the last call of a run
-		// that was killed may have been under way until now.
+		// Somebody else changed it, or the last call of a run that was killed
+		// has ended only now.
 		return w.adopt(g, now)
 	}
 	if busy := guestFindings(now); len(busy) > 0 {
@@ -318,8 +318,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	var difference error
 	switch {
 	case isLibvirtError(err):
-		// As of a definition that grew beyond what libvirt's protocol has
-		// room for.
+		// It may have grown beyond what fits into libvirt's protocol.
 		difference, refusal = err, nil
 		now = &Guest{}
 	case err != nil:
@@ -348,8 +347,8 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	return w.leave(g, fmt.Errorf("%w, %w; that is in %q", difference, refusal, g.oldFile()))
 }
 
-// give gives a guest a definition, and reads back what it has then. A refusal is
-// not believed without that: the daemon that answers may only hand calls on
+// give defines a guest, and reads back what libvirt has then. A refusal alone proves
+// nothing: the daemon that answers may only hand calls on
 // (virtproxyd), and not know what has become of one.
 func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
 	refusal = w.Daemon.Define(ctx, definition)

@@ -26,7 +26,7 @@
 //	}
 //
 // Guests come one at a time and none is kept, so memory does not grow with
-// their number. Who needs to see all of them before the first, such as to know
+// their number. A program that needs to see all of them before the first, such as to know
 // every image that some guest may write to as raw, goes through them twice.
 //
 // # Scan, apply, roll back

@@ -15,11 +15,11 @@ import (
 const maxFileName = 255
 
 // identify returns the name and the UUID that a definition states, the first
-// of each, as libvirt takes them. It looks no further than it must: whether
-// the rest is sound is for package xmlfix to say.
+// of each, as libvirt takes them. It reads no further than it must: package xmlfix
+// says whether the rest is well-formed.
 func identify(definition []byte) (name, uuid string, err error) {
-	// A reader that is as strict as libxml2 would refuse here what the report on
-	// a guest of this name is to say, with its place.
+	// A strict reader would fail here, without a name, where the guest's report
+	// can say what is wrong and where.
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(definition, xmlfix.MaxDepth))
 	root, err := element(decoder)
 	if err != nil || root == nil {
@@ -48,7 +48,7 @@ func identify(definition []byte) (name, uuid string, err error) {
 			return "", "", fmt.Errorf("%w: it is not well-formed", ErrDefinition)
 		}
 	}
-	// libvirt makes names of files of it.
+	// libvirt derives file names from it.
 	if name == "" || name == "." || name == ".." || len(name) > maxFileName || strings.ContainsAny(name, "/\x00") {
 		return "", "", fmt.Errorf("%w: its name is %.*q", ErrDefinition, maxFileName, name)
 	}

@@ -18,47 +18,47 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// document is a file NAME.xml of libvirt's.
-type document struct{ name, path string }
+// xmlFile is one of libvirt's files NAME.xml.
+type xmlFile struct{ name, path string }
 
-// documents lists those of a folder, sorted by name. The error is the only
+// xmlFiles lists those of a folder, sorted by name. The error is the only
 // thing that comes with it.
-func documents(dir string) iter.Seq2[document, error] {
-	return func(yield func(document, error) bool) {
+func xmlFiles(dir string) iter.Seq2[xmlFile, error] {
+	return func(yield func(xmlFile, error) bool) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			yield(document{}, quotePath(err))
+			yield(xmlFile{}, quotePath(err))
 			return
 		}
-		var all []document
+		var all []xmlFile
 		for _, entry := range entries {
 			name, ok := strings.CutSuffix(entry.Name(), ".xml")
 			if ok && !entry.IsDir() {
-				all = append(all, document{name, filepath.Join(dir, entry.Name())})
+				all = append(all, xmlFile{name, filepath.Join(dir, entry.Name())})
 			}
 		}
 		// The suffix took part in the order so far.
-		slices.SortFunc(all, func(a, b document) int { return cmp.Compare(a.name, b.name) })
-		for _, d := range all {
-			if !yield(d, nil) {
+		slices.SortFunc(all, func(a, b xmlFile) int { return cmp.Compare(a.name, b.name) })
+		for _, file := range all {
+			if !yield(file, nil) {
 				return
 			}
 		}
 	}
 }
 
-// text is a document that was read.
-type text struct {
-	document
+// fileText is an xmlFile that was read.
+type fileText struct {
+	xmlFile
 	data []byte
 }
 
-// texts reads the documents of a folder; one that is not there has none. Those
+// readFiles reads the files of a folder; a folder that is absent has none. Those
 // that disappear meanwhile are left out. An error that comes with a text is of
 // that one alone; one that comes with none is the last thing that comes.
-func texts(ctx context.Context, dir string) iter.Seq2[*text, error] {
-	return func(yield func(*text, error) bool) {
-		for file, err := range documents(dir) {
+func readFiles(ctx context.Context, dir string) iter.Seq2[*fileText, error] {
+	return func(yield func(*fileText, error) bool) {
+		for file, err := range xmlFiles(dir) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return
 			}
@@ -73,7 +73,7 @@ func texts(ctx context.Context, dir string) iter.Seq2[*text, error] {
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
-			if !yield(&text{file, data}, err) {
+			if !yield(&fileText{file, data}, err) {
 				return
 			}
 		}
@@ -82,8 +82,8 @@ func texts(ctx context.Context, dir string) iter.Seq2[*text, error] {
 
 // read returns the bytes of a regular file, at most as many as package xmlfix
 // takes. It does not wait for anything else, such as a FIFO.
-func (d document) read() ([]byte, error) {
-	f, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+func (x xmlFile) read() ([]byte, error) {
+	f, err := os.OpenFile(x.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, quotePath(err)
 	}
@@ -93,14 +93,14 @@ func (d document) read() ([]byte, error) {
 		return nil, quotePath(err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q: %w: it is no regular file", d.path, ErrDefinition)
+		return nil, fmt.Errorf("%q: %w: it is no regular file", x.path, ErrDefinition)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, xmlfix.MaxInput+1))
 	if err != nil {
 		return nil, quotePath(err)
 	}
 	if len(data) > xmlfix.MaxInput {
-		return nil, fmt.Errorf("%q: %w: more than %d bytes", d.path, ErrTooLong, xmlfix.MaxInput)
+		return nil, fmt.Errorf("%q: %w: more than %d bytes", x.path, ErrTooLong, xmlfix.MaxInput)
 	}
 	return data, nil
 }
