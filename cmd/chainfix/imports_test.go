@@ -16,22 +16,22 @@ const modulePath = "github.com/chainfix/chainfix"
 // allowedImports has for each package of the module which others of the module
 // it may import, outside its tests. docs/architecture.md says why.
 var allowedImports = map[string][]string{
-	"probe":                        {},
-	"probe/mkimage":                {"probe"},
-	"chain/finding":                {},
-	"chain/libvirt":                {},
-	"chain/storage":                {"probe"},
-	"chain/pools":                  {"chain/storage"},
-	"chain/remote":                 {"chain/remote/nbd", "chain/storage"},
-	"chain/remote/nbd":             {},
-	"chain/image":                  {"chain/storage", "probe"},
-	"chain":                        {"chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
-	"chain/predict":                {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
-	"chain/policyfile":             {"chain", "chain/libvirt", "probe"},
-	"xmlfix":                       {"chain", "chain/finding", "chain/storage", "probe"},
-	"cmd/chainfix/internal/host":   {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/pools", "chain/predict", "chain/storage", "xmlfix"},
-	"cmd/chainfix/internal/report": {"chain", "chain/finding", "chain/libvirt", "chain/predict", "chain/storage", "cmd/chainfix/internal/host", "probe", "xmlfix"},
-	"cmd/chainfix":                 {"*"},
+	"probe":                      {},
+	"probe/mkimage":              {"probe"},
+	"chain/finding":              {},
+	"chain/libvirt":              {},
+	"chain/storage":              {"probe"},
+	"chain/strictxml":            {},
+	"chain/pools":                {"chain/storage", "chain/strictxml"},
+	"chain/remote":               {"chain/remote/nbd", "chain/storage"},
+	"chain/remote/nbd":           {},
+	"chain/image":                {"chain/storage", "probe"},
+	"chain":                      {"chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
+	"chain/predict":              {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
+	"chain/policyfile":           {"chain", "chain/libvirt", "probe"},
+	"xmlfix":                     {"chain", "chain/finding", "chain/storage", "chain/strictxml", "probe"},
+	"cmd/chainfix/internal/host": {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/pools", "chain/predict", "chain/storage", "chain/strictxml", "xmlfix"},
+	"cmd/chainfix":               {"*"},
 }
 
 type listedPackage struct {

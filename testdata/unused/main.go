@@ -49,6 +49,9 @@ var reasons = map[string]string{
 	"chain: Libvirt":                     "one of the origins that a layer can have",
 	"chain: ProbeCheck.Contradictions":   "what speaks against a header, for programs that walk by themselves",
 	"chain/storage: ToTheEnd":            "the length of an extent without an end, such as that of a whole device",
+	"chain/storage: ReadByNothing":       "the zero value: what reads an image on the network",
+	"chain: RefuseDisagreement":          "the zero value: whose word counts where XML and headers differ",
+	"probe: Formats":                     "every format that there is, for programs that offer a choice",
 	"xmlfix: Apply":                      "one disk of what FixDomain does with all of them",
 	"xmlfix: StatedBy":                   "one disk of what FixDomain does with all of them",
 }
