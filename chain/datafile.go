@@ -28,14 +28,14 @@ func (k *walk) dataFile(layer Layer) bool {
 	path, local := layer.LocalPath()
 	switch target := k.Policy.Target; {
 	case target.Known() && !libvirt.DataStores.Holds(target):
-		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertRemedy(layer, layer.Header))
 		return false
 	case !target.Known() && stated == nil:
 		k.refuse(finding.DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
-			k.dataFileHint(layer, layer.Header, k.onlyXMLSays()))
+			k.dataFileRemedy(layer, layer.Header, k.onlyXMLSays()))
 		return false
 	case !local && stated == nil:
-		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertRemedy(layer, layer.Header))
 		return false
 	}
 	name, relative := header, !strings.HasPrefix(header, "/")
@@ -47,7 +47,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		return false
 	}
 	if k.onlyXMLSays() && !names(stated, name) {
-		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
+		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmRemedy(layer))
 		return false
 	}
 	id, err := k.Opener().Identify(k.ctx, storage.LocalSource(name, false))
@@ -74,7 +74,7 @@ func (k *walk) dataFile(layer Layer) bool {
 
 func (k *walk) refuseDataName(layer Layer, keeps string) {
 	k.refuse(finding.DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
-		amendHint(layer))
+		amendRemedy(layer))
 }
 
 // tell gives the layer that was reached last a data store, or takes it away.
@@ -91,10 +91,10 @@ func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
 func (k *walk) dataStoreOfNothing(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + storage.Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
 	if k.Policy.Disagreement != HeadersWin {
-		k.refuse(finding.DataFileConflict, text, "remove the <dataStore> from the XML (virsh edit "+k.guest()+"); or "+k.refreshHint())
+		k.refuse(finding.DataFileConflict, text, finding.Say("remove the <dataStore> from the XML (%s); or %s", k.edit(), k.refreshRemedy()))
 		return false
 	}
-	k.find(finding.DataFileConflict, finding.Warn, text+"; the header wins", "")
+	k.note(finding.DataFileConflict, finding.Warn, text+"; the header wins")
 	k.tell(layer, nil)
 	return true
 }
@@ -105,11 +105,11 @@ func (k *walk) dataFileIsThere(keeps string, err error) bool {
 	case err == nil:
 		return true
 	case errors.Is(err, fs.ErrNotExist):
-		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissingHint)
+		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissing)
 	case errors.Is(err, storage.ErrNotImage):
-		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissingHint)
+		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissing)
 	default:
-		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoHint(err, dataFileMissingHint))
+		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoRemedy(err, dataFileMissing))
 	}
 	return false
 }
@@ -138,5 +138,5 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 func (k *walk) headersDataFile(layer Layer) bool {
 	text := "the XML names " + storage.Describe(layer.Source.DataStore.Source) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
-	return k.settle(finding.DataFileConflict, text, "") == headers
+	return k.resolveConflict(finding.DataFileConflict, text) == winnerHeader
 }

@@ -369,11 +369,11 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 	switch {
 	case facts.contradicts() && l.Candidate() != probe.Raw:
 		k.refuse(finding.RawDiskElsewhere, unrecorded+"; its own header says "+image.FormatList(l.Formats())+", but it is or was the raw "+
-			facts.RawDisks[0].String()+", which may have written that", trustHint(layer.At(), ""))
+			facts.RawDisks[0].String()+", which may have written that", trustRemedy(layer.At(), ""))
 	case len(facts.Formats) > 1:
 		a, b := facts.Formats[0], facts.Formats[1]
 		k.refuse(finding.StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
-			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedHint(layer, a, b))
+			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedRemedy(layer, a, b))
 	case len(facts.Formats) == 1 && facts.States(facts.Formats[0].Format):
 		s := facts.Formats[0]
 		again, err := k.Look(k.ctx, layer.At(), s.Format)
@@ -381,7 +381,7 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 			return layer, l, k.unopened(layer, err)
 		}
 		layer.Format, layer.From = s.Format, Libvirt
-		k.find(finding.StatedElsewhere, finding.Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format), "")
+		k.note(finding.StatedElsewhere, finding.Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format))
 		return layer, again, true
 	}
 	return layer, l, !k.refused()
@@ -394,7 +394,7 @@ func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
 		return
 	}
 	k.find(finding.RawDiskElsewhere, finding.Warn, storage.Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was the raw "+
-		facts.RawDisks[0].String()+", which may have written its header", "find out which is right before the guest is started again")
+		facts.RawDisks[0].String()+", which may have written its header", finding.Say("find out which is right before the guest is started again"))
 }
 
 // noteRawBelow warns of a format that was taken from an image's header, or from
@@ -404,8 +404,8 @@ func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
 		return
 	}
 	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.RawDiskElsewhere, Severity: finding.Warn, ByName: true,
-		Text: storage.Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
-		Hint: trustHint(layer.At(), layer.Format)})
+		Text:   storage.Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
+		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
 // noteSharing warns of an image that one disk reads and another writes: what an
@@ -415,7 +415,7 @@ func (k *walk) noteSharing(layer Layer, facts HostFacts) {
 		k.noteTopSharing(layer, facts)
 	} else if len(facts.Writers) > 0 {
 		k.find(finding.BaseWritten, finding.Warn, storage.Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
-			" writes to it, which destroys what this disk shows", ownCopyHint)
+			" writes to it, which destroys what this disk shows", ownCopy)
 	}
 }
 
@@ -428,12 +428,10 @@ func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
 	name := storage.Describe(top.Source)
 	if len(facts.Below) > 0 {
 		k.findAt(0, finding.Finding{Code: finding.BaseWritten, Severity: finding.Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
-			facts.Below[0].String() + ": that destroys what the other disk shows", Hint: ownCopyHint})
+			facts.Below[0].String() + ": that destroys what the other disk shows", Remedy: ownCopy})
 	}
 	if len(facts.Writers) > 0 && !k.stated.Shareable {
 		k.findAt(0, finding.Finding{Code: finding.SharedWritable, Severity: finding.Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
-			", and the XML does not call it <shareable/>", Hint: "start only one of the two at a time, or give each its own image"})
+			", and the XML does not call it <shareable/>", Remedy: finding.Say("start only one of the two at a time, or give each its own image")})
 	}
 }
-
-const ownCopyHint = "do not let both guests run, and give one of them its own copy of the image: qemu-img convert"

@@ -27,7 +27,7 @@ func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
 		f.qcow2("over-empty", img{backing: "empty", backingFormat: format})
 		got := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over-it")), finding.ImageUnreadable)
 		wantContains(t, got.Text, unreadable)
-		wantContains(t, got.Hint, "no other user can")
+		wantContains(t, got.Remedy.String(), "no other user can")
 		for _, reported := range f.walk(t, chain.Policy{}, f.top("over-empty")).Findings {
 			if reported.Code == finding.ImageUnreadable {
 				t.Errorf("an empty file, format %q: %+v", format, reported)

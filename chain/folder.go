@@ -123,7 +123,7 @@ var errNoResolver = errors.New("symlinks are not followed here")
 
 // believe takes the word of the header of an image in a believed folder, if
 // all that it names is a backing image that is believed too.
-func (k *walk) believe(layer Layer, l *image.View, unrecorded, hint string) Layer {
+func (k *walk) believe(layer Layer, l *image.View, unrecorded string, remedy finding.Remedy) Layer {
 	format := l.Candidate()
 	if l.HeaderErr != nil {
 		// What a broken header says is nobody's word.
@@ -134,17 +134,17 @@ func (k *walk) believe(layer Layer, l *image.View, unrecorded, hint string) Laye
 	beside := *l.Header
 	beside.Backing = nil
 	if refs := References(&beside); refs != nil {
-		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", hint)
+		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", remedy)
 		return layer
 	}
 	if backing := l.Header.Backing; backing != nil {
 		if doubt := k.doubtBacking(layer, backing); doubt != "" {
-			k.refuse(finding.ProbedBacking, says+" and names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", but that "+doubt, hint)
+			k.refuse(finding.ProbedBacking, says+" and names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", but that "+doubt, remedy)
 			return layer
 		}
 	}
 	layer.Format, layer.From = format, Trust
-	k.find(finding.BelievedHeader, finding.Info, says, "")
+	k.note(finding.BelievedHeader, finding.Info, says)
 	return layer
 }
 

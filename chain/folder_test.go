@@ -176,8 +176,8 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 			}
 			wantVerdict(t, got, chain.Refused, 2)
 			for _, reported := range got.Findings {
-				if strings.Contains(reported.Text+reported.Hint, "password") {
-					t.Errorf("a password is shown: %q", reported.Text+reported.Hint)
+				if strings.Contains(reported.Text+reported.Remedy.String(), "password") {
+					t.Errorf("a password is shown: %q", reported.Text+reported.Remedy.String())
 				}
 			}
 		})

@@ -155,7 +155,7 @@ func FuzzWalk(f *testing.F) {
 			if _, ok := finding.Explain(reported.Code); !ok || reported.Layer >= len(got.Layers) {
 				t.Fatalf("finding %+v", reported)
 			}
-			for _, r := range reported.Text + reported.Hint {
+			for _, r := range reported.Text + reported.Remedy.String() {
 				if r < ' ' {
 					t.Fatalf("a control character is shown: %q", reported.Text)
 				}

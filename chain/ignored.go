@@ -31,18 +31,18 @@ func (k *walk) onlyHeaders(code finding.Code, reason string) {
 			continue
 		}
 		c.Verdict = Refused
-		hint := "put a qcow2 image in the place of its overlay, which is " + string(overlay.Format) + " and has no room for that"
+		remedy := finding.Say("put a qcow2 image in the place of its overlay, which is %s and has no room for that", overlay.Format)
 		if canRecord(overlay.Format, layer.Format) {
-			hint = "record it in the overlay: " + rebaseCommand(overlay, layer.Format)
+			remedy = finding.Say("record it in the overlay: %s", recordFormat(overlay, layer.Format))
 		}
 		if code == finding.SDBus {
-			hint += "; or move the disk to another bus: virsh edit " + k.guest()
+			remedy = finding.Say("%s; or move the disk to another bus: %s", remedy, k.edit())
 		} else {
-			hint += "; or upgrade that libvirt first, and say so: --target-libvirt " + libvirt.ExplicitChains.Since.String()
+			remedy = finding.Say("%s; or %s", remedy, upgrade(libvirt.ExplicitChains.Since))
 		}
 		k.findAt(i+1, finding.Finding{Code: code, Severity: finding.Refuse,
-			Text: reason + ", and no header records the format of " + storage.Describe(layer.Source),
-			Hint: hint})
+			Text:   reason + ", and no header records the format of " + storage.Describe(layer.Source),
+			Remedy: remedy})
 		return
 	}
 	if c.Verdict != Fixable || len(c.Layers) == 1 && c.Layers[0].From == Trust {

@@ -59,6 +59,6 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) finding.Finding {
 	path, _ := storage.LocalPath(src)
 	return finding.Finding{Code: finding.ImageBroken, Severity: finding.Refuse,
-		Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
-		Hint: brokenHint(src, f)}
+		Text:   strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
+		Remedy: brokenRemedy(src, f)}
 }

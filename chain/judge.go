@@ -20,11 +20,11 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 	}
 	unrecorded := "the format of " + name + " is not recorded in " + storage.Describe(overlay.Source)
 	if l.SignaturesErr != nil {
-		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), k.unreadableHint(layer, l.SignaturesErr))
+		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), k.unreadableRemedy(layer, l.SignaturesErr))
 		return layer
 	}
 	format := l.Candidate()
-	hint := k.unrecordedHint(layer, l)
+	remedy := k.unrecordedRemedy(layer, l)
 	rule := k.ruleFor(path)
 	doubt := k.doubt(path)
 	// A raw image has no header that could be believed.
@@ -33,11 +33,11 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 		unrecorded += "; its name is in a folder whose headers are believed, but " + doubt
 	}
 	if rule == Declared && !believed {
-		k.refuse(finding.FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", hint)
+		k.refuse(finding.FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", remedy)
 		return layer
 	}
 	if format == "" {
-		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+image.FormatList(l.Formats()), hint)
+		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+image.FormatList(l.Formats()), remedy)
 		return layer
 	}
 	s := ProbeCheck{Name: name, Extension: extensionOf(layer.At()), Size: l.Size, Format: format, marked: len(l.UnexpectedFormats()) > 0, Record: rec}
@@ -45,42 +45,42 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 		s.OverlaySize, s.HasOverlay = overlay.Header.VirtualSize, true
 	}
 	for _, f := range s.Contradictions() {
-		k.refuse(f.Code, unrecorded+"; "+f.Text, hint)
+		k.refuse(f.Code, unrecorded+"; "+f.Text, remedy)
 	}
 	if rule == Strict && format != probe.Raw && !believed {
 		k.refuse(finding.ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
-			", and the rule \"strict\" believes only raw", hint)
+			", and the rule \"strict\" believes only raw", remedy)
 	}
 	if format == probe.Raw {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
-			k.find(finding.ProbedFormat, finding.Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents(), "")
+			k.note(finding.ProbedFormat, finding.Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents())
 			if f, lost := s.lostHeader(); lost {
-				f.Text, f.Hint = unrecorded+"; "+f.Text, hint
+				f.Text, f.Remedy = unrecorded+"; "+f.Text, remedy
 				k.findAt(len(k.chain.Layers)-1, f)
 			}
 		}
 		return layer
 	}
 	if format == probe.LUKS {
-		k.refuse(finding.Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", hint)
+		k.refuse(finding.Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", remedy)
 	}
 	if believed {
 		if k.refused() {
 			return layer // what it names is nobody's business any more
 		}
-		return k.believe(layer, l, unrecorded, hint)
+		return k.believe(layer, l, unrecorded, remedy)
 	}
 	if refs := References(l.Header); refs != nil {
 		k.refuse(refs.Code, unrecorded+"; its own header says "+string(format)+" and names "+refs.What+
-			", which a guest that once had it as a raw disk could have written", hint)
+			", which a guest that once had it as a raw disk could have written", remedy)
 	}
 	if k.refused() {
 		return layer
 	}
 	layer.Format, layer.From = format, Probe
 	if l.HeaderErr == nil {
-		k.find(finding.ProbedFormat, finding.Info, unrecorded+"; its own header says "+string(format)+" and refers to no other file", "")
+		k.note(finding.ProbedFormat, finding.Info, unrecorded+"; its own header says "+string(format)+" and refers to no other file")
 	}
 	return layer
 }

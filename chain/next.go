@@ -28,8 +28,8 @@ func (k *walk) next() (Layer, storage.Record) {
 		backing = overlay.Header.Backing
 	}
 
-	stated := !k.strayed && depth < len(k.stated.Layers)
-	ends := !k.strayed && depth == len(k.stated.Layers) && k.stated.Terminated
+	stated := !k.rewriting && depth < len(k.stated.Layers)
+	ends := !k.rewriting && depth == len(k.stated.Layers) && k.stated.Terminated
 	switch {
 	case stated && k.loops(k.stated.Layers[depth]):
 		return Layer{}, storage.Record{}
@@ -71,14 +71,7 @@ func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record
 func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 	k.refuse(finding.ProbedBacking, "only the XML's <backingStore> says that "+storage.Describe(overlay.Source)+" is "+string(overlay.Format)+
 		", which may be somebody's guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not looked at",
-		k.confirmHint(overlay))
-}
-
-// confirmHint says how to confirm the format of an image that only the XML
-// states.
-func (k *walk) confirmHint(layer Layer) string {
-	return trustChoices("if that is right, confirm it: ", layer.At(), layer.Format) + recordToo(k.overlay(), layer.Format) +
-		"; if a guest has or had it as a raw disk, " + k.editHint(formatElement(probe.Raw))
+		k.confirmRemedy(overlay))
 }
 
 // loops refuses a chain in which the XML comes back to an image that is above
@@ -102,7 +95,7 @@ func (k *walk) loops(stated Layer) bool {
 			k.chain.Layers = append(k.chain.Layers, layer)
 			k.refuse(finding.ChainLoop, "the XML names "+storage.Describe(layer.Source)+" below "+storage.Describe(above.Source)+", but that is the same image as layer "+
 				strconv.Itoa(o.layer)+", "+storage.Describe(k.chain.Layers[o.layer].Source),
-				"remove its <backingStore> from the XML (virsh edit "+k.guest()+"), or "+k.refreshHint())
+				finding.Say("remove its <backingStore> from the XML (%s), or %s", k.edit(), k.refreshRemedy()))
 			return true
 		}
 	}
@@ -117,7 +110,7 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Re
 	if !ok {
 		return Layer{}, storage.Record{}
 	}
-	k.strayed = true
+	k.rewriting = true
 	layer, ok := k.statedImage(src)
 	if !ok {
 		layer = Layer{Source: src}
@@ -126,7 +119,7 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Re
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), layer)
 	if says := rec.Says(); says != "" {
-		k.find(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
+		k.note(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded")
 	}
 	if rec.Format != "" {
 		layer.Format, layer.From = rec.Format, Header
@@ -139,33 +132,29 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 	what := storage.Describe(overlay.Source)
 	if backing.CutAtNUL {
 		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(storage.Printable(backing.Name)),
-			renameHint(overlay, anew))
+			renameRemedy(overlay, anew))
 		return nil, false
 	}
 	src, err := storage.ParseBacking(backing.Name, overlay.At())
 	if err == nil {
 		return src, true
 	}
-	if code, hint := refusalOf(err, overlay); code != "" {
-		k.refuse(code, what+": "+err.Error(), hint)
+	if code, remedy := refusalOf(err, overlay); code != "" {
+		k.refuse(code, what+": "+err.Error(), remedy)
 	}
 	return nil, false
 }
 
 // refusalOf returns the finding that an error of [ParseBacking] makes of the name
 // in overlay's header, and what helps.
-func refusalOf(err error, overlay Layer) (finding.Code, string) {
+func refusalOf(err error, overlay Layer) (finding.Code, finding.Remedy) {
 	for _, refusal := range refusals {
 		if !errors.Is(err, refusal.err) {
 			continue
 		}
-		hint := renameHint(overlay, refusal.rename)
-		if refusal.state != "" {
-			hint = refusal.state + "; or " + hint
-		}
-		return refusal.code, hint
+		return refusal.code, finding.Join("; or ", refusal.state, renameRemedy(overlay, refusal.rename))
 	}
-	return "", ""
+	return "", finding.Remedy{}
 }
 
 const anew = "write the name anew"
@@ -174,18 +163,18 @@ const anew = "write the name anew"
 var refusals = []struct {
 	err    error
 	code   finding.Code
-	rename string // what another name is to be
-	state  string // how the XML helps; "" if it does not
+	rename string         // what another name is to be
+	state  finding.Remedy // how the XML helps; may say nothing
 }{
-	{storage.ErrBacking, finding.BackingInvalid, anew, ""},
-	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", stateChainHint + " and a libvirt secret in its <source>"},
-	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChainHint},
-	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChainHint},
-	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", ""},
-	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", ""},
-	{storage.ErrDuplicate, finding.BackingDuplicate, anew, ""},
-	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", ""},
-	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, ""},
+	{storage.ErrBacking, finding.BackingInvalid, anew, finding.Remedy{}},
+	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", finding.Say("%s and a libvirt secret in its <source>", stateChain)},
+	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChain},
+	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChain},
+	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
+	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
+	{storage.ErrDuplicate, finding.BackingDuplicate, anew, finding.Remedy{}},
+	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", finding.Remedy{}},
+	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, finding.Remedy{}},
 }
 
 // stale deals with an XML that goes on where the header ends: what is left of
@@ -195,10 +184,10 @@ func (k *walk) stale(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
 	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
-	switch k.settle(finding.ChainStale, text, "") {
-	case headers:
-		k.strayed = true
-	case xmls:
+	switch k.resolveConflict(finding.ChainStale, text) {
+	case winnerHeader:
+		k.rewriting = true
+	case winnerXML:
 		return further
 	}
 	return Layer{}
@@ -208,18 +197,18 @@ func (k *walk) stale(overlay Layer) Layer {
 // read zeros where its base should be. It reports whether to go on.
 func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
-	return k.settle(finding.ChainCut, text, "") == headers
+	return k.resolveConflict(finding.ChainCut, text) == winnerHeader
 }
 
 // compare settles which image is below overlay where both the XML and the
 // header name one, and in which format.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
-	switch k.whoseName(overlay, stated, backing) {
-	case nobodys:
+	switch k.winnerOfNames(overlay, stated, backing) {
+	case noWinner:
 		return Layer{}, storage.Record{}
-	case headers:
+	case winnerHeader:
 		return k.below(overlay, backing)
-	case another:
+	case winnerXMLAlone:
 		return stated, storage.Record{}
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
@@ -231,82 +220,82 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return stated, rec
 	}
 	text := "the XML states that " + storage.Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.Format)
-	switch k.settleHint(finding.FormatConflict, text, "", k.formatHint(stated, rec.Format)) {
-	case headers:
-		k.strayed = true
+	switch k.resolveConflictBy(finding.FormatConflict, text, "", k.formatRemedy(stated, rec.Format)) {
+	case winnerHeader:
+		k.rewriting = true
 		return Layer{Source: stated.Source, Format: rec.Format, From: Header}, rec
-	case xmls:
+	case winnerXML:
 		return stated, rec
 	}
 	return Layer{}, storage.Record{}
 }
 
-// whose tells whose word counts where the XML and a header differ.
-type whose int
+// winner is which of the XML and a header counts where they differ.
+type winner int
 
 const (
-	nobodys whose = iota // a refusal says why
-	xmls
-	headers
-	// another: the XML's, which names another image than the header does. What the
-	// header records is not of that image.
-	another
+	noWinner winner = iota // a refusal says why
+	winnerXML
+	winnerHeader
+	// winnerXMLAlone: the XML, which names another image than the header does.
+	// What the header records is not of that image.
+	winnerXMLAlone
 )
 
-// settle finds out whose word counts where the XML and a header differ, as text
-// says: the operator's policy tells, or else the disk is refused, with more to be
-// said about it.
-func (k *walk) settle(code finding.Code, text, more string) whose {
-	return k.settleHint(code, text, more, k.chooseHint())
+// resolveConflict returns which of the XML and a header wins where they differ, as
+// text says. The operator's policy decides; if it does not, the disk is refused.
+func (k *walk) resolveConflict(code finding.Code, text string) winner {
+	return k.resolveConflictBy(code, text, "", k.chooseRemedy())
 }
 
-// settleHint is settle, with a hint of its own.
-func (k *walk) settleHint(code finding.Code, text, more, hint string) whose {
+// resolveConflictBy is resolveConflict with a remedy of its own, and with more to
+// say where the disk is refused.
+func (k *walk) resolveConflictBy(code finding.Code, text, more string, remedy finding.Remedy) winner {
 	switch k.Policy.Disagreement {
 	case HeadersWin:
-		k.find(code, finding.Warn, text+"; the header wins", "")
-		return headers
+		k.note(code, finding.Warn, text+"; the header wins")
+		return winnerHeader
 	case XMLWins:
-		k.find(finding.ChainKept, finding.Warn, text+"; the XML wins", "")
-		return xmls
+		k.note(finding.ChainKept, finding.Warn, text+"; the XML wins")
+		return winnerXML
 	}
-	k.refuse(code, text+more, hint)
-	return nobodys
+	k.refuse(code, text+more, remedy)
+	return noWinner
 }
 
-// settleName is settleHint for the names of two images.
-func (k *walk) settleName(text, more, hint string) whose {
-	if counts := k.settleHint(finding.ChainConflict, text, more, hint); counts != xmls {
-		return counts
+// resolveNames is resolveConflictBy for the names of two images.
+func (k *walk) resolveNames(text, more string, remedy finding.Remedy) winner {
+	if w := k.resolveConflictBy(finding.ChainConflict, text, more, remedy); w != winnerXML {
+		return w
 	}
-	return another
+	return winnerXMLAlone
 }
 
-// whoseName finds out whether the XML and the header name one image below
-// overlay, and if not, which name counts. An image that is in neither place
+// winnerOfNames returns whether the XML or the header counts on which image is
+// below overlay; the XML if they name one image. An image that is in neither place
 // stays the XML's: the visit will say that it is missing.
-func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
+func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) winner {
 	named, err := storage.ParseBacking(backing.Name, overlay.At())
 	if located, err := k.Locate(stated); err == nil {
 		stated = located
 	}
 	xmlName, headerName := storage.Name(stated.At()), storage.Name(named)
 	if err != nil || backing.CutAtNUL || xmlName == "" || headerName == "" {
-		k.find(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
-			", whose header names something that cannot be compared with it; the XML is kept", "")
-		return xmls
+		k.note(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
+			", whose header names something that cannot be compared with it; the XML is kept")
+		return winnerXML
 	}
 	xmlSlice, _ := storage.SliceOf(stated.Source)
 	headerSlice, _ := storage.SliceOf(named)
 	sameSlice := xmlSlice == headerSlice
 	if xmlName == headerName && sameSlice {
-		return xmls
+		return winnerXML
 	}
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.settleName(text, ", which is not looked at, because only the XML says that "+
-			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
+		return k.resolveNames(text, ", which is not looked at, because only the XML says that "+
+			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseRemedy())
 	}
 	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Opener().Identify(k.ctx, named)
@@ -318,23 +307,23 @@ func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose 
 	}
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
-		return xmls // two spellings of one image: the XML's stays
+		return winnerXML // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
-		hint := ""
+		mend := finding.Remedy{}
 		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
-			hint = "mend the header: " + rebaseTo(overlay, stated)
+			mend = finding.Say("mend the header: %s", rebaseTo(overlay, stated))
 		}
-		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", hint)
-		return xmls
+		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", mend)
+		return winnerXML
 	case gone:
-		return xmls
+		return winnerXML
 	case there(stated.At(), xmlErr) && there(named, headerErr):
-		return k.settleName(text, ", and both are there", k.chooseHint())
+		return k.resolveNames(text, ", and both are there", k.chooseRemedy())
 	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		return k.settleName(text, ", and only the header's is there",
-			k.refreshHint()+"; or bring the XML's image back, or mend its <backingStore> in the XML: virsh edit "+k.guest())
+		return k.resolveNames(text, ", and only the header's is there",
+			finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit()))
 	}
-	return k.settleName(text, "", k.chooseHint())
+	return k.resolveNames(text, "", k.chooseRemedy())
 }
 
 // BorneOut returns what a record is worth once the backing image has been looked

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -367,7 +368,7 @@ func (s *state) findings() []finding.Finding {
 		if !errors.As(err, &x) {
 			s.t.Fatal(err)
 		}
-		return []finding.Finding{{Code: x.Code, Severity: finding.Refuse, Text: x.Text(), Hint: x.Hint}}
+		return []finding.Finding{{Code: x.Code, Severity: finding.Refuse, Text: x.Text(), Remedy: x.Remedy}}
 	}
 	doc, err := xmlfix.Parse("web.xml", []byte(s.text))
 	if err != nil {
@@ -398,24 +399,63 @@ func (s *state) findings() []finding.Finding {
 	return refused
 }
 
-func (s *state) hint(t *testing.T) string {
+func (s *state) remedy(t *testing.T) finding.Remedy {
 	t.Helper()
 	refused := s.findings()
 	for _, f := range refused {
-		if f.Hint == "" {
+		if f.Remedy.IsZero() {
 			t.Errorf("no hint: [%s] %s", f.Code, f.Text)
 		}
-		if strings.ContainsAny(f.Hint, "\n\x1b") {
-			t.Errorf("hint %q", f.Hint)
+		checkRemedy(t, f)
+		if strings.ContainsAny(f.Remedy.String(), "\n\x1b") {
+			t.Errorf("hint %q", f.Remedy.String())
 		}
 	}
 	for _, f := range refused {
 		if f.Code == finding.Code(s.code) {
-			return f.Hint
+			return f.Remedy
 		}
 	}
 	t.Fatalf("refused with %+v, not %q", refused, s.code)
-	return ""
+	return finding.Remedy{}
+}
+
+// ofAFormat are the codes of refusals that somebody has to answer with a format.
+var ofAFormat = []finding.Code{
+	finding.FormatUnrecorded, finding.ProbedNotRaw, finding.ProbedBacking, finding.AmbiguousSignatures, finding.NameContradicts, finding.RecordContradicts,
+	finding.SizeContradicts, finding.TrustConflict, finding.RawDiskElsewhere, finding.StatedConflict, finding.FormatConflict, finding.FormatMismatch,
+}
+
+// What looks like a command or a flag; what the operator is to take back is none.
+var (
+	commandLike = regexp.MustCompile(`qemu-img \w+ -|virsh \w|chainfix probe|--[a-z]`)
+	takenBack   = regexp.MustCompile(`--trust .*?, or its entry`)
+)
+
+// checkRemedy compares the data of a remedy with its words: they have the same
+// commands, and where a format has to be stated the data say of which image.
+func checkRemedy(t *testing.T, f finding.Finding) {
+	t.Helper()
+	words := takenBack.ReplaceAllString(f.Remedy.String(), "")
+	for _, command := range f.Remedy.Commands {
+		if !strings.Contains(words, command) {
+			t.Errorf("[%s] %q is not in %q", f.Code, command, f.Remedy)
+		}
+	}
+	longestFirst := slices.SortedFunc(slices.Values(f.Remedy.Commands), func(a, b string) int { return len(b) - len(a) })
+	for _, command := range longestFirst {
+		words = strings.ReplaceAll(words, command, "")
+	}
+	if commandLike.MatchString(words) {
+		t.Errorf("[%s] %q has commands besides %q", f.Code, f.Remedy, f.Remedy.Commands)
+	}
+	lost := strings.Contains(words, "if it is lost") // and so of no format
+	if f.Severity == finding.Refuse && slices.Contains(ofAFormat, f.Code) && !lost && (f.Remedy.Image == "" || len(f.Remedy.Formats) == 0) {
+		t.Errorf("[%s] %q names the image %q and the formats %q", f.Code, f.Remedy, f.Remedy.Image, f.Remedy.Formats)
+	}
+	if len(f.Remedy.Formats) > 0 && f.Remedy.Image == "" {
+		t.Errorf("[%s] %q has the formats %q of no image", f.Code, f.Remedy, f.Remedy.Formats)
+	}
 }
 
 // Every code that refuses is there, each with a hint.
@@ -438,7 +478,7 @@ func TestEveryRefusalHasAHint(t *testing.T) {
 	}
 	for _, r := range refusals {
 		t.Run(r.code+"/"+r.name, func(t *testing.T) {
-			hint := newState(t, &r).hint(t)
+			hint := newState(t, &r).remedy(t).String()
 			if r.byHand != "" {
 				wantContains(t, hint, r.byHand)
 			}
@@ -474,7 +514,7 @@ func TestCodesThatNeverRefuse(t *testing.T) {
 			}
 			method, _ := call.Fun.(*ast.SelectorExpr)
 			code, _ := call.Args[0].(*ast.SelectorExpr)
-			if method == nil || code == nil || method.Sel.Name != "refuse" && method.Sel.Name != "settle" {
+			if method == nil || code == nil || method.Sel.Name != "refuse" && method.Sel.Name != "resolveConflict" {
 				return true
 			}
 			calls++
@@ -512,9 +552,6 @@ func codeNames(t *testing.T) map[string]finding.Code {
 var (
 	alternative   = regexp.MustCompile(`; or |; else |; if |; |, else | else | or (?:--|rebuild|name |mend |virsh)`)
 	droppedFlag   = regexp.MustCompile(`drop --trust (\S+?),? `)
-	trustedFlag   = regexp.MustCompile(`--trust (\S+)`)
-	targetFlag    = regexp.MustCompile(`--target-libvirt (\d+\.\d+(?:\.\d+)?)`)
-	imageCommand  = regexp.MustCompile(`qemu-img (?:rebase|convert|amend) .*?(?:, and|$)`)
 	driverTag     = regexp.MustCompile(`<driver name='qemu' type='\w+'/>`)
 	formatTag     = regexp.MustCompile(`<format type='\w+'/>`)
 	encryptionTag = regexp.MustCompile(`^.*(<encryption.*</encryption>).*$`)
@@ -538,38 +575,34 @@ func alternatives(hint string) []string {
 	}
 }
 
-// follow does what one alternative of a hint says. It reports whether there was
+// follow does what one alternative of a remedy says. It reports whether there was
 // anything to do.
-func (s *state) follow(way string) bool {
+func (s *state) follow(way string, remedy finding.Remedy) bool {
 	s.t.Helper()
 	did := false
-	for word, text := range s.fill {
-		way = strings.ReplaceAll(way, word, strings.ReplaceAll(text, "@", s.dir))
-	}
 	if m := droppedFlag.FindStringSubmatch(way + " "); m != nil {
 		s.policy.Trust = nil
 		return true
 	}
-	for i, m := range trustedFlag.FindAllStringSubmatch(way, -1) {
-		if i == 0 {
-			s.policy.Trust = nil // in the place of what was stated
+	for _, command := range remedy.Commands {
+		if !strings.Contains(way, command) {
+			continue // of another alternative
 		}
-		s.trusted(strings.TrimRight(m[1], ",;"))
-		did = true
-	}
-	if m := targetFlag.FindStringSubmatch(way); m != nil {
-		target, err := libvirt.ParseVersion(m[1])
-		if err != nil {
-			s.t.Fatal(err)
+		for word, text := range s.fill {
+			command = strings.ReplaceAll(command, word, strings.ReplaceAll(text, "@", s.dir))
 		}
-		s.policy.Target, did = target, true
-	}
-	if command := strings.TrimSuffix(imageCommand.FindString(way), ", and"); command != "" {
-		s.sh(command)
-		did = true
-		if strings.Contains(way, "name the copy in the XML") {
-			copied := command[strings.LastIndex(command, " ")+1:]
-			s.text = strings.Replace(s.text, "file='"+s.path("top.qcow2")+"'", "file='"+copied+"'", 1)
+		program, rest, _ := strings.Cut(command, " ")
+		verb, _, _ := strings.Cut(rest, " ")
+		switch {
+		case strings.HasPrefix(program, "--"):
+			did = s.give(strings.Fields(command)) || did
+		case program == "qemu-img" && (verb == "rebase" || verb == "convert" || verb == "amend"):
+			s.sh(command)
+			did = true
+			if strings.Contains(way, "name the copy in the XML") {
+				copied := command[strings.LastIndex(command, " ")+1:]
+				s.text = strings.Replace(s.text, "file='"+s.path("top.qcow2")+"'", "file='"+copied+"'", 1)
+			}
 		}
 	}
 	if tag := driverTag.FindString(way); tag != "" {
@@ -590,11 +623,32 @@ func (s *state) follow(way string) bool {
 	if strings.Contains(way, "remove the <dataStore>") {
 		s.text, did = regexp.MustCompile(`<dataStore.*</dataStore>`).ReplaceAllString(s.text, ""), true
 	}
-	if strings.Contains(way, "--refresh") {
-		s.policy.Disagreement, did = chain.HeadersWin, true
-	}
-	if strings.Contains(way, "--keep-xml") {
-		s.policy.Disagreement, did = chain.XMLWins, true
+	return did
+}
+
+// give gives flags. It reports whether it knows them.
+func (s *state) give(flags []string) bool {
+	s.t.Helper()
+	did, trusted := false, false
+	for i, flag := range flags {
+		switch flag {
+		case "--trust":
+			if !trusted {
+				s.policy.Trust = nil // in the place of what was stated
+			}
+			s.trusted(flags[i+1])
+			did, trusted = true, true
+		case "--target-libvirt":
+			target, err := libvirt.ParseVersion(flags[i+1])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.policy.Target, did = target, true
+		case "--refresh":
+			s.policy.Disagreement, did = chain.HeadersWin, true
+		case "--keep-xml":
+			s.policy.Disagreement, did = chain.XMLWins, true
+		}
 	}
 	return did
 }
@@ -607,21 +661,21 @@ func TestHintsLeadSomewhere(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	for _, r := range refusals {
 		t.Run(r.code+"/"+r.name, func(t *testing.T) {
-			ways := alternatives(newState(t, &r).hint(t))
+			ways := alternatives(newState(t, &r).remedy(t).String())
 			followed := 0
 			for i := range ways {
 				s := newState(t, &r) // in a folder of its own
-				hint := s.hint(t)
-				own := alternatives(hint)
+				remedy := s.remedy(t)
+				own := alternatives(remedy.String())
 				if len(own) != len(ways) {
 					t.Fatalf("%q is %q another time", ways, own)
 				}
-				if !s.follow(own[i]) {
+				if !s.follow(own[i], remedy) {
 					continue
 				}
 				followed++
 				for _, f := range s.findings() {
-					t.Errorf("hint: %s\nway: %s\n[%s] %s\nhint: %s", hint, own[i], f.Code, f.Text, f.Hint)
+					t.Errorf("hint: %s\nway: %s\n[%s] %s\nhint: %s", remedy, own[i], f.Code, f.Text, f.Remedy)
 				}
 			}
 			if followed == 0 && r.byHand == "" {

@@ -44,7 +44,7 @@ func (r requirement) met(target libvirt.Version) bool {
 func (k *walk) meetTarget() {
 	for _, r := range unsupported(k.chain.Layers, k.Policy.Target) {
 		f := finding.Finding{Code: finding.TargetTooOld, Severity: finding.Refuse, Text: r.String(),
-			Hint: "if the libvirt that will read the XML is new enough, say so: --target-libvirt " + r.since.String()}
+			Remedy: finding.Say("if the libvirt that will read the XML is new enough, say so: %s", targetFlag(r.since))}
 		switch target := k.Policy.Target; {
 		case r.layer == finding.WholeDisk && !target.Known():
 			// The depth alone: most versions can do it.
@@ -52,10 +52,20 @@ func (k *walk) meetTarget() {
 		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
-			f.Text, f.Hint = r.String()+"; the target is "+target.String(), "upgrade that libvirt first, and say so: --target-libvirt "+r.since.String()
+			f.Text, f.Remedy = r.String()+"; the target is "+target.String(), upgrade(r.since)
 		}
 		k.findAt(r.layer, f)
 	}
+}
+
+// targetFlag names the libvirt that will read the XML.
+func targetFlag(v libvirt.Version) finding.Remedy {
+	return finding.Command("--target-libvirt " + v.String())
+}
+
+// upgrade is for a libvirt that is too old.
+func upgrade(to libvirt.Version) finding.Remedy {
+	return finding.Say("upgrade that libvirt first, and say so: %s", targetFlag(to))
 }
 
 // unsupported returns what the explicit chain of these layers says and target

@@ -42,7 +42,7 @@ func (k *walk) topWithoutBacking(top Layer) {
 		switch kept := k.stale(top); {
 		case kept.Source != nil:
 			k.chain.Layers = append(k.chain.Layers, further...)
-		case k.strayed:
+		case k.rewriting:
 			k.chain.Layers = k.stated.Layers[:1:1] // it gets no <driver type>
 		}
 		return
@@ -65,7 +65,7 @@ func (k *walk) topWithoutBacking(top Layer) {
 	k.chain.Layers[0].Header = l.Header
 	switch {
 	case top.HeaderFormat() != probe.Raw && l.HeaderErr != nil:
-		k.find(finding.FormatMismatch, finding.Warn, storage.Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.HeaderErr.Error(), "")
+		k.note(finding.FormatMismatch, finding.Warn, storage.Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.HeaderErr.Error())
 	case top.HeaderFormat() != probe.Raw:
 	case typeless:
 		k.assumedRaw(top, l)
@@ -80,15 +80,16 @@ func (k *walk) topWithoutBacking(top Layer) {
 // another one. There is no look at an image that is not read.
 func (k *walk) assumedRaw(top Layer, l *image.View) {
 	text := "no <driver type> is stated for " + storage.Describe(top.Source) + ": libvirt takes it as raw"
-	say := "say so in the XML: <driver name='qemu' type='raw'/>"
+	say := finding.Say("say so in the XML: %s", driverElement(probe.Raw))
 	switch {
 	case l == nil:
 		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it is not read here", say)
 	case l.SignaturesErr != nil:
 		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), say)
 	case len(l.UnexpectedMarks()) > 0:
-		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "), trustHint(top.At(), probe.Format(l.UnexpectedMarks()[0])))
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "),
+			trustRemedy(top.At(), probe.Format(l.UnexpectedMarks()[0])))
 	default:
-		k.find(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature", "")
+		k.note(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature")
 	}
 }

@@ -71,9 +71,9 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 	for _, s := range counts {
 		if s.Format != first.Format {
 			k.refuse(finding.TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
-				" and "+string(s.Format)+" by "+strconv.Quote(s.Path), "drop the one that is wrong: "+first.given()+"; or "+s.given()+
-				"; or state the image by its own name, which comes before both: --trust "+finding.ShellWord(name+"="+string(first.Format))+
-				" or --trust "+finding.ShellWord(name+"="+string(s.Format)))
+				" and "+string(s.Format)+" by "+strconv.Quote(s.Path),
+				finding.Say("drop the one that is wrong: %s; or %s; or state the image by its own name, which comes before both: %s or %s", first.given(), s.given(),
+					finding.Trust(name, string(first.Format)), finding.Trust(name, string(s.Format))))
 			return Statement{}, false
 		}
 	}
@@ -150,32 +150,32 @@ func (k *walk) contradicts(s Statement, layer Layer) bool {
 	if s.Format == layer.Format || layer.From == Protocol {
 		return false
 	}
-	says, mend := "the XML", "correct it there (virsh edit "+k.guest()+"): "
+	const correct = "correct it there (%s): %s"
+	says, mend := "the XML", finding.Remedy{}
 	switch depth := len(k.chain.Layers) - 1; {
 	case layer.From == Header:
-		says = "its overlay"
-		mend = k.mendRecord(k.chain.Layers[depth-1], s)
+		says, mend = "its overlay", recordThere(k.overlay(), s)
 	case depth == 0:
-		mend += driverElement(s.Format)
+		mend = finding.Say(correct, k.edit(), driverElement(s.Format))
 	default:
-		mend += formatElement(s.Format)
-		if above := k.chain.Layers[depth-1].Header; above != nil && above.Backing != nil {
+		mend = finding.Say(correct, k.edit(), formatElement(s.Format))
+		if above := k.overlay().Header; above != nil && above.Backing != nil {
 			if rec := storage.ReadRecord(above.Backing); rec.Format != "" && rec.Format != s.Format {
-				mend += ", and the overlay too: " + k.mendRecord(k.chain.Layers[depth-1], s)
+				mend = finding.Say("%s, and the overlay too: %s", mend, recordThere(k.overlay(), s))
 			}
 		}
 	}
 	k.refuse(finding.TrustConflict, storage.Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
-		"if the statement is wrong, drop "+s.given()+"; if "+says+" is, "+mend)
+		finding.Say("if the statement is wrong, drop %s; if %s is, %s", s.given(), says, mend).About(storage.ShownName(layer.At()), string(s.Format), string(layer.Format)))
 	return true
 }
 
-// mendRecord says how the overlay comes to record what is stated.
-func (k *walk) mendRecord(overlay Layer, s Statement) string {
+// recordThere says how the overlay comes to record what is stated.
+func recordThere(overlay Layer, s Statement) finding.Remedy {
 	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
-		return "make the overlay anew: its header has no room for another record"
+		return finding.Say(noRoom)
 	}
-	return "record the format there: " + rebaseCommand(overlay, s.Format)
+	return finding.Say("record the format there: %s", recordFormat(overlay, s.Format))
 }
 
 // given is where the operator gave a statement. A pattern can only be in a policy

@@ -23,7 +23,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	path, local := layer.LocalPath()
 	if local && !strings.HasPrefix(path, "/") {
 		k.refuse(finding.SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
-			"name the image absolutely in the XML: virsh edit "+k.guest())
+			finding.Say("name the image absolutely in the XML: %s", k.edit()))
 		return false
 	}
 
@@ -41,11 +41,11 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
 		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
-			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
+			finding.Say("put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>"))
 		return false
-	case layer.Source.NVME != nil && k.strayed:
+	case layer.Source.NVME != nil && k.rewriting:
 		k.refuse(finding.SourceInexpressible, storage.Describe(k.chain.Layers[depth-1].Source)+" names "+storage.Describe(layer.Source)+" as its backing image, which cannot be written here",
-			stateChainHint)
+			stateChain)
 		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
 		// Nothing in the image could change what is written, so nobody is
@@ -61,7 +61,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	for _, o := range k.opened {
 		if o.id == l.ID {
 			k.refuse(finding.ChainLoop, storage.Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
-				storage.Describe(k.chain.Layers[o.layer].Source), renameHint(k.overlay(), "give the overlay its real backing image"))
+				storage.Describe(k.chain.Layers[o.layer].Source), renameRemedy(k.overlay(), "give the overlay its real backing image"))
 			return false
 		}
 	}
@@ -124,10 +124,10 @@ func (k *walk) noteFoundAnew(layer Layer) {
 	if was == "" || layer.From == Unstated || layer.Format == was {
 		return
 	}
-	k.strayed = true
+	k.rewriting = true
 	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.FormatConflict, Severity: finding.Warn, ByName: true,
-		Text: "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
-		Hint: trustHint(layer.At(), layer.Format)})
+		Text:   "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
+		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
 // withType gives a source that a header named the type that libvirt would give
@@ -145,7 +145,7 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
 		k.find(finding.SourceType, finding.Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
-			"change the type in the XML: virsh edit "+k.guest())
+			finding.Say("change the type in the XML: %s", k.edit()))
 	}
 	return layer.Source
 }
@@ -158,20 +158,20 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	var beyond *storage.SliceError
 	switch {
 	case errors.As(err, &beyond):
-		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceHint(layer))
+		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceRemedy(layer))
 		return false
 	case errors.Is(err, storage.ErrNotImage):
-		k.refuse(finding.NotAnImage, what+" is "+storage.ErrNotImage.Error(), k.otherNameHint(layer))
+		k.refuse(finding.NotAnImage, what+" is "+storage.ErrNotImage.Error(), k.otherNameRemedy(layer))
 		return false
 	case errors.Is(err, storage.ErrNotReadable):
 		why, tried := whyUnread(err)
-		return k.unread(layer, what+" is not read"+why, k.readHint(layer.At(), tried))
+		return k.unread(layer, what+" is not read"+why, k.readRemedy(layer.At(), tried))
 	case errors.Is(err, errNoPools):
-		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
+		return k.unread(layer, what+" is not read: "+err.Error(), finding.Say("name the folder of libvirt's pool definitions: %s", finding.Command("--pools /etc/libvirt/storage")))
 	case layer.Source.Volume != nil && layer.Located == nil:
-		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
+		return k.unread(layer, what+" is not read: "+err.Error(), stateChain)
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", againHint)
+		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
 		// libvirt looks for no image on the network (9.0).
@@ -180,22 +180,22 @@ func (k *walk) unopened(layer Layer, err error) bool {
 			k.absent(what)
 			return false
 		}
-		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingHint(layer))
+		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingRemedy(layer))
 	}
-	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
+	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 }
 
 // unread deals with an image that nothing here reads.
-func (k *walk) unread(layer Layer, text, hint string) bool {
+func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	depth := len(k.chain.Layers) - 1
 	switch {
 	case layer.From != Unstated:
-		return k.unverifiable(finding.ChainUnverified, text, hint)
+		return k.unverifiable(finding.ChainUnverified, text, remedy)
 	case storage.Name(layer.At()) != "":
-		hint = trustHint(layer.At(), "") + "; or " + hint
+		remedy = finding.Join("; or ", trustRemedy(layer.At(), ""), remedy)
 	}
 	k.refuse(finding.FormatUnrecorded, "the format of "+storage.Describe(layer.Source)+" is not recorded in "+
-		storage.Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
+		storage.Describe(k.chain.Layers[depth-1].Source)+", and "+text, remedy)
 	return false
 }
 
@@ -207,26 +207,6 @@ func whyUnread(err error) (why string, tried bool) {
 		return "", false
 	}
 	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+storage.ErrNotReadable.Error())), true
-}
-
-// readHint says how a source can be read; one that was tried cannot.
-func (k *walk) readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
-	flags := ""
-	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
-		switch n.Protocol {
-		case "http", "https", "nbd":
-			flags = "--network"
-		case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
-			flags = "--network --qemu-img qemu-img"
-		}
-	}
-	switch {
-	case flags != "":
-		return k.orStateChain("let its header be read: " + flags)
-	case k.stated.Terminated && !k.strayed:
-		return "" // all is stated that can be
-	}
-	return stateChainHint
 }
 
 // looksLike returns the format that the header of a local image speaks for; "" if
@@ -242,32 +222,14 @@ func (k *walk) looksLike(layer Layer) probe.Format {
 	return l.Candidate()
 }
 
-// brokenHint is for the layer that was reached last. Where nothing but its
-// signature speaks for the format, it may be a raw disk.
-func (k *walk) brokenHint(layer Layer) string {
-	hint := brokenHint(layer.At(), layer.HeaderFormat())
-	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {
-		return trustHint(layer.At(), probe.Raw) + rawIf + hint
-	}
-	return hint
-}
-
-// sliceHint is for a part of a file that is not there.
-func (k *walk) sliceHint(layer Layer) string {
-	if k.states(layer.Source) {
-		return "mend the <slice> in the XML (virsh edit " + k.guest() + "), or bring the whole file back"
-	}
-	return "bring the whole file back, or " + k.otherNameHint(layer)
-}
-
 // absent deals with a chain that lacks an image and a disk that the XML calls
 // optional: libvirt starts the guest without the disk (9.0, whatever is wrong
 // with the chain).
 func (k *walk) absent(what string) {
 	k.chain.Findings = nil // of layers that are not in use
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.ImageMissing, Severity: finding.Warn,
-		Text: what + " does not exist, and the disk is optional: libvirt starts the guest without it",
-		Hint: "if the guest needs the disk, bring the image back"})
+		Text:   what + " does not exist, and the disk is optional: libvirt starts the guest without it",
+		Remedy: finding.Say("if the guest needs the disk, bring the image back")})
 	k.chain.Verdict = Skipped
 	k.chain.Layers = k.stated.Layers[:1:1]
 	k.opened = nil
@@ -275,15 +237,15 @@ func (k *walk) absent(what string) {
 
 // unverifiable ends the walk at a layer that cannot be read: with a warning if
 // the XML states the whole rest of the chain, else with a refusal.
-func (k *walk) unverifiable(code finding.Code, text, hint string) bool {
-	if k.strayed || !k.stated.Terminated {
+func (k *walk) unverifiable(code finding.Code, text string, remedy finding.Remedy) bool {
+	if k.rewriting || !k.stated.Terminated {
 		if code == finding.ChainUnverified {
 			code = finding.SourceNotLocal
 		}
-		k.refuse(code, text, hint)
+		k.refuse(code, text, remedy)
 		return false
 	}
-	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", hint)
+	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", remedy)
 	depth := len(k.chain.Layers)
 	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[depth:]...)
 	k.checkStated(depth)
@@ -302,13 +264,13 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	switch {
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", againHint)
+		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", tryAgain)
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchHint(layer, k.looksLike(layer)))
+		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchRemedy(layer, k.looksLike(layer)))
 	case image.IsHeaderError(err):
-		k.refuse(finding.ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenHint(layer))
+		k.refuse(finding.ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenRemedy(layer))
 	default:
-		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
+		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 	}
 	return false
 }

@@ -84,7 +84,7 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
 	k.run()
 	k.noteStated()
-	k.lookAgain()
+	k.recheckIdentity()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -113,9 +113,9 @@ type walk struct {
 	// format is to be found out anew.
 	xmlFormat probe.Format
 
-	// strayed is set once the chain is no longer the XML's own: what
+	// rewriting is set once the chain is no longer the XML's own: what
 	// follows is written anew.
-	strayed bool
+	rewriting bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
 }
@@ -127,16 +127,29 @@ type opened struct {
 }
 
 // find adds a finding about the layer that was reached last.
-func (k *walk) find(code finding.Code, severity finding.Severity, text, hint string) {
-	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Hint: hint})
+func (k *walk) find(code finding.Code, severity finding.Severity, text string, remedy finding.Remedy) {
+	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Remedy: remedy})
 }
 
+// note is find where there is nothing to do.
+func (k *walk) note(code finding.Code, severity finding.Severity, text string) {
+	k.find(code, severity, text, finding.Remedy{})
+}
+
+// findAt adds a finding about a layer. Its remedy is about that image, unless it
+// names another.
 func (k *walk) findAt(layer int, f finding.Finding) {
 	f.Layer = layer
+	if r := &f.Remedy; !r.IsZero() && r.Image == "" && layer >= 0 && layer < len(k.chain.Layers) {
+		r.Image = storage.ShownName(k.chain.Layers[layer].At())
+	}
 	k.chain.Findings = append(k.chain.Findings, f)
 }
 
-func (k *walk) refuse(code finding.Code, text, hint string) { k.find(code, finding.Refuse, text, hint) }
+// refuse is find for a reason to refuse the disk.
+func (k *walk) refuse(code finding.Code, text string, remedy finding.Remedy) {
+	k.find(code, finding.Refuse, text, remedy)
+}
 
 func (k *walk) refused() bool {
 	for _, f := range k.chain.Findings {
@@ -161,31 +174,31 @@ func (k *walk) run() {
 		job := "virsh blockjob " + k.guest() + " " + finding.ShellWord(k.stated.Target)
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.MirrorRunning, Severity: finding.Refuse,
-			Text: "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
-			Hint: "wait for the job, or end it: " + job + " --info, " + job + " --abort"})
+			Text:   "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
+			Remedy: finding.Say("wait for the job, or end it: %s, %s", finding.Command(job+" --info"), finding.Command(job+" --abort"))})
 		return
 	}
 	if k.stated.Live && (top.Format.CanHaveBacking() || len(k.stated.Layers) > 1) {
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.LiveDump, Severity: finding.Refuse,
-			Text: "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
-			Hint: "use the stored definition: virsh dumpxml --inactive --security-info " + k.guest()})
+			Text:   "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
+			Remedy: finding.Say("use the stored definition: %s", finding.Command("virsh dumpxml --inactive --security-info "+k.guest()))})
 		return
 	}
 	if what := k.stated.Inexpressible; what != "" {
 		k.chain.Layers = k.stated.Layers
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
-			k.find(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
+			k.note(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is")
 			k.checkStated(0)
 			return
 		}
 		if k.stated.Terminated && top.From != Unstated {
 			k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
-				"take the <backingStore> out of the XML: virsh edit "+k.guest())
+				finding.Say("take the <backingStore> out of the XML: %s", k.edit()))
 			return
 		}
 		k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
-			"state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end")
+			finding.Say("state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end"))
 		return
 	}
 	if k.stated.Typeless {
@@ -208,7 +221,7 @@ func (k *walk) follow(layer Layer) {
 	for layer.Source != nil && k.ctx.Err() == nil {
 		if len(k.chain.Layers) == MaxLayers {
 			k.refuse(finding.ChainTooDeep, "the chain has more than "+strconv.Itoa(MaxLayers)+" layers, which libvirt refuses",
-				"shorten it: virsh blockcommit "+k.guest()+" "+finding.ShellWord(k.stated.Target)+", or qemu-img commit while the guest is off")
+				finding.Say("shorten it: %s, or qemu-img commit while the guest is off", finding.Command("virsh blockcommit "+k.guest()+" "+finding.ShellWord(k.stated.Target))))
 			return
 		}
 		if !k.visit(layer, rec) {
@@ -218,9 +231,9 @@ func (k *walk) follow(layer Layer) {
 	}
 }
 
-// lookAgain refuses a chain of which an image has been replaced since it was
+// recheckIdentity refuses a chain of which an image has been replaced since it was
 // opened: what was found out is then of another file than the one QEMU opens.
-func (k *walk) lookAgain() {
+func (k *walk) recheckIdentity() {
 	for _, o := range k.opened {
 		if k.refused() {
 			return
@@ -228,7 +241,7 @@ func (k *walk) lookAgain() {
 		layer := k.chain.Layers[o.layer]
 		if now, err := k.Opener().Identify(k.ctx, layer.At()); err != nil || now != o.id.File {
 			k.findAt(o.layer, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: storage.Describe(layer.Source) + " was replaced while it was looked at",
-				Hint: againHint})
+				Remedy: tryAgain})
 		}
 	}
 }
@@ -240,7 +253,7 @@ func (k *walk) conclude() {
 	case k.refused():
 		c.Verdict = Refused
 	case c.Verdict == Skipped:
-	case k.strayed || k.incomplete:
+	case k.rewriting || k.incomplete:
 		c.Verdict = Fixable
 	default:
 		c.Verdict = Explicit

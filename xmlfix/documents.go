@@ -1,13 +1,18 @@
 package xmlfix
 
-const definition = "give the guest's definition: virsh dumpxml --inactive --security-info VM"
+import "github.com/chainfix/chainfix/chain/finding"
 
-// hintFor tells what to do with a document that has another root than a
+var definition = finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
+
+// redefine puts the XML of a snapshot in the place of what libvirt has.
+var redefine = finding.Command("virsh snapshot-create VM FILE --redefine")
+
+// remedyFor tells what to do with a document that has another root than a
 // domain's or a disk's.
-func hintFor(root string) string {
+func remedyFor(root string) finding.Remedy {
 	for _, o := range otherDocuments {
 		if o.root == root {
-			return o.hint
+			return o.remedy
 		}
 	}
 	return definition
@@ -15,15 +20,18 @@ func hintFor(root string) string {
 
 // otherDocuments are libvirt's documents that one may take for a domain XML,
 // and what to do with them instead. The commands were tried on libvirt 9.0.
-var otherDocuments = []struct{ root, hint string }{
-	{"domainsnapshot", "its <domain> is a copy, apart from the guest's definition: fix it alone (xmllint --xpath /domainsnapshot/domain FILE | chainfix), " +
-		"put the result in its place, the same with <inactiveDomain>, then virsh snapshot-create VM FILE --redefine"},
-	{"inactiveDomain", "call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then virsh snapshot-create VM FILE --redefine"},
-	{"domaincheckpoint", "no guest is started from a checkpoint, so nothing in it needs fixing; " + definition},
-	{"domainbackup", "a backup's description has no chain that a guest is started with; " + definition},
-	{"domstatus", "this is libvirt's private record of a running guest, never to be edited; " + definition},
-	{"pool", "a storage pool has no guest's disks; " + definition},
-	{"volume", "a storage volume has no guest's disks; its chain is in its header: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME IMAGE"},
-	{"network", "a network has no disks; " + definition},
-	{"devices", "this is a part of a definition; " + definition},
+var otherDocuments = []struct {
+	root   string
+	remedy finding.Remedy
+}{
+	{"domainsnapshot", finding.Say("its <domain> is a copy, apart from the guest's definition: fix it alone (%s), "+
+		"put the result in its place, the same with <inactiveDomain>, then %s", finding.Command("xmllint --xpath /domainsnapshot/domain FILE | chainfix"), redefine)},
+	{"inactiveDomain", finding.Say("call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then %s", redefine)},
+	{"domaincheckpoint", finding.Say("no guest is started from a checkpoint, so nothing in it needs fixing; %s", definition)},
+	{"domainbackup", finding.Say("a backup's description has no chain that a guest is started with; %s", definition)},
+	{"domstatus", finding.Say("this is libvirt's private record of a running guest, never to be edited; %s", definition)},
+	{"pool", finding.Say("a storage pool has no guest's disks; %s", definition)},
+	{"volume", finding.Say("a storage volume has no guest's disks; its chain is in its header: %s", finding.Command("qemu-img rebase -u -f FORMAT -F FORMAT -b NAME IMAGE"))},
+	{"network", finding.Say("a network has no disks; %s", definition)},
+	{"devices", finding.Say("this is a part of a definition; %s", definition)},
 }

@@ -50,28 +50,28 @@ var codes = map[error]finding.Code{
 	ErrChain:     finding.DiskUnreadable,
 }
 
-// hintOf says what to do about an error of the document of a guest, whose name is
+// remedyOf says what to do about an error of the document of a guest, whose name is
 // "" where it is not known.
-func hintOf(sentinel error, guest string) string {
+func remedyOf(sentinel error, guest string) finding.Remedy {
 	vm := finding.GuestWord(guest)
-	fresh := "virsh dumpxml --inactive --security-info " + vm
+	fresh := finding.Command("virsh dumpxml --inactive --security-info " + vm)
 	switch sentinel {
 	case ErrSyntax:
-		return "take the definition from libvirt again: " + fresh
+		return finding.Say("take the definition from libvirt again: %s", fresh)
 	case ErrEncoding:
-		return "take the definition from libvirt again, which writes UTF-8: " + fresh + "; or convert it with iconv, and mend its XML declaration"
+		return finding.Say("take the definition from libvirt again, which writes UTF-8: %s; or convert it with iconv, and mend its XML declaration", fresh)
 	case ErrAmbiguous:
-		return "take that out; to see what libvirt makes of the document, define it and look: " + fresh
+		return finding.Say("take that out; to see what libvirt makes of the document, define it and look: %s", fresh)
 	case ErrLimit:
-		return "look whether this is the document that was meant: a definition as libvirt writes it is far smaller"
+		return finding.Say("look whether this is the document that was meant: a definition as libvirt writes it is far smaller")
 	case ErrDisk, ErrChain:
-		return "correct the disk: virsh edit " + vm
+		return finding.Say("correct the disk: %s", finding.Command("virsh edit "+vm))
 	}
-	return ""
+	return finding.Remedy{}
 }
 
-// roomHint is for a document whose chains take too much.
-const roomHint = "take disks out of the document, and handle them in one of their own"
+// takeApart is for a document whose chains take too much.
+var takeApart = finding.Say("take disks out of the document, and handle them in one of their own")
 
 // Position is a place in a document.
 type Position struct {
@@ -96,10 +96,10 @@ func (p Position) after(text []byte) Position {
 type Error struct {
 	Name   string // the document's, as it was given to Parse
 	Pos    Position
-	Code   finding.Code // "" for ErrRefused, of which the chain's findings say more
-	Detail string       // what is wrong; nothing in it can drive a terminal
-	Hint   string       // what to do about it; "" for ErrRefused
-	Err    error        // one of the Err... variables
+	Code   finding.Code   // "" for ErrRefused, of which the chain's findings say more
+	Detail string         // what is wrong; nothing in it can drive a terminal
+	Remedy finding.Remedy // what to do about it; says nothing for ErrRefused
+	Err    error          // one of the Err... variables
 }
 
 // Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // Parse reads a domain XML, or a lone <disk>, which libvirt takes where it
@@ -67,13 +69,13 @@ const (
 )
 
 func (p *parser) fail(offset int, sentinel error, detail string) error {
-	return p.failWithHint(offset, sentinel, detail, hintOf(sentinel, p.doc.domainName))
+	return p.failWith(offset, sentinel, detail, remedyOf(sentinel, p.doc.domainName))
 }
 
-func (p *parser) failWithHint(offset int, sentinel error, detail, hint string) error {
+func (p *parser) failWith(offset int, sentinel error, detail string, remedy finding.Remedy) error {
 	offset = min(max(offset, 0), len(p.doc.data))
 	pos := Position{Line: 1, Column: 1}.after(p.doc.data[:offset])
-	return &Error{Name: p.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Hint: hint, Err: sentinel}
+	return &Error{Name: p.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Remedy: remedy, Err: sentinel}
 }
 
 func (p *parser) run() error {
@@ -245,7 +247,7 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 
 func (p *parser) checkRoot(t xml.StartElement, start int) error {
 	if t.Name.Local != "domain" {
-		return p.failWithHint(start, ErrNotDomain, "the root is <"+nameOf(t.Name)+">", hintFor(t.Name.Local))
+		return p.failWith(start, ErrNotDomain, "the root is <"+nameOf(t.Name)+">", remedyFor(t.Name.Local))
 	}
 	if t.Name.Space != "" {
 		return p.fail(start, ErrAmbiguous, "the root <"+nameOf(t.Name)+"> has a prefix")

@@ -33,13 +33,13 @@ func (s Severity) String() string {
 const WholeDisk = -1
 
 // Finding is one thing to say about a disk. Names and header bytes in Text and
-// Hint are quoted, so that they may be printed to a terminal.
+// Remedy are quoted, so that they may be printed to a terminal.
 type Finding struct {
 	Code     Code     // one of [Codes]
 	Severity Severity // the same code may be a warning in one place and a refusal in another
-	Layer    int      // index in [Chain.Layers], 0 the top; or [WholeDisk]
+	Layer    int      // index in the Layers of the chain, 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
-	Hint     string   // what to do, with the command to paste where one helps; may be ""
+	Remedy   Remedy   // what to do; may say nothing
 	// ByName says that somebody should look before the chain is written down:
 	// whoever changes many guests takes this one only if it is named.
 	ByName bool

@@ -29,7 +29,8 @@ func ranOtherwise(ctx context.Context, w *chain.Walker, stated chain.Stated) (*f
 		vm := finding.GuestWord(stated.Guest)
 		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
 			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Words,
-			Hint: "make its definition explicit, and shut it down and start it: virsh dumpxml --inactive --security-info " + vm + " | chainfix | virsh define /dev/stdin, virsh shutdown " + vm + ", virsh start " + vm}, nil
+			Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+				finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
 	}
 	return nil, nil
 }

@@ -128,8 +128,8 @@ func inOneLine(f finding.Finding) string {
 	if f.Code != "" {
 		line = "[" + string(f.Code) + "] " + line
 	}
-	if f.Hint != "" {
-		line += "; hint: " + f.Hint
+	if !f.Remedy.IsZero() {
+		line += "; hint: " + f.Remedy.String()
 	}
 	return strings.ReplaceAll(line, "\n", " ")
 }
