@@ -14,7 +14,7 @@ import (
 // libvirt reads can say.
 func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
-	// Mostly there is nothing to say, so nothing is quoted beforehand.
+	// Most images need no finding, so their names are quoted only on demand.
 	name := func() string { return storage.Describe(layer.Source) }
 	word := commandWord(layer.At())
 	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
@@ -50,10 +50,10 @@ func (k *walk) expressible(layer Layer) bool {
 	return false
 }
 
-// noteMarks reports a raw image that looks like something else. It is believed,
+// noteMarks reports a raw image that looks like something else. It is taken as raw,
 // since a guest may store images on its disk, but somebody should look: tools
-// record raw, and libvirt writes it, where nobody knew. Only where the operator
-// states it is that for the record.
+// record raw, and libvirt writes it, where the format was not known. If the
+// operator states raw, the finding is for information only.
 func (k *walk) noteMarks(layer Layer, l *image.View) {
 	marks := l.UnexpectedMarks()
 	if len(marks) == 0 {
@@ -80,16 +80,17 @@ func (k *walk) noteMarks(layer Layer, l *image.View) {
 		strings.Join(marks, " and ")+": the guest sees these bytes as they are"+more, remedy)
 }
 
-// frozen is what becomes of a mistake below the top.
+// frozen says what an explicit chain does to a wrong record below the top.
 const frozen = "; an explicit chain freezes that: once it is there, what the overlay records has no effect any more"
 
-// overlay is the one above the layer that was reached last, which is not the top.
+// overlay returns the layer above the one that was reached last, which must not be
+// the top.
 func (k *walk) overlay() Layer { return k.chain.Layers[len(k.chain.Layers)-2] }
 
-// holdBack marks what somebody should look at before it is written down: a raw
-// that an overlay records over an image with the header of a format. The XML would
-// freeze it.
-func (k *walk) holdBack() {
+// markForReview marks what somebody should look at before it is written into the
+// XML: an image that its overlay records as raw and that has the header of another
+// format.
+func (k *walk) markForReview() {
 	c := k.chain
 	if c.Verdict != Fixable {
 		return
@@ -102,6 +103,8 @@ func (k *walk) holdBack() {
 	}
 }
 
+// parentName returns the name of a differencing image's parent, quoted and with a
+// space before it; "" if the header has none.
 func parentName(h *probe.Header) string {
 	if h.Parent.Name == "" {
 		return ""

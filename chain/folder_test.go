@@ -17,7 +17,7 @@ import (
 )
 
 func ruled(path string, rule chain.Rule) chain.Folder { return chain.Folder{Path: path, Rule: &rule} }
-func believing(path string) chain.Folder              { return chain.Folder{Path: path, Believed: true} }
+func believing(path string) chain.Folder              { return chain.Folder{Path: path, TrustHeaders: true} }
 
 // goldenFiles is a folder "golden" whose images record no format, three deep,
 // an overlay of it outside, and a secret.

@@ -34,14 +34,14 @@ func (k *walk) next() (Layer, storage.Record) {
 	case stated && k.loops(k.stated.Layers[depth]):
 		return Layer{}, storage.Record{}
 	case stated && backing == nil:
-		return k.stale(overlay), storage.Record{}
+		return k.chainTooLong(overlay), storage.Record{}
 	case k.onlyXMLSays() && backing != nil && !stated && !ends:
 		k.refuseToFollow(overlay, backing)
 		return Layer{}, storage.Record{}
 	case stated:
-		return k.foundAnew(k.compare(overlay, k.stated.Layers[depth], backing))
+		return k.withoutXMLFormat(k.compare(overlay, k.stated.Layers[depth], backing))
 	case ends && backing != nil:
-		if !k.cut(overlay, backing) {
+		if !k.chainTooShort(overlay, backing) {
 			return Layer{}, storage.Record{}
 		}
 	case ends:
@@ -52,13 +52,13 @@ func (k *walk) next() (Layer, storage.Record) {
 		k.incomplete = k.incomplete || depth > 1 || overlay.Format.CanHaveBacking()
 		return Layer{}, storage.Record{}
 	}
-	return k.below(overlay, backing)
+	return k.layerFromHeader(overlay, backing)
 }
 
-// foundAnew makes a layer whose format only the XML states one whose format
-// nobody has stated, where the operator wants the chain rebuilt: a guess that was
-// written down once is still a guess.
-func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record) {
+// withoutXMLFormat takes a format that only the XML states from a layer, if the
+// operator wants the chain rebuilt: a guess that somebody once wrote into the XML
+// is still a guess.
+func (k *walk) withoutXMLFormat(layer Layer, rec storage.Record) (Layer, storage.Record) {
 	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.Format != layer.Format {
 		k.xmlFormat = layer.Format
 		layer.Format, layer.From = "", Unstated
@@ -66,27 +66,27 @@ func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record
 	return layer, rec
 }
 
-// refuseToFollow refuses a chain that would go on by the word of an image whose
-// format only the XML states.
+// refuseToFollow refuses a chain that would go on to what an image names whose format
+// only the XML states.
 func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 	k.refuse(finding.ProbedBacking, "only the XML's <backingStore> says that "+storage.Describe(overlay.Source)+" is "+string(overlay.Format)+
 		", which may be somebody's guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not looked at",
 		k.confirmRemedy(overlay))
 }
 
-// loops refuses a chain in which the XML comes back to an image that is above
-// already, whatever the headers say, unless these are to count.
+// loops refuses a chain in which the XML names an image again that is above it
+// already, unless the operator wants the headers to win.
 func (k *walk) loops(stated Layer) bool {
 	if k.Policy.Disagreement == HeadersWin {
 		return false
 	}
 	layer, _ := k.Locate(stated)
 	if _, local := layer.LocalPath(); !local {
-		return false // what is not opened is no layer twice
+		return false // two images that are not opened cannot be compared
 	}
 	file, err := k.Opener().Identify(k.ctx, layer.At())
 	if err != nil {
-		return false // the visit tells
+		return false // the visit reports it
 	}
 	part, _ := storage.SliceOf(layer.Source)
 	for _, o := range k.opened {
@@ -102,11 +102,11 @@ func (k *walk) loops(stated Layer) bool {
 	return false
 }
 
-// below returns the layer that a header names. If the XML states that image in
-// another place, what it says of it counts there as well: how it is reached, and
-// its secret. What format it has there is no statement.
-func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
-	src, ok := k.resolve(overlay, backing)
+// layerFromHeader returns the layer that a header names. If the XML states that image
+// at another place, what it says there counts here as well: how the image is
+// reached, and its secret, but not its format.
+func (k *walk) layerFromHeader(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
+	src, ok := k.parseBacking(overlay, backing)
 	if !ok {
 		return Layer{}, storage.Record{}
 	}
@@ -127,8 +127,8 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Re
 	return layer, rec
 }
 
-// resolve makes a storage source of the name in a header.
-func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
+// parseBacking makes a storage source of the name in a header, or refuses it.
+func (k *walk) parseBacking(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
 	what := storage.Describe(overlay.Source)
 	if backing.CutAtNUL {
 		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(storage.Printable(backing.Name)),
@@ -145,8 +145,8 @@ func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.Dom
 	return nil, false
 }
 
-// refusalOf returns the finding that an error of [ParseBacking] makes of the name
-// in overlay's header, and what helps.
+// refusalOf returns the code and the remedy for an error of [storage.ParseBacking]
+// about the name in overlay's header.
 func refusalOf(err error, overlay Layer) (finding.Code, finding.Remedy) {
 	for _, refusal := range refusals {
 		if !errors.Is(err, refusal.err) {
@@ -159,7 +159,7 @@ func refusalOf(err error, overlay Layer) (finding.Code, finding.Remedy) {
 
 const anew = "write the name anew"
 
-// refusals are those of [ParseBacking].
+// refusals has a row for each error of [storage.ParseBacking].
 var refusals = []struct {
 	err    error
 	code   finding.Code
@@ -177,10 +177,10 @@ var refusals = []struct {
 	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, finding.Remedy{}},
 }
 
-// stale deals with an XML that goes on where the header ends: what is left of
-// a chain after the image was flattened or restored, and the way to wrong
-// bytes, since every unallocated cluster would read through.
-func (k *walk) stale(overlay Layer) Layer {
+// chainTooLong resolves the conflict of an XML that goes on where the header ends. The
+// XML may be older than the image, which was flattened or restored; the guest would
+// then read wrong bytes, since every unallocated cluster reads through.
+func (k *walk) chainTooLong(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
 	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
@@ -193,28 +193,28 @@ func (k *walk) stale(overlay Layer) Layer {
 	return Layer{}
 }
 
-// cut deals with an XML that ends where the header goes on: the guest would
-// read zeros where its base should be. It reports whether to go on.
-func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
+// chainTooShort resolves the conflict of an XML that ends where the header goes on:
+// the guest would read zeros where its base should be. It reports whether to go on.
+func (k *walk) chainTooShort(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
 	return k.resolveConflict(finding.ChainCut, text) == winnerHeader
 }
 
-// compare settles which image is below overlay where both the XML and the
-// header name one, and in which format.
+// compare returns which image is below overlay, and in which format, where both the
+// XML and the header name one.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
 	switch k.winnerOfNames(overlay, stated, backing) {
 	case noWinner:
 		return Layer{}, storage.Record{}
 	case winnerHeader:
-		return k.below(overlay, backing)
+		return k.layerFromHeader(overlay, backing)
 	case winnerXMLAlone:
 		return stated, storage.Record{}
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
 	format := stated.Format
 	if stated.From == Protocol {
-		format = probe.Raw // an image that QEMU makes up
+		format = probe.Raw // of the image as which QEMU presents a folder
 	}
 	if rec.Format == "" || rec.Format == format {
 		return stated, rec
@@ -272,8 +272,8 @@ func (k *walk) resolveNames(text, more string, remedy finding.Remedy) winner {
 }
 
 // winnerOfNames returns whether the XML or the header counts on which image is
-// below overlay; the XML if they name one image. An image that is in neither place
-// stays the XML's: the visit will say that it is missing.
+// below overlay; the XML if they name one image. If neither image exists, the
+// XML's counts, and the visit reports that it is missing.
 func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) winner {
 	named, err := storage.ParseBacking(backing.Name, overlay.At())
 	if located, err := k.Locate(stated); err == nil {
@@ -299,9 +299,9 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 	}
 	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Opener().Identify(k.ctx, named)
-	// What cannot be looked at may be there.
+	// An image that cannot be identified may exist.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
-	there := func(src *libvirtxml.DomainDiskSource, err error) bool {
+	exists := func(src *libvirtxml.DomainDiskSource, err error) bool {
 		_, local := storage.LocalPath(src)
 		return local && err == nil
 	}
@@ -317,20 +317,21 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 		return winnerXML
 	case gone:
 		return winnerXML
-	case there(stated.At(), xmlErr) && there(named, headerErr):
+	case exists(stated.At(), xmlErr) && exists(named, headerErr):
 		return k.resolveNames(text, ", and both are there", k.chooseRemedy())
-	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
+	case errors.Is(xmlErr, fs.ErrNotExist) && exists(named, headerErr):
 		return k.resolveNames(text, ", and only the header's is there",
 			finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit()))
 	}
 	return k.resolveNames(text, "", k.chooseRemedy())
 }
 
-// BorneOut returns what a record is worth once the backing image has been looked
-// at: a name that only QEMU writes is a statement if the image has the header of
-// that format, whatever libvirt would make of the name. No guest can have written
-// the record, and what its header says was stated by whoever made the overlay. An
-// image that cannot be looked at bears nothing out.
+// BorneOut returns what a record is worth once the backing image has been read: a
+// format name that only QEMU writes counts if the image has the header of that
+// format, whatever libvirt would make of the name. No guest can have written the
+// record, and whoever made the overlay stated what the image's header says. The
+// record of an image that cannot be read stays as it is. Package predict uses it; a
+// walk does so by itself.
 func (w *Walker) BorneOut(ctx context.Context, rec storage.Record, image Layer) storage.Record {
 	if rec.QEMUs == "" || image.Source == nil || image.Source.Dir != nil {
 		return rec

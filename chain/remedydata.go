@@ -76,7 +76,7 @@ func (k *walk) mergeRemedy() finding.Remedy {
 }
 
 // dataFileRemedy is for an image that keeps its data in another file: for a libvirt
-// that can be told, how it is told, and for every other one how to do without.
+// that knows data files, how to name it, and for every other one how to do without.
 // With state, the format of the image has to be stated for that.
 func (k *walk) dataFileRemedy(layer Layer, h *probe.Header, state bool) finding.Remedy {
 	convert := k.convertRemedy(layer, h)

@@ -24,7 +24,7 @@ func trust(src *libvirtxml.DomainDiskSource, format probe.Format) finding.Remedy
 }
 
 // trustRemedy says how to state a format on the command line, looksLike being
-// what the image's header speaks for; "" if it speaks for none.
+// what the image's header suggests; "" if it suggests none.
 func trustRemedy(src *libvirtxml.DomainDiskSource, looksLike probe.Format) finding.Remedy {
 	raw := trustAs("state what it is", src, probe.Raw)
 	if looksLike.LibvirtName() == "" || looksLike == probe.Raw {
@@ -42,8 +42,8 @@ func trustAs(what string, src *libvirtxml.DomainDiskSource, format probe.Format)
 	return finding.Say("%s: %s", what, trust(src, format))
 }
 
-// trustAny says how to state one of several formats, of those that the header
-// bears out; without one it says otherwise.
+// trustAny says how to state one of several formats, of those that the image can
+// be read as; without one it says otherwise.
 func (k *walk) trustAny(layer Layer, formats []probe.Format, otherwise finding.Remedy) finding.Remedy {
 	var flags []finding.Remedy
 	for _, f := range formats {
@@ -84,7 +84,7 @@ func (k *walk) unrecordedRemedy(layer Layer, l *image.View) finding.Remedy {
 }
 
 // insteadOf says what helps with an image that would be refused if it were
-// stated to be of format, which its header speaks for; nothing if it would not be.
+// stated to be of format, which its header suggests; nothing if it would not be.
 func (k *walk) insteadOf(layer Layer, l *image.View, format probe.Format) finding.Remedy {
 	layer.Format = format
 	if format == probe.LUKS {
@@ -269,7 +269,7 @@ func (k *walk) formatRemedy(stated Layer, recorded probe.Format) finding.Remedy 
 }
 
 // mismatchRemedy is for an image that is not of the format that somebody states,
-// like being what its header speaks for, if that is known.
+// like being what its header suggests, if that is known.
 func (k *walk) mismatchRemedy(layer Layer, like probe.Format) finding.Remedy {
 	look := lookRemedy(layer)
 	if like.LibvirtName() == "" || like == layer.Format {

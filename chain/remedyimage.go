@@ -180,7 +180,7 @@ func brokenRemedy(src *libvirtxml.DomainDiskSource, f probe.Format) finding.Reme
 }
 
 // brokenRemedy is for the layer that was reached last. Where nothing but its
-// signature speaks for the format, it may be a raw disk.
+// signature suggests the format, it may be a raw disk.
 func (k *walk) brokenRemedy(layer Layer) finding.Remedy {
 	remedy := brokenRemedy(layer.At(), layer.HeaderFormat())
 	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {

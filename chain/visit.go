@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// visit opens a layer, settles its format and reads its header. It reports
-// whether the walk may go on.
+// visit opens a layer, finds out its format and reads its header. It reports whether
+// the walk may go on.
 func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	depth := len(k.chain.Layers)
 	layer, unlocated := k.Locate(layer)
@@ -27,17 +27,17 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 		return false
 	}
 
-	statement, told := k.trusted(layer.At())
+	statement, trusted := k.trusted(layer.At())
 	switch {
-	case !told:
+	case !trusted:
 	case layer.From == Unstated:
 		layer.Format, layer.From = statement.Format, Trust
 		k.chain.Layers[depth] = layer
 		k.incomplete = k.incomplete || depth == 0 // a <driver type> is missing
-	case k.contradicts(statement, layer):
+	case k.refuseTrustConflict(statement, layer):
 		return false
 	}
-	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !told && !k.confirmed(layer, rec))
+	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !trusted && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
 		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
@@ -48,7 +48,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 			stateChain)
 		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
-		// Nothing in the image could change what is written, so nobody is
+		// Nothing in the image could change what is written, so no server is
 		// contacted.
 		return true
 	case unlocated != nil:
@@ -81,19 +81,19 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	}
 	stated := layer.From == XML || layer.From == Header || layer.From == Trust
 	if layer.From == Unstated {
-		layer = k.judge(layer, l, rec)
+		layer = k.applyRule(layer, l, rec)
 	}
 	if !stated {
 		k.noteRawBelow(layer, facts)
 	}
-	k.noteFoundAnew(layer)
+	k.noteOtherFormat(layer)
 	layer.Header = l.Header
 	k.chain.Layers[depth] = layer
 	if k.refused() {
 		return false
 	}
 	if layer.HeaderFormat() != probe.Raw {
-		return k.readable(layer, l.HeaderErr) && k.expressible(layer)
+		return k.checkHeader(layer, l.HeaderErr) && k.expressible(layer)
 	}
 	if depth > 0 {
 		k.noteMarks(layer, l)
@@ -113,12 +113,13 @@ func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
 		return true
 	}
 	name := storage.Name(layer.At())
-	return k.Policy.believed(name) && k.doubt(name) == ""
+	return k.Policy.trustsHeaders(name) && k.whyNotTrusted(name) == ""
 }
 
-// noteFoundAnew says that an image whose format was found out anew is not of the
-// format that the XML states, and makes the chain be written anew.
-func (k *walk) noteFoundAnew(layer Layer) {
+// noteOtherFormat reports an image that is not of the format that only the XML
+// states, once [walk.withoutXMLFormat] let it be found out again. The chain is then
+// rewritten.
+func (k *walk) noteOtherFormat(layer Layer) {
 	was := k.xmlFormat
 	k.xmlFormat = ""
 	if was == "" || layer.From == Unstated || layer.Format == was {
@@ -150,9 +151,9 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	return layer.Source
 }
 
-// unopened deals with a layer that could not be opened. An explicit chain that
-// ends is left alone: nobody will guess anything, and here it cannot be told
-// whether it is right.
+// unopened ends the walk at a layer that could not be opened. An explicit chain that
+// ends is left as it is, with a warning: nothing will be guessed, and whether it is
+// right cannot be found out here.
 func (k *walk) unopened(layer Layer, err error) bool {
 	what := storage.Describe(layer.Source)
 	var beyond *storage.SliceError
@@ -174,10 +175,10 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		// libvirt looks for no image on the network (9.0).
+		// libvirt 9.0 does not check whether images on the network exist.
 		_, local := layer.LocalPath()
 		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
-			k.absent(what)
+			k.skipOptional(what)
 			return false
 		}
 		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingRemedy(layer))
@@ -185,7 +186,7 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 }
 
-// unread deals with an image that nothing here reads.
+// unread ends the walk at an image that the Walker's opener does not read.
 func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	depth := len(k.chain.Layers) - 1
 	switch {
@@ -199,8 +200,8 @@ func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	return false
 }
 
-// whyUnread says why an opener that reads images on the network does not read
-// this one. One that reads none says no more than that.
+// whyUnread says why an opener that reads images on the network does not read this
+// one, and whether it tried. An opener that reads none gives no reason.
 func whyUnread(err error) (why string, tried bool) {
 	var path *fs.PathError
 	if !errors.As(err, &path) {
@@ -209,7 +210,7 @@ func whyUnread(err error) (why string, tried bool) {
 	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+storage.ErrNotReadable.Error())), true
 }
 
-// looksLike returns the format that the header of a local image speaks for; "" if
+// looksLike returns the format that the header of a local image suggests; "" if
 // that is not known. One on the network is not read again for that.
 func (k *walk) looksLike(layer Layer) probe.Format {
 	if _, local := layer.LocalPath(); !local {
@@ -222,10 +223,10 @@ func (k *walk) looksLike(layer Layer) probe.Format {
 	return l.Candidate()
 }
 
-// absent deals with a chain that lacks an image and a disk that the XML calls
-// optional: libvirt starts the guest without the disk (9.0, whatever is wrong
-// with the chain).
-func (k *walk) absent(what string) {
+// skipOptional skips a disk that the XML calls optional and whose chain lacks an
+// image: libvirt starts the guest without the disk (libvirt 9.0, whatever else is
+// wrong with the chain).
+func (k *walk) skipOptional(what string) {
 	k.chain.Findings = nil // of layers that are not in use
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.ImageMissing, Severity: finding.Warn,
 		Text:   what + " does not exist, and the disk is optional: libvirt starts the guest without it",
@@ -252,8 +253,9 @@ func (k *walk) unverifiable(code finding.Code, text string, remedy finding.Remed
 	return false
 }
 
-// readable turns what was wrong with a header into a finding.
-func (k *walk) readable(layer Layer, err error) bool {
+// checkHeader refuses a layer whose header could not be read, with err. It reports
+// whether the walk may go on.
+func (k *walk) checkHeader(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}

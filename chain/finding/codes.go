@@ -1,6 +1,7 @@
 package finding
 
-// Code names a kind of finding: kebab-case, stable. [Codes] explains each.
+// Code names a kind of finding, in kebab-case: "image-missing". Codes are stable: they
+// never change and are never used for anything else. [Explain] explains each.
 type Code string
 
 // Findings about the document, made by package xmlfix.

@@ -8,7 +8,7 @@ type Explanation struct {
 	Remedy  string // what to do
 }
 
-// Explain returns the explanation of code.
+// Explain returns the explanation of code; false if there is no such code.
 func Explain(code Code) (Explanation, bool) {
 	for _, e := range explanations {
 		if e.Code == code {
@@ -18,8 +18,8 @@ func Explain(code Code) (Explanation, bool) {
 	return Explanation{}, false
 }
 
-// Explanations returns the explanation of every code, in the order of the
-// road that a document takes.
+// Explanations returns the explanation of every code, in the order in which the
+// findings are made: about the document first, then about disks, images and chains.
 func Explanations() []Explanation { return append([]Explanation(nil), explanations...) }
 
 const (

@@ -1,10 +1,14 @@
-// Package finding has what there is to say about a disk: findings with a stable
-// code, a severity and what to do, and an explanation of every code.
+// Package finding has what the other packages report about a disk. A [Finding] has
+// a stable [Code], a [Severity], a text for people, and a [Remedy]: what to do, in
+// words and as data. [Explain] returns what a code means.
+//
+// The functions that make remedies ([Say], [Join], [Command], [Trust]) are for
+// packages that report findings.
 package finding
 
 import "fmt"
 
-// Severity says what a [Finding] means for the disk.
+// Severity is what a [Finding] means for the disk.
 type Severity int
 
 const (
@@ -35,12 +39,13 @@ const WholeDisk = -1
 // Finding is one thing to say about a disk. Names and header bytes in Text and
 // Remedy are quoted, so that they may be printed to a terminal.
 type Finding struct {
-	Code     Code     // one of [Codes]
+	Code     Code     // what was found; [Explain] tells what it means
 	Severity Severity // the same code may be a warning in one place and a refusal in another
 	Layer    int      // index in the Layers of the chain, 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
 	Remedy   Remedy   // what to do; may say nothing
-	// ByName says that somebody should look before the chain is written down:
-	// whoever changes many guests takes this one only if it is named.
+	// ByName says that somebody should look at the disk before its chain is
+	// written into the XML. A program that changes many guests should change
+	// this one only if the operator names it.
 	ByName bool
 }

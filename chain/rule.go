@@ -9,9 +9,10 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// judge decides whether the format of a backing image that nobody stated may
-// be taken from its header. On refusal the layer stays unstated.
-func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
+// applyRule applies the policy's rule to a backing image whose format nobody stated:
+// it takes the format from the image's header or refuses. On refusal the layer stays
+// [Unstated].
+func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 	path := storage.Name(layer.At())
 	name := storage.Describe(layer.Source)
 	overlay := k.chain.Layers[len(k.chain.Layers)-2]
@@ -26,13 +27,13 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 	format := l.Candidate()
 	remedy := k.unrecordedRemedy(layer, l)
 	rule := k.ruleFor(path)
-	doubt := k.doubt(path)
-	// A raw image has no header that could be believed.
-	believed := doubt == "" && format != "" && format != probe.Raw
-	if doubt != "" && k.Policy.believed(path) {
-		unrecorded += "; its name is in a folder whose headers are believed, but " + doubt
+	why := k.whyNotTrusted(path)
+	// A raw image has no header that could be trusted.
+	trusted := why == "" && format != "" && format != probe.Raw
+	if why != "" && k.Policy.trustsHeaders(path) {
+		unrecorded += "; its name is in a folder whose headers are believed, but " + why
 	}
-	if rule == Declared && !believed {
+	if rule == Declared && !trusted {
 		k.refuse(finding.FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", remedy)
 		return layer
 	}
@@ -40,14 +41,14 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+image.FormatList(l.Formats()), remedy)
 		return layer
 	}
-	s := ProbeCheck{Name: name, Extension: extensionOf(layer.At()), Size: l.Size, Format: format, marked: len(l.UnexpectedFormats()) > 0, Record: rec}
+	check := ProbeCheck{Name: name, Extension: extensionOf(layer.At()), Size: l.Size, Format: format, marked: len(l.UnexpectedFormats()) > 0, Record: rec}
 	if overlay.Header != nil {
-		s.OverlaySize, s.HasOverlay = overlay.Header.VirtualSize, true
+		check.OverlaySize, check.HasOverlay = overlay.Header.VirtualSize, true
 	}
-	for _, f := range s.Contradictions() {
+	for _, f := range check.Contradictions() {
 		k.refuse(f.Code, unrecorded+"; "+f.Text, remedy)
 	}
-	if rule == Strict && format != probe.Raw && !believed {
+	if rule == Strict && format != probe.Raw && !trusted {
 		k.refuse(finding.ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
 			", and the rule \"strict\" believes only raw", remedy)
 	}
@@ -55,7 +56,7 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
 			k.note(finding.ProbedFormat, finding.Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents())
-			if f, lost := s.lostHeader(); lost {
+			if f, lost := check.lostHeader(); lost {
 				f.Text, f.Remedy = unrecorded+"; "+f.Text, remedy
 				k.findAt(len(k.chain.Layers)-1, f)
 			}
@@ -65,11 +66,11 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 	if format == probe.LUKS {
 		k.refuse(finding.Encrypted, unrecorded+"; its own header says luks, for which the XML has no secret", remedy)
 	}
-	if believed {
+	if trusted {
 		if k.refused() {
-			return layer // what it names is nobody's business any more
+			return layer // and what it names is not looked at
 		}
-		return k.believe(layer, l, unrecorded, remedy)
+		return k.acceptHeader(layer, l, unrecorded, remedy)
 	}
 	if refs := References(l.Header); refs != nil {
 		k.refuse(refs.Code, unrecorded+"; its own header says "+string(format)+" and names "+refs.What+
@@ -85,12 +86,14 @@ func (k *walk) judge(layer Layer, l *image.View, rec storage.Record) Layer {
 	return layer
 }
 
-// Reference is a header's mention of another file, for a refusal.
+// Reference is another file that a header names. Packages chain and predict use it.
 type Reference struct {
-	Code finding.Code
-	What string
+	Code finding.Code // of the refusal of an image that names such a file
+	What string       // for people, such as `the data file "/img/data"`
 }
 
+// References returns the first file besides the image itself that its header names;
+// nil if it names none.
 func References(h *probe.Header) *Reference {
 	switch {
 	case h == nil:
