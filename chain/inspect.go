@@ -15,7 +15,7 @@ import (
 // Inspection is what one image claims to be, without any rule applied: an
 // answer for people, not a format to rely on.
 type Inspection struct {
-	Size       int64 // bytes
+	Size       int64             // bytes
 	Signatures []probe.Signature // those of the formats that QEMU and libvirt look for
 	// Format is what QEMU's own probing would choose, raw if it would find
 	// nothing; if only libvirt recognises the image, or neither does, the format

@@ -45,8 +45,8 @@ func ParseRule(name string) (Rule, error) {
 }
 
 // ParseFormat returns the format that QEMU or libvirt calls name, of those that
-// a disk of a libvirt guest can have. "luks", "iso" and "cow" are no such formats; for
-// "vhd" and the like see [probe.FromLibvirt].
+// a disk of a libvirt guest can have. "luks", "iso" and "cow" are no such formats;
+// "vhd" is libvirt's name of vhdx (see [probe.FromLibvirt]).
 func ParseFormat(name string) (probe.Format, error) {
 	if f, ok := probe.FromLibvirt(name); ok {
 		return f, nil
