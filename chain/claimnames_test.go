@@ -95,7 +95,7 @@ func TestNamesInPredictions(t *testing.T) {
 					want = predict.Refuses // QEMU takes it for dmg
 				}
 				if p.Outcome != want {
-					t.Errorf("%s in %s, libvirt %s: %v, want %v (%s)", what, name, version, p.Outcome, want, p.Words)
+					t.Errorf("%s in %s, libvirt %s: %v, want %v (%s)", what, name, version, p.Outcome, want, p.Reason)
 				}
 			}
 		}

@@ -42,7 +42,7 @@
 // format for it that can have no backing image. If not, its chain is refused, or,
 // where the XML states it to its end, left as it is with a warning.
 //
-// An nvme device below another image is refused, since libvirtxml v1.12001.0
+// An nvme device below another image is refused, since libvirtxml v1.12008.0
 // cannot express it. The data files of qcow2 images are written only if the
 // Policy's Target is a libvirt that knows them (10.10). Encrypted images need a
 // secret in the XML.

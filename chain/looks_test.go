@@ -86,7 +86,7 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
 	p, err := predict.Disk(t.Context(), &chain.Walker{Images: image.NewCache(c)}, stated, libvirt.Version{Major: 9})
-	if err != nil || p.Outcome != predict.Starts || !strings.Contains(p.Words, `"flat"`) {
+	if err != nil || p.Outcome != predict.Starts || !strings.Contains(p.Reason, `"flat"`) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if n := c.looks[f.path("flat")]; n != 1 {

@@ -310,7 +310,7 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 		return winnerXML // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
 		mend := finding.Remedy{}
-		if overlay.Format == probe.Qcow2 || overlay.Format == probe.QED {
+		if overlay.Format.CanRename() {
 			mend = finding.Say("mend the header: %s", rebaseTo(overlay, stated))
 		}
 		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", mend)

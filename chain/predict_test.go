@@ -162,9 +162,9 @@ func TestPredictionByVersion(t *testing.T) {
 			}
 			got := f.predict(t, stated, version)
 			if got.Outcome.String() != want {
-				t.Errorf("%s, libvirt %s: %v (%s), want %s", c.name, version, got.Outcome, got.Words, want)
+				t.Errorf("%s, libvirt %s: %v (%s), want %s", c.name, version, got.Outcome, got.Reason, want)
 			}
-			if got.Outcome != predict.Starts && (got.Words == "" || got.Layer < 0) {
+			if got.Outcome != predict.Starts && (got.Reason == "" || got.Layer < 0) {
 				t.Errorf("%s, libvirt %s: nothing is said: %+v", c.name, version, got)
 			}
 		}
@@ -269,7 +269,7 @@ func TestPredictionHidesCredentials(t *testing.T) {
 	} {
 		f.qcow2("top", img{backing: c.name, backingFormat: c.format})
 		got := f.predict(t, f.top("top"), "9.0")
-		if got.Outcome != c.want || got.Words == "" || strings.Contains(got.Words, "hunter2") {
+		if got.Outcome != c.want || got.Reason == "" || strings.Contains(got.Reason, "hunter2") {
 			t.Errorf("%q over %q: %+v, want %v", c.format, c.name, got, c.want)
 		}
 	}
@@ -324,9 +324,9 @@ func FuzzPredict(f *testing.F) {
 				t.Fatalf("%q is touched: %+v", path, got)
 			}
 		}
-		for _, r := range got.Words {
+		for _, r := range got.Reason {
 			if !unicode.IsPrint(r) {
-				t.Fatalf("%q", got.Words)
+				t.Fatalf("%q", got.Reason)
 			}
 		}
 	})

@@ -37,7 +37,7 @@ func TestOptionalDiskByVersion(t *testing.T) {
 		c.stated.Layers[0].Source.StartupPolicy = "optional"
 		for version, want := range c.want {
 			if got := f.predict(t, c.stated, version); got.Outcome != want {
-				t.Errorf("%s, libvirt %s: %v (%s), want %v", c.name, version, got.Outcome, got.Words, want)
+				t.Errorf("%s, libvirt %s: %v (%s), want %v", c.name, version, got.Outcome, got.Reason, want)
 			}
 		}
 	}

@@ -12,26 +12,6 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// extensions are the file name endings that formats have. One that is not listed
-// (.img, .bin, a number, a snapshot's name) says nothing about the format. A guest
-// can rewrite every byte of its disk, but not the name of the image.
-var extensions = map[string][]probe.Format{
-	".raw":   {probe.Raw},
-	".iso":   {probe.Raw},
-	".qcow":  {probe.Qcow, probe.Qcow2}, // much used for qcow2
-	".qcow2": {probe.Qcow2},
-	".qed":   {probe.QED},
-	".vmdk":  {probe.VMDK},
-	".vdi":   {probe.VDI},
-	".vhd":   {probe.VPC},
-	".vpc":   {probe.VPC},
-	".vhdx":  {probe.VHDX},
-	".hds":   {probe.Parallels},
-	".luks":  {probe.LUKS},
-	".dmg":   {probe.DMG},
-	".cow":   {probe.COW},
-}
-
 // ProbeCheck compares the format that an image's header suggests with what the guest
 // cannot have changed. Walks and package predict make one for each image whose
 // format was not stated.
@@ -91,8 +71,8 @@ func (c ProbeCheck) lostHeader() (finding.Finding, bool) {
 
 // nameContradicts reports whether the name of the image is that of another format.
 func (c ProbeCheck) nameContradicts() bool {
-	formats, ok := extensions[c.Extension]
-	return ok && !slices.Contains(formats, c.Format)
+	formats := probe.FromExtension(c.Extension)
+	return len(formats) > 0 && !slices.Contains(formats, c.Format)
 }
 
 // describe says which format the header of the image suggests.

@@ -34,7 +34,7 @@ func (k *walk) nameCopy(layer Layer) finding.Remedy {
 		return finding.Say(", and name the copy in the XML (%s), with %s", k.edit(), driverElement(probe.Qcow2))
 	}
 	overlay := k.overlay()
-	if !canRecord(overlay.Format, probe.Qcow2) {
+	if !overlay.Format.CanRecord(probe.Qcow2) {
 		return finding.Say(", and make the overlay %s anew on the copy", storage.Describe(overlay.Source))
 	}
 	then := finding.Say(" && %s", rebase(overlay, probe.Qcow2, newName(layer)))

@@ -141,7 +141,7 @@ func (k *walk) chooseStatedRemedy(layer Layer, a, b DiskFormat) finding.Remedy {
 // recordToo is the better way than a statement, where it is open: to record the
 // format in the overlay itself.
 func recordToo(overlay Layer, format probe.Format) finding.Remedy {
-	if overlay.Header == nil || overlay.Header.Backing == nil || !canRecord(overlay.Format, format) {
+	if overlay.Header == nil || overlay.Header.Backing == nil || !overlay.Format.CanRecord(format) {
 		return finding.Remedy{}
 	}
 	return finding.Say("record it in the overlay for good: %s", recordFormat(overlay, format))
@@ -150,7 +150,7 @@ func recordToo(overlay Layer, format probe.Format) finding.Remedy {
 // mendRecord says how to record another format than the overlay does, and then
 // what follows.
 func mendRecord(overlay Layer, format probe.Format, then finding.Remedy) finding.Remedy {
-	if !canRecord(overlay.Format, format) {
+	if !overlay.Format.CanRecord(format) {
 		return finding.Say(noRoom)
 	}
 	return finding.Say("if the record is wrong, mend it: %s%s", recordFormat(overlay, format), then)
@@ -161,7 +161,7 @@ const noRoom = "make the overlay anew: its header has no room for another record
 // mendRawRecord says how to record what an image looks like, in the place of raw,
 // and then what follows.
 func mendRawRecord(overlay, layer Layer, like probe.Format, then finding.Remedy) finding.Remedy {
-	if !canRecord(overlay.Format, like) {
+	if !overlay.Format.CanRecord(like) {
 		return lookRemedy(layer)
 	}
 	return finding.Say("if the record is wrong, mend it before the guest starts: %s%s", recordFormat(overlay, like), then)
@@ -184,13 +184,6 @@ func (k *walk) statedRawRemedy(layer Layer, like probe.Format) finding.Remedy {
 		return finding.Say("if the XML is wrong, correct it there: <format type='%s'/>", like.LibvirtName())
 	}
 	return lookRemedy(layer)
-}
-
-// canRecord reports whether an overlay can record the format of its backing
-// image: qcow2 can, QED has a flag for raw, and no other overlay has a place for
-// it (qemu-img 7.2 fails, or drops it silently).
-func canRecord(overlay, backing probe.Format) bool {
-	return backing.LibvirtName() != "" && (overlay == probe.Qcow2 || overlay == probe.QED && backing == probe.Raw)
 }
 
 // recordFormat records format for the backing image that overlay's header

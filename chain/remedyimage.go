@@ -1,10 +1,6 @@
 package chain
 
 import (
-	"errors"
-	"slices"
-	"syscall"
-
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/finding"
@@ -45,9 +41,9 @@ func lookRemedy(layer Layer) finding.Remedy {
 
 // renameRemedy says how to make overlay name another backing image than it does,
 // or the same in another way; what says which. qemu-img can write a new name into
-// two formats only.
+// few formats.
 func renameRemedy(overlay Layer, what string) finding.Remedy {
-	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+	if !overlay.Format.CanRename() {
 		return finding.Say("make the overlay %s anew: no command writes another name into its header", storage.Describe(overlay.Source))
 	}
 	format := probe.Format("")
@@ -112,27 +108,24 @@ func (k *walk) unreadableRemedy(layer Layer, err error) finding.Remedy {
 // errnoRemedy says what helps when a file cannot be read; rename is how to name
 // another one.
 func errnoRemedy(err error, rename finding.Remedy) finding.Remedy {
-	is := func(codes ...syscall.Errno) bool {
-		return slices.ContainsFunc(codes, func(code syscall.Errno) bool { return errors.Is(err, code) })
-	}
-	switch {
-	case is(syscall.EACCES, syscall.EPERM):
+	switch errnoName(err) {
+	case "EACCES", "EPERM":
 		return finding.Say("run chainfix as a user who may read the image")
-	case is(syscall.ESTALE):
+	case "ESTALE":
 		return finding.Say("unmount its file system and mount it anew: its server does not know this file any more, for no user")
-	case is(syscall.ETIMEDOUT, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOTCONN):
+	case "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENOTCONN":
 		return finding.Say("find out why the server of its file system does not answer; no other user gets an answer")
-	case is(syscall.EIO):
+	case "EIO":
 		return finding.Say("find out why the file system or the device cannot read it; no other user can")
-	case is(syscall.ELOOP):
+	case "ELOOP":
 		return finding.Say("mend the symlinks in its path, which lead round in a circle, or %s", rename)
-	case is(syscall.ENAMETOOLONG):
+	case "ENAMETOOLONG":
 		return finding.Say("no file can have so long a name: %s", rename)
-	case is(syscall.ENOTDIR):
+	case "ENOTDIR":
 		return finding.Say("a part of its path is no folder: %s", rename)
-	case is(syscall.ENXIO, syscall.ENODEV, syscall.ENOMEDIUM):
+	case "ENXIO", "ENODEV", "ENOMEDIUM":
 		return finding.Say("attach the device, or put a medium in, or %s", rename)
-	case is(syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM):
+	case "EMFILE", "ENFILE", "ENOMEM":
 		return finding.Say("run chainfix again when the system has room")
 	}
 	return finding.Say("find out why the system does not read it; another user may be able to")
@@ -151,10 +144,10 @@ func (k *walk) orStateChain(remedy finding.Remedy) finding.Remedy {
 func (k *walk) readRemedy(src *libvirtxml.DomainDiskSource, tried bool) finding.Remedy {
 	flags := ""
 	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
-		switch n.Protocol {
-		case "http", "https", "nbd":
+		switch storage.NetworkProtocol(n.Protocol).Read {
+		case storage.ReadByNetwork:
 			flags = "--network"
-		case "ssh", "ftp", "ftps", "iscsi", "rbd", "gluster", "nfs":
+		case storage.ReadByQEMUImg:
 			flags = "--network --qemu-img qemu-img"
 		}
 	}
@@ -167,13 +160,10 @@ func (k *walk) readRemedy(src *libvirtxml.DomainDiskSource, tried bool) finding.
 	return stateChain
 }
 
-// checkable are the formats of which qemu-img can say what is wrong.
-var checkable = []probe.Format{probe.Qcow2, probe.QED, probe.VDI, probe.VHDX, probe.VMDK, probe.Parallels}
-
 // brokenRemedy is for an image whose header cannot be used.
 func brokenRemedy(src *libvirtxml.DomainDiskSource, f probe.Format) finding.Remedy {
 	command := "qemu-img info -f "
-	if slices.Contains(checkable, f) {
+	if f.Checkable() {
 		command = "qemu-img check -f "
 	}
 	return finding.Say("%s; QEMU says what is wrong with it: %s", restore, finding.Command(command+string(f)+" "+commandWord(src)))

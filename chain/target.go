@@ -138,7 +138,7 @@ func (k *walk) relyOnHeaders(code finding.Code, reason string) {
 		}
 		c.Verdict = Refused
 		remedy := finding.Say("put a qcow2 image in the place of its overlay, which is %s and has no room for that", overlay.Format)
-		if canRecord(overlay.Format, layer.Format) {
+		if overlay.Format.CanRecord(layer.Format) {
 			remedy = finding.Say("record it in the overlay: %s", recordFormat(overlay, layer.Format))
 		}
 		if code == finding.SDBus {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/storage"
-	"github.com/chainfix/chainfix/probe"
 )
 
 // statementIndex finds the statements of a policy, of which there may be ten
@@ -174,7 +173,7 @@ func (k *walk) refuseTrustConflict(s Statement, layer Layer) bool {
 
 // recordThere says how the overlay comes to record what is stated.
 func recordThere(overlay Layer, s Statement) finding.Remedy {
-	if overlay.Format != probe.Qcow2 && overlay.Format != probe.QED {
+	if !overlay.Format.CanRename() {
 		return finding.Say(noRoom)
 	}
 	return finding.Say("record the format there: %s", recordFormat(overlay, s.Format))

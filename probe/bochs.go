@@ -13,7 +13,7 @@ const (
 )
 
 // readBochs reads a growing redolog of Bochs, little-endian, with the checks of
-// block/bochs.c (7.2).
+// block/bochs.c (QEMU 7.2).
 //
 // Not looked at is the catalog, whose entries QEMU does not check either.
 func readBochs(m *image) (*Header, error) {

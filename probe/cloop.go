@@ -12,7 +12,7 @@ const (
 )
 
 // readCloop reads version 2.0 of the format of cloop's create_compressed_fs,
-// big-endian, with the checks of block/cloop.c (7.2). What the compressed
+// big-endian, with the checks of block/cloop.c (QEMU 7.2). What the compressed
 // blocks hold is not looked at.
 //
 // QEMU asks for the magic only when it probes. An image that was stated to be

@@ -12,7 +12,7 @@ const (
 )
 
 // readDMG reads the trailer of Apple's UDIF, big-endian, with the checks of
-// block/dmg.c (7.2). The guest's disk is what the trailer says, as in
+// block/dmg.c (QEMU 7.2). The guest's disk is what the trailer says, as in
 // QEMU, whatever the chunks add up to.
 //
 // Not looked at are the tables of chunks, which stand in the resource fork or

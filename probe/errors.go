@@ -39,6 +39,7 @@ type Error struct {
 	Tolerated bool
 }
 
+// Error returns one line: the format, what is wrong, the field and the detail.
 func (e *Error) Error() string {
 	s := fmt.Sprintf("%s: %s", e.Format, e.Err)
 	if e.Field != "" {

@@ -1,74 +1,23 @@
 package probe
 
+import "slices"
+
 // Format is the name by which QEMU knows an image format (its block driver's
 // name), with two additions that QEMU has no driver for: [ISO], which libvirt
 // recognises and then treats as raw, and [COW], which QEMU dropped in 2.2 and
 // libvirt still recognises and then refuses.
+//
+// A Format may be any string. The methods say of one that is none of the
+// constants what they say of a format of which nothing is known.
 type Format string
-
-// Every format that QEMU 7.2-10.2 or libvirt 9.0-11.3 can recognise.
-const (
-	Raw       Format = "raw"
-	Qcow      Format = "qcow"
-	Qcow2     Format = "qcow2"
-	QED       Format = "qed"
-	VMDK      Format = "vmdk"
-	VDI       Format = "vdi"
-	VPC       Format = "vpc"       // Microsoft VHD
-	VHDX      Format = "vhdx"      // libvirt: vhd
-	Parallels Format = "parallels" // libvirt: ploop
-	LUKS      Format = "luks"      // libvirt: raw with an <encryption>
-	Bochs     Format = "bochs"
-	Cloop     Format = "cloop"
-	DMG       Format = "dmg"
-	ISO       Format = "iso"
-	COW       Format = "cow"
-)
-
-// formats pairs each format with the name that libvirt's domain XML has for
-// it; "" where there is none that a disk may carry (virStorageFileFormat of
-// libvirt 9.0: luks passes its schema but not its parser, iso is refused in a
-// chain, cow is refused for QEMU).
-var formats = []struct {
-	format  Format
-	libvirt string
-}{
-	{Raw, "raw"},
-	{Qcow, "qcow"},
-	{Qcow2, "qcow2"},
-	{QED, "qed"},
-	{VMDK, "vmdk"},
-	{VDI, "vdi"},
-	{VPC, "vpc"},
-	{VHDX, "vhd"},
-	{Parallels, "ploop"},
-	{LUKS, ""},
-	{Bochs, "bochs"},
-	{Cloop, "cloop"},
-	{DMG, "dmg"},
-	{ISO, ""},
-	{COW, ""},
-}
 
 // Formats returns every Format, raw first, in a stable order.
 func Formats() []Format {
 	all := make([]Format, len(formats))
-	for i, f := range formats {
-		all[i] = f.format
+	for i := range formats {
+		all[i] = formats[i].format
 	}
 	return all
-}
-
-// LibvirtName returns the name that libvirt's domain XML has for f, or "" if
-// a disk cannot name it there: luks (written as raw with an <encryption>),
-// iso (written as raw), cow, and what is no Format at all.
-func (f Format) LibvirtName() string {
-	for _, known := range formats {
-		if known.format == f {
-			return known.libvirt
-		}
-	}
-	return ""
 }
 
 // FromLibvirt returns the Format that libvirt's domain XML calls name, case
@@ -79,21 +28,91 @@ func FromLibvirt(name string) (f Format, ok bool) {
 	if name == "aio" {
 		return Raw, true
 	}
-	for _, known := range formats {
-		if known.libvirt == name && name != "" {
-			return known.format, true
+	for i := range formats {
+		if formats[i].libvirt == name && name != "" {
+			return formats[i].format, true
 		}
 	}
 	return "", false
 }
 
-// CanHaveBacking reports whether libvirt lets an image of format f have a
-// backing image: cow, qcow, qcow2, qed and vmdk, the formats from number 12 on
-// in libvirt's virStorageFileFormat (9.0 and 11.3).
-func (f Format) CanHaveBacking() bool {
-	switch f {
-	case COW, Qcow, Qcow2, QED, VMDK:
-		return true
+// FromExtension returns the formats that a file name extension speaks for, such
+// as qcow2 for ".qcow2"; ext is in lower case and begins with the dot. There are
+// none for an extension that says nothing (.img, .bin, a number, a snapshot's
+// name, "").
+//
+// A guest can rewrite every byte of its disk, but not its name.
+func FromExtension(ext string) []Format {
+	var all []Format
+	for i := range formats {
+		if slices.Contains(formats[i].extensions, ext) {
+			all = append(all, formats[i].format)
+		}
 	}
-	return false
+	return all
+}
+
+// row returns what is known of f: nothing, if it is none of the constants.
+func (f Format) row() *row {
+	for i := range formats {
+		if formats[i].format == f {
+			return &formats[i]
+		}
+	}
+	return &row{}
+}
+
+// Known reports whether f is one of [Formats].
+func (f Format) Known() bool { return f.row().format != "" }
+
+// LibvirtName returns the name that libvirt's domain XML has for f, or "" if
+// a disk cannot name it there: luks (written as raw with an <encryption>),
+// iso (written as raw), cow, and what is no Format at all.
+func (f Format) LibvirtName() string { return f.row().libvirt }
+
+// CanHaveBacking reports whether libvirt lets an image of format f have a
+// backing image: cow, qcow, qcow2, qed and vmdk (libvirt 9.0 and 11.3).
+func (f Format) CanHaveBacking() bool { return f.row().number >= firstWithBacking }
+
+// HasDriver reports whether QEMU 7.2 knows a block driver called f.
+func (f Format) HasDriver() bool { return f.Known() && !f.row().noDriver }
+
+// ReadOnly reports whether QEMU opens images of format f for reading only, so
+// that no guest can have one as a writable disk.
+func (f Format) ReadOnly() bool { return f.row().readOnly }
+
+// Checkable reports whether "qemu-img check" can say what is wrong with an image
+// of format f (QEMU 7.2). For the others there is "qemu-img info" alone.
+func (f Format) Checkable() bool { return f.row().checkable }
+
+// IsAgreedName reports whether f, as a name in an overlay's format field, has
+// one meaning for every QEMU and for every libvirt since 6.0.
+func (f Format) IsAgreedName() bool { return f.row().agreed }
+
+// IsQEMUsName reports whether f is a name that QEMU alone writes into an
+// overlay's format field: libvirt has another word for the format and does not
+// know this one.
+func (f Format) IsQEMUsName() bool { return f.row().qemuOnly }
+
+// CanRecord reports whether the header of an overlay of format f can record that
+// its backing image is of the given format: qcow2's can, qed's has a flag for
+// raw, and no other overlay has a place for it (qemu-img 7.2 fails, or drops it
+// without a word). A format without a [Format.LibvirtName] is never recorded.
+func (f Format) CanRecord(backing Format) bool {
+	if backing.LibvirtName() == "" {
+		return false
+	}
+	records := f.row().records
+	return records == recordsAny || records == recordsRaw && backing == Raw
+}
+
+// CanRename reports whether "qemu-img rebase -u" can write another name of a
+// backing image into an overlay of format f (QEMU 7.2). These are the formats
+// that can record a format.
+func (f Format) CanRename() bool { return f.row().records != recordsNone }
+
+// MarkedAtEnd reports whether an image of format f may have its mark at its end
+// only, where neither QEMU nor libvirt looks for it.
+func (f Format) MarkedAtEnd() bool {
+	return slices.ContainsFunc(f.row().marks, func(m mark) bool { return m.tail != nil })
 }

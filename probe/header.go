@@ -1,5 +1,40 @@
 package probe
 
+import (
+	"io"
+	"sync"
+)
+
+// Read parses the header of the image in r, which is size bytes long, as
+// format f, and checks it as QEMU does when it opens the image for reading.
+// It neither asks whether the image may be trusted to be an f nor opens
+// anything that the header names.
+//
+// Every [Format] is read; of anything else the error wraps [ErrUnread].
+// Encryption, a dirty or a corrupt mark, a data file without a name and a
+// parent that QEMU knows nothing of are no errors: the Header says so. At most
+// 2 MiB are read, nearly always 4 KiB in one read.
+//
+// An error is an [*Error] that wraps one of the Err... variables, or it wraps
+// the error of r.
+func Read(r io.ReaderAt, size int64, f Format) (*Header, error) {
+	read := f.row().read
+	if read == nil {
+		return nil, &Error{Format: f, Offset: -1, Err: ErrUnread}
+	}
+	head := heads.Get().(*[headSize]byte)
+	defer heads.Put(head)
+	m, err := newImage(r, size, f, head[:])
+	if err != nil {
+		return nil, err
+	}
+	return read(m)
+}
+
+// heads are the first bytes of images, to be used again: a run over a host
+// reads thousands of headers.
+var heads = sync.Pool{New: func() any { return new([headSize]byte) }}
+
 // Header is what an image says of itself, checked as QEMU checks it, and more
 // strictly where a comment says so. Nothing in it is to be believed before a
 // rule says that the image may be.
@@ -78,7 +113,7 @@ type Reference struct {
 	// -1 for a name that the header flags but does not give, and for one
 	// that it gives in UTF-16, which Name holds in UTF-8.
 	Offset int64
-	// CutAtNUL reports that the header's name goes on behind a NUL byte.
+	// CutAtNUL reports that the header's name goes on after a NUL byte.
 	CutAtNUL bool
 
 	// FormatRecorded reports that the header has a place for the format of
@@ -88,7 +123,7 @@ type Reference struct {
 	// "raw", "vmdk" and "vhdx".
 	FormatRecorded bool
 	Format         string
-	// FormatCutAtNUL reports that the recorded format goes on behind a NUL
+	// FormatCutAtNUL reports that the recorded format goes on after a NUL
 	// byte.
 	FormatCutAtNUL bool
 }

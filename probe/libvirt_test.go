@@ -9,23 +9,6 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// libvirtOrder is the order in which libvirt 9.0 tries the formats.
-var libvirtOrder = []probe.Format{
-	probe.ISO, probe.VPC, probe.VDI, probe.Parallels, probe.COW, probe.Qcow, probe.Qcow2, probe.QED, probe.VMDK,
-}
-
-// libvirtTakes returns what Signatures says that libvirt takes an image for.
-func libvirtTakes(found []probe.Signature) probe.Format {
-	for _, f := range libvirtOrder {
-		for _, s := range found {
-			if s.Format == f && s.Libvirt {
-				return f
-			}
-		}
-	}
-	return probe.Raw
-}
-
 // TestSignaturesAgreeWithLibvirt lets a real libvirt probe every case, as the
 // backing image of an overlay that does not record its format.
 func TestSignaturesAgreeWithLibvirt(t *testing.T) {
@@ -40,8 +23,8 @@ func TestSignaturesAgreeWithLibvirt(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if want := libvirtTakes(c.want); probe.Format(got) != want {
-			t.Errorf("%s: libvirt takes it for %s, Signatures says %s", c.name, got, want)
+		if want := probe.LibvirtsChoice(c.want); probe.Format(got) != want {
+			t.Errorf("%s: libvirt takes it for %s, LibvirtsChoice says %s", c.name, got, want)
 		}
 	}
 }

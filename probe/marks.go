@@ -6,7 +6,18 @@ import (
 	"slices"
 )
 
-// test looks for a mark in bytes of an image. What lies behind them is not
+// mark is how one mark of a format is found. A test that is nil finds nothing.
+type mark struct {
+	qemu    test // QEMU's probe function, on the first sector
+	libvirt test // libvirt's table of formats, on the first 4 KiB
+
+	// The rest is looked for elsewhere, or by neither program.
+	iso  test // libvirt's, on the bytes at 32769
+	head test // neither's, on the first sector
+	tail test // neither's, on the last sector
+}
+
+// test looks for a mark in bytes of an image. What comes after them is not
 // there: a test that would have to look further finds nothing.
 type test func(b []byte) bool
 

@@ -9,12 +9,12 @@ const (
 )
 
 // readQcow reads version 1 of the format, big-endian, which has no
-// specification but QEMU's block/qcow.c (read in 7.2 and 10.0).
+// specification but QEMU's block/qcow.c (read in QEMU 7.2 and 10.0).
 func readQcow(m *image) (*Header, error) {
 	if err := m.magic(qcowMagic); err != nil {
 		return nil, err
 	}
-	// QEMU reads zeros behind the end of a file, here and below; an image
+	// QEMU reads zeros beyond the end of a file, here and below; an image
 	// that ends inside its own header is refused instead.
 	b, err := m.prefix(qcowHeaderSize, "header")
 	if err != nil {

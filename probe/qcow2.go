@@ -49,11 +49,11 @@ type qcow2Fields struct {
 }
 
 // readQcow2 reads versions 2 and 3 with the checks of block/qcow2.c, in its
-// order (7.2 and 10.0 agree).
+// order (QEMU 7.2 and 10.0 agree).
 //
 // Not looked at is what the header only points to: the L1, refcount and
 // snapshot tables, the bitmap directory and the LUKS header. Tables that lie
-// behind the end of the image read as zeros to QEMU and are no error here
+// beyond the end of the image read as zeros to QEMU and are no error here
 // either.
 func readQcow2(m *image) (*Header, error) {
 	f, err := m.qcow2Fields()

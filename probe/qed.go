@@ -15,7 +15,7 @@ const (
 )
 
 // readQED reads the format of QEMU's docs/specs/qed_spec.txt, little-endian,
-// with the checks of block/qed.c (7.2 and 10.0).
+// with the checks of block/qed.c (QEMU 7.2 and 10.0).
 func readQED(m *image) (*Header, error) {
 	if err := m.magic(qedMagic); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func readQED(m *image) (*Header, error) {
 	if capacity := entries * entries * clusterSize; size%sectorSize != 0 || size > capacity || size > math.MaxInt64 {
 		return nil, m.corrupt("image_size", 48, "%d", size)
 	}
-	// The L1 table lies behind the header and inside the image, of which
+	// The L1 table lies after the header and inside the image, of which
 	// QEMU counts whole clusters after filling up the last sector. A table
 	// of one cluster fails this check in QEMU, whatever the specification
 	// says.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"io"
+	"math"
 	"slices"
 )
 
@@ -13,10 +14,10 @@ type Signature struct {
 	// Format. Both are false for a mark that neither looks for and that
 	// tells the format all the same.
 	//
-	// Where an image bears several marks, each program has its own way of
+	// Where an image has several marks, each program has its own way of
 	// choosing: QEMU takes the best score, which is the same for all but
-	// cloop (and a file name that ends in ".dmg" counts like cloop); libvirt
-	// takes iso first, then vpc, vdi, parallels, cow, qcow, qcow2, qed, vmdk.
+	// cloop (and a file name that ends in ".dmg" counts like cloop); for
+	// libvirt see [LibvirtsChoice].
 	QEMU, Libvirt bool
 }
 
@@ -35,9 +36,9 @@ type sample struct {
 }
 
 // Signatures returns every mark of a format that the image in r, which is
-// size bytes long, bears: the ones that QEMU or libvirt probe for by content,
+// size bytes long, has: the ones that QEMU or libvirt probe for by content,
 // those of LUKS version 2 and of dmg, and the footer of a fixed VHD. Each
-// comes once, in the order of the rules. None means raw.
+// comes once, in the order of [Formats]. None means raw.
 //
 // At most three reads are made: 4 KiB at the start, 5 bytes at 32769, 512
 // bytes at the end. An error is r's, wrapped.
@@ -47,22 +48,39 @@ func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
 		return nil, err
 	}
 	var found []Signature
-	for _, rule := range rules {
-		sig := Signature{
-			Format:  rule.format,
-			QEMU:    rule.qemu.in(s.qemu),
-			Libvirt: rule.libvirt.in(s.libvirt) || rule.iso.in(s.iso),
-		}
-		if sig.QEMU || sig.Libvirt || rule.head.in(s.qemu) || rule.tail.in(s.tail) && !bears(found, rule.format) {
-			found = append(found, sig)
+	for i := range formats {
+		f := formats[i].format
+		for _, mark := range formats[i].marks {
+			sig := Signature{
+				Format:  f,
+				QEMU:    mark.qemu.in(s.qemu),
+				Libvirt: mark.libvirt.in(s.libvirt) || mark.iso.in(s.iso),
+			}
+			if sig.QEMU || sig.Libvirt || mark.head.in(s.qemu) || mark.tail.in(s.tail) && !hasMark(found, f) {
+				found = append(found, sig)
+			}
 		}
 	}
 	return found, nil
 }
 
-// bears tells whether f is among the marks found: the footer of a dynamic VHD
+// LibvirtsChoice returns the format for which libvirt's probing takes an image
+// with these signatures: the first that it tries (iso, then vpc, vdi,
+// parallels, cow, qcow, qcow2, qed, vmdk; libvirt 9.0 and
+// 11.3), and raw where there is no mark that it looks for.
+func LibvirtsChoice(found []Signature) Format {
+	choice, first := Raw, math.MaxInt
+	for _, sig := range found {
+		if n := sig.Format.row().number; sig.Libvirt && n < first {
+			choice, first = sig.Format, n
+		}
+	}
+	return choice
+}
+
+// hasMark reports whether f is among the marks found: the footer of a dynamic VHD
 // says no more than the copy of it that stands at the start.
-func bears(found []Signature, f Format) bool {
+func hasMark(found []Signature, f Format) bool {
 	return slices.ContainsFunc(found, func(s Signature) bool { return s.Format == f })
 }
 

@@ -109,8 +109,18 @@ func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 	}
 }
 
-// TestReadUnread: every format is read, and nothing else is.
+// TestReadUnread: every format is read and has a table, and nothing else is.
 func TestReadUnread(t *testing.T) {
+	missing := make(map[probe.Format]bool)
+	for _, f := range probe.Formats() {
+		missing[f] = true
+	}
+	for _, table := range readTables {
+		delete(missing, table.format)
+	}
+	if len(missing) > 0 {
+		t.Errorf("no table for %v", missing)
+	}
 	for _, f := range append(probe.Formats(), "", "QCOW2", "file") {
 		_, err := probe.Read(bytes.NewReader(nil), 0, f)
 		if got, want := errors.Is(err, probe.ErrUnread), !slices.Contains(probe.Formats(), f); got != want {

@@ -17,7 +17,7 @@ const (
 
 // readVDI reads VirtualBox's format, little-endian, which has no specification:
 // the fields have the names of VirtualBox's Storage/VDICore.h, and the checks
-// are those of block/vdi.c (7.2).
+// are those of block/vdi.c (QEMU 7.2).
 func readVDI(m *image) (*Header, error) {
 	const signatureAt = 64
 	if uint64(len(m.head)) < signatureAt+4 || binary.LittleEndian.Uint32(m.head[signatureAt:]) != vdiSignature {
@@ -58,7 +58,7 @@ func readVDI(m *image) (*Header, error) {
 	case cbDisk > cBlocks*vdiBlock:
 		return nil, m.corrupt("cbDisk", 368, "%d bytes are more than %d blocks hold", cbDisk, cBlocks)
 	case offBlocks+cBlocks*4 > wholeSectors(m.size):
-		// To QEMU the block map goes on with zeros behind the end, which
+		// To QEMU the block map goes on with zeros beyond the end, which
 		// would map every block to the first.
 		return nil, m.fail(ErrTruncated, "offBlocks", 340, "%d bytes at %d, the image ends at %d", cBlocks*4, offBlocks, m.size)
 	}

@@ -72,7 +72,7 @@ func (v *vhdxSpans) overlap(s vhdxSpan) bool {
 	return before > 0 && v.ends[before-1] > s.off
 }
 
-// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (7.2),
+// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (QEMU 7.2),
 // in its order: headers, log, regions, metadata, BAT.
 //
 // QEMU reads the first of the two region tables and never the second, and so

@@ -36,9 +36,9 @@ type vhdxMetadata struct {
 	parent         *Reference // nil without hasParent
 }
 
-// batEntries returns how many entries of 8 bytes the BAT needs. Behind as many
+// batEntries returns how many entries of 8 bytes the BAT needs. After as many
 // blocks as a sector bitmap covers, which is a chunk, follows an entry for that
-// bitmap; only a differencing image needs it behind the last chunk.
+// bitmap; only a differencing image needs it after the last chunk.
 func (d *vhdxMetadata) batEntries() uint64 {
 	const sectorsInBitmap = 1 << 23
 	chunk := sectorsInBitmap * sectorSize / d.blockSize
@@ -54,7 +54,7 @@ func (d *vhdxMetadata) batEntries() uint64 {
 }
 
 // vhdxMetadata reads the metadata table in region r and the items that matter.
-// As in QEMU an item may lie anywhere behind the region's start, and its length
+// As in QEMU an item may lie anywhere after the region's start, and its length
 // does not matter, but for that of the parent locator.
 func (m *image) vhdxMetadata(r vhdxSpan) (*vhdxMetadata, error) {
 	items, err := m.vhdxItems(r)

@@ -30,7 +30,7 @@ const (
 )
 
 // readVMDK reads the format of VMware's "Virtual Disk Format 5.0", whose fields
-// are little-endian and count sectors, with the checks of block/vmdk.c (7.2).
+// are little-endian and count sectors, with the checks of block/vmdk.c (QEMU 7.2).
 //
 // It comes in three kinds: a sparse image, an older sparse image ("COWD"), and
 // a text that names the files which hold the data. A sparse extent that such a
@@ -234,7 +234,7 @@ func (m *image) vmdkGrain(size, most uint64, at int64) error {
 	return nil
 }
 
-// vmdkDirectory checks where a grain directory lies. To QEMU what lies behind
+// vmdkDirectory checks where a grain directory lies. To QEMU what lies beyond
 // the end of the file is zeros; an image that ends before its directory does is
 // refused instead.
 func (m *image) vmdkDirectory(field string, at int64, sector, entries uint64) error {

@@ -52,7 +52,7 @@ func (m *image) vmdkDescriptor(off uint64) (*Header, error) {
 
 // vmdkValue returns the text in quotes that follows key, and where it starts;
 // -1 if the key is not there. QEMU takes the key wherever it stands first, and
-// any two bytes behind it for the equals sign and the quote.
+// any two bytes after it for the equals sign and the quote.
 func vmdkValue(text []byte, key string) (start int, value []byte, ok bool) {
 	start = bytes.Index(text, []byte(key))
 	if start < 0 {
@@ -71,7 +71,7 @@ func vmdkValue(text []byte, key string) (start int, value []byte, ok bool) {
 // size from the header of that file instead, and also the size of its grains.
 //
 // QEMU begins anew at every line, but its sscanf skips white space, newlines
-// included, before and between the words: an extent behind an empty line counts
+// included, before and between the words: an extent after an empty line counts
 // twice.
 func (m *image) vmdkExtents(h *Header, text []byte, off uint64) error {
 	var (
@@ -212,7 +212,7 @@ func (m *image) vmdkParent(h *Header, off uint64) error {
 	if err != nil {
 		return err
 	}
-	// QEMU skips two bytes behind the key even if they are NULs, so the
+	// QEMU skips two bytes after the key even if they are NULs, so the
 	// window must not end at the first.
 	window := b[min(off, uint64(len(b))):]
 	const key = "parentFileNameHint"
@@ -238,7 +238,7 @@ func (m *image) vmdkParent(h *Header, off uint64) error {
 	return nil
 }
 
-// hasVMDKCID tells whether QEMU finds a number one byte behind key.
+// hasVMDKCID tells whether QEMU finds a number one byte after key.
 func hasVMDKCID(window []byte, key string) bool {
 	i := bytes.Index(untilNUL(window), []byte(key))
 	if i < 0 {

@@ -15,7 +15,7 @@ const (
 )
 
 // readVPC reads the format of Microsoft's "Virtual Hard Disk Image Format
-// Specification" (VHD), big-endian, with the checks of block/vpc.c (7.2): a
+// Specification" (VHD), big-endian, with the checks of block/vpc.c (QEMU 7.2): a
 // footer at the image's end, and, unless the image is fixed, a copy of it in
 // front.
 //

@@ -7,8 +7,9 @@ import (
 )
 
 // Apply makes a disk of a libvirtxml.Domain state the chain c, as
-// [Disk.SetChain] does in a document. On an error nothing was changed; it
-// wraps [ErrDisk], [ErrRefused] or [ErrChain].
+// [Disk.SetChain] does in a document. It is a part of [FixDomain], for programs that
+// walk the chains themselves. On an error nothing was changed; it wraps [ErrDisk],
+// [ErrRefused] or [ErrChain].
 func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
 	stated, err := StatedBy(disk)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
 // A layer that is written anew, but has its source from the XML, keeps the
@@ -74,12 +75,12 @@ func (k *Disk) uncopied(is statedElements, layer chain.Layer) string {
 func besides(e *element, attrs, children []string) string {
 	for _, a := range e.attrs {
 		if !slices.Contains(attrs, a.name) {
-			return "the attribute " + quoteInside(a.name) + " of its <" + e.name + ">"
+			return "the attribute " + strictxml.Shown(a.name) + " of its <" + e.name + ">"
 		}
 	}
 	for _, c := range e.children {
 		if !slices.Contains(children, c.name) {
-			return "the <" + quoteInside(c.name) + "> in its <" + e.name + ">"
+			return "the <" + strictxml.Shown(c.name) + "> in its <" + e.name + ">"
 		}
 	}
 	return ""

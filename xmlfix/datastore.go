@@ -52,7 +52,7 @@ func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDat
 	case old != nil:
 		return d.replace(old, e), nil
 	case len(source.children) > 0:
-		return d.insertBehind(lastOf(source.children), e), nil
+		return d.insertAfter(lastOf(source.children), e), nil
 	}
 
 	// There is no element yet to stand next to.
@@ -60,19 +60,19 @@ func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDat
 	indent, lines := d.indentOf(source)
 	inside := d.data[source.open:source.close]
 	l.lines = lines && len(bytes.TrimSpace(inside)) == 0
-	before, behind := "", ""
+	before, after := "", ""
 	if l.lines {
 		l.eol, l.indent = d.eolBefore(source.start()-len(indent)), indent+l.step
-		before, behind = l.eol+l.indent, l.eol+indent
+		before, after = l.eol+l.indent, l.eol+indent
 	}
 	text := before + l.print(e)
 	switch {
 	case d.selfClosed(source):
-		return edit{source.end - len("/>"), source.end, ">" + text + behind + "</source>"}, nil
+		return edit{source.end - len("/>"), source.end, ">" + text + after + "</source>"}, nil
 	case bytes.IndexByte(inside, '\n') >= 0:
-		behind = "" // the end tag has a line of its own
+		after = "" // the end tag has a line of its own
 	}
-	return edit{source.open, source.open, text + behind}, nil
+	return edit{source.open, source.open, text + after}, nil
 }
 
 // selfClosed reports whether an element is written as <a/>.

@@ -6,6 +6,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
 // Disk is one <disk> of a [Document].
@@ -54,7 +55,7 @@ func (k *Disk) Stated() (chain.Stated, error) {
 	beyond := inexpressible(stores)
 	disk, err := k.unmarshal(stores, beyond)
 	if err != nil {
-		return stated, k.fail(k.elem.pos, ErrDisk, quoteInside(err.Error()))
+		return stated, k.fail(k.elem.pos, ErrDisk, strictxml.Shown(err.Error()))
 	}
 	read, err := statedBy(disk)
 	if err == nil {

@@ -104,7 +104,7 @@ func (k *Disk) editsFor(p plan) ([]edit, error) {
 	if old := parent.child("backingStore"); old != nil {
 		e = k.doc.replace(old, f.root)
 	} else {
-		e = k.doc.insertBehind(parent.child("source"), f.root)
+		e = k.doc.insertAfter(parent.child("source"), f.root)
 	}
 	e.text = f.printed(e.text)
 	return append(edits, e), nil
@@ -118,7 +118,7 @@ func (k *Disk) storePlace(p plan) *element {
 	return k.elem
 }
 
-// editDriver states the format of the top image: in the <driver> behind its
+// editDriver states the format of the top image: in the <driver> after its
 // name, as libvirt writes it, or in a new one.
 func (k *Disk) editDriver(driverType string) edit {
 	driver := k.elem.child("driver")

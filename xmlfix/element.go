@@ -9,22 +9,22 @@ type element struct {
 	name     string
 	pos      Position // of its '<'
 	nameEnd  int
-	open     int  // behind the start tag
-	close    int  // in front of the end tag; of <a/>, behind it
-	end      int  // behind the end tag
+	open     int  // after the start tag
+	close    int  // before the end tag; of <a/>, after it
+	end      int  // after the end tag
 	quote    byte // of its first attribute; 0 if it has none
 	attrs    []attribute
 	parent   *element // nil for the disk
 	children []*element
 
-	// The element's tokens in its disk's list: from its start tag to behind
+	// The element's tokens in its disk's list: from its start tag to after
 	// its end tag.
 	firstToken, endToken int
 }
 
 type attribute struct {
 	name, value string
-	end         int // behind the closing quote
+	end         int // after the closing quote
 }
 
 func (e *element) start() int { return e.pos.Offset }

@@ -11,7 +11,7 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// Examination is one domain XML with what is to be said about its disks.
+// Examination is what [Examine] found out about one domain XML.
 type Examination struct {
 	// Document has the edits queued that make the chains explicit which are
 	// Fixable. It is nil if the text cannot be read, and Err says why.
@@ -85,14 +85,14 @@ func (e *Examination) Unreadable() bool {
 	return e.Err != nil && !errors.Is(e.Err, ErrAmbiguous)
 }
 
-// Walk walks the chain of each disk. A walker without evidence is given what the
-// disks of the document say of each other's images. With starting, the document is
+// Walk walks the chain of each disk. A walker without evidence gets what the disks
+// of the document state of each other's images. With starting, the document is
 // that of a guest that is about to start or to arrive, which has an id although
 // libvirt has detected nothing yet.
 //
-// A disk takes fifty bytes of XML, but may have a chain of two hundred layers, of
-// each of which there is something to say: once the chains take more than
-// [MaxChains], the disks below get an [ErrLimit] and are not looked at. The error
+// A disk takes fifty bytes of XML, but may have a chain of two hundred layers with
+// findings on each. Once the chains take more than [MaxChains], the disks below get
+// an [ErrLimit] and are not walked. The error
 // is for a context that has ended.
 func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]DiskExamination, error) {
 	disks := make([]DiskExamination, len(d.disks))
@@ -109,7 +109,7 @@ func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]
 }
 
 // walkAll walks the chains of disks of which it is known what the XML states. They
-// are walked again where one of them speaks of another's image.
+// are walked again where one of them states something of another's image.
 func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
 	if err := walkEach(ctx, w, disks); err != nil || w.Evidence != nil || len(disks) < 2 {
 		return err
@@ -126,7 +126,7 @@ func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) erro
 	return walkEach(ctx, w.WithEvidence(evidence), disks)
 }
 
-// walkEach walks the chain of each disk by itself, as far as there is room.
+// walkEach walks the chain of each disk by itself, up to [MaxChains].
 func walkEach(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
 	size := 0
 	for i := range disks {
@@ -146,7 +146,7 @@ func walkEach(ctx context.Context, w *chain.Walker, disks []DiskExamination) err
 	return nil
 }
 
-// tooLong is why a disk is not looked at any more.
+// tooLong is why a disk is not walked any more.
 func (d *DiskExamination) tooLong() error {
 	detail := "the chains of the disks above take more than " + strconv.Itoa(MaxChains>>20) + " MiB"
 	if d.Disk == nil {

@@ -12,8 +12,8 @@ import (
 
 // Fix returns a domain XML with every backing chain explicit, whole or nothing:
 // the bytes of data where nothing needs changing, and none with an error. The
-// name is for messages. The Examination has what is to be said about each disk,
-// also of one that is refused; it is nil only for a context that has ended.
+// name is for messages. The Examination has the findings about each disk, also of
+// one that is refused; it is nil only for a context that has ended.
 //
 // The error is that of [Parse], wraps [ErrRefused] where the chain of a disk
 // cannot be made explicit, [ErrDisk], [ErrLimit] or [ErrChain] where a disk cannot
@@ -36,7 +36,7 @@ func Fix(ctx context.Context, w *chain.Walker, name string, data []byte) ([]byte
 }
 
 // FixDomain makes every backing chain of a domain explicit, as [Fix] does, all or
-// none. What libvirtxml does not tell of a disk is said at [StatedBy]. The disks
+// none. What libvirtxml loses of a disk is listed at [StatedBy]. The disks
 // come in the domain's order, without [DiskExamination.Disk]; they are nil only
 // for a context that has ended.
 func FixDomain(ctx context.Context, w *chain.Walker, domain *libvirtxml.Domain) ([]DiskExamination, error) {

@@ -18,7 +18,7 @@ var singletons = map[string][]string{
 func isSingleton(parent, child string) bool { return slices.Contains(singletons[parent], child) }
 
 // diskTypes and storeTypes are the types of a <disk>, and of a <backingStore>
-// or <dataStore>, that libvirtxml v1.12001.0 can express. Either of the latter
+// or <dataStore>, that libvirtxml v1.12008.0 can express. Either of the latter
 // may be of type nvme too for libvirt.
 var (
 	diskTypes  = []string{"file", "block", "dir", "network", "volume", "nvme", "vhostuser", "vhostvdpa", "ctl"}

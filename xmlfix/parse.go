@@ -1,7 +1,6 @@
 package xmlfix
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -10,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
 // Parse reads a domain XML, or a lone <disk>, which libvirt takes where it
-// attaches or updates a device. The name is for messages: a file's, or what
-// stands for it.
+// attaches or updates a device. The name is for messages: a file's, or one
+// like "<stdin>".
 //
 // The document keeps data, which must not be changed as long as the document
 // is in use. Errors are [*Error] and wrap [ErrSyntax], [ErrEncoding],
@@ -28,19 +28,16 @@ func Parse(name string, data []byte) (*Document, error) {
 	return p.doc, nil
 }
 
-// parser makes one pass over a document. encoding/xml finds the tokens and
-// checks most of their syntax; the parser checks what RawToken leaves to
-// others, and what libxml2 is stricter about.
+// parser makes one pass over a document. The reader finds the tokens and knows
+// what is well-formed; the parser knows where disks are, and what in them libvirt
+// and libvirtxml would read differently.
 type parser struct {
-	doc  *Document
-	bom  int // length of the byte order mark
-	dec  *xml.Decoder
-	tag  tag
-	open []opened // the elements that are open, the root first
+	doc    *Document
+	reader *strictxml.Reader
+	open   []kind // of the elements that are open, the root first
 
 	metadata bool // the document is one of [MetadataDisks]
 
-	rooted     bool // the root has begun
 	named      bool // the domain's first <name> has begun
 	domainName strings.Builder
 	disk       *Disk
@@ -48,12 +45,6 @@ type parser struct {
 	elements   int      // in all disks so far
 	attrs      int      // of these
 	pos        Position // of the element in a disk that began last
-}
-
-// opened is an element that is open.
-type opened struct {
-	name xml.Name
-	kind kind
 }
 
 // kind says what is read in an element.
@@ -83,141 +74,62 @@ func (p *parser) run() error {
 	if len(data) > MaxInput {
 		return p.fail(0, ErrLimit, "more than "+strconv.Itoa(MaxInput>>20)+" MiB")
 	}
-	if offset, detail, err := checkCharacters(data); err != nil {
-		return p.fail(offset, err, detail)
-	}
-	if bytes.HasPrefix(data, byteOrderMark) {
-		p.bom = len(byteOrderMark)
-	}
-	if detail, err := checkDeclaration(data[p.bom:]); err != nil {
-		return p.fail(p.bom, err, detail)
-	}
 	p.pos = Position{Line: 1, Column: 1}
-	p.dec = xml.NewDecoder(bytes.NewReader(data[p.bom:]))
+	p.reader = strictxml.NewReader(data, strictxml.Limits{Depth: MaxDepth, Attrs: MaxAttrs})
 	for {
-		start := p.offset()
-		if err := p.lookAhead(start); err != nil {
-			return err
-		}
-		token, err := p.dec.RawToken()
+		token, err := p.reader.Token()
 		if err == io.EOF {
-			return p.finish(start)
+			p.doc.domainName = p.domainName.String()
+			return nil
 		}
 		if err != nil {
-			return p.fail(p.offset(), ErrSyntax, syntaxDetail(err))
+			return p.failRead(err)
 		}
-		if err := p.token(token, start); err != nil {
+		if err := p.token(token); err != nil {
 			return err
 		}
 	}
 }
 
-// offset is the decoder's place in the document.
-func (p *parser) offset() int { return p.bom + int(p.dec.InputOffset()) }
-
-func syntaxDetail(err error) string {
-	var syntax *xml.SyntaxError
-	if errors.As(err, &syntax) {
-		return quoteInside(syntax.Msg)
+// failRead makes an [*Error] of the reader's.
+func (p *parser) failRead(err error) error {
+	var e *strictxml.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	return quoteInside(err.Error())
+	return p.fail(e.Offset, e.Kind, e.Detail)
 }
 
-func (p *parser) finish(end int) error {
-	switch {
-	case !p.rooted:
-		return p.fail(end, ErrSyntax, "no element")
-	case len(p.open) > 0:
-		return p.fail(end, ErrSyntax, "<"+p.open[len(p.open)-1].String()+"> has no end tag")
-	}
-	p.doc.domainName = p.domainName.String()
-	return nil
-}
-
-// lookAhead checks, before encoding/xml reads it, a token that it would read
-// too leniently, or at a cost without bounds.
-func (p *parser) lookAhead(start int) error {
-	text := p.doc.data[start:]
-	if len(text) < 2 || text[0] != '<' {
-		return nil
-	}
-	switch {
-	case text[1] == '!':
-		switch {
-		case bytes.HasPrefix(text, []byte("<!DOCTYPE")):
-			return p.fail(start, ErrAmbiguous, "a DOCTYPE can define entities and default attributes, which libvirt applies")
-		case bytes.HasPrefix(text, []byte("<![CDATA[")) && len(p.open) == 0:
-			return p.fail(start, ErrSyntax, "CDATA outside the root element")
-		case !bytes.HasPrefix(text, []byte("<![CDATA[")) && !bytes.HasPrefix(text, []byte("<!--")):
-			return p.fail(start, ErrSyntax, "markup declaration outside a DOCTYPE")
-		}
-	case text[1] != '/' && text[1] != '?':
-		if offset, detail, err := p.tag.scan(text); err != nil {
-			return p.fail(start+offset, err, detail)
-		}
-	}
-	return nil
-}
-
-func (p *parser) token(token xml.Token, start int) error {
+func (p *parser) token(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
-		if err := p.start(t, start); err != nil {
-			return err
-		}
-		if end := p.offset(); p.doc.data[end-2] == '/' {
-			// RawToken will make the end tag up, at no place of its own.
-			token, err := p.dec.RawToken()
-			if end, ok := token.(xml.EndElement); err == nil && ok {
-				return p.end(end, p.offset())
-			}
-			return p.fail(p.offset(), ErrSyntax, "empty element without an end")
-		}
+		return p.start(t, p.reader.Start())
 	case xml.EndElement:
-		return p.end(t, start)
+		p.end(t)
 	case xml.CharData:
-		return p.text(t, start)
-	case xml.ProcInst:
-		return p.procInst(t, start)
+		return p.text(t, p.reader.Start())
 	}
 	return nil
-}
-
-// String returns the element's name for messages.
-func (o opened) String() string { return nameOf(o.name) }
-
-func nameOf(n xml.Name) string {
-	if n.Space == "" {
-		return quoteInside(n.Local)
-	}
-	return quoteInside(n.Space + ":" + n.Local)
 }
 
 // start opens an element.
 func (p *parser) start(t xml.StartElement, start int) error {
-	if len(p.open) == MaxDepth {
-		return p.fail(start, ErrLimit, "more than "+strconv.Itoa(MaxDepth)+" elements are open")
-	}
 	k, err := p.kindOf(t, start)
 	if err != nil {
 		return err
 	}
-	p.open = append(p.open, opened{t.Name, k})
+	p.open = append(p.open, k)
 	if k == inDisk {
 		return p.startInDisk(t, start)
 	}
 	return nil
 }
 
-// kindOf tells what is to be read in an element. libvirt finds the disks by
+// kindOf says what is to be read in an element. libvirt finds the disks by
 // the path ./devices/disk from the root, in no name space; there may be
 // several <devices>.
 func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 	if len(p.open) == 0 {
-		if p.rooted {
-			return other, p.fail(start, ErrSyntax, "second root element <"+nameOf(t.Name)+">")
-		}
-		p.rooted = true
 		switch {
 		case p.metadata && slices.Contains(metadataRoots, t.Name.Local):
 			return metadataRoot, p.checkNamespace(t, start)
@@ -226,7 +138,7 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 		}
 		return root, p.checkRoot(t, start)
 	}
-	parent := p.open[len(p.open)-1].kind
+	parent := p.open[len(p.open)-1]
 	switch {
 	case parent == inDisk:
 		return inDisk, nil
@@ -247,10 +159,10 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 
 func (p *parser) checkRoot(t xml.StartElement, start int) error {
 	if t.Name.Local != "domain" {
-		return p.failWith(start, ErrNotDomain, "the root is <"+nameOf(t.Name)+">", remedyFor(t.Name.Local))
+		return p.failWith(start, ErrNotDomain, "the root is <"+strictxml.ShownName(t.Name)+">", remedyFor(t.Name.Local))
 	}
 	if t.Name.Space != "" {
-		return p.fail(start, ErrAmbiguous, "the root <"+nameOf(t.Name)+"> has a prefix")
+		return p.fail(start, ErrAmbiguous, "the root <"+strictxml.ShownName(t.Name)+"> has a prefix")
 	}
 	for _, a := range t.Attr {
 		if a.Name.Space == "" && a.Name.Local == "id" {
@@ -265,7 +177,7 @@ func (p *parser) checkRoot(t xml.StartElement, start int) error {
 func (p *parser) checkNamespace(t xml.StartElement, start int) error {
 	for _, a := range t.Attr {
 		if a.Name.Space == "" && a.Name.Local == "xmlns" {
-			return p.fail(start, ErrAmbiguous, "<"+nameOf(t.Name)+"> has a default name space, in which libvirt does not look for disks")
+			return p.fail(start, ErrAmbiguous, "<"+strictxml.ShownName(t.Name)+"> has a default name space, in which libvirt does not look for disks")
 		}
 	}
 	return nil
@@ -285,14 +197,14 @@ func (p *parser) startInDisk(t xml.StartElement, start int) error {
 		return p.fail(start, ErrLimit, "more than "+strconv.Itoa(MaxDisks)+" disks")
 	}
 	if t.Name.Space != "" || strings.Contains(t.Name.Local, ":") {
-		return p.fail(start, ErrAmbiguous, "<"+nameOf(t.Name)+"> in a disk has a prefix")
+		return p.fail(start, ErrAmbiguous, "<"+strictxml.ShownName(t.Name)+"> in a disk has a prefix")
 	}
 	for _, a := range t.Attr {
 		if len(a.Value) > MaxText {
-			return p.fail(start, ErrLimit, "attribute "+nameOf(a.Name)+" has more than "+strconv.Itoa(MaxText)+" bytes")
+			return p.fail(start, ErrLimit, "attribute "+strictxml.ShownName(a.Name)+" has more than "+strconv.Itoa(MaxText)+" bytes")
 		}
 		if a.Name.Space != "" || strings.Contains(a.Name.Local, ":") || a.Name.Local == "xmlns" {
-			return p.fail(start, ErrAmbiguous, "attribute "+nameOf(a.Name)+" of <"+nameOf(t.Name)+"> in a disk has to do with name spaces")
+			return p.fail(start, ErrAmbiguous, "attribute "+strictxml.ShownName(a.Name)+" of <"+strictxml.ShownName(t.Name)+"> in a disk has to do with name spaces")
 		}
 	}
 	if p.elem != nil && isSingleton(p.elem.name, t.Name.Local) && p.elem.child(t.Name.Local) != nil {
@@ -302,24 +214,19 @@ func (p *parser) startInDisk(t xml.StartElement, start int) error {
 }
 
 func (p *parser) addElement(t xml.StartElement, start int) error {
-	end := p.offset()
-	text := p.doc.data[start:end]
-	if bytes.ContainsAny(text, "\t\r\n") {
-		token, err := xml.NewDecoder(bytes.NewReader(normalizeTag(text))).RawToken()
-		normal, ok := token.(xml.StartElement)
-		if err != nil || !ok {
-			return p.fail(start, ErrSyntax, "start tag changes with its white space")
-		}
-		t = normal
+	t, err := p.reader.Normal(t)
+	if err != nil {
+		return p.failRead(err)
 	}
+	tag := p.reader.Tag()
 	p.pos = p.pos.after(p.doc.data[p.pos.Offset:start])
-	e := &element{name: t.Name.Local, pos: p.pos, nameEnd: start + p.tag.nameEnd, open: end, parent: p.elem}
-	if len(p.tag.attrs) != len(t.Attr) {
+	e := &element{name: t.Name.Local, pos: p.pos, nameEnd: start + tag.NameEnd, open: p.reader.End(), parent: p.elem}
+	if len(tag.Attrs) != len(t.Attr) {
 		return p.fail(start, ErrSyntax, "start tag cannot be taken apart")
 	}
-	for i, a := range p.tag.attrs {
-		e.quote = p.tag.attrs[0].quote
-		e.attrs = append(e.attrs, attribute{t.Attr[i].Name.Local, t.Attr[i].Value, start + a.end})
+	for i, a := range tag.Attrs {
+		e.quote = tag.Attrs[0].Quote
+		e.attrs = append(e.attrs, attribute{t.Attr[i].Name.Local, t.Attr[i].Value, start + a.End})
 	}
 	if p.elem == nil {
 		p.disk = &Disk{doc: p.doc, elem: e}
@@ -333,40 +240,24 @@ func (p *parser) addElement(t xml.StartElement, start int) error {
 	return nil
 }
 
-// end closes an element whose end tag begins at start.
-func (p *parser) end(t xml.EndElement, start int) error {
-	if len(p.open) == 0 {
-		return p.fail(start, ErrSyntax, "</"+nameOf(t.Name)+"> has no start tag")
-	}
+// end closes the element that was opened last.
+func (p *parser) end(t xml.EndElement) {
 	last := p.open[len(p.open)-1]
-	if last.name != t.Name {
-		return p.fail(start, ErrSyntax, "<"+last.String()+"> ends with </"+nameOf(t.Name)+">")
-	}
 	p.open = p.open[:len(p.open)-1]
-	if last.kind == inDisk {
+	if last == inDisk {
 		e := p.elem
 		p.disk.tokens = append(p.disk.tokens, t)
-		e.close, e.end, e.endToken = start, p.offset(), len(p.disk.tokens)
+		e.close, e.end, e.endToken = p.reader.Start(), p.reader.End(), len(p.disk.tokens)
 		p.elem = e.parent
 	}
-	return nil
 }
 
-// text takes character data, of which there is none outside the root.
+// text takes character data.
 func (p *parser) text(t xml.CharData, start int) error {
-	raw := p.doc.data[start:p.offset()]
 	if len(p.open) == 0 {
-		for i, b := range raw {
-			if !isSpace(b) {
-				return p.fail(start+i, ErrSyntax, "text outside the root element")
-			}
-		}
 		return nil
 	}
-	if raw[0] != '<' && badReference(raw) {
-		return p.fail(start, ErrSyntax, badReferenceDetail)
-	}
-	switch p.open[len(p.open)-1].kind {
+	switch p.open[len(p.open)-1] {
 	case domainName:
 		if p.domainName.Write(t); p.domainName.Len() > MaxText {
 			return p.fail(start, ErrLimit, "the domain's name has more than "+strconv.Itoa(MaxText)+" bytes")
@@ -393,13 +284,30 @@ func (p *parser) textInDisk(t xml.CharData, start int) error {
 	return nil
 }
 
-func (p *parser) procInst(t xml.ProcInst, start int) error {
-	if strings.EqualFold(t.Target, "xml") && (start != p.bom || t.Target != "xml") {
-		return p.fail(start, ErrSyntax, "XML declaration that is not at the document's start")
+// MetadataDisks reads the disks that libvirt's metadata of a snapshot or a
+// checkpoint names: those of the <domain> and the <inactiveDomain> that it has
+// copies of (libvirt 9.0). They are for reading alone: there is no document to
+// apply edits to. Errors are those of [Parse].
+func MetadataDisks(name string, data []byte) ([]*Disk, error) {
+	p := &parser{doc: &Document{name: name, data: data}, metadata: true}
+	if err := p.run(); err != nil {
+		return nil, err
 	}
-	behind := p.doc.data[start+len("<?")+len(t.Target):]
-	if !isSpace(behind[0]) && !bytes.HasPrefix(behind, []byte("?>")) {
-		return p.fail(start, ErrSyntax, "no white space behind the target of a processing instruction")
+	return p.doc.disks, nil
+}
+
+// metadataRoots are the roots of libvirt's documents that hold copies of
+// definitions; copies are the roots of those.
+var (
+	metadataRoots = []string{"domainsnapshot", "domaincheckpoint"}
+	copies        = []string{"domain", "inactiveDomain"}
+)
+
+// kindOfCopy says what a child of a metadata document's root is: the copy of a
+// definition, which is read like one.
+func (p *parser) kindOfCopy(t xml.StartElement, start int) (kind, error) {
+	if !slices.Contains(copies, t.Name.Local) {
+		return other, nil
 	}
-	return nil
+	return root, p.checkNamespace(t, start)
 }

@@ -187,7 +187,7 @@ func plainSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource 
 	return &plain
 }
 
-// writable refuses a source that libvirtxml v1.12001.0 would drop when it
+// writable refuses a source that libvirtxml v1.12008.0 would drop when it
 // writes it, whatever else is in it, and those without a name.
 func writable(src *libvirtxml.DomainDiskSource) error {
 	switch {

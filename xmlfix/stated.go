@@ -10,12 +10,12 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// StatedBy returns what a disk states, for programs that hold a
-// libvirtxml.Domain. The sources are the disk's own and must not be changed;
-// only an <encryption> or <auth> that stands next to the source is moved into a
+// StatedBy returns what a disk of a libvirtxml.Domain states. It is a part of
+// [FixDomain], for programs that walk the chains themselves. The sources are the disk's own and must not be changed;
+// only an <encryption> or <auth> that is next to the source is moved into a
 // copy.
 //
-// libvirtxml does not tell everything: it reads a <backingStore> without a
+// libvirtxml loses something: it reads a <backingStore> without a
 // type as one of type file, where libvirt reads the end of the chain, and
 // loses an index of 0. [Disk.Stated] knows both. Of a whole domain's id it
 // knows nothing: a caller with a running guest's domain has to set
@@ -65,7 +65,7 @@ func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 }
 
 // mirrorTarget returns what a running block job writes to; nil if the XML does
-// not tell, or names a format that is none.
+// not say, or names a format that is none.
 func mirrorTarget(mirror *libvirtxml.DomainDiskMirror) *chain.Layer {
 	if mirror == nil || mirror.Source == nil {
 		return nil

@@ -39,6 +39,9 @@ func TestEveryCodeIsExplained(t *testing.T) {
 	}
 	codes := make(map[finding.Code]bool)
 	ast.Inspect(parsed, func(n ast.Node) bool {
+		if decl, ok := n.(*ast.GenDecl); ok && decl.Tok == token.VAR {
+			return false // a table of explanations
+		}
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
 			return true

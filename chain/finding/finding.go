@@ -6,7 +6,10 @@
 // packages that report findings.
 package finding
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Severity is what a [Finding] means for the disk.
 type Severity int
@@ -49,3 +52,37 @@ type Finding struct {
 	// this one only if the operator names it.
 	ByName bool
 }
+
+// Explanation tells people what a finding means and what to do about it.
+type Explanation struct {
+	Code    Code
+	Summary string // one line, as in a list
+	Meaning string // what was found, and why it matters
+	Remedy  string // what to do
+}
+
+// Explain returns the explanation of code; false if there is no such code.
+func Explain(code Code) (Explanation, bool) {
+	for _, e := range explanations {
+		if e.Code == code {
+			return e, true
+		}
+	}
+	return Explanation{}, false
+}
+
+// Explanations returns the explanation of every code: first those about documents,
+// last those about chains.
+func Explanations() []Explanation { return slices.Clone(explanations) }
+
+// What several codes' remedies have in common.
+const (
+	decide = "Find out which is right (qemu-img info --backing-chain on images that you trust, the guest's history, the " +
+		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps what the XML says."
+	state = "If you know what the image is, say so: --trust PATH=FORMAT. Say raw if any guest has or had it as a raw disk. " +
+		"Better still, record the format in the overlay, where every tool will find it: " +
+		"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY (the guest must be off; no data is touched)."
+)
+
+// explanations has those of all codes, by what the findings are about.
+var explanations = slices.Concat(aboutDocuments, aboutGuests, aboutDisks, aboutImages, aboutFormats, aboutChains)

@@ -1,6 +1,15 @@
 // Package image finds out what an image shows: its header, its marks, and what QEMU
-// and libvirt would take it for. A [Cache] remembers that for any number of walks
-// and predictions at the same time, so that each image is opened once.
+// and libvirt would take it for.
+//
+//	images := image.NewCache(storage.FileOpener{})
+//	view, err := images.Look(ctx, source, "") // nobody claims a format
+//	if err == nil {
+//		fmt.Println(view.Candidate(), view.Header)
+//	}
+//
+// A [Cache] remembers what it saw, for any number of walks and predictions at the
+// same time, so that each image is opened once. A [View] is the answer. The rest is
+// what packages chain and predict ask of it.
 //
 // What an image shows is a claim. Which of its claims are taken is for package chain
 // to say.
@@ -42,7 +51,7 @@ type Cache struct {
 }
 
 // NewCache returns an empty cache of images that opener opens; nil means
-// [FileOpener].
+// [storage.FileOpener].
 func NewCache(opener storage.Opener) *Cache {
 	if opener == nil {
 		opener = storage.FileOpener{}

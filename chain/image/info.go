@@ -19,39 +19,44 @@ import (
 // one request tells almost everything.
 const headSize = 36 << 10
 
-// View is what one opening of an image showed, with its header read as the
-// format that somebody claims.
+// View is what one opening of an image showed, with its header read as the format
+// that somebody claims. Where nobody claims one, and the image bears the marks of
+// several, there is no header.
 type View struct {
 	*Info
 	ParsedHeader
 }
 
-// Info is what one opening of an image showed. It is not changed once others
-// may see it.
+// Info is what one opening of an image showed, whatever anybody says that it is.
+// It must not be changed.
 type Info struct {
 	ID      ID
-	Size    int64
-	changed int64 // see [ChangeTimer]
+	Size    int64 // of the image, in bytes
+	changed int64 // see [storage.ChangeTimer]
 
+	// Signatures are the marks of formats that the image bears. They are not
+	// known with SignaturesErr, which is why they could not be read.
 	Signatures    []probe.Signature
-	contents      []probe.Content
 	SignaturesErr error
+	contents      []probe.Content
 	headers       []ParsedHeader
 }
 
-// ParsedHeader is a header, read as one format.
+// ParsedHeader is the header of an image, read as one format.
 type ParsedHeader struct {
-	Claim     probe.Format
+	Claim probe.Format // the format as which it was read
+	// Header is nil where it cannot be used; then HeaderErr wraps a
+	// [probe.Error], or is why reading failed.
 	Header    *probe.Header
 	HeaderErr error
-	CutShort  bool        // QEMU opens it, although the image ends too soon
-	Libvirt   LibvirtView // what libvirt sees of header
+	CutShort  bool        // QEMU opens the image, although it ends too soon
+	Libvirt   LibvirtView // what libvirt takes from Header
 }
 
 // ID tells two images apart: slices of one file are different images.
 type ID struct {
 	File   storage.FileID
-	Offset uint64
+	Offset uint64 // of the image's first byte in the file, in bytes
 }
 
 // as returns the image as claim has it; ok is false if it was not read so.
@@ -263,13 +268,12 @@ func IsHeaderError(err error) bool {
 // Containers are the formats whose mark an image bears and which hold something
 // else than the bytes that are there. Of LUKS that cannot be said: a guest
 // encrypts its disk with it.
-func (s *Info) Containers() []probe.Format {
+func (i *Info) Containers() []probe.Format {
 	var marks []probe.Format
-	for _, f := range s.Formats() {
-		for _, mark := range s.Signatures {
-			// VHD and DMG may have their mark at the end only, where neither
-			// program looks for it.
-			if mark.Format == f && f != probe.LUKS && (mark.QEMU || f == probe.VPC || f == probe.DMG) {
+	for _, f := range i.Formats() {
+		for _, mark := range i.Signatures {
+			// A mark at the end is one that neither program looks for.
+			if mark.Format == f && f != probe.LUKS && (mark.QEMU || f.MarkedAtEnd()) {
 				marks = append(marks, f)
 				break
 			}

@@ -8,17 +8,17 @@ import (
 )
 
 // LibvirtReads is how many bytes of an image libvirt reads, at most
-// (VIR_STORAGE_MAX_HEADER, 9.0 and 11.3). QEMU reads on.
+// (VIR_STORAGE_MAX_HEADER, libvirt 9.0 and 11.3). QEMU reads on.
 const LibvirtReads = 33280
 
 // LibvirtView is what libvirt takes from the header of an image that QEMU can open,
 // where it is something else than QEMU takes from it.
 type LibvirtView struct {
-	// backing: it finds the name of a backing image. Where it finds none it
+	// Backing says that it finds the name of a backing image. Where it finds none it
 	// tells QEMU that there is none.
 	Backing bool
 	// Record is what it reads as the recorded format, up to a NUL; valid
-	// only if recorded.
+	// only if Recorded.
 	Record   string
 	Recorded bool
 }
@@ -105,21 +105,5 @@ func unpaddedRecord(head []byte, size int64, qemus string, qemuRecorded bool) (r
 	return record, recorded
 }
 
-// libvirtOrder is the order in which libvirt tries the formats (the table of
-// 9.0 and 11.3); the first whose mark is there counts.
-var libvirtOrder = []probe.Format{
-	probe.ISO, probe.VPC, probe.VDI, probe.Parallels, probe.COW, probe.Qcow, probe.Qcow2, probe.QED, probe.VMDK,
-}
-
-// LibvirtsChoice is the format for which libvirt's probing takes the image: raw
-// where no mark that it knows is there.
-func (s *Info) LibvirtsChoice() probe.Format {
-	for _, f := range libvirtOrder {
-		for _, mark := range s.Signatures {
-			if mark.Libvirt && mark.Format == f {
-				return f
-			}
-		}
-	}
-	return probe.Raw
-}
+// LibvirtsChoice is the format for which libvirt's probing takes the image.
+func (i *Info) LibvirtsChoice() probe.Format { return probe.LibvirtsChoice(i.Signatures) }

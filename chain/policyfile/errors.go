@@ -10,17 +10,20 @@ import (
 // What can be wrong with a policy file. Every error of [Parse] is an [*Error]
 // that wraps one of these.
 var (
-	// ErrLimit: the file is longer than [MaxSize], or has more than [MaxMarks].
+	// ErrLimit is returned for a file that is longer than [MaxSize], or has more
+	// than [MaxMarks].
 	ErrLimit = errors.New("policy file is too large")
-	// ErrSyntax: the file is no YAML, or has something of YAML that could
-	// be read in two ways: several documents, directives, anchors, aliases,
+	// ErrSyntax is returned for a file that is no YAML, or has something of YAML
+	// that could be read in two ways: several documents, directives, anchors, aliases,
 	// merge keys, tags, characters that some readers take for line ends.
 	ErrSyntax = errors.New("not plain YAML")
-	// ErrKey: a key is unknown, there twice, or missing.
+	// ErrKey is returned for a key that is unknown, there twice, or missing.
 	ErrKey = errors.New("wrong key")
-	// ErrValue: a value is of the wrong type, or not one that the key takes.
+	// ErrValue is returned for a value that is of the wrong type, or not one that
+	// the key takes.
 	ErrValue = errors.New("wrong value")
-	// ErrContradiction: the file says two things about one image or folder.
+	// ErrContradiction is returned for a file that says two things about one
+	// image or folder.
 	ErrContradiction = errors.New("contradiction")
 )
 

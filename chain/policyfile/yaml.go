@@ -69,7 +69,7 @@ func (r reader) syntax(err error) error {
 
 // characters refuses a text that readers of YAML take apart differently: what
 // is no UTF-8, control characters, and line ends that YAML 1.1 has and 1.2 or
-// an editor has not (NEL, LS, PS, a lone CR), behind which a comment could go
+// an editor has not (NEL, LS, PS, a lone CR), after which a comment could go
 // on as a statement. A directive would change how the rest is read.
 func (r reader) characters(data []byte) error {
 	text := strings.TrimPrefix(string(data), "\ufeff")

@@ -1,7 +1,6 @@
 package pools
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -10,10 +9,12 @@ import (
 	"unicode/utf8"
 
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// ErrDefinition: a text is not the definition of one storage pool, or not one
-// that libvirt and this package are sure to read alike.
+// ErrDefinition is returned for a text that is not the definition of one storage
+// pool, or not one that libvirt and this package are sure to read alike.
 var ErrDefinition = errors.New("not the definition of a storage pool")
 
 // pool is a storage pool, as far as the places of its volumes depend on it.
@@ -81,66 +82,53 @@ var options = map[string]bool{
 	"http://libvirt.org/schemas/storagepool/rbd/1.0": true,
 }
 
-// maxDepth is how deep elements may be nested, as in libxml2.
-const maxDepth = 256
+// limits are how deep elements may be nested, as in libxml2, and how many
+// attributes one may have; real pools have ten.
+var limits = strictxml.Limits{Depth: 256, Attrs: 256}
 
-// unambiguous refuses what libxml2 and package encoding/xml do not read alike:
-// a DOCTYPE, whose entities and default values only libxml2 knows; an element
-// or attribute that is there twice or has a namespace; an element within the
-// text of a name; a second root, or text outside of the first.
+// unambiguous refuses what libxml2 would, and what it and package encoding/xml do
+// not read alike: an element that is there twice; an element or attribute that has
+// a namespace; an element within the text of a name.
 func unambiguous(text []byte) error {
 	type element struct {
 		name string
 		seen map[string]bool
 	}
 	var open []element
-	roots := 0
-	decoder := xml.NewDecoder(bytes.NewReader(text))
+	reader := strictxml.NewReader(text, limits)
+	decoder := xml.NewTokenDecoder(reader)
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("line %d: %s", reader.Line(), fmt.Sprintf(format, args...))
+	}
 	for {
-		start := decoder.InputOffset()
 		token, err := decoder.Token()
 		if err == io.EOF {
-			break
+			return nil
 		}
-		line, _ := decoder.InputPos()
 		if err != nil {
-			return fmt.Errorf("line %d is not well-formed XML in UTF-8", line)
-		}
-		refuse := func(format string, args ...any) error {
-			return fmt.Errorf("line %d: %s", line, fmt.Sprintf(format, args...))
+			return malformed(err, reader.Line())
 		}
 		switch t := token.(type) {
-		case xml.Directive:
-			return refuse("it has a DOCTYPE")
-		case xml.ProcInst:
-			if strings.EqualFold(t.Target, "xml") && start != 0 {
-				return refuse("an XML declaration is not at the start")
-			}
-		case xml.CharData:
-			if len(open) == 0 && len(bytes.TrimSpace(t)) > 0 {
-				return refuse("text outside of the root element")
-			}
 		case xml.EndElement:
 			open = open[:len(open)-1]
 		case xml.StartElement:
 			name := t.Name.Local
 			if len(open) == 1 && options[t.Name.Space] {
 				if err := decoder.Skip(); err != nil {
-					return fmt.Errorf("line %d is not well-formed XML in UTF-8", line)
+					return malformed(err, reader.Line())
 				}
 				continue
 			}
 			if t.Name.Space != "" {
 				return refuse("the element %q has a namespace", name)
 			}
-			if again := doubled(t.Attr); again != "" {
-				return refuse("the attribute %q is there twice, or has a namespace", again)
-			}
-			if len(open) == maxDepth {
-				return refuse("elements are nested too deeply")
+			for _, a := range t.Attr {
+				if a.Name.Space != "" && a.Name.Space != "xmlns" {
+					return refuse("the attribute %q has a namespace", a.Name.Local)
+				}
 			}
 			if len(open) == 0 {
-				if roots++; roots > 1 || name != "pool" {
+				if name != "pool" {
 					return refuse("the root element is not one <pool>")
 				}
 			} else {
@@ -156,23 +144,19 @@ func unambiguous(text []byte) error {
 			open = append(open, element{name, make(map[string]bool)})
 		}
 	}
-	if roots == 0 {
-		return errors.New("it has no root element")
-	}
-	return nil
 }
 
-// doubled returns an attribute that is there twice, whatever its namespace, or
-// that has one.
-func doubled(attributes []xml.Attr) string {
-	seen := make(map[xml.Name]bool)
-	for _, a := range attributes {
-		if seen[a.Name] || a.Name.Space != "" && a.Name.Space != "xmlns" {
-			return a.Name.Local
-		}
-		seen[a.Name] = true
+// malformed is what a reader's error says of a definition. The text of the
+// decoder's own is not repeated: it may quote a password.
+func malformed(err error, line int) error {
+	var e *strictxml.Error
+	switch {
+	case !errors.As(err, &e), e.Decoder:
+		return fmt.Errorf("line %d is not well-formed XML in UTF-8", line)
+	case e.Kind == strictxml.ErrAmbiguous:
+		return fmt.Errorf("line %d: it has a DOCTYPE", line)
 	}
-	return ""
+	return fmt.Errorf("line %d: %s", line, e.Detail)
 }
 
 // plain reports whether s is text that libvirt and a domain XML hand on

@@ -58,7 +58,7 @@ func (p *pool) locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskS
 	volume := src.Volume
 	if !plainName(volume.Volume) {
 		// libvirt takes volumes from lists of what is in the pool, where no
-		// such name stands (CVE-2015-5313 was about one).
+		// such name is (CVE-2015-5313 was about one).
 		return nil, errors.New("no volume can have that name")
 	}
 	if p.kind.place == nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
 )
 
@@ -54,7 +53,7 @@ func stable(target, device string) (string, error) {
 	if err != nil {
 		return "", unreachable("the device", device, err)
 	}
-	folder, err := os.OpenFile(target, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	folder, err := os.OpenFile(target, os.O_RDONLY|onlyFolder, 0)
 	if err != nil {
 		return "", unreachable("the folder of links", target, err)
 	}

@@ -1,6 +1,16 @@
 // Package pools knows where the volumes of libvirt's storage pools are, from
 // the definitions of the pools alone. No libvirt is asked.
 //
+//	known, err := pools.Read("/etc/libvirt/storage")
+//	if err != nil {
+//		return err
+//	}
+//	walker := &chain.Walker{Volumes: known}
+//
+// [Read] is for the files of a libvirt, [Pools.Add] for definitions from elsewhere,
+// such as virsh pool-dumpxml. A walker calls [Pools.Locate] for every volume that it
+// meets.
+//
 // A libvirt that starts a guest refuses a volume of a pool that is not running
 // at that moment, and one that the pool did not have when it was last
 // refreshed; of a pool that was redefined while it ran it uses the old
@@ -16,8 +26,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
-	"golang.org/x/sys/unix"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/storage"
@@ -27,7 +37,7 @@ import (
 // of real pools have one or two KiB.
 const MaxDefinition = 1 << 20
 
-// ErrDuplicate: there is a pool of that name already.
+// ErrDuplicate is returned where there is a pool of that name already.
 var ErrDuplicate = errors.New("storage pool is defined twice")
 
 // Pools is a set of storage pools. The zero Pools is an empty one. It may be
@@ -47,8 +57,8 @@ var _ storage.Volumes = (*Pools)(nil)
 // daemon. Nothing else in the folder counts, nor what is below it (autostart/).
 //
 // The definition of a pool is read when a volume of it is first looked for,
-// from the one file that libvirt takes it from: NAME.xml (9.0,
-// virStoragePoolObjLoad, ignores a pool whose file has another name). So a file
+// from the one file that libvirt takes it from: NAME.xml
+// (libvirt 9.0, virStoragePoolObjLoad, ignores a pool whose file has another name). So a file
 // that is of no use hinders only those who need it. A transient pool has no
 // file there.
 func Read(dir string) (*Pools, error) {
@@ -57,7 +67,7 @@ func Read(dir string) (*Pools, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: dir, Err: unix.ENOTDIR}
+		return nil, &fs.PathError{Op: "read", Path: dir, Err: syscall.ENOTDIR}
 	}
 	return &Pools{dir: dir}, nil
 }
@@ -82,14 +92,15 @@ func (p *Pools) Add(definition []byte) error {
 }
 
 // Locate returns the source that libvirt makes of a volume's source when it
-// starts the guest (virDomainStorageSourceTranslateSourcePool, 9.0). All that
+// starts the guest (libvirt 9.0, virDomainStorageSourceTranslateSourcePool). All that
 // the source says apart from the volume's name stays.
 //
 // Nothing is opened but the pool's definition and, where libvirt names the
 // device of a partition by a link, the folder of links. Whether a volume
-// is a file or a folder is told by a stat, as there; one that is not there is a file.
+// is a file or a folder is found out by a stat, as in libvirt; one that is absent is
+// a file.
 //
-// Errors wrap [chain.ErrNoVolume].
+// Errors wrap [storage.ErrNoVolume].
 func (p *Pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src == nil || src.Volume == nil {
 		return nil, fmt.Errorf("%w: %s is no volume", storage.ErrNoVolume, storage.Describe(src))
@@ -163,7 +174,7 @@ func (p *Pools) keep(added *pool) {
 // readDefinition reads a regular file of at most [MaxDefinition] bytes. It does
 // not wait for a FIFO.
 func readDefinition(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	file, err := os.OpenFile(path, os.O_RDONLY|dontWait, 0)
 	if err != nil {
 		return nil, reason(err)
 	}

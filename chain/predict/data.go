@@ -14,10 +14,10 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// holds checks the other files that hold the data of an image whose format
+// checkDataFiles checks the other files that hold the data of an image whose format
 // somebody stated: QEMU opens them on the header's word. found tells that
 // libvirt reads the header.
-func (p *predictor) holds(layer chain.Layer, h *probe.Header, found bool) error {
+func (p *predictor) checkDataFiles(layer chain.Layer, h *probe.Header, found bool) error {
 	if h.DataFile != nil || layer.Source.DataStore != nil {
 		if err := p.dataIn(layer, h, found); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 		if h.DataFile == nil {
 			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
 		}
-		return p.there(what, store.Source)
+		return p.mustExist(what, store.Source)
 	}
 	if h.DataFile == nil {
 		return nil
@@ -69,11 +69,11 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 		return nil
 	case p.does(libvirt.DataStores) && found:
 		if file, ok := p.path(layer, name); ok {
-			return p.there(what, storage.LocalSource(file, false))
+			return p.mustExist(what, storage.LocalSource(file, false))
 		}
 		return nil
 	case !strings.HasPrefix(name, "/"):
-		// QEMU takes it for a plain file name (7.2.13, 9.1), and starts from
+		// QEMU takes it for a plain file name (QEMU 7.2.13 and 9.1), and starts from
 		// the directory in which libvirt starts it.
 		if _, err := p.Opener().Identify(p.ctx, storage.LocalSource("/"+name, false)); err == nil {
 			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
@@ -81,15 +81,15 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 		}
 		return p.qemu("Could not open " + quoted + ", the data file of " + what + ", which QEMU looks for in its own working directory: No such file or directory")
 	}
-	if err := p.there(what, storage.LocalSource(name, false)); err != nil {
+	if err := p.mustExist(what, storage.LocalSource(name, false)); err != nil {
 		return err
 	}
 	p.remark("QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start")
 	return nil
 }
 
-// there refuses a data file that is missing.
-func (p *predictor) there(of string, src *libvirtxml.DomainDiskSource) error {
+// mustExist refuses a data file that is missing.
+func (p *predictor) mustExist(of string, src *libvirtxml.DomainDiskSource) error {
 	if _, err := p.Opener().Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
 		return p.qemu("Could not open " + storage.Describe(src) + ", the data file of " + of + ": No such file or directory")
 	}

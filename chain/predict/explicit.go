@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// explicit deals with the images that the XML states, which libvirt hands to
+// explicit checks the images that the XML states, which libvirt hands to
 // QEMU as they are. It returns the last one, open, if libvirt goes on from there
 // by itself; the zero Layer if the chain ends.
 func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
@@ -22,7 +22,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 	for i, layer := range p.layers {
 		p.layer = i
 		further := p.layers[i+1:]
-		layer, l, err := p.stands(layer)
+		layer, l, err := p.openStated(layer)
 		guess = i > 0 && layer.From == chain.XML && (guess || rec.Format != layer.Format) && !p.statedElsewhere(layer, l)
 		rec = storage.Record{}
 		postponed, err := p.postpone(err)
@@ -54,7 +54,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 				return chain.Layer{}, nil, err
 			}
 		}
-		if _, err := p.postpone(p.holds(layer, l.Header, walks)); err != nil {
+		if _, err := p.postpone(p.checkDataFiles(layer, l.Header, walks)); err != nil {
 			return chain.Layer{}, nil, err
 		}
 		if i == 0 {
@@ -117,9 +117,9 @@ func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.L
 	return &unseenError{strconv.Quote(storage.Printable(name)), errOnlyXML}
 }
 
-// stands opens an image that the XML states and checks what QEMU checks. The
+// openStated opens an image that the XML states and checks what QEMU checks. The
 // look is nil where the image is not read: QEMU is taken to open it then.
-func (p *predictor) stands(layer chain.Layer) (chain.Layer, *image.View, error) {
+func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, error) {
 	if located, err := p.Locate(layer); err == nil {
 		layer = located
 	}
@@ -154,12 +154,12 @@ func (p *predictor) stands(layer chain.Layer) (chain.Layer, *image.View, error) 
 	return layer, l, p.opens(layer, l)
 }
 
-// leaf deals with a stated image that has nothing below it. What the XML goes
+// leaf checks a stated image that has nothing below it. What the XML goes
 // on to all the same libvirt 9.0 refuses.
 func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer) error {
 	if len(further) > 0 && !(p.does(libvirt.DropsBelowRaw) && layer.Format == probe.Raw) {
 		if p.layer > 0 {
-			if err := p.mustExist(further); err != nil {
+			if err := p.checkExistence(further); err != nil {
 				return err
 			}
 		}
@@ -168,13 +168,13 @@ func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer
 	if l == nil || l.Header == nil {
 		return nil
 	}
-	return p.holds(layer, l.Header, false)
+	return p.checkDataFiles(layer, l.Header, false)
 }
 
-// mustExist checks what the XML states below an image that can have no backing
+// checkExistence checks what the XML states below an image that can have no backing
 // image. Before libvirt refuses that it has looked for all of them, unless the
 // image is the disk's own (libvirt 9.0).
-func (p *predictor) mustExist(further []chain.Layer) error {
+func (p *predictor) checkExistence(further []chain.Layer) error {
 	at := p.layer
 	for i, layer := range further {
 		if p.terminated && i == len(further)-1 {
@@ -195,8 +195,8 @@ func (p *predictor) mustExist(further []chain.Layer) error {
 	return nil
 }
 
-// assumedRaw deals with a disk without a <driver type>, which libvirt takes as
-// raw (9.0).
+// assumedRaw looks at a disk without a <driver type>, which libvirt takes as
+// raw (libvirt 9.0).
 func (p *predictor) assumedRaw(layer chain.Layer, l *image.View) error {
 	if l.SignaturesErr != nil {
 		return p.unread(layer, l.SignaturesErr)

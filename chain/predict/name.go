@@ -34,9 +34,9 @@ func (p *predictor) named(overlay chain.Layer, name string) (*libvirtxml.DomainD
 	return storage.ParseBacking(name, overlay.At())
 }
 
-// unnamed deals with a name that [ParseBacking] does not take, which is where
+// unparsable says what comes of a name that [storage.ParseBacking] does not take, which is where
 // libvirt does something else than the name says, or nothing.
-func (p *predictor) unnamed(overlay chain.Layer, ref *probe.Reference, w word, err error) error {
+func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w recordedFormat, err error) error {
 	what := storage.Describe(overlay.Source) + " names its backing image "
 	switch {
 	case errors.Is(err, storage.ErrNoDirectory):
@@ -65,7 +65,7 @@ func (p *predictor) unnamed(overlay chain.Layer, ref *probe.Reference, w word, e
 
 // opensWithCredentials reports whether libvirt leaves a chain to QEMU because
 // of a user in a name: in a URI, and in JSON of iscsi alone. It drops others
-// (9.0).
+// (libvirt 9.0).
 func opensWithCredentials(name string) bool {
 	if text, ok := strings.CutPrefix(name, "json:"); ok {
 		return strings.Contains(text, `"iscsi"`)
@@ -73,8 +73,8 @@ func opensWithCredentials(name string) bool {
 	return strings.Contains(name, "://")
 }
 
-// elsewhere deals with an image that is no local file.
-func (p *predictor) elsewhere(overlay chain.Layer, ref *probe.Reference, w word, src *libvirtxml.DomainDiskSource) error {
+// onNetwork says what comes of an image that is no local file.
+func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recordedFormat, src *libvirtxml.DomainDiskSource) error {
 	switch {
 	case w.refusal != "":
 		return p.libvirt(w.refusal)

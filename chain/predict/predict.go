@@ -1,5 +1,14 @@
 // Package predict says what a libvirt of some version, with a QEMU of its time, does
-// with a disk as its definition is ([Disk]).
+// with a disk as its definition is:
+//
+//	stated, err := document.Disks()[0].Stated()
+//	...
+//	prediction, err := predict.Disk(ctx, walker, stated, libvirt.Version{Major: 11, Minor: 3})
+//	if errors.Is(err, predict.ErrUnseen) {
+//		// It depends on an image that cannot be read here.
+//	}
+//
+// The rules that differ from version to version are in package libvirt.
 package predict
 
 import (
@@ -48,14 +57,14 @@ func (o Outcome) String() string {
 // Prediction is what a libvirt will do with a disk.
 type Prediction struct {
 	Outcome Outcome
-	// Words say why, in one line: libvirt's own words where it refuses, what
-	// QEMU objects to, or what is opened wrongly. Of a disk that starts they
-	// say what depends on more than the images, such as a file that libvirt
+	// Reason says why, in one line: libvirt's own words where it refuses, what
+	// QEMU objects to, or what is opened wrongly. Of a disk that starts it
+	// says what depends on more than the images, such as a file that libvirt
 	// does not know of and a host with security labels keeps QEMU from; mostly
-	// they are "". Names are quoted, and credentials are not shown.
-	Words string
-	// Layer is the index of the image that the words are about, 0 the top; or
-	// [WholeDisk].
+	// it is "". Names are quoted, and credentials are not shown.
+	Reason string
+	// Layer is the index of the image that the reason is about, 0 the top; or
+	// [finding.WholeDisk].
 	Layer int
 }
 
@@ -89,7 +98,7 @@ var (
 //
 // The error is for a context that has ended, wraps the error of an image that
 // could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
-// [ErrNoTop].
+// [chain.ErrNoTop].
 func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Version) (Prediction, error) {
 	switch {
 	case len(stated.Layers) == 0:
@@ -111,9 +120,9 @@ func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libv
 	var r *refusal
 	switch {
 	case errors.As(err, &r) && r.early && p.optional():
-		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.words, r.layer}, nil
+		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.reason, r.layer}, nil
 	case errors.As(err, &r):
-		return Prediction{Refuses, r.words, r.layer}, nil
+		return Prediction{Refuses, r.reason, r.layer}, nil
 	case err != nil:
 		return Prediction{}, err
 	}
@@ -122,8 +131,8 @@ func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libv
 
 // refusal ends a prediction: the guest does not start.
 type refusal struct {
-	layer int
-	words string
+	layer  int
+	reason string
 	// early: libvirt refuses the disk while it finds out what is in the chain.
 	// Then it leaves out a disk that is optional. What it objects to after
 	// that, as it makes QEMU's command line, and what QEMU objects to, refuses
@@ -131,7 +140,7 @@ type refusal struct {
 	early bool
 }
 
-func (r *refusal) Error() string { return r.words }
+func (r *refusal) Error() string { return r.reason }
 
 // predictor is the state of one Predict.
 type predictor struct {
@@ -186,7 +195,7 @@ func (p *predictor) postpone(err error) (postponed bool, _ error) {
 func afterwards(err error) error {
 	var r *refusal
 	if errors.As(err, &r) {
-		return &refusal{r.layer, r.words, false}
+		return &refusal{r.layer, r.reason, false}
 	}
 	return err
 }
@@ -201,7 +210,7 @@ func (p *predictor) misopens(words string) {
 
 // remark notes something about a disk that starts.
 func (p *predictor) remark(words string) {
-	if p.found.Words == "" {
+	if p.found.Reason == "" {
 		p.found = Prediction{Starts, words, p.layer}
 	}
 }

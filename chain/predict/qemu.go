@@ -3,7 +3,6 @@ package predict
 import (
 	"errors"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -145,7 +144,7 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 		return refuses("it is marked corrupt and cannot be opened for writing")
 	case h.Dirty && f == probe.VHDX && !writes:
 		return refuses("its log has to be replayed, which needs it to be opened for writing")
-	case writes && slices.Contains([]probe.Format{probe.Bochs, probe.Cloop, probe.DMG}, f):
+	case writes && f.ReadOnly():
 		return refuses("the format is for reading only")
 	case writes && f == probe.VMDK && h.Version == 3 && h.Subformat != "streamOptimized":
 		return refuses("version 3 is for reading only")
@@ -153,7 +152,7 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// follow deals with what QEMU does where it is told nothing of what is below an
+// follow says what QEMU does where it is told nothing of what is below an
 // overlay: it goes by the headers, and guesses what they do not record.
 func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 	for h != nil && h.Backing != nil {
@@ -193,7 +192,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 				return nil
 			}
 			if layer.Format == probe.Raw {
-				p.doubts(layer, l, word{}, overlaySize)
+				p.warnRawLooksLike(layer, l, recordedFormat{}, overlaySize)
 				return nil
 			}
 			if layer.Format != l.Candidate() {
@@ -214,7 +213,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		if h == nil {
 			return nil
 		}
-		if err := p.holds(layer, h, false); err != nil {
+		if err := p.checkDataFiles(layer, h, false); err != nil {
 			return err
 		}
 		overlay = layer
@@ -230,9 +229,9 @@ func (p *predictor) qemusFormat(overlay chain.Layer, ref *probe.Reference, rec s
 		return "", true, nil
 	case rec.Format != "":
 		return rec.Format, false, nil
-	case slices.Contains(storage.Protocols, ref.Format):
+	case storage.IsProtocolDriver(ref.Format):
 		return probe.Raw, false, nil
-	case slices.Contains(probe.Formats(), probe.Format(ref.Format)) && ref.Format != string(probe.ISO) && ref.Format != string(probe.COW):
+	case probe.Format(ref.Format).HasDriver():
 		return probe.Format(ref.Format), false, nil
 	}
 	return "", false, p.qemu("QEMU refuses the backing image of " + storage.Describe(overlay.Source) + ": Unknown driver " + strconv.Quote(ref.Format))

@@ -9,11 +9,11 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// word is what libvirt makes of an overlay's word on the format of its
+// recordedFormat is what libvirt makes of what an overlay records of the format of its
 // backing image.
-type word struct {
+type recordedFormat struct {
 	format probe.Format // ""  if it takes it for unrecorded
-	// fallback: it takes the image as raw because it does not know the word.
+	// fallback: it takes the image as raw because it does not know the name.
 	fallback bool
 	// safe: of a qed overlay, whose backing image libvirt probes and follows,
 	// whatever it names.
@@ -23,45 +23,45 @@ type word struct {
 	record  storage.Record // what it is worth to others
 }
 
-// Meant is the format that the word speaks for; "" for none.
-func (w word) meant() probe.Format { return cmp.Or(w.record.Format, w.record.Meant) }
+// meant is the format that the record speaks for; "" for none.
+func (w recordedFormat) meant() probe.Format { return cmp.Or(w.record.Format, w.record.Meant) }
 
 // reads returns what libvirt makes of the reference in the header of an
 // overlay of format f.
-func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s image.LibvirtView) word {
+func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s image.LibvirtView) recordedFormat {
 	rec := storage.ReadRecord(ref)
 	switch {
 	case f == probe.QED && ref.FormatRecorded:
-		return word{format: probe.Raw, record: rec}
+		return recordedFormat{format: probe.Raw, record: rec}
 	case f == probe.QED:
-		return word{safe: true}
+		return recordedFormat{safe: true}
 	case f != probe.Qcow2:
 		// Of a vmdk parent QEMU knows that it is vmdk, libvirt does not.
-		return word{record: rec}
+		return recordedFormat{record: rec}
 	case !s.Recorded:
-		return word{record: rec}
+		return recordedFormat{record: rec}
 	}
 	switch s.Record {
 	case "iso": // after all raw
-		return word{format: probe.Raw, fallback: true, record: storage.Record{Disputed: rec.Disputed, Meant: probe.Raw}}
+		return recordedFormat{format: probe.Raw, fallback: true, record: storage.Record{Disputed: rec.Disputed, Meant: probe.Raw}}
 	case "cow":
-		return word{refusal: "'cow' storage format is not supported"}
+		return recordedFormat{refusal: "'cow' storage format is not supported"}
 	case "dir":
-		return word{refusal: "'directory' storage format is not directly supported by QEMU, use 'dir' disk type instead"}
+		return recordedFormat{refusal: "'directory' storage format is not directly supported by QEMU, use 'dir' disk type instead"}
 	case "fat":
-		return word{refusal: "storage format 'fat' is supported only with 'dir' storage type"}
+		return recordedFormat{refusal: "storage format 'fat' is supported only with 'dir' storage type"}
 	case "none":
 		if !libvirt.UnknownFormatIsRaw.Holds(target) {
-			return word{refusal: "unknown storage file meta->format 0: Invalid argument"}
+			return recordedFormat{refusal: "unknown storage file meta->format 0: Invalid argument"}
 		}
-	case "aio": // a word for <driver> only
+	case "aio": // a name for <driver> only
 	default:
 		if known, ok := probe.FromLibvirt(s.Record); ok {
-			return word{format: known, record: rec}
+			return recordedFormat{format: known, record: rec}
 		}
 	}
 	if libvirt.UnknownFormatIsRaw.Holds(target) {
-		return word{format: probe.Raw, fallback: true, record: rec}
+		return recordedFormat{format: probe.Raw, fallback: true, record: rec}
 	}
-	return word{record: rec}
+	return recordedFormat{record: rec}
 }

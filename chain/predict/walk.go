@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// detect deals with what libvirt finds by itself below layer, the last one that
+// detect follows what libvirt finds by itself below layer, the last one that
 // the XML states, and hands to QEMU.
 func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	if _, local := layer.LocalPath(); !local {
@@ -27,18 +27,18 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	for layer.Format.CanHaveBacking() && l.Header.Backing != nil {
 		backing := l.Header.Backing
 		if !l.Libvirt.Backing {
-			p.blind(layer, l)
+			p.backingNotSeen(layer, l)
 			return nil
 		}
 		src, err := p.named(layer, backing.Name)
 		w := reads(p.target, layer.Format, backing, l.Libvirt)
 		p.layer++
 		if err != nil {
-			return p.unnamed(layer, backing, w, err)
+			return p.unparsable(layer, backing, w, err)
 		}
 		file, local := storage.LocalPath(src)
 		if !local {
-			return p.elsewhere(layer, backing, w, src)
+			return p.onNetwork(layer, backing, w, src)
 		}
 		if !utf8.ValidString(file) {
 			return p.qemu("libvirt cannot tell QEMU the name " + strconv.Quote(file) + ", which is no UTF-8")
@@ -69,7 +69,7 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 		if _, err := p.postpone(p.opens(below, next)); err != nil || next.Header == nil {
 			return err
 		}
-		if _, err := p.postpone(p.holds(below, next.Header, true)); err != nil {
+		if _, err := p.postpone(p.checkDataFiles(below, next.Header, true)); err != nil {
 			return err
 		}
 		layer, l = below, next
@@ -77,9 +77,9 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// blind deals with a name that QEMU finds in a header and libvirt does not. It
-// then tells QEMU that there is no backing image (9.0 and 11.3).
-func (p *predictor) blind(layer chain.Layer, l *image.View) {
+// backingNotSeen notes a name that QEMU finds in a header and libvirt does not. It
+// then tells QEMU that there is no backing image (libvirt 9.0 and 11.3).
+func (p *predictor) backingNotSeen(layer chain.Layer, l *image.View) {
 	why := "in another place than where it looks"
 	if l.Size > image.LibvirtReads && layer.Format != probe.VMDK {
 		why = "past the " + strconv.Itoa(image.LibvirtReads) + " bytes that it reads"
@@ -94,9 +94,9 @@ func (p *predictor) unspecified(overlay chain.Layer, ref *probe.Reference) error
 		" was not specified in the image metadata (See https://libvirt.org/kbase/backing_chains.html for troubleshooting)")
 }
 
-// unrecorded deals with an image whose format is not recorded in a way that
+// unrecorded says what comes of an image whose format is not recorded in a way that
 // libvirt understands: the last one that is looked at.
-func (p *predictor) unrecorded(overlay, layer chain.Layer, w word) error {
+func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) error {
 	// The overlay was read before, so this is remembered.
 	above, err := p.image(overlay, overlay.HeaderFormat())
 	if err != nil {
@@ -126,20 +126,20 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w word) error {
 		return p.libvirt("'cow' storage format is not supported")
 	case probe.ISO:
 		layer.Format = probe.Raw
-		p.doubts(layer, l, w, p.sizeOf(overlay))
+		p.warnRawLooksLike(layer, l, w, p.sizeOf(overlay))
 		return nil
 	case probe.Raw:
 		if err := p.raw(layer, l); err != nil {
 			return err
 		}
-		p.doubts(layer, l, w, p.sizeOf(overlay))
+		p.warnRawLooksLike(layer, l, w, p.sizeOf(overlay))
 		return nil
 	}
 	return p.probed(overlay, layer, ref, w)
 }
 
-// probed deals with an image that libvirt takes for what its header says.
-func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w word) error {
+// probed says what comes of an image that libvirt takes for what its header says.
+func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w recordedFormat) error {
 	l, err := p.image(layer, layer.Format)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w w
 	case refs != nil && l.Libvirt.Backing:
 		p.misopens("libvirt probes " + what + " and goes on to " + refs.What + ", on the word of an image whose format nobody recorded")
 	case refs != nil && h.Backing != nil:
-		p.blind(layer, l)
+		p.backingNotSeen(layer, l)
 	case refs != nil && refs.Code != finding.Differencing:
 		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.What + ", on the word of an image whose format nobody recorded")
 	case len(l.Formats()) > 1:
@@ -177,7 +177,7 @@ func (p *predictor) sizeOf(overlay chain.Layer) uint64 {
 	return 0
 }
 
-// raw deals with an image that libvirt has found and tells QEMU is raw. If it is
+// raw checks an image that libvirt has found and tells QEMU is raw. If it is
 // LUKS, libvirt notes an encryption that it cannot finish (version 1, 9.0).
 func (p *predictor) raw(layer chain.Layer, l *image.View) error {
 	if l.SignaturesErr != nil {
@@ -191,10 +191,10 @@ func (p *predictor) raw(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// doubts tells if an image that is taken as raw, though nobody says that it is,
+// warnRawLooksLike tells if an image that is taken as raw, though nobody says that it is,
 // looks like something else. shown is how many of its bytes the overlay shows: a
 // fixed VHD is raw but for the footer.
-func (p *predictor) doubts(layer chain.Layer, l *image.View, w word, shown uint64) {
+func (p *predictor) warnRawLooksLike(layer chain.Layer, l *image.View, w recordedFormat, shown uint64) {
 	what := storage.Describe(layer.Source)
 	marks := l.Containers()
 	if l.IsFixedVHD() && uint64(max(l.Size-vhdFooter, 0)) >= shown {

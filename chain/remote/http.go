@@ -35,7 +35,7 @@ func newRequest(src *libvirtxml.DomainDiskSource) (*http.Request, error) {
 		"User-Agent":      {"chainfix"},
 		"Accept-Encoding": {"identity"},
 	}}
-	if u.Port() == ports[u.Scheme] {
+	if u.Port() == storage.NetworkProtocol(u.Scheme).DefaultPort() {
 		// A server may hold the signature of a request against this.
 		request.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
 	}

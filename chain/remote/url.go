@@ -17,11 +17,6 @@ import (
 // of iscsi's it takes the first (9.0).
 var errHosts = errors.New("a source of this protocol has exactly one host")
 
-// ports are libvirt's defaults (virStorageSourceNetworkDefaultPort, 9.0).
-var ports = map[string]string{
-	"http": "80", "https": "443", "ftp": "21", "ftps": "990", "ssh": "22", "nbd": "10809", "iscsi": "3260", "gluster": "24007", "rbd": "0",
-}
-
 // tcp returns the name and the port of a host.
 func tcp(protocol string, h libvirtxml.DomainDiskSourceHost) (name, port string, err error) {
 	if h.Transport != "" && h.Transport != "tcp" {
@@ -35,7 +30,8 @@ func tcp(protocol string, h libvirtxml.DomainDiskSourceHost) (name, port string,
 		return "", "", fmt.Errorf("%s is no name of a host", strconv.Quote(h.Name))
 	}
 	if port = h.Port; port == "" {
-		return name, ports[protocol], nil
+		// rbd has no default port, which is 0 to libvirt.
+		return name, strconv.Itoa(storage.NetworkProtocol(protocol).Port), nil
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return "", "", fmt.Errorf("%s is no port", strconv.Quote(port))
@@ -57,7 +53,7 @@ func location(n *libvirtxml.DomainDiskSourceNetwork) (*url.URL, error) {
 	if n.Name != "" && !strings.HasPrefix(n.Name, "/") {
 		u.Path = "/" + n.Name
 	}
-	if n.Protocol == "http" || n.Protocol == "https" {
+	if storage.NetworkProtocol(n.Protocol).Query {
 		// Of other protocols libvirt does not read the query.
 		u.RawQuery = n.Query
 	}

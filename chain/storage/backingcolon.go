@@ -8,7 +8,7 @@ import (
 )
 
 // parseColon reads PROTOCOL:..., which libvirt does for nbd and rbd only
-// (virStorageSourceParseBackingColon, 9.0 and 11.3). It knows no file: and
+// (virStorageSourceParseBackingColon, libvirt 9.0 and 11.3). It knows no file: and
 // host_device:, which QEMU does.
 func parseColon(s string) (*libvirtxml.DomainDiskSource, error) {
 	protocol, rest, _ := strings.Cut(s, ":")
@@ -50,7 +50,7 @@ func nbdHost(s string) (libvirtxml.DomainDiskSourceHost, error) {
 }
 
 // parseRBD reads POOL/[NAMESPACE/]IMAGE[@SNAPSHOT][:KEY=VALUE...], as
-// virStorageSourceParseRBDColonString does (9.0). In the name QEMU lets a
+// virStorageSourceParseRBDColonString does (libvirt 9.0). In the name QEMU lets a
 // backslash stand before a character without meaning; libvirt does not know
 // that there.
 func parseRBD(s string) (*libvirtxml.DomainDiskSource, error) {
@@ -154,7 +154,7 @@ func rbdMonitors(s string) ([]libvirtxml.DomainDiskSourceHost, error) {
 		name, port, hasPort := strings.Cut(address, `\:`)
 		if inner, ok := strings.CutPrefix(address, "["); ok {
 			if name, port, hasPort = strings.Cut(inner, `]\:`); !hasPort {
-				// libvirt reads on behind the end of such an address.
+				// libvirt reads on beyond the end of such an address.
 				return nil, fmt.Errorf("%w: an IPv6 address needs a port", ErrBacking)
 			}
 			name = strings.ReplaceAll(name, `\:`, ":")

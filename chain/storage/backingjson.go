@@ -144,7 +144,7 @@ func (d decoder) value(depth int) (any, error) {
 }
 
 // unflatten makes objects of dotted keys, as virJSONValueObjectDeflatten does
-// (9.0): {"a.b": 1} is {"a": {"b": 1}}. What is in lists is left alone.
+// (libvirt 9.0): {"a.b": 1} is {"a": {"b": 1}}. What is in lists is left alone.
 func (o *object) unflatten() (*object, error) {
 	out := newObject()
 	for _, key := range o.keys {
@@ -183,7 +183,7 @@ func (o *object) place(key string, value any) error {
 }
 
 // relist makes lists of objects whose keys are 0, 1 and so on, as
-// virJSONValueObjectDeflattenArrays does (9.0).
+// virJSONValueObjectDeflattenArrays does (libvirt 9.0).
 func relist(value any) any {
 	o, ok := value.(*object)
 	if !ok {

@@ -12,7 +12,7 @@ import (
 
 // parseJSON reads what follows "json:". The driver is described by the object
 // itself or, if it has no "driver", by its "file"
-// (virStorageSourceParseBackingJSON, 9.0 and 11.3).
+// (virStorageSourceParseBackingJSON, libvirt 9.0 and 11.3).
 func parseJSON(text string) (*libvirtxml.DomainDiskSource, error) {
 	decoded, err := decodeObject(text)
 	if err != nil {
@@ -175,7 +175,7 @@ func parseNestedURI(driver, uri string) (*libvirtxml.DomainDiskSource, error) {
 }
 
 // parseCookies reads "name=value; name=value". What libvirt takes here it
-// checks when the guest starts (virStorageSourceNetCookieValidate, 9.0), after
+// checks when the guest starts (virStorageSourceNetCookieValidate, libvirt 9.0), after
 // RFC 6265.
 func parseCookies(s string) (*libvirtxml.DomainDiskCookies, error) {
 	malformed := fmt.Errorf("%w: a malformed cookie", ErrBacking)

@@ -8,39 +8,6 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// networkProtocol is what libvirt knows of a network protocol that a backing string
-// may name.
-type networkProtocol struct {
-	// port is the default port, 0 if there is none
-	// (virStorageSourceNetworkDefaultPort, 9.0 and 11.3).
-	port int
-	// paths: names are paths, so that they have directories.
-	paths bool
-	// curl: QEMU is handed a URL, which libvirt puts together again.
-	curl bool
-	// unix: a server may listen on a unix socket.
-	unix bool
-}
-
-// networkProtocols are those of virStorageNetProtocol, the same in libvirt 9.0 and
-// 11.3. QEMU has no sheepdog since 6.1 and no vxhs since 5.2; libvirt refuses
-// tftp when the guest starts. Their names are read all the same.
-var networkProtocols = map[string]networkProtocol{
-	"nbd":      {port: 10809, unix: true},
-	"rbd":      {},
-	"sheepdog": {port: 7000, unix: true},
-	"gluster":  {port: 24007, paths: true, unix: true},
-	"iscsi":    {port: 3260},
-	"http":     {port: 80, paths: true, curl: true},
-	"https":    {port: 443, paths: true, curl: true},
-	"ftp":      {port: 21, paths: true, curl: true},
-	"ftps":     {port: 990, paths: true, curl: true},
-	"tftp":     {port: 69, paths: true, curl: true},
-	"ssh":      {port: 22, paths: true},
-	"vxhs":     {port: 9999},
-	"nfs":      {paths: true},
-}
-
 // networkSource returns a source on the network.
 func networkSource(protocol, name string, hosts ...libvirtxml.DomainDiskSourceHost) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: protocol, Name: name, Hosts: hosts}}
@@ -53,10 +20,11 @@ func tcpHost(protocol, name, port string) (libvirtxml.DomainDiskSourceHost, erro
 	if name == "" {
 		return host, fmt.Errorf("%w: its server has no name", ErrBacking)
 	}
-	number := networkProtocols[protocol].port
+	p := NetworkProtocol(protocol)
+	number := p.Port
 	if port != "" {
-		if protocol == "nfs" {
-			return host, fmt.Errorf("%w: nfs takes no port", ErrBacking)
+		if p.fixedPort {
+			return host, fmt.Errorf("%w: %s takes no port", ErrBacking, protocol)
 		}
 		var err error
 		if number, err = portNumber(port); err != nil {
@@ -86,16 +54,16 @@ func unixHost(socket string) (libvirtxml.DomainDiskSourceHost, error) {
 
 // relativeOnNetwork joins a relative name to the directory of an overlay on the
 // network. libvirt keeps the protocol, the servers and the volume
-// (virStorageSourceNewFromBackingRelative, 9.0); what else the XML says of how
+// (virStorageSourceNewFromBackingRelative, libvirt 9.0); what else the XML says of how
 // the server is reached stays as well.
 func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvirtxml.DomainDiskSource, error) {
 	n := *parent.Network
-	p := networkProtocols[n.Protocol]
+	p := NetworkProtocol(n.Protocol)
 	switch {
 	case !p.paths || n.Snapshot != nil:
 		return nil, fmt.Errorf("%w: its names are no paths", ErrNoDirectory)
 	case n.Query != "":
-		// QEMU looks for the directory in the query too (path_combine, 7.2).
+		// QEMU looks for the directory in the query too (path_combine, QEMU 7.2).
 		return nil, fmt.Errorf("%w: the overlay's URL has a query", ErrDisputed)
 	case p.curl && strings.ContainsAny(name, "%?#"):
 		// libvirt escapes these for the URL, QEMU puts them there as they are.
@@ -152,7 +120,7 @@ func writable(src *libvirtxml.DomainDiskSource) error {
 		names = append(names, src.Dir.Dir)
 	case src.Network != nil:
 		n := src.Network
-		if n.Name == "" && n.Protocol != "nbd" {
+		if n.Name == "" && !NetworkProtocol(n.Protocol).unnamed {
 			// libvirt demands the attribute, and libvirtxml v1.12001.0
 			// writes none that is empty.
 			return fmt.Errorf("%w: it is empty", ErrUnrepresentable)

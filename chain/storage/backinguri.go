@@ -10,12 +10,12 @@ import (
 )
 
 // parseURI reads SCHEME[+TRANSPORT]://HOST[:PORT][/PATH][?QUERY], as
-// virStorageSourceParseBackingURI does with libxml2's parser (9.0, 11.3).
+// virStorageSourceParseBackingURI does with libxml2's parser (libvirt 9.0 and 11.3).
 func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	name, transport, _ := strings.Cut(scheme, "+")
-	p, known := networkProtocols[name]
-	if !ok || !known {
+	p := NetworkProtocol(name)
+	if !ok || p.Name == "" {
 		return nil, fmt.Errorf("%w: its protocol is not known", ErrBacking)
 	}
 	end := strings.IndexAny(rest, "/?#")
@@ -31,7 +31,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 		return nil, fmt.Errorf("%w: a fragment", ErrUnmapped)
 	}
 	rawPath, query, hasQuery := strings.Cut(rest, "?")
-	path, err := uriPath(name, p, rawPath)
+	path, err := uriPath(p, rawPath)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 		}
 		src.Network.Hosts = append(src.Network.Hosts, host)
 		return src, nil
-	case transport == "rdma" && name == "gluster", transport == "tcp", scheme == name:
+	case transport == "rdma" && p.rdma, transport == "tcp", scheme == name:
 	default:
 		return nil, fmt.Errorf("%w: its transport is not known", ErrBacking)
 	}
@@ -68,7 +68,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	if !hasQuery {
 		return src, nil
 	}
-	if name != "http" && name != "https" {
+	if !p.Query {
 		key, _, _ := strings.Cut(query, "=")
 		return nil, unmapped(key)
 	}
@@ -81,7 +81,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 
 // uriPath returns the name that libvirt makes of a URI's path: without its
 // first slash, and with every escape undone.
-func uriPath(name string, p networkProtocol, raw string) (string, error) {
+func uriPath(p Protocol, raw string) (string, error) {
 	path, err := unescape(raw)
 	if err != nil {
 		return "", err
@@ -91,7 +91,7 @@ func uriPath(name string, p networkProtocol, raw string) (string, error) {
 		return "", fmt.Errorf("%w: an escaped slash, which libvirt undoes for good", ErrDisputed)
 	case p.curl && strings.HasPrefix(path, "//"):
 		return "", fmt.Errorf("%w: libvirt drops one of its first two slashes", ErrDisputed)
-	case (name == "ssh" || name == "nfs") && !strings.HasPrefix(path, "//"):
+	case p.homes && !strings.HasPrefix(path, "//"):
 		// To QEMU the path is absolute; libvirt hands it one that starts in
 		// the user's home, or nowhere.
 		return "", fmt.Errorf("%w: libvirt drops the slash of its path", ErrDisputed)

@@ -57,7 +57,7 @@ func loopFile(dir string) (Extent, bool) {
 	}
 	var st unix.Stat_t
 	// The kernel adds a line end, and shows the name of a file that was deleted
-	// with a remark behind it, which then names nothing.
+	// with a remark after it, which then names nothing.
 	if unix.Stat(strings.TrimSuffix(string(path), "\n"), &st) != nil {
 		return Extent{}, false
 	}

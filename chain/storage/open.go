@@ -14,6 +14,8 @@ import (
 // device: a directory, a FIFO, a socket, a character device.
 var ErrNotImage = errors.New("neither a regular file nor a block device")
 
+// The two kinds of [ErrNotImage] at which libvirt 9.0 stops where it reads a
+// header. A character device it reads like an image, and at a FIFO it waits.
 var (
 	ErrDirectory = fmt.Errorf("%w: a directory", ErrNotImage)
 	ErrSocket    = fmt.Errorf("%w: a socket", ErrNotImage)
@@ -39,7 +41,9 @@ type FileID struct {
 type Image interface {
 	io.ReaderAt
 	io.Closer
+	// Size is the length in bytes.
 	Size() int64
+	// ID tells which file, device or image on the network is open.
 	ID() FileID
 }
 
@@ -53,10 +57,10 @@ type Opener interface {
 	Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (FileID, error)
 }
 
-// ChangeTimer is an [Opener] that tells when an image was changed last. A file system
-// may give a new file the inode of one that is gone, and so its ID: by the time
-// of its last change an [Cache] tells it from the old one, and an image from what it was
-// before. An Opener that wraps another should pass it on.
+// ChangeTimer is an [Opener] that tells when an image was changed last. A file
+// system may give a new file the inode of one that is gone, and so its ID: by the
+// time of the last change a cache tells the new one from the old, and an image
+// from what it was before. An Opener that wraps another should pass it on.
 type ChangeTimer interface {
 	// ChangeTime is Identify, with a time that no change of the image leaves as it
 	// is, in any unit; 0 where there is none.
@@ -64,8 +68,8 @@ type ChangeTimer interface {
 }
 
 // Resolver is an [Opener] that follows symlinks without opening what they lead
-// to. Without it no image is believed ([Folder]), and the rules of folders go
-// by names alone. An Opener that wraps another should pass it on.
+// to. Without it no folder's headers are trusted, and the rules of folders go by
+// names alone (chain.Folder). An Opener that wraps another should pass it on.
 type Resolver interface {
 	// Resolve returns the absolute path of what is at path, with every
 	// symlink in it followed, and so free of "..". Errors wrap
@@ -73,8 +77,8 @@ type Resolver interface {
 	Resolve(ctx context.Context, path string) (string, error)
 }
 
-// Reason is what the system says is wrong, without the path, which it repeats
-// unquoted.
+// Reason returns what the system says is wrong in the error of an Opener, without
+// the path, which the system repeats unquoted.
 func Reason(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {

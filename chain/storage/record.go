@@ -1,31 +1,11 @@
 package storage
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/chainfix/chainfix/probe"
 )
-
-// agreedFormats are the names that an overlay's format field may hold with one
-// meaning for every QEMU and every libvirt since 6.0.
-var agreedFormats = []probe.Format{
-	probe.Raw, probe.Qcow, probe.Qcow2, probe.QED, probe.VMDK,
-	probe.VDI, probe.VPC, probe.Bochs, probe.Cloop, probe.DMG,
-}
-
-// Protocols are QEMU's protocol drivers. In the format field such a name makes
-// QEMU use the backing image without a format, which is raw.
-var Protocols = []string{
-	"file", "host_device", "host_cdrom", "nbd", "http", "https", "ftp", "ftps",
-	"ssh", "rbd", "iscsi", "nfs", "gluster", "nvme", "sheepdog", "vxhs",
-}
-
-// qemusFormats are the names that QEMU alone writes into the format field: libvirt
-// calls these formats vhd and ploop, and before 9.10 probes where it finds QEMU's
-// names, as it takes raw from then on.
-var qemusFormats = []probe.Format{probe.VHDX, probe.Parallels}
 
 // Record is what an overlay's header says of its backing image's format.
 type Record struct {
@@ -38,14 +18,14 @@ type Record struct {
 	Disputed string
 	// Driver is the one by which a json: name describes the image itself,
 	// and not the file in which it is. QEMU takes it for the format, as if
-	// it were recorded: raw, or a protocol, which is raw too (7.2). libvirt
-	// does not (9.0), and probes.
+	// it were recorded: raw, or a protocol, which is raw too (QEMU 7.2).
+	// libvirt 9.0 does not, and probes.
 	Driver string
 	// Meant is the format that these words speak for; "" for none.
 	Meant probe.Format
 	// QEMUs is the format whose name QEMU has written, if libvirt does not know
 	// that name. It counts as recorded where the header of the backing image
-	// bears it out (see [Walker.borneOut]).
+	// bears it out, which chain.Walker decides.
 	QEMUs probe.Format
 }
 
@@ -55,7 +35,8 @@ func (r Record) MayMean(f probe.Format) bool {
 	return f != "" && (r.Format == f || r.QEMUs == f)
 }
 
-// Says is what the overlay says of the format in dispute; "" if it is nothing.
+// Says returns, for people and to follow the overlay's name, what that says of the
+// format in dispute; "" if it is nothing.
 func (r Record) Says() string {
 	switch {
 	case r.Disputed != "":
@@ -66,7 +47,8 @@ func (r Record) Says() string {
 	return ""
 }
 
-// ReadRecord reads the format field of a header's reference.
+// ReadRecord reads the format field of a header's reference to a backing image,
+// or, where it is empty, the driver that a json: name gives.
 func ReadRecord(ref *probe.Reference) Record {
 	if !ref.FormatRecorded || ref.Format == "" {
 		if driver := describedBy(ref.Name); driver != "" {
@@ -75,11 +57,11 @@ func ReadRecord(ref *probe.Reference) Record {
 		return Record{}
 	}
 	name := ref.Format
-	if f := probe.Format(name); slices.Contains(agreedFormats, f) {
+	if f := probe.Format(name); f.IsAgreedName() {
 		return Record{Format: f}
 	}
 	rec := Record{Disputed: name, Meant: meaning(name)}
-	if f := probe.Format(name); slices.Contains(qemusFormats, f) {
+	if f := probe.Format(name); f.IsQEMUsName() {
 		rec.QEMUs = f
 	}
 	return rec
@@ -87,10 +69,10 @@ func ReadRecord(ref *probe.Reference) Record {
 
 func meaning(name string) probe.Format {
 	lower := strings.ToLower(name)
-	if slices.Contains(Protocols, lower) {
+	if IsProtocolDriver(lower) {
 		return probe.Raw
 	}
-	if f := probe.Format(lower); slices.Contains(probe.Formats(), f) {
+	if f := probe.Format(lower); f.Known() {
 		return f
 	}
 	f, _ := probe.FromLibvirt(lower)

@@ -8,10 +8,11 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Slice is the part of a file or device that is the image.
+// Slice is the part of a file or device that is the image, in bytes.
 type Slice struct{ Offset, Size uint64 }
 
-// String returns what is added to the name of the whole; "" for that itself.
+// String returns what is added to the name of the whole for people, such as
+// " (512 bytes at 1024)"; "" for the zero Slice, which is the whole.
 func (s Slice) String() string {
 	if s == (Slice{}) {
 		return ""
@@ -20,7 +21,7 @@ func (s Slice) String() string {
 }
 
 // SliceOf returns the slice that libvirt gives to QEMU: the first of type
-// "storage" (virDomainStorageSourceParseSlices, 9.0). ok is false for the
+// "storage" (virDomainStorageSourceParseSlices, libvirt 9.0). ok is false for the
 // whole.
 func SliceOf(src *libvirtxml.DomainDiskSource) (s Slice, ok bool) {
 	if src.Slices == nil {
@@ -34,8 +35,8 @@ func SliceOf(src *libvirtxml.DomainDiskSource) (s Slice, ok bool) {
 	return Slice{}, false
 }
 
-// sliceError: a slice does not lie within its file or device. QEMU refuses
-// such a slice (raw driver, 7.2).
+// SliceError is the error of [Slice.Cut] for a slice that does not lie within its
+// file or device. QEMU refuses such a slice (raw driver, QEMU 7.2).
 type SliceError struct {
 	Slice
 	size int64 // of the whole
@@ -46,7 +47,8 @@ func (e *SliceError) Error() string {
 		" does not lie within the " + strconv.FormatInt(e.size, 10) + " bytes that are there"
 }
 
-// Cut returns the slice of an open image.
+// Cut returns the slice of an open image, as an image that closes the whole. The
+// error is a [*SliceError], also for a slice of no bytes.
 func (s Slice) Cut(whole Image) (Image, error) {
 	size := whole.Size()
 	if size < 0 || s.Size == 0 || s.Size > math.MaxInt64 || s.Offset > uint64(size) || s.Size > uint64(size)-s.Offset {

@@ -1,16 +1,8 @@
-// Package storage knows storage sources: their names, what the header of an overlay
-// says of a backing image ([ParseBacking], [ReadRecord]), parts of files ([Slice]),
-// where the bytes of an image are ([Extent]), and how an image is opened ([Opener],
-// [FileOpener]).
-//
-// A source is libvirt.org/go/libvirtxml's DomainDiskSource, as everywhere in this
-// module. Names are read as libvirt 9.0 reads them. Nothing is opened but by an
-// Opener, and nothing that an image names is looked at.
 package storage
 
 import (
 	"encoding/xml"
-	"strconv"
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -60,7 +52,7 @@ func IsChainless(src *libvirtxml.DomainDiskSource, f probe.Format) bool {
 }
 
 // LocalSource returns the source for a path: libvirt calls it "block" if a
-// stat says so, else "file" (virStorageSourceNewFromBackingAbsolute, 9.0).
+// stat says so, else "file" (virStorageSourceNewFromBackingAbsolute, libvirt 9.0).
 func LocalSource(path string, block bool) *libvirtxml.DomainDiskSource {
 	if block {
 		return &libvirtxml.DomainDiskSource{Block: &libvirtxml.DomainDiskSourceBlock{Dev: path}}
@@ -68,34 +60,9 @@ func LocalSource(path string, block bool) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 }
 
-// Describe names a source for people: its quoted path, or its kind and quoted
-// name. Credentials never appear.
-func Describe(src *libvirtxml.DomainDiskSource) string {
-	if path, ok := LocalPath(src); ok {
-		return strconv.Quote(path)
-	}
-	switch {
-	case src == nil:
-		return "an empty source"
-	case src.File != nil && src.File.FDGroup != "":
-		return "the descriptor group " + strconv.Quote(src.File.FDGroup)
-	case src.Network != nil:
-		return "the " + strconv.Quote(src.Network.Protocol) + " source " + strconv.Quote(src.Network.Name)
-	case src.Volume != nil:
-		return "the volume " + strconv.Quote(src.Volume.Volume) + " of the pool " + strconv.Quote(src.Volume.Pool)
-	case src.Dir != nil:
-		return "the directory " + strconv.Quote(src.Dir.Dir)
-	case src.NVME != nil:
-		return "an nvme device"
-	case src.VHostUser != nil, src.VHostVDPA != nil:
-		return "a vhost device"
-	}
-	return "an empty source"
-}
-
 // Representable reports whether a domain XML can carry s through libvirt
 // unchanged. libvirt drops most control characters on output and prints tabs
-// and line ends raw, which the next reader turns into spaces (9.0); XML has no
+// and line ends raw, which the next reader turns into spaces (libvirt 9.0); XML has no
 // NUL, no U+FFFE and U+FFFF, and libvirt assumes UTF-8.
 func Representable(s string) bool {
 	if !utf8.ValidString(s) {
@@ -109,7 +76,9 @@ func Representable(s string) bool {
 	return true
 }
 
-// Fragment prints a part of libvirt's XML on one line.
+// Fragment prints v, a value of libvirtxml, as the element of that name on one
+// line. It is for texts and for keys of caches, never for a document; of what
+// cannot be printed it is the start tag alone.
 func Fragment(v any, name string) string {
 	var text strings.Builder
 	e := xml.NewEncoder(&text)
@@ -117,4 +86,16 @@ func Fragment(v any, name string) string {
 		return "<" + name + ">"
 	}
 	return text.String()
+}
+
+// ErrNoVolume: a storage pool is not known, or its kind is none whose volumes
+// libvirt can give to a guest's disk.
+var ErrNoVolume = errors.New("volume cannot be found")
+
+// Volumes knows where the volumes of storage pools are.
+type Volumes interface {
+	// Locate returns the source that libvirt makes of a source of type
+	// volume when it starts the guest. It opens nothing. Errors wrap
+	// [ErrNoVolume].
+	Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error)
 }

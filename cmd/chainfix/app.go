@@ -45,7 +45,7 @@ func newApp(std streams) *cli.App {
 }
 
 // prepare gives a command what cli does not inherit from the App, and the check
-// that nothing that looks like a flag stands behind a file name, where cli
+// that nothing that looks like a flag follows a file name, where cli
 // would take it for one more name.
 func prepare(command *cli.Command) {
 	command.OnUsageError = onUsageError
@@ -67,7 +67,7 @@ func prepare(command *cli.Command) {
 }
 
 // withNames returns the context with nothing but names for arguments: "--" ends
-// the flags, wherever it stands, and what comes after it is a name even if it
+// the flags, wherever it is, and what comes after it is a name even if it
 // begins with a dash.
 func withNames(c *cli.Context) (*cli.Context, error) {
 	args := c.Args().Slice()
@@ -107,7 +107,7 @@ func onUsageError(_ *cli.Context, err error, _ bool) error {
 	return usageError("%w (see chainfix --help)", err)
 }
 
-// withCommand puts the word "fix" in front where no command is named.
+// withCommand inserts the word "fix" where no command is named.
 func withCommand(app *cli.App, args []string) []string {
 	if len(args) > 1 {
 		first := args[1]
@@ -139,19 +139,6 @@ func atMost(c *cli.Context, n int, what string) error {
 		return usageError("%s takes %s, not %q", c.Command.Name, what, strings.Join(c.Args().Slice(), " "))
 	}
 	return nil
-}
-
-// outputFlag chooses between text and JSON.
-var outputFlag = &cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"}
-
-func wantsJSON(c *cli.Context) (bool, error) {
-	switch c.String("output") {
-	case "text":
-		return false, nil
-	case "json":
-		return true, nil
-	}
-	return false, usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
 }
 
 // write hands bytes to an output and makes a failure the program's.

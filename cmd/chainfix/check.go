@@ -12,6 +12,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func checkCommand(std streams) *cli.Command {
@@ -19,7 +20,7 @@ func checkCommand(std streams) *cli.Command {
 		Name:      "check",
 		Usage:     "say what fix would do, per disk and per layer; writes nothing",
 		ArgsUsage: "[FILE...]",
-		Flags:     append([]cli.Flag{outputFlag}, policyFlags()...),
+		Flags:     flagsOf(outputFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return check(c, std) },
 	}
 }
@@ -32,16 +33,16 @@ type reporter interface {
 }
 
 func check(c *cli.Context, std streams) error {
-	w, err := walkersOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	asJSON, err := wantsJSON(c)
+	w, err := o.walkers()
 	if err != nil {
 		return err
 	}
 	var report reporter = &textReport{std.out}
-	if asJSON {
+	if o.json {
 		report = &jsonReport{w: std.out}
 	}
 	args := c.Args().Slice()
@@ -134,11 +135,11 @@ func examineInput(ctx context.Context, w *chain.Walker, std streams, in input) (
 	if err != nil {
 		return unreadable(in.name, err), nil
 	}
-	e, err := examine(ctx, w, in.name, data)
+	e, err := xmlfix.Examine(ctx, w, in.name, data)
 	if err != nil {
 		return nil, inputError(err)
 	}
-	return e, nil
+	return &examined{in.name, e}, nil
 }
 
 // textReport is for people: a line a document, a disk, a layer.
@@ -151,7 +152,7 @@ func (r *textReport) document(e *examined) error {
 	if e.Err != nil {
 		return nil // the findings say it
 	}
-	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain), e.Verdict())
+	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict())
 	for _, d := range e.Disks {
 		text = fmt.Appendf(text, "  %s: %s\n", strconv.Quote(d.Target), d.Verdict())
 		if d.Chain == nil {

@@ -103,7 +103,7 @@ func TestDiffOfManyLines(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "vm.xml")
 		writeFile(t, path, []byte(disk+gone+rest))
 		var out bytes.Buffer
-		err := rewrite{diff: true, write: true}.deliver(streams{nil, &out, io.Discard}, inputOf(path), stripping(t, disk+gone+rest), []byte(disk+gone+rest))
+		err := (&options{diff: true, write: true}).deliver(streams{nil, &out, io.Discard}, inputOf(path), stripping(t, disk+gone+rest), []byte(disk+gone+rest))
 		if statusOf(err) != test.status {
 			t.Errorf("%d lines: %v", test.lines, err)
 		}

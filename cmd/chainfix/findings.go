@@ -7,9 +7,44 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/xmlfix"
 )
+
+// examined is the examination of one document, with the name that messages have
+// for it.
+type examined struct {
+	name string
+	*xmlfix.Examination
+}
+
+// domain is the name of the document's guest; "" if it is not known.
+func (e *examined) domain() string {
+	if e.Document == nil {
+		return ""
+	}
+	return e.Document.DomainName()
+}
+
+// status is the exit status that the document asks for: whether a refusal is
+// of a chain, or of the input as such.
+func (e *examined) status() int {
+	switch verdict := e.Verdict(); {
+	case e.Unreadable():
+		return exitInput
+	case verdict == chain.Refused:
+		return exitRefused
+	case verdict == chain.Fixable:
+		return exitChange
+	}
+	return exitDone
+}
+
+// unreadable is a document that could not be read at all.
+func unreadable(name string, err error) *examined {
+	return &examined{name, &xmlfix.Examination{Err: err}}
+}
 
 // printFindings says everything about a document, compiler style: a line a
 // finding, then a line with what would help.

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"fmt"
+
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func fixCommand(std streams) *cli.Command {
@@ -9,7 +14,7 @@ func fixCommand(std streams) *cli.Command {
 		Name:      "fix",
 		Usage:     "rewrite one domain XML with every backing chain explicit",
 		ArgsUsage: "[FILE]",
-		Flags:     append(rewriteFlags(), policyFlags()...),
+		Flags:     flagsOf(rewriteFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return fix(c, std) },
 	}
 }
@@ -18,11 +23,11 @@ func fix(c *cli.Context, std streams) error {
 	if err := atMost(c, 1, "one document"); err != nil {
 		return err
 	}
-	how, err := rewriteOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	w, err := walkersOf(c)
+	w, err := o.walkers()
 	if err != nil {
 		return err
 	}
@@ -31,10 +36,11 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	e, err := examine(c.Context, w.walker(), in.name, data)
+	examination, err := xmlfix.Examine(c.Context, w.walker(), in.name, data)
 	if err != nil {
 		return inputError(err)
 	}
+	e := &examined{in.name, examination}
 	printFindings(std.err, e)
 	if e.Err == nil {
 		w.sayUnmet(std.err)
@@ -42,5 +48,82 @@ func fix(c *cli.Context, std streams) error {
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}
-	return how.deliver(std, in, e.Document, data)
+	return o.deliver(std, in, e.Document, data)
+}
+
+func stripCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:      "strip",
+		Usage:     "remove the explicit chains of one domain XML again",
+		ArgsUsage: "[FILE]",
+		Flags:     flagsOf(rewriteFlags()),
+		Action:    func(c *cli.Context) error { return strip(c, std) },
+	}
+}
+
+func strip(c *cli.Context, std streams) error {
+	if err := atMost(c, 1, "one document"); err != nil {
+		return err
+	}
+	o, err := optionsOf(c)
+	if err != nil {
+		return err
+	}
+	in := inputOf(c.Args().First())
+	data, err := in.read(std.in)
+	if err != nil {
+		return inputError(err)
+	}
+	doc, err := xmlfix.Parse(in.name, data)
+	if err != nil {
+		e := unreadable(in.name, err)
+		printFindings(std.err, e)
+		return ended(e.status())
+	}
+	for _, disk := range doc.Disks() {
+		disk.RemoveChain()
+	}
+	return o.deliver(std, in, doc, data)
+}
+
+// deliver hands over the document as its edits have made it, as --diff, --list and
+// --write ask for, and returns the error that ends the program.
+func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
+	after, err := doc.Bytes()
+	if err != nil {
+		return inputError(err)
+	}
+	changed := string(before) != string(after)
+	diff := ""
+	if changed && o.diff {
+		if diff, err = diffOf(doc, in.name, before, udiff.DefaultContextLines); err != nil {
+			return inputError(err)
+		}
+	}
+	if changed && o.list {
+		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
+			return err
+		}
+	}
+	if changed && o.diff {
+		if err := write(std.out, []byte(diff)); err != nil {
+			return err
+		}
+	}
+	if changed && o.write {
+		lost, err := replaceFile(in.path, after)
+		if err != nil {
+			return inputError(err)
+		}
+		if lost != "" {
+			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(in.name), lost)
+		}
+	}
+	switch {
+	case changed && (o.diff || o.list):
+		return ended(exitChange)
+	case o.diff || o.list || o.write:
+		return nil
+	}
+	return write(std.out, after)
 }

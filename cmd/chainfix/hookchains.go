@@ -9,16 +9,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// errNotYet: nothing is wrong but that images are not there which libvirt may be
-// about to make. On the destination of a migration with --copy-storage-all it
-// makes them between "migrate" and "prepare" (9.0, qemuMigrationDstPrepareActive),
+// errNotYet is returned where nothing is wrong but that images are absent which
+// libvirt may be about to make. On the destination of a migration with --copy-storage-all it
+// makes them between "migrate" and "prepare" (libvirt 9.0, qemuMigrationDstPrepareActive),
 // which then sees them.
 var errNotYet = errors.New("not there yet")
 
@@ -29,8 +29,8 @@ func (notYet) Is(target error) bool { return target == errNotYet }
 
 // explicitFor reads a guest's XML and returns it with every chain explicit; nil
 // if that is what it says already. The error is one line.
-func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
-	walkers, err := walkersOf(c)
+func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
+	walkers, err := o.walkers()
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +53,12 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
 	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
 	// meanwhile. What is there is what the guest runs with, or will.
-	disks, err := doc.Walk(c.Context, walker, true)
+	disks, err := doc.Walk(ctx, walker, true)
 	if err != nil {
 		return nil, inputError(err)
 	}
 	for _, disk := range disks {
-		findings, err := makeExplicit(c.Context, walker, disk, call.rewrites())
+		findings, err := makeExplicit(ctx, walker, disk, call.rewrites())
 		if err != nil {
 			return nil, inputError(err)
 		}
@@ -77,9 +77,9 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	}
 	switch {
 	case len(refused) > 0:
-		return nil, &statusError{exitRefused, theFirst(slices.Concat(refused, absent))}
+		return nil, &statusError{exitRefused, firstOf(slices.Concat(refused, absent))}
 	case len(absent) > 0:
-		return nil, notYet{theFirst(absent)}
+		return nil, notYet{firstOf(absent)}
 	case !doc.Changed():
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func explicitFor(c *cli.Context, call hookCall, stdin io.Reader, journal hookJou
 	return explicit, nil
 }
 
-func theFirst(texts []string) error {
+func firstOf(texts []string) error {
 	if len(texts) == 1 {
 		return errors.New(texts[0])
 	}
@@ -109,7 +109,7 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExa
 	if found.Verdict != chain.Fixable || !edit {
 		return found.Findings, nil
 	}
-	if f, err := ranOtherwise(ctx, walker, disk.Stated); err != nil {
+	if f, err := mayDiffer(ctx, walker, disk.Stated); err != nil {
 		return nil, err
 	} else if f != nil {
 		return append(found.Findings, *f), nil
@@ -132,4 +132,29 @@ func inOneLine(f finding.Finding) string {
 		line += "; hint: " + f.Remedy.String()
 	}
 	return strings.ReplaceAll(line, "\n", " ")
+}
+
+// mayDiffer finds out whether a guest that is about to go on may have another
+// chain open than the one that would be written into its XML: if a libvirt,
+// which is not known, detected it wrongly. Its disk would then change under it,
+// while one that starts afresh may well be given what its images really are. Of
+// the operator's statements no libvirt knew; they count here as everywhere.
+func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
+	for _, version := range libvirt.Detectors() {
+		p, err := predict.Disk(ctx, w, stated, version)
+		switch {
+		case errors.Is(err, predict.ErrUnseen):
+			p.Reason = "it is not known what happens: " + err.Error()
+		case err != nil:
+			return nil, err
+		case p.Outcome != predict.Misopens:
+			continue
+		}
+		vm := finding.GuestWord(stated.Guest)
+		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
+			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Reason,
+			Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+				finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
+	}
+	return nil, nil
 }

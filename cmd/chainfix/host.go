@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
-	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func hostCommand(std streams) *cli.Command {
@@ -27,61 +25,32 @@ func hostCommand(std streams) *cli.Command {
 	}
 }
 
-var connectFlag = &cli.StringFlag{Name: "connect", Usage: "the libvirt to ask, by a local socket: `URI`", DefaultText: "$LIBVIRT_DEFAULT_URI, or qemu:///system"}
-
-// connectOf returns the URI of the libvirt to ask. LIBVIRT_DEFAULT_URI counts
-// as it does for libvirt's own clients (virConnectOpen), so that virsh and
-// chainfix, typed one after the other, speak of the same guests.
-func connectOf(c *cli.Context) string {
-	if c.IsSet("connect") {
-		return c.String("connect")
+// inventory returns the host that the flags name, and what ends the use of it.
+func (o *options) inventory(ctx context.Context) (host.Inventory, func() error, error) {
+	if o.from != "" {
+		return host.FolderAt(o.from), func() error { return nil }, nil
 	}
-	if uri := os.Getenv("LIBVIRT_DEFAULT_URI"); uri != "" {
-		return uri
-	}
-	return "qemu:///system"
-}
-
-// fromFlag is for a host whose libvirt is not to be asked.
-var fromFlag = &cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"}
-
-// inventoryOf returns the host that the flags name, and what ends the use of
-// it.
-func inventoryOf(c *cli.Context) (host.Inventory, func() error, error) {
-	from := c.String("from")
-	switch {
-	case c.IsSet("from") && c.IsSet("connect"):
-		return nil, nil, usageError("--from and --connect contradict each other")
-	case c.IsSet("from") && from == "":
-		return nil, nil, usageError("--from names no folder")
-	case c.IsSet("from"):
-		return host.FolderAt(from), func() error { return nil }, nil
-	}
-	d, err := host.Connect(c.Context, connectOf(c))
+	d, err := host.Connect(ctx, o.connect)
 	if err != nil {
 		return nil, nil, inputError(err)
 	}
 	return d, d.Close, nil
 }
 
-// scanOf returns the scan that the flags describe, of a host that is still to
-// be set, and what tells afterwards which statements no disk met: those of a
+// scan returns the scan of guests that the flags describe, of a host that is still
+// to be set, and what reports afterwards which statements no disk met: those of a
 // policy file only if no guest is named, since they are about a whole host.
-func scanOf(c *cli.Context, std streams) (*host.Scan, *walkers, error) {
-	w, err := walkersOf(c)
+func (o *options) scan(guests []string, std streams) (*host.Scan, *walkers, error) {
+	w, err := o.walkers()
 	if err != nil {
 		return nil, nil, err
 	}
-	targets, err := targetsOf(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	if c.NArg() == 0 {
+	if len(guests) == 0 {
 		w.watchAll()
 	}
 	return &host.Scan{
 		Opener: w.opener, Volumes: w.volumes, Policy: w.policy, Met: w.met,
-		Targets: targets, Names: c.Args().Slice(),
+		Targets: o.targets, Names: guests,
 		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
@@ -105,14 +74,13 @@ func setInventory(s *host.Scan, inventory host.Inventory) {
 
 // examinedGuest is a guest's report as the findings are printed.
 func examinedGuest(r *host.Report) *examined {
-	e := &examined{name: guestPlace(r.Guest), domain: r.Guest.Name, Examination: r.Examination}
 	if r.Err != nil {
-		e.Examination = &xmlfix.Examination{Err: r.Err}
+		return unreadable(guestPlace(r.Guest), r.Err)
 	}
-	return e
+	return &examined{guestPlace(r.Guest), r.Examination}
 }
 
-// guestPlace is what stands in front of a finding: the file that a definition
+// guestPlace is the place that a finding is printed with: the file that a definition
 // is in, or the guest's name.
 func guestPlace(g *host.Guest) string {
 	if g.File != "" {

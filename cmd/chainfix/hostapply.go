@@ -21,11 +21,8 @@ func hostApplyCommand(std streams) *cli.Command {
 		Name:      "apply",
 		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
 		ArgsUsage: "[GUEST...]",
-		Flags: append([]cli.Flag{connectFlag,
-			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change in each definition, and change nothing"},
-			&cli.StringFlag{Name: "state-dir", Usage: "keep the old definitions below `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
-		}, policyFlags()...),
-		Action: func(c *cli.Context) error { return hostApply(c, std) },
+		Flags:     flagsOf(connectFlags(), applyFlags(), policyFlags()),
+		Action:    func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
 
@@ -34,32 +31,37 @@ func hostRollbackCommand(std streams) *cli.Command {
 		Name:      "rollback",
 		Usage:     "give the guests of a run of apply their old definitions again",
 		ArgsUsage: "RUN",
-		Flags:     []cli.Flag{connectFlag},
+		Flags:     flagsOf(connectFlags()),
 		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
 	}
 }
 
 func hostApply(c *cli.Context, std streams) error {
-	stateDir, err := stateDirOf(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	s, w, err := scanOf(c, std)
+	stateDir := o.stateDir
+	if stateDir == "" {
+		if stateDir, err = defaultStateDir(); err != nil {
+			return err
+		}
+	}
+	s, w, err := o.scan(c.Args().Slice(), std)
 	if err != nil {
 		return err
 	}
-	uri := connectOf(c)
-	d, err := host.Connect(c.Context, uri)
+	d, err := host.Connect(c.Context, o.connect)
 	if err != nil {
 		return inputError(err)
 	}
 	defer d.Close()
 	setInventory(s, d)
-	if c.Bool("dry-run") {
+	if o.dryRun {
 		return hostDryRun(c, std, s, w)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: uri, StateDir: stateDir,
-		Tell: func(o host.Outcome) { printOutcome(std, o) }}
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
+		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
 		return nil
@@ -110,13 +112,13 @@ func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
 // dryRunGuest prints the change of one guest and returns the exit status that it
 // asks for. A definition that cannot be written is a matter of this guest alone.
 func dryRunGuest(std streams, r *host.Report) (status int, err error) {
-	_, held := r.HeldBack()
+	_, busy := r.HeldBack()
 	switch {
 	case r.Verdict() == chain.Refused:
 		return exitRefused, nil
 	case r.Verdict() != chain.Fixable:
 		return exitDone, nil
-	case held != nil:
+	case busy != nil:
 		return exitRefused, nil
 	}
 	// That it can be done is a part of the answer.
@@ -136,13 +138,16 @@ func hostRollback(c *cli.Context, std streams) error {
 	if c.NArg() != 1 {
 		return usageError("rollback takes the folder of one run")
 	}
-	uri := connectOf(c)
-	d, err := host.Connect(c.Context, uri)
+	o, err := optionsOf(c)
+	if err != nil {
+		return err
+	}
+	d, err := host.Connect(c.Context, o.connect)
 	if err != nil {
 		return inputError(err)
 	}
 	defer d.Close()
-	b := &host.Rollback{Daemon: d, Connect: uri, Tell: func(o host.Outcome) { printOutcome(std, o) }}
+	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	err = b.Run(c.Context, c.Args().First())
 	switch {
 	case errors.Is(err, host.ErrLeft):
@@ -163,14 +168,8 @@ func printOutcome(std streams, o host.Outcome) {
 	fmt.Fprintf(std.out, "%s %s\n", o.Step, strconv.Quote(o.Guest))
 }
 
-// stateDirOf returns the folder of the runs.
-func stateDirOf(c *cli.Context) (string, error) {
-	if c.IsSet("state-dir") {
-		if c.String("state-dir") == "" {
-			return "", usageError("--state-dir names no folder")
-		}
-		return absolutePath(c.String("state-dir"))
-	}
+// defaultStateDir returns the folder of the runs where no flag names one.
+func defaultStateDir() (string, error) {
 	if os.Getuid() == 0 {
 		return "/var/lib/chainfix", nil
 	}
@@ -182,12 +181,4 @@ func stateDirOf(c *cli.Context) (string, error) {
 		return "", usageError("no folder for the old definitions: give --state-dir")
 	}
 	return filepath.Join(home, ".local/state/chainfix"), nil
-}
-
-func absolutePath(path string) (string, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return "", inputError(err)
-	}
-	return absolute, nil
 }

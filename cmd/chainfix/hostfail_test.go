@@ -180,7 +180,7 @@ func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []hos
 	defer d.Close()
 	a := h.applier(filepath.Join(h.Dir, "state"))
 	a.Daemon, a.Scan.Inventory = d, d
-	a.Tell = func(o host.Outcome) { outcomes = append(outcomes, o) }
+	a.OnOutcome = func(o host.Outcome) { outcomes = append(outcomes, o) }
 	run, err = a.Run(t.Context(), noReport)
 	return run, outcomes, err
 }
@@ -311,7 +311,7 @@ func TestOldDefinitionOutlivesAll(t *testing.T) {
 	a := h.applier(stateDir)
 	d := connect(t, h.Libvirt) // it ends with its context
 	a.Daemon, a.Scan.Inventory = d, d
-	a.Tell = func(host.Outcome) { cancel() }
+	a.OnOutcome = func(host.Outcome) { cancel() }
 	if _, err := a.Run(ctx, noReport); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -548,7 +548,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		"edited":   {func() { h.define(t, edited(h.old["g1"])) }, func() { h.define(t, h.old["g1"]) }, edited(h.old["g1"]), host.ErrChanged.Error(), exitInput},
 		"undefine": {func() { h.Virsh("undefine", "g1") }, func() { h.define(t, h.old["g1"]) }, "", "virDomainLookupByUUID", exitInput},
 		"saved": {func() { h.Virsh("start --paused g1; managedsave g1") }, func() { h.Virsh("managedsave-remove", "g1") },
-			h.old["g1"], host.ErrHeld.Error(), exitRefused},
+			h.old["g1"], host.ErrGuestBusy.Error(), exitRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, complaints := &writer{}, &writer{at: "g2:", do: c.change} // g1 is planned by then
@@ -614,7 +614,7 @@ func TestRollback(t *testing.T) {
 	}{
 		"edited":    {func() { h.define(t, edited(h.new["g1"])) }, func() { h.define(t, h.new["g1"]) }, edited(h.new["g1"]), host.ErrChanged.Error()},
 		"undefined": {func() { h.Virsh("undefine", "g1") }, func() { h.define(t, h.new["g1"]) }, "", "virDomainLookupByUUID"},
-		"saved":     {func() { h.Virsh("start --paused g1; managedsave g1") }, func() { h.Virsh("managedsave-remove", "g1") }, h.new["g1"], host.ErrHeld.Error()},
+		"saved":     {func() { h.Virsh("start --paused g1; managedsave g1") }, func() { h.Virsh("managedsave-remove", "g1") }, h.new["g1"], host.ErrGuestBusy.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := apply(t)
@@ -650,7 +650,7 @@ func TestRollback(t *testing.T) {
 		a := h.applier(stateDir)
 		d := connect(t, h.Libvirt) // it ends with its context
 		a.Daemon, a.Scan.Inventory = d, d
-		a.Tell = func(host.Outcome) { cancel() }
+		a.OnOutcome = func(host.Outcome) { cancel() }
 		run, err := a.Run(ctx, noReport)
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)

@@ -33,7 +33,7 @@ type hostJSON struct {
 	started bool
 }
 
-// next is what stands in front of the next guest, or of the end.
+// next is what is written before the next guest, or before the end.
 func (j *hostJSON) next(separator string) []byte {
 	if j.started {
 		return []byte(separator)
@@ -73,8 +73,8 @@ func guestOf(r *host.Report) guestJSON {
 					continue
 				}
 				d.Prediction[p.Target.String()] = p.Outcome.String()
-				if p.Words != "" {
-					d.Words[p.Target.String()] = p.Words
+				if p.Reason != "" {
+					d.Words[p.Target.String()] = p.Reason
 				}
 			}
 		}

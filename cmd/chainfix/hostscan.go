@@ -15,33 +15,36 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
+// scanName is the one command that takes several --target-libvirt.
+const scanName = "scan"
+
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "scan",
+		Name:      scanName,
 		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
 		ArgsUsage: "[GUEST...]",
-		Flags:     append([]cli.Flag{connectFlag, fromFlag, outputFlag}, policyFlags()...),
+		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
 
 func hostScan(c *cli.Context, std streams) error {
-	asJSON, err := wantsJSON(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	s, w, err := scanOf(c, std)
+	s, w, err := o.scan(c.Args().Slice(), std)
 	if err != nil {
 		return err
 	}
-	inventory, end, err := inventoryOf(c)
+	inventory, end, err := o.inventory(c.Context)
 	if err != nil {
 		return err
 	}
 	defer end()
 	setInventory(s, inventory)
 	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
-	if asJSON {
+	if o.json {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
 	}
 	progress := newProgress(std.err)
@@ -94,7 +97,7 @@ func (t *hostText) guest(r *host.Report) error {
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if f, held := r.HeldBack(); held != nil {
+	if f, busy := r.HeldBack(); busy != nil {
 		fmt.Fprintf(&line, "; held back: %s", f.Code)
 	}
 	line.WriteString("\n")

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"unicode"
+	"unicode/utf16"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -81,7 +84,7 @@ func encodeJSON(v any) ([]byte, error) {
 }
 
 func documentOf(e *examined) documentJSON {
-	doc := documentJSON{Name: e.name, Domain: e.domain, Verdict: e.Verdict().String(), Disks: []diskJSON{}}
+	doc := documentJSON{Name: e.name, Domain: e.domain(), Verdict: e.Verdict().String(), Disks: []diskJSON{}}
 	if e.Err != nil {
 		f, _ := problemFinding(e.Err)
 		doc.Findings = findingsOf([]finding.Finding{f})
@@ -145,4 +148,27 @@ func sourceOf(src *libvirtxml.DomainDiskSource) map[string]string {
 		return map[string]string{"type": "vhostvdpa", "dev": src.VHostVDPA.Dev}
 	}
 	return map[string]string{}
+}
+
+// escapeJSON replaces what a terminal might act on, and JSON allows in
+// strings, by JSON's own escapes. encoding/json has escaped the control
+// characters below space, and with bytes that are not UTF-8.
+func escapeJSON(text []byte) []byte {
+	safe := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' }
+	if bytes.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
+		return text
+	}
+	var escaped []byte
+	for _, r := range string(text) {
+		switch {
+		case safe(r):
+			escaped = append(escaped, string(r)...)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			escaped = fmt.Appendf(escaped, `\u%04x\u%04x`, high, low)
+		default:
+			escaped = fmt.Appendf(escaped, `\u%04x`, r)
+		}
+	}
+	return escaped
 }

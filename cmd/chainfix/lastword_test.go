@@ -68,7 +68,7 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 	plain := c.definition()
 	theirs = c.startedByLibvirt(t, l, plain)
 	if got, want := predictDocument(t, plain), c.expected(t, theirs); got.Outcome != want {
-		t.Errorf("%s: %s is predicted (%s), but libvirt alone: %s", c.name, got.Outcome, got.Words, theirs)
+		t.Errorf("%s: %s is predicted (%s), but libvirt alone: %s", c.name, got.Outcome, got.Reason, theirs)
 	}
 	ours, codes := c.fixed(t, l, plain)
 	trusted = ours

@@ -138,13 +138,13 @@ func TestOptionalDiskIsPredicted(t *testing.T) {
 				l.End(guest)
 			}
 			if predicted.Outcome != c.want || outcome != c.want || outcome == predict.Starts && said != "" {
-				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
+				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Reason, outcome, said)
 			}
-			if left := strings.Contains(predicted.Words, "without the disk, which is optional: "); left != (c.want == predict.Starts) {
-				t.Errorf("predicted words: %s", predicted.Words)
+			if left := strings.Contains(predicted.Reason, "without the disk, which is optional: "); left != (c.want == predict.Starts) {
+				t.Errorf("predicted words: %s", predicted.Reason)
 			}
-			if outcome == predict.Refuses && !saidBy(said, predicted.Words) {
-				t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
+			if outcome == predict.Refuses && !saidBy(said, predicted.Reason) {
+				t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Reason, said)
 			}
 		})
 	}
@@ -209,10 +209,10 @@ func TestLeftoverOfTransientDiskIsPredicted(t *testing.T) {
 			predicted := predictDocument(t, document)
 			outcome, said := c.start(t, l, guest, dir, document)
 			if predicted.Outcome != c.want || outcome != c.want {
-				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
+				t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Reason, outcome, said)
 			}
-			if outcome == refuses && !saidBy(said, predicted.Words) {
-				t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
+			if outcome == refuses && !saidBy(said, predicted.Reason) {
+				t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Reason, said)
 			}
 			// While the guest runs nothing is left over.
 			l.Try("destroy", guest)

@@ -1,5 +1,5 @@
-// Chainfix makes the backing chains of libvirt guests explicit, so that nobody
-// guesses an image format.
+// Chainfix writes the full backing chain of a libvirt guest into its XML, so that
+// libvirt never has to guess an image format.
 package main
 
 import (

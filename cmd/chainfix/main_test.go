@@ -83,8 +83,8 @@ func scriptRaw(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
-// options reads KEY=VALUE words; escapes in values are those of Go strings.
-func options(ts *testscript.TestScript, args []string) map[string]string {
+// keyValues reads KEY=VALUE words; escapes in values are those of Go strings.
+func keyValues(ts *testscript.TestScript, args []string) map[string]string {
 	all := make(map[string]string)
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
@@ -105,14 +105,14 @@ func sizeOption(ts *testscript.TestScript, o map[string]string) uint64 {
 }
 
 func scriptQcow2(ts *testscript.TestScript, neg bool, args []string) {
-	o := options(ts, args[1:])
+	o := keyValues(ts, args[1:])
 	data, err := mkimage.Qcow2{VirtualSize: sizeOption(ts, o), Backing: o["backing"], BackingFormat: o["format"], DataFile: o["data-file"]}.Bytes()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
 func scriptQED(ts *testscript.TestScript, neg bool, args []string) {
-	o := options(ts, args[1:])
+	o := keyValues(ts, args[1:])
 	_, noProbe := o["no-probe"]
 	data, err := mkimage.QED{VirtualSize: sizeOption(ts, o), Backing: o["backing"], NoProbe: noProbe}.Bytes()
 	ts.Check(err)

@@ -107,10 +107,10 @@ func TestPredictionIsOutcome(t *testing.T) {
 				}
 				outcome, said := c.start(t, l, guest, dir, document)
 				if predicted.Outcome != c.want || outcome != c.want && !(c.unseen && outcome == predict.Refuses) {
-					t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Words, outcome, said)
+					t.Errorf("want %s, predicted: %s %q, outcome: %s %s", c.want, predicted.Outcome, predicted.Reason, outcome, said)
 				}
-				if outcome == predict.Refuses && !c.unseen && !saidBy(said, predicted.Words) {
-					t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Words, said)
+				if outcome == predict.Refuses && !c.unseen && !saidBy(said, predicted.Reason) {
+					t.Errorf("predicted words: %s\nlibvirt's: %s", predicted.Reason, said)
 				}
 				mu.Lock()
 				defer mu.Unlock()

@@ -19,7 +19,7 @@ func probeCommand(std streams) *cli.Command {
 		Name:      "probe",
 		Usage:     "say what an image's own header claims; opens nothing it names",
 		ArgsUsage: "IMAGE...",
-		Flags:     []cli.Flag{outputFlag},
+		Flags:     flagsOf(outputFlags()),
 		Action:    func(c *cli.Context) error { return probeImages(c, std) },
 	}
 }
@@ -49,12 +49,12 @@ func probeImages(c *cli.Context, std streams) error {
 	if c.NArg() == 0 {
 		return usageError("probe needs an IMAGE")
 	}
-	asJSON, err := wantsJSON(c)
+	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
 	worst := exitDone
-	before := "[" // what stands in front of the next image in JSON, or of the end of none
+	before := "[" // what is written before the next image in JSON, or before the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 		// A walker an image: nothing is remembered for longer than needed.
@@ -71,7 +71,7 @@ func probeImages(c *cli.Context, std streams) error {
 			}
 		}
 		p := probedOf(path, in)
-		if !asJSON {
+		if !o.json {
 			if err := write(std.out, []byte(p.text())); err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func probeImages(c *cli.Context, std streams) error {
 		}
 		before = ","
 	}
-	if asJSON {
+	if o.json {
 		if err := write(std.out, []byte(strings.TrimSuffix(before, ",")+"]\n")); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ const (
 // on one line.
 func (w *walkers) sayUnmet(to io.Writer) {
 	flags := make(map[string]bool)
-	for _, s := range w.policy.Trust[:w.flags] {
+	for _, s := range w.policy.Trust[:w.trustFlags] {
 		flags[s.Path] = true
 	}
 	var ofFile []chain.Statement

@@ -30,7 +30,7 @@ type Qcow2 struct {
 	DataFile string
 
 	Data       []byte      // the guest's first bytes
-	Extensions []Extension // written behind the image's own, in order
+	Extensions []Extension // written after the image's own, in order
 }
 
 // Extension is a header extension, which is padded as the format wants.

@@ -130,7 +130,7 @@ func (l *layout) vhdxRegions(at, bat, batSize, metadata uint64) {
 	l.putSummed(at, t)
 }
 
-// vhdxMetadata writes the metadata table, and the items 64 KiB behind it.
+// vhdxMetadata writes the metadata table, and the items 64 KiB after it.
 func (l *layout) vhdxMetadata(at uint64, v VHDX, block uint32) {
 	const (
 		virtualDisk = 1 << 1

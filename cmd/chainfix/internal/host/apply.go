@@ -33,10 +33,10 @@ type Apply struct {
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
-	// Tell is called with the outcome of every guest that was fixable when
+	// OnOutcome, which may be nil, is called with the outcome of every guest that was fixable when
 	// it was scanned, and of those that a run before this one left half
-	// done. It may be nil.
-	Tell func(Outcome)
+	// done.
+	OnOutcome func(Outcome)
 }
 
 // Outcome is what has become of a guest.
@@ -44,28 +44,30 @@ type Outcome struct {
 	Guest string
 	Step  Step // Defined or Left; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
-	// where that is the reason, [ErrHeld], [ErrByName] or [ErrReadBack].
+	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
 }
 
 var (
-	// ErrHeld: the guest has a managed save image, or a block job runs.
-	ErrHeld = errors.New("the guest is not to be changed now")
-	// ErrByName: the guest is changed only if it is named ([chain.Finding.ByName]).
+	// ErrGuestBusy is returned for a guest that has a managed save image, or a
+	// block job.
+	ErrGuestBusy = errors.New("the guest is not to be changed now")
+	// ErrByName is returned for a guest that is changed only if it is named
+	// ([finding.Finding.ByName]).
 	ErrByName = errors.New("the guest is changed only if it is named")
-	// ErrReadBack: libvirt made something else of a definition than it was
+	// ErrReadBack is returned where libvirt made something else of a definition than it was
 	// given. The guest has its old one again, unless libvirt did so with that
 	// one too; then the error says where it is.
 	ErrReadBack = errors.New("libvirt made something else of the definition")
-	// ErrLeftOut: guests were left out, because their chains are refused or
-	// they are not to be changed now ([ErrHeld]), or not without being named
+	// ErrLeftOut is returned where guests were left out, because their chains are refused or
+	// they are not to be changed now ([ErrGuestBusy]), or not without being named
 	// ([ErrByName]).
 	ErrLeftOut = errors.New("guests were left out")
-	// ErrLeft: guests that were taken on could not be changed.
+	// ErrLeft is returned where guests that were taken on could not be changed.
 	ErrLeft = errors.New("guests were left as they are")
 )
 
-// Run tells report of every guest of the scan, and applies to what is fixable.
+// Run calls report for every guest of the scan, and changes those that are fixable.
 // The path of the run's folder is returned whenever there is one, with an error
 // too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
 // system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
@@ -88,7 +90,7 @@ func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string
 		if why != nil && fatal(ctx, why) {
 			return run.Dir, why
 		}
-		w.tell(g, why)
+		w.outcome(g, why)
 	}
 	if err := run.finish(); err != nil {
 		return run.Dir, err
@@ -109,16 +111,16 @@ type applying struct {
 	left, leftOut bool
 }
 
-// tell says what has become of a guest, and remembers if it was left.
-func (w *applying) tell(g *runGuest, why error) {
+// outcome reports what has become of a guest, and remembers if it was left.
+func (w *applying) outcome(g *runGuest, why error) {
 	switch {
-	case errors.Is(why, ErrHeld), errors.Is(why, ErrByName):
+	case errors.Is(why, ErrGuestBusy), errors.Is(why, ErrByName):
 		w.leftOut = true
 	case why != nil:
 		w.left = true
 	}
-	if w.Tell != nil {
-		w.Tell(Outcome{Guest: g.name, Step: g.step, Err: why})
+	if w.OnOutcome != nil {
+		w.OnOutcome(Outcome{Guest: g.name, Step: g.step, Err: why})
 	}
 }
 
@@ -138,7 +140,7 @@ func (e *leftError) Unwrap() error { return e.error }
 // definition that it had, or one that somebody else gave it before the run did.
 func (w *applying) leave(g *runGuest, why error) error {
 	step := Left
-	if g.given {
+	if g.mayHaveNew {
 		step = Changed
 	}
 	return w.leaveAs(g, step, why)
@@ -174,13 +176,13 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 			w.leftOut = true
 		case r.Verdict() != chain.Fixable:
 		case why != nil:
-			w.tell(&runGuest{name: r.Guest.Name, step: Left}, why)
+			w.outcome(&runGuest{name: r.Guest.Name, step: Left}, why)
 		default:
 			err := w.planGuest(ctx, r)
 			var left *leftError
 			switch {
 			case errors.As(err, &left):
-				w.tell(&runGuest{name: r.Guest.Name, step: Left}, left.error)
+				w.outcome(&runGuest{name: r.Guest.Name, step: Left}, left.error)
 				continue
 			case err != nil:
 				return err
@@ -211,7 +213,7 @@ func (w *applying) planGuest(ctx context.Context, r *Report) error {
 		if fatal(ctx, err) {
 			return err
 		}
-		w.tell(g, err)
+		w.outcome(g, err)
 		return nil
 	}
 	fixed, err := r.Examination.Document.Bytes()
@@ -240,14 +242,14 @@ func ofOneFile(err error) bool {
 	return false
 }
 
-// resolve finds out which definition a guest has that a run before this one was
-// giving its new one.
+// resolve finds out which definition a guest has that was left in the step
+// [Defining] by a run before this one.
 func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	now, err := w.Daemon.Inspect(ctx, g.uuid)
 	switch {
 	case errors.Is(err, ErrNoGuest):
 		err = w.leave(g, err)
-	case hasAnswer(err):
+	case isLibvirtError(err):
 		err = &leftError{err} // nobody knows; the others need not wait for it
 	case err != nil:
 		return err
@@ -259,7 +261,7 @@ func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	if err != nil && fatal(ctx, err) {
 		return err
 	}
-	w.tell(g, err)
+	w.outcome(g, err)
 	return nil
 }
 
@@ -302,12 +304,12 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case err != nil:
 		return w.leave(g, err)
 	case sum(now.Definition) != g.old:
-		// Not only somebody else can have changed it: the last call of a run
-		// that was killed may have been under way until now.
+		// Somebody else changed it, or the last call of a run that was killed
+		// has ended only now.
 		return w.adopt(g, now)
 	}
-	if held := guestFindings(now); len(held) > 0 {
-		return w.leaveAs(g, Left, fmt.Errorf("%w: %s", ErrHeld, held[0].Text))
+	if busy := guestFindings(now); len(busy) > 0 {
+		return w.leaveAs(g, Left, fmt.Errorf("%w: %s", ErrGuestBusy, busy[0].Text))
 	}
 	if err := w.run.step(g, Defining, ""); err != nil {
 		return err
@@ -315,9 +317,8 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	now, refusal, err := w.give(ctx, g, wanted)
 	var difference error
 	switch {
-	case hasAnswer(err):
-		// As of a definition that grew beyond what libvirt's protocol has
-		// room for.
+	case isLibvirtError(err):
+		// It may have grown beyond what fits into libvirt's protocol.
 		difference, refusal = err, nil
 		now = &Guest{}
 	case err != nil:
@@ -346,8 +347,8 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	return w.leave(g, fmt.Errorf("%w, %w; that is in %q", difference, refusal, g.oldFile()))
 }
 
-// give gives a guest a definition, and reads back what it has then. A refusal is
-// not believed without that: the daemon that answers may only hand calls on
+// give defines a guest, and reads back what libvirt has then. A refusal alone proves
+// nothing: the daemon that answers may only hand calls on
 // (virtproxyd), and not know what has become of one.
 func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
 	refusal = w.Daemon.Define(ctx, definition)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/digitalocean/go-libvirt"
 
@@ -114,4 +117,37 @@ func (d *Daemon) call(ctx context.Context, name string, f func() error) error {
 	// Whatever else has happened, there is no telling what the next answer
 	// would belong to.
 	return fmt.Errorf("%s: %w: %w", name, ErrGone, d.guard.end(errReply))
+}
+
+// Pools reads the pools as the daemon has them. See [Inventory]. A daemon
+// without a driver for storage has none.
+func (d *Daemon) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
+	return func(yield func(*Pool, error) bool) {
+		var listed []libvirt.StoragePool
+		err := d.call(ctx, "virConnectListAllStoragePools", func() (err error) {
+			listed, _, err = d.rpc.ConnectListAllStoragePools(1, 0)
+			return err
+		})
+		if hasCode(err, codeNoSupport) {
+			return
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		slices.SortFunc(listed, func(a, b libvirt.StoragePool) int { return strings.Compare(a.Name, b.Name) })
+		for _, pool := range listed {
+			text, err := d.text(ctx, "virStoragePoolGetXMLDesc", func() (string, error) { return d.rpc.StoragePoolGetXMLDesc(pool, 0) })
+			switch {
+			case hasCode(err, codeNoStoragePool):
+				continue
+			case ends(ctx, err):
+				yield(nil, err)
+				return
+			}
+			if !yield(&Pool{Name: pool.Name, XML: text}, err) {
+				return
+			}
+		}
+	}
 }

@@ -216,7 +216,7 @@ func parseUUID(s string) (libvirt.UUID, error) {
 //
 // The text is not validated against libvirt's schema
 // (VIR_DOMAIN_DEFINE_VALIDATE), which rejects definitions that libvirt itself
-// has written and starts, and lets pass some that it does not understand as
+// has written and starts, and accepts some that it does not understand as
 // they are meant. What libvirt has made of the text is to be read back with
 // [Daemon.Inspect]. A text of more than 4 MiB does not fit into libvirt's
 // protocol, and is [ErrTooLong].

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/digitalocean/go-libvirt"
 )
@@ -88,37 +87,4 @@ func readAll(ctx context.Context, kind MetadataKind, names []string, listed erro
 		}
 	}
 	return true
-}
-
-// Pools reads the pools as the daemon has them. See [Inventory]. A daemon
-// without a driver for storage has none.
-func (d *Daemon) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
-	return func(yield func(*Pool, error) bool) {
-		var listed []libvirt.StoragePool
-		err := d.call(ctx, "virConnectListAllStoragePools", func() (err error) {
-			listed, _, err = d.rpc.ConnectListAllStoragePools(1, 0)
-			return err
-		})
-		if hasCode(err, codeNoSupport) {
-			return
-		}
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		slices.SortFunc(listed, func(a, b libvirt.StoragePool) int { return strings.Compare(a.Name, b.Name) })
-		for _, pool := range listed {
-			text, err := d.text(ctx, "virStoragePoolGetXMLDesc", func() (string, error) { return d.rpc.StoragePoolGetXMLDesc(pool, 0) })
-			switch {
-			case hasCode(err, codeNoStoragePool):
-				continue
-			case ends(ctx, err):
-				yield(nil, err)
-				return
-			}
-			if !yield(&Pool{Name: pool.Name, XML: text}, err) {
-				return
-			}
-		}
-	}
 }

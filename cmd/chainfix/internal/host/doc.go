@@ -5,7 +5,7 @@
 // A host is an [Inventory], and there are two ways in. [Connect] asks a
 // running libvirt, through its own protocol; a [Daemon] can also define
 // guests. [FolderAt] reads the files of a libvirt that is not to be asked, or
-// is gone, as on a machine that is half upgraded. Both tell the same of the
+// is gone, as on a machine that is half upgraded. Both give the same of the
 // same host:
 //
 //	d, err := host.Connect(ctx, "qemu:///system")
@@ -26,14 +26,13 @@
 //	}
 //
 // Guests come one at a time and none is kept, so memory does not grow with
-// their number. Who needs to see all of them before the first, such as to know
+// their number. A program that needs to see all of them before the first, such as to know
 // every image that some guest may write to as raw, goes through them twice.
 //
 // # Scan, apply, roll back
 //
-// [Examine] takes one document: it walks the chains of its disks and queues the
-// edits. A [Scan] does so for every guest of an inventory, with what all of them
-// together say of images, and with predictions:
+// A [Scan] examines every guest of an inventory, as [xmlfix.Examine] does one
+// document, with what all of them together state of images, and with predictions:
 //
 //	scan := &host.Scan{Inventory: d}
 //	for report, err := range scan.Reports(ctx) {

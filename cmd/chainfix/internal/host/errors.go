@@ -9,19 +9,19 @@ import (
 )
 
 var (
-	// ErrURI: a URI names no libvirt of this machine's, or has parts that
-	// [Connect] does not know.
+	// ErrURI is returned for a URI that names no libvirt of this machine's, or has
+	// parts that [Connect] does not know.
 	ErrURI = errors.New("not the URI of a libvirt on this machine")
-	// ErrGone: the connection to the daemon is lost, for good: the daemon has
+	// ErrGone is returned once the connection to the daemon is lost: the daemon has
 	// ended or has closed it, sent what is no answer, or the context of an
 	// earlier call has ended. Whether the last call had an effect is unknown.
 	ErrGone = errors.New("the connection to libvirt is lost")
-	// ErrNoGuest: libvirt has no persistent definition of this guest's.
+	// ErrNoGuest is returned where libvirt has no persistent definition of a guest.
 	ErrNoGuest = errors.New("no such guest")
-	// ErrTooLong: a text is longer than libvirt's protocol, or this package,
-	// takes.
+	// ErrTooLong is returned for a text that is longer than libvirt's protocol, or
+	// this package, takes.
 	ErrTooLong = errors.New("too long")
-	// ErrDefinition: a file is not the definition of a guest.
+	// ErrDefinition is returned for a file that is not the definition of a guest.
 	ErrDefinition = errors.New("not the definition of a guest")
 )
 
@@ -50,8 +50,8 @@ type Error struct {
 
 func newError(call string, code uint32, message string) *Error {
 	if code == codeXMLDetail {
-		// Behind the first line stands the line of the XML that libxml2
-		// stumbled over. There may be a password in it.
+		// After the first line comes the line of the XML that libxml2 could
+		// not read. There may be a password in it.
 		message, _, _ = strings.Cut(message, "\n")
 	}
 	if len(message) > maxMessage {
@@ -70,9 +70,9 @@ func (e *Error) Is(target error) bool {
 	return target == ErrNoGuest && e.Code == codeNoDomain
 }
 
-// hasAnswer reports whether err is an answer of libvirt's, which is about one
-// guest alone.
-func hasAnswer(err error) bool {
+// isLibvirtError reports whether err is libvirt's own answer, about one guest
+// alone, and not a lost connection.
+func isLibvirtError(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !errors.Is(err, ErrNoGuest)
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// collector gathers what the disks of a host say of images: those of the
-// definitions, of what runs, and of snapshots, checkpoints and saved states.
+// collector collects what the disks of a host state of images: those of the
+// definitions, of running guests, and of snapshots, checkpoints and saved states.
 type collector struct {
 	walker   *chain.Walker // without evidence
 	evidence *chain.Evidence
 	warn     func(guest string, err error)
 }
 
-// collect goes through every guest of an inventory. What cannot be read says
-// nothing, and is told to warn; onGuest gets every name, with why nothing is known
+// collect goes through every guest of an inventory. What cannot be read is no
+// evidence, and warn is called with it; onGuest gets every name, with why nothing is known
 // of the guest's definition. The error is for an inventory that has ended, or for
 // ctx.
 func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest func(guest string, err error)) error {
@@ -34,7 +34,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 				return err
 			}
 		}
-		if err := c.beside(ctx, guest); err != nil {
+		if err := c.otherXML(ctx, guest); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 			c.warn(guest.Name, err)
 			continue
 		}
-		if err := c.beside(ctx, guest); err != nil {
+		if err := c.otherXML(ctx, guest); err != nil {
 			return err
 		}
 	}
@@ -68,8 +68,9 @@ func (c *collector) definition(ctx context.Context, doc *xmlfix.Document) error 
 	return nil
 }
 
-// beside adds what there is of a guest beside its definition.
-func (c *collector) beside(ctx context.Context, guest *Guest) error {
+// otherXML adds the disks of the XML that there is of a guest besides its
+// definition.
+func (c *collector) otherXML(ctx context.Context, guest *Guest) error {
 	if guest.Live != nil {
 		occasion := chain.Running
 		if guest.BlockJob {

@@ -66,7 +66,7 @@ func (f *Folder) Version() libvirt.Version { return libvirt.Version{} }
 // [ErrTooLong] about one of more than 64 MiB.
 func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
-		for file, err := range documents(f.Definitions) {
+		for file, err := range xmlFiles(f.Definitions) {
 			if err == nil {
 				err = context.Cause(ctx)
 			}
@@ -88,7 +88,7 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	}
 }
 
-func (f *Folder) read(file document) (*Guest, error) {
+func (f *Folder) read(file xmlFile) (*Guest, error) {
 	definition, err := file.read()
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (f *Folder) read(file document) (*Guest, error) {
 	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
 
 	if f.StatusDir != "" {
-		status, err := document{path: filepath.Join(f.StatusDir, name+".xml")}.read()
+		status, err := xmlFile{path: filepath.Join(f.StatusDir, name+".xml")}.read()
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -130,7 +130,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 		if f.StatusDir == "" {
 			return
 		}
-		for file, err := range texts(ctx, f.StatusDir) {
+		for file, err := range readFiles(ctx, f.StatusDir) {
 			if file == nil {
 				yield(nil, err)
 				return
@@ -164,7 +164,7 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 			if of.dir == "" {
 				continue
 			}
-			for file, err := range texts(ctx, filepath.Join(of.dir, guest)) {
+			for file, err := range readFiles(ctx, filepath.Join(of.dir, guest)) {
 				if file == nil {
 					yield(nil, err)
 					return
@@ -190,7 +190,7 @@ func (f *Folder) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
 		if f.PoolDir == "" {
 			return
 		}
-		for file, err := range texts(ctx, f.PoolDir) {
+		for file, err := range readFiles(ctx, f.PoolDir) {
 			if file == nil {
 				yield(nil, err)
 				return

@@ -25,10 +25,10 @@ const (
 	statusError = 1
 )
 
-// errReply: what has come is no answer to the call.
+// errReply is returned where what has come is no answer to the call.
 var errReply = errors.New("what came is no answer of libvirt's")
 
-// guard stands between the socket and go-libvirt, which trusts a daemon: a
+// guard is the connection that go-libvirt has, which trusts a daemon: a
 // packet's length makes it allocate as much, up to 4 GiB, or panic in a
 // goroutine of its own; so does a count within the packet; a second answer to
 // one call locks it up. The guard lets a packet pass only if it is the whole
@@ -97,7 +97,7 @@ func (g *guard) await() error {
 	return g.ended
 }
 
-// Write sends a part of a packet. go-libvirt flushes behind each packet, and
+// Write sends a part of a packet. go-libvirt flushes after each packet, and
 // its buffer has room for a header, so one call never brings parts of two, and
 // the first one brings the whole header.
 func (g *guard) Write(p []byte) (int, error) {

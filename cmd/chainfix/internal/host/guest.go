@@ -10,8 +10,8 @@ import (
 
 // Guest is a guest that libvirt has a persistent definition of.
 //
-// Its texts may hold secrets, such as the password of a VNC console: whoever
-// prints or stores them answers for that.
+// Its texts may hold secrets, such as the password of a VNC console: a program that
+// prints or stores them has to keep these.
 type Guest struct {
 	Name string
 	UUID string // in libvirt's spelling; "" where a file states none

@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/chainfix/chainfix/chain/strictxml"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // maxFileName is the length of the longest name of a file, in bytes (NAME_MAX).
 const maxFileName = 255
 
 // identify returns the name and the UUID that a definition states, the first
-// of each, as libvirt takes them. It looks no further than it must: whether
-// the rest is sound is for package xmlfix to say.
+// of each, as libvirt takes them. It reads no further than it must: package xmlfix
+// says whether the rest is well-formed.
 func identify(definition []byte) (name, uuid string, err error) {
-	decoder, _ := decode(definition)
+	// A strict reader would fail here, without a name, where the guest's report
+	// can say what is wrong and where.
+	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(definition, xmlfix.MaxDepth))
 	root, err := element(decoder)
 	if err != nil || root == nil {
 		return "", "", fmt.Errorf("%w: it is not XML in UTF-8", ErrDefinition)
@@ -43,7 +48,7 @@ func identify(definition []byte) (name, uuid string, err error) {
 			return "", "", fmt.Errorf("%w: it is not well-formed", ErrDefinition)
 		}
 	}
-	// libvirt makes names of files of it.
+	// libvirt derives file names from it.
 	if name == "" || name == "." || name == ".." || len(name) > maxFileName || strings.ContainsAny(name, "/\x00") {
 		return "", "", fmt.Errorf("%w: its name is %.*q", ErrDefinition, maxFileName, name)
 	}
@@ -78,7 +83,8 @@ func element(decoder *xml.Decoder) (*xml.StartElement, error) {
 // 5.6 writes it so).
 func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 	broken := fmt.Errorf("%w: not the record of a running guest", ErrDefinition)
-	decoder, tokens := decode(status)
+	reader := strictxml.NewBoundedReader(status, xmlfix.MaxDepth)
+	decoder := xml.NewTokenDecoder(reader)
 	root, err := element(decoder)
 	if err != nil || root == nil || root.Name.Local != "domstatus" {
 		return nil, false, broken
@@ -92,13 +98,13 @@ func readStatus(status []byte) (live []byte, blockJob bool, err error) {
 		if child == nil {
 			break
 		}
-		tag := bytes.LastIndexByte(status[:tokens.offset()], '<')
+		tag := bytes.LastIndexByte(status[:reader.End()], '<')
 		if err := decoder.Skip(); err != nil {
 			return nil, false, broken
 		}
 		switch child.Name.Local {
 		case "domain":
-			live = status[tag:tokens.offset()]
+			live = status[tag:reader.End()]
 		case "blockjobs":
 			for _, a := range child.Attr {
 				blockJob = blockJob || a.Name.Local == "active" && a.Value == "yes"

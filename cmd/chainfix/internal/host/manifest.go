@@ -68,7 +68,7 @@ func sum(definition []byte) string {
 }
 
 // manifest is the file of records, which only grows. Each record is on the disk
-// before what it speaks of is done.
+// before what it says is done.
 type manifest struct {
 	file *os.File
 	size int64 // of the whole records
@@ -77,7 +77,8 @@ type manifest struct {
 const manifestName = "manifest.jsonl"
 
 var (
-	// ErrManifest: a run's folder does not hold what a run has left there.
+	// ErrManifest is returned where a run's folder does not hold what a run has
+	// left there.
 	ErrManifest = errors.New("not the folder of a run")
 	// errNotBegun is the ErrManifest of a folder in which there is nothing of
 	// a manifest but, at most, the beginning of its first line: a run that

@@ -54,7 +54,7 @@ func (f *aFolder) plan(t *testing.T, prepare func(*Run)) (steps map[string]Step,
 	}
 	defer run.Close()
 	prepare(run)
-	w := &applying{run: run, Apply: &Apply{Scan: &Scan{Inventory: f.Inventory}, Tell: func(o Outcome) { told = append(told, o) }}}
+	w := &applying{run: run, Apply: &Apply{Scan: &Scan{Inventory: f.Inventory}, OnOutcome: func(o Outcome) { told = append(told, o) }}}
 	if err := w.plan(context.Background(), func(*Report) error { return nil }); err != nil {
 		t.Fatal(err)
 	}

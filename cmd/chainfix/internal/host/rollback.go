@@ -13,11 +13,12 @@ import (
 type Rollback struct {
 	Daemon *Daemon
 	// Connect names the host, as in [Apply]: a run of another is an error.
-	Connect string
-	Tell    func(Outcome) // may be nil
+	Connect   string
+	OnOutcome func(Outcome) // may be nil
 }
 
-// ErrOtherHost: a run is of another host than the one that is connected.
+// ErrOtherHost is returned for a run of another host than the one that is
+// connected.
 var ErrOtherHost = errors.New("the run is of another libvirt")
 
 // Run restores the guests of the run in a folder, the last one first. The error
@@ -34,7 +35,7 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	}
 	var changed []*runGuest
 	for _, g := range slices.Backward(run.guests) {
-		if !g.given {
+		if !g.mayHaveNew {
 			continue
 		}
 		if _, err := run.keptOld(g); err != nil {
@@ -49,12 +50,12 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 			return why
 		}
 		left = left || why != nil
-		if b.Tell != nil {
+		if b.OnOutcome != nil {
 			step := g.step
 			if why != nil {
 				step = Left
 			}
-			b.Tell(Outcome{Guest: g.name, Step: step, Err: why})
+			b.OnOutcome(Outcome{Guest: g.name, Step: step, Err: why})
 		}
 	}
 	if err := run.finish(); err != nil {
@@ -84,8 +85,8 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	case !g.has(run, old, now.Definition):
 		return &leftError{ErrChanged}
 	}
-	if held := guestFindings(now); len(held) > 0 {
-		return &leftError{fmt.Errorf("%w: %s", ErrHeld, held[0].Text)}
+	if busy := guestFindings(now); len(busy) > 0 {
+		return &leftError{fmt.Errorf("%w: %s", ErrGuestBusy, busy[0].Text)}
 	}
 	if err := run.step(g, Restoring, ""); err != nil {
 		return err

@@ -36,22 +36,24 @@ type Run struct {
 	lock     *os.File
 }
 
-// runGuest is a guest of a run.
+// runGuest is what the manifest says of one guest.
 type runGuest struct {
 	name, uuid string
 	step       Step
 	old, new   string // checksums
 	reason     string
-	// given says that libvirt was given the new definition, or may have been,
+	// mayHaveNew says that libvirt was given the new definition, or may have been,
 	// and is not known to have the old one again. What is kept of the old
 	// one may be all that there is of it.
-	given bool
+	mayHaveNew bool
 }
 
 var (
-	// ErrBusy: another apply or rollback is at work in the state folder.
+	// ErrBusy is returned where another apply or rollback is at work in the state
+	// folder.
 	ErrBusy = errors.New("another run is at work")
-	// ErrChanged: somebody changed a guest meanwhile, so it is not touched.
+	// ErrChanged is returned where somebody changed a guest meanwhile, so that it
+	// is not touched.
 	ErrChanged = errors.New("somebody changed the guest meanwhile")
 )
 
@@ -75,7 +77,7 @@ func openState(dir string) (lock *os.File, err error) {
 	return lock, nil
 }
 
-// closeState gives the lock up at once. Closing the file would not do: a process
+// closeState releases the lock at once. Closing the file would not do: a process
 // that another part of this one is just starting has it open for a moment too.
 func closeState(lock *os.File) error {
 	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
@@ -163,7 +165,7 @@ func openRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only now nobody else writes into it.
+	// From now on nobody else writes into it.
 	run, err := loadRun(dir)
 	if err != nil {
 		closeState(lock)
@@ -208,7 +210,7 @@ func openFolder(dir string) (*os.Root, error) {
 	return root, err
 }
 
-// note brings the run up to a record.
+// note takes over what a record says.
 func (r *Run) note(rec record) {
 	if rec.Finished {
 		r.Finished = true
@@ -227,9 +229,9 @@ func (r *Run) note(rec record) {
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
 	switch rec.Step {
 	case Defining:
-		g.given = true
+		g.mayHaveNew = true
 	case Left, Restored:
-		g.given = false
+		g.mayHaveNew = false
 	}
 	if rec.Old != "" {
 		g.old = rec.Old
@@ -311,7 +313,7 @@ func (r *Run) keptNew(g *runGuest) ([]byte, error) { return r.kept(g, g.newFile(
 func (g *runGuest) oldFile() string { return g.uuid + ".old.xml" }
 func (g *runGuest) newFile() string { return g.uuid + ".new.xml" }
 
-// Close gives the folder free for others.
+// Close closes the folder and lets other runs in.
 func (r *Run) Close() error {
 	var errs []error
 	if r.manifest != nil {

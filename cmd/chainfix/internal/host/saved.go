@@ -16,7 +16,7 @@ import (
 // A save image of libvirt's QEMU driver begins with a header of savedHeader
 // bytes, in the byte order of the host that wrote it: a magic of 16 bytes, the
 // version, the length of what follows, and more that does not matter here. Then
-// come the XML, a NUL, and from version 3 on a cookie; and behind that the state
+// come the XML, a NUL, and from version 3 on a cookie; and after that the state
 // of the guest, which is not read (struct _virQEMUSaveHeader, libvirt 9.0).
 const (
 	savedHeader  = 92

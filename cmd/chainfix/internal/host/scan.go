@@ -17,19 +17,19 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Scan looks at the guests of a host: what the definition of each states, what
-// it should, and what becomes of it if it stays as it is.
+// Scan examines the guests of a host: what the definition of each states, what it
+// should state, and what becomes of the guest if nothing is changed.
 //
-// The guests are gone through twice, so that what each says of an image counts
-// for all. Nothing is kept of one but that, and what its images showed: an image
-// that several have is opened once.
+// It reads the guests twice, so that what one states of an image counts for all.
+// It remembers nothing of a guest but that, and what its images showed: an image
+// that several guests have is opened once.
 type Scan struct {
 	Inventory Inventory
-	Opener    storage.Opener  // nil means [chain.FileOpener]
+	Opener    storage.Opener  // nil means [storage.FileOpener]
 	Volumes   storage.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
-	// Met is told which statements of the policy speak of an image that a
-	// reported guest has; it may be nil.
+	// Met, which may be nil, notes which statements of the policy are about an
+	// image that a reported guest has.
 	Met *chain.Met
 	// Targets are the libvirts to predict for. None means the inventory's
 	// own, if that is known.
@@ -37,8 +37,9 @@ type Scan struct {
 	// Names are the guests to report on; none means all. Every definition
 	// counts, whether it is reported on or not.
 	Names []string
-	// Warn is told what could not be read and hinders no guest: a pool,
-	// the metadata of a snapshot, a guest that is not in Names. It may be nil.
+	// Warn, which may be nil, is called with what could not be read and concerns
+	// no reported guest: a pool, the metadata of a snapshot, a guest that is not
+	// in Names.
 	Warn func(name string, err error)
 }
 
@@ -62,8 +63,8 @@ type Report struct {
 type Prediction struct {
 	Target libvirt.Version
 	predict.Prediction
-	// Err says why that cannot be told from here; it wraps
-	// [chain.ErrUnseen]. Then the rest is not valid.
+	// Err says why that is unknown here; it wraps
+	// [predict.ErrUnseen]. Then the rest is not valid.
 	Err error
 }
 
@@ -76,13 +77,13 @@ func (r *Report) Verdict() chain.Verdict {
 }
 
 // HeldBack says why the guest is not to be changed, although its chains may be
-// fixable: the error wraps [ErrHeld], or [ErrByName] for one that is not named, and
+// fixable: the error wraps [ErrGuestBusy], or [ErrByName] for one that is not named, and
 // comes with the finding that says so. It is nil where nothing keeps the guest from
 // being changed, or nothing in it is to be.
 func (r *Report) HeldBack() (finding.Finding, error) {
 	for _, f := range r.Findings {
 		if f.Code == finding.ManagedSave || f.Code == finding.BlockJob {
-			return f, fmt.Errorf("%w: %s", ErrHeld, f.Text)
+			return f, fmt.Errorf("%w: %s", ErrGuestBusy, f.Text)
 		}
 	}
 	if r.Named || r.Verdict() != chain.Fixable {
@@ -101,9 +102,9 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 	return finding.Finding{}, nil
 }
 
-// Reports goes through the guests. An error without a report is the last thing
-// that comes: the inventory or ctx has ended. Where a name in Names is no
-// guest's it is the only one, and wraps [ErrNoGuest].
+// Reports yields a report on each guest. An error without a report comes last: the
+// inventory or ctx has ended. Where a name in Names is no guest's, such an error is
+// all that comes, and wraps [ErrNoGuest].
 func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 	return func(yield func(*Report, error) bool) {
 		w, err := s.walker(ctx)
@@ -230,7 +231,8 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	return nil
 }
 
-// guestFindings says what the definition of a guest is not the last word on.
+// guestFindings are what keeps a guest from being changed: its definition may not count
+// at its next start, or is about to be rewritten.
 func guestFindings(g *Guest) []finding.Finding {
 	var found []finding.Finding
 	vm := finding.GuestWord(g.Name)

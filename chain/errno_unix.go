@@ -1,0 +1,21 @@
+//go:build unix
+
+package chain
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// errnoName returns the name of the error number in err, such as "EACCES"; ""
+// if there is none. A name is known on every system, the number is not:
+// ENOMEDIUM is Linux's.
+func errnoName(err error) string {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return ""
+	}
+	return unix.ErrnoName(errno)
+}

@@ -1,0 +1,354 @@
+// Package strictxml reads the XML that libvirt writes and reads, with bounds, and
+// refuses what libxml2 would refuse. Package encoding/xml lets much of that
+// through, and keeps an account of whatever is open, however much that is.
+//
+// [NewReader] is for a document that is to be taken at its word:
+//
+//	r := strictxml.NewReader(text, strictxml.Limits{Depth: 256, Attrs: 256})
+//	for {
+//		token, err := r.Token()
+//		if err == io.EOF {
+//			break // the document was well-formed to its end
+//		}
+//		if err != nil {
+//			return err // an *Error, with its place
+//		}
+//		...
+//	}
+//
+// Tokens are those of [xml.Decoder.RawToken]: prefixes are not resolved. A program
+// that wants them resolved, or elements decoded, gives the Reader to
+// [xml.NewTokenDecoder].
+//
+// [NewBoundedReader] only keeps the bounds. It is for finding a name in a document
+// that another reader judges later.
+//
+// The comparison was made with libxml2 2.9.14 and Go 1.26; the tests of package
+// xmlfix repeat it where xmllint is to be found.
+package strictxml
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// What can be wrong with a document. Every error of [Reader.Token] is an [*Error]
+// of one of these kinds, or [io.EOF].
+var (
+	// ErrSyntax is returned where libxml2 would call the document malformed.
+	ErrSyntax = errors.New("not well-formed XML")
+	// ErrEncoding is returned for a document that is not in UTF-8, or not
+	// XML 1.0.
+	ErrEncoding = errors.New("not UTF-8 XML 1.0")
+	// ErrAmbiguous is returned for a DOCTYPE, whose entities and default
+	// attributes libxml2 knows and encoding/xml does not.
+	ErrAmbiguous = errors.New("ambiguous XML")
+	// ErrLimit is returned for a document that exceeds one of the [Limits].
+	ErrLimit = errors.New("input exceeds a limit")
+)
+
+// Error says what is wrong with a document, and where.
+type Error struct {
+	Kind   error  // one of the Err... variables
+	Offset int    // in bytes, from 0
+	Detail string // may quote names of the document; nothing in it can drive a terminal
+	// Decoder says that Detail is encoding/xml's, which may quote any text of
+	// the document.
+	Decoder bool
+}
+
+// Error returns the kind and the detail.
+func (e *Error) Error() string { return e.Kind.Error() + ": " + e.Detail }
+
+// Unwrap returns the kind.
+func (e *Error) Unwrap() error { return e.Kind }
+
+// Limits are the bounds of what one document may have. How long it is must be
+// limited by whoever reads it into memory.
+type Limits struct {
+	Depth int // elements that are open at a time, the root included
+	Attrs int // attributes of one element
+}
+
+// maxTag is the length of the longest start tag that a bounded reader reads, in
+// bytes. A strict one counts attributes instead.
+const maxTag = 1 << 20
+
+// Reader reads the tokens of one document. It implements [xml.TokenReader].
+type Reader struct {
+	data    []byte
+	limits  Limits
+	bounded bool // only the bounds are kept
+	bom     int  // length of the byte order mark
+	dec     *xml.Decoder
+	source  tagLimiter // of dec, if bounded
+
+	begun   bool
+	rooted  bool       // the root has begun
+	open    []xml.Name // the elements that are open, the root first
+	start   int        // of the last token
+	tag     Tag
+	unended bool // the last token was <a/>, of which the end comes next
+}
+
+// NewReader returns a reader that is as strict as libxml2. The text must not be
+// changed as long as the reader is in use.
+func NewReader(text []byte, limits Limits) *Reader {
+	r := &Reader{data: text, limits: limits}
+	if bytes.HasPrefix(text, byteOrderMark) {
+		r.bom = len(byteOrderMark)
+	}
+	r.dec = xml.NewDecoder(bytes.NewReader(text[r.bom:]))
+	return r
+}
+
+// NewBoundedReader returns a reader that lets through what encoding/xml does, but
+// for elements that are nested deeper than depth and start tags that are longer than a MiB:
+// of those encoding/xml takes thirty times as much memory as the text.
+func NewBoundedReader(text []byte, depth int) *Reader {
+	r := &Reader{data: text, limits: Limits{Depth: depth}, bounded: true}
+	r.source.text = text
+	r.dec = xml.NewDecoder(&r.source)
+	return r
+}
+
+// Start is where the last token begins, in bytes from the start of the text.
+func (r *Reader) Start() int { return r.start }
+
+// End is where the last token ends, and the next one begins. Of <a/> the start
+// tag ends there, and the end tag is empty.
+func (r *Reader) End() int { return r.bom + int(r.dec.InputOffset()) }
+
+// Line is the line on which the last token ends, from 1.
+func (r *Reader) Line() int { return 1 + bytes.Count(r.data[:r.End()], []byte{'\n'}) }
+
+func (r *Reader) fail(offset int, kind error, detail string) error {
+	return &Error{Kind: kind, Offset: offset, Detail: detail}
+}
+
+// Token returns the next token, and [io.EOF] behind the end of the root element
+// and what follows it. After any other error there are no more tokens.
+func (r *Reader) Token() (xml.Token, error) {
+	if !r.begun {
+		r.begun = true
+		if err := r.begin(); err != nil {
+			return nil, err
+		}
+	}
+	r.start = r.End()
+	if err := r.lookAhead(r.data[r.start:]); err != nil {
+		return nil, err
+	}
+	token, err := r.dec.RawToken()
+	if err == io.EOF {
+		return nil, r.finish()
+	}
+	if err != nil {
+		return nil, &Error{Kind: ErrSyntax, Offset: r.End(), Detail: syntaxDetail(err), Decoder: true}
+	}
+	if err := r.check(token); err != nil {
+		return nil, err
+	}
+	return token, nil
+}
+
+func syntaxDetail(err error) string {
+	var syntax *xml.SyntaxError
+	if errors.As(err, &syntax) {
+		return Shown(syntax.Msg)
+	}
+	return Shown(err.Error())
+}
+
+// begin checks what is to be checked of the document as a whole.
+func (r *Reader) begin() error {
+	if r.bounded {
+		return nil
+	}
+	if offset, detail, err := checkCharacters(r.data); err != nil {
+		return r.fail(offset, err, detail)
+	}
+	if detail, err := checkDeclaration(r.data[r.bom:]); err != nil {
+		return r.fail(r.bom, err, detail)
+	}
+	return nil
+}
+
+func (r *Reader) finish() error {
+	switch {
+	case r.bounded:
+	case !r.rooted:
+		return r.fail(r.start, ErrSyntax, "no element")
+	case len(r.open) > 0:
+		return r.fail(r.start, ErrSyntax, "<"+ShownName(r.open[len(r.open)-1])+"> has no end tag")
+	}
+	return io.EOF
+}
+
+// lookAhead checks, before encoding/xml reads it, a token that it would read too
+// leniently, or at a cost without bounds.
+func (r *Reader) lookAhead(text []byte) error {
+	if r.unended {
+		// encoding/xml makes the end tag up, and reads nothing.
+		r.unended = false
+		return nil
+	}
+	r.source.limit = len(r.data)
+	if len(text) < 2 || text[0] != '<' {
+		return nil
+	}
+	startTag := text[1] != '/' && text[1] != '?' && text[1] != '!'
+	switch {
+	case r.bounded && startTag:
+		r.source.limit = min(len(r.data), r.start+maxTag)
+	case r.bounded:
+	case startTag:
+		if offset, detail, err := r.tag.scan(text, r.limits.Attrs); err != nil {
+			return r.fail(r.start+offset, err, detail)
+		}
+	case text[1] != '!':
+	case bytes.HasPrefix(text, []byte("<!DOCTYPE")):
+		return r.fail(r.start, ErrAmbiguous, "a DOCTYPE can define entities and default attributes, which libvirt applies")
+	case bytes.HasPrefix(text, []byte("<![CDATA[")) && len(r.open) == 0:
+		return r.fail(r.start, ErrSyntax, "CDATA outside the root element")
+	case !bytes.HasPrefix(text, []byte("<![CDATA[")) && !bytes.HasPrefix(text, []byte("<!--")):
+		return r.fail(r.start, ErrSyntax, "markup declaration outside a DOCTYPE")
+	}
+	return nil
+}
+
+// check checks what RawToken leaves to others.
+func (r *Reader) check(token xml.Token) error {
+	switch t := token.(type) {
+	case xml.StartElement:
+		return r.startElement(t)
+	case xml.EndElement:
+		return r.endElement(t)
+	}
+	if r.bounded {
+		return nil
+	}
+	switch t := token.(type) {
+	case xml.CharData:
+		return r.text()
+	case xml.ProcInst:
+		return r.procInst(t)
+	}
+	return nil
+}
+
+func (r *Reader) startElement(t xml.StartElement) error {
+	r.unended = r.data[r.End()-2] == '/'
+	if len(r.open) == r.limits.Depth {
+		return r.fail(r.start, ErrLimit, "more than "+strconv.Itoa(r.limits.Depth)+" elements are open")
+	}
+	if len(r.open) == 0 && r.rooted && !r.bounded {
+		return r.fail(r.start, ErrSyntax, "second root element <"+ShownName(t.Name)+">")
+	}
+	r.rooted = true
+	r.open = append(r.open, t.Name)
+	return nil
+}
+
+func (r *Reader) endElement(t xml.EndElement) error {
+	switch {
+	case len(r.open) > 0 && (r.bounded || r.open[len(r.open)-1] == t.Name):
+		r.open = r.open[:len(r.open)-1]
+	case r.bounded:
+	case len(r.open) == 0:
+		return r.fail(r.start, ErrSyntax, "</"+ShownName(t.Name)+"> has no start tag")
+	default:
+		return r.fail(r.start, ErrSyntax, "<"+ShownName(r.open[len(r.open)-1])+"> ends with </"+ShownName(t.Name)+">")
+	}
+	return nil
+}
+
+// text checks character data, of which there is none outside the root.
+func (r *Reader) text() error {
+	raw := r.data[r.start:r.End()]
+	if len(r.open) == 0 {
+		for i, b := range raw {
+			if !isSpace(b) {
+				return r.fail(r.start+i, ErrSyntax, "text outside the root element")
+			}
+		}
+		return nil
+	}
+	if raw[0] != '<' && badReference(raw) {
+		return r.fail(r.start, ErrSyntax, badReferenceDetail)
+	}
+	return nil
+}
+
+func (r *Reader) procInst(t xml.ProcInst) error {
+	if strings.EqualFold(t.Target, "xml") && (r.start != r.bom || t.Target != "xml") {
+		return r.fail(r.start, ErrSyntax, "XML declaration that is not at the document's start")
+	}
+	after := r.data[r.start+len("<?")+len(t.Target):]
+	if !isSpace(after[0]) && !bytes.HasPrefix(after, []byte("?>")) {
+		return r.fail(r.start, ErrSyntax, "no white space behind the target of a processing instruction")
+	}
+	return nil
+}
+
+// tagLimiter is a text that can be read up to a limit.
+type tagLimiter struct {
+	text  []byte
+	next  int // of text
+	limit int // how far the current token may go
+}
+
+// ReadByte implements [io.ByteReader], which is what xml.Decoder reads by.
+func (l *tagLimiter) ReadByte() (byte, error) {
+	switch {
+	case l.next == len(l.text):
+		return 0, io.EOF
+	case l.next >= l.limit:
+		return 0, errors.New("a start tag is too long")
+	}
+	b := l.text[l.next]
+	l.next++
+	return b, nil
+}
+
+// Read implements [io.Reader].
+func (l *tagLimiter) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b, err := l.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	p[0] = b
+	return 1, nil
+}
+
+// maxShown is how much is shown of a text that a document or the system has, in
+// bytes: a path has no more.
+const maxShown = 4096
+
+// Shown returns a text as it may be printed: what could drive a terminal is
+// escaped, as [strconv.Quote] does, and of a text of more than 4096 bytes there is the
+// beginning.
+func Shown(s string) string {
+	more := ""
+	if len(s) > maxShown {
+		s, more = s[:maxShown], "..."
+	}
+	q := strconv.Quote(s)
+	return q[1:len(q)-1] + more
+}
+
+// ShownName returns the name of an element or attribute as it may be printed, with
+// its prefix.
+func ShownName(n xml.Name) string {
+	if n.Space == "" {
+		return Shown(n.Local)
+	}
+	return Shown(n.Space + ":" + n.Local)
+}

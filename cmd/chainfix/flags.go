@@ -1,0 +1,288 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// options are what the flags of one command say, checked. Nothing is opened to
+// find that out, so a wrong command line is reported before any file is read.
+type options struct {
+	diff, list, write bool // what becomes of the document, see deliver
+	json              bool // --output json
+
+	verify bool   // the hook fails where a chain is refused
+	log    string // the file for the hook's messages, "" for none
+
+	connect  string // the URI of the libvirt to ask
+	from     string // the folder to read instead, "" for none
+	dryRun   bool
+	stateDir string // the folder of the runs; "" for the default
+
+	// What is nil was not given, so that the policy file decides.
+	rule         *chain.Rule
+	policyFile   *string
+	pools        *string
+	trust        []chain.Statement
+	targets      []libvirt.Version
+	disagreement chain.Disagreement
+
+	network bool
+	qemuImg string // "" for none
+}
+
+// flagRow is one flag: what cli parses and shows, and what it sets. A new flag is
+// a row in one of the groups below and the code that acts on its option; a test
+// says which text does not mention it.
+type flagRow struct {
+	cli.Flag
+	// set is called if the flag was given. Its errors are about the command line.
+	set func(o *options, c *cli.Context) error
+}
+
+// allFlags are the flags of all commands, some of them several times.
+func allFlags() []flagRow {
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), policyFlags())
+}
+
+// flagsOf returns the flags of a command for cli.
+func flagsOf(groups ...[]flagRow) []cli.Flag {
+	var flags []cli.Flag
+	for _, row := range slices.Concat(groups...) {
+		flags = append(flags, row.Flag)
+	}
+	return flags
+}
+
+// optionsOf returns what the flags of the command that runs say.
+func optionsOf(c *cli.Context) (*options, error) {
+	o := &options{connect: defaultConnect()}
+	for _, row := range allFlags() {
+		if !c.IsSet(row.Names()[0]) {
+			continue
+		}
+		if err := row.set(o, c); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// rewriteFlags say where the new document goes, as in shfmt and gofmt.
+func rewriteFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "diff", Aliases: []string{"d"}, Usage: "print a unified diff instead of the document"},
+			func(o *options, c *cli.Context) error { o.diff = c.Bool("diff"); return nil }},
+		{&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
+			func(o *options, c *cli.Context) error { o.list = c.Bool("list"); return nil }},
+		{&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
+			func(o *options, c *cli.Context) error {
+				if o.write = c.Bool("write"); o.write && inputOf(c.Args().First()).path == "" {
+					return usageError("-w needs a FILE to rewrite")
+				}
+				return nil
+			}},
+	}
+}
+
+// outputFlags choose between text and JSON.
+func outputFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"},
+			func(o *options, c *cli.Context) error {
+				switch c.String("output") {
+				case "text":
+					o.json = false
+				case "json":
+					o.json = true
+				default:
+					return usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
+				}
+				return nil
+			}},
+	}
+}
+
+// hookFlags are those of the hook alone.
+func hookFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused: the guest does not start, arrive or get restored"},
+			func(o *options, c *cli.Context) error { o.verify = c.Bool("verify"); return nil }},
+		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
+			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
+	}
+}
+
+// connectFlags say which libvirt a command for a whole host asks.
+func connectFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "connect", Usage: "the libvirt to ask, by a local socket: `URI`", DefaultText: "$LIBVIRT_DEFAULT_URI, or qemu:///system"},
+			func(o *options, c *cli.Context) error { o.connect = c.String("connect"); return nil }},
+	}
+}
+
+// defaultConnect is the libvirt that is asked where no flag says so.
+// LIBVIRT_DEFAULT_URI counts as it does for libvirt's own clients
+// (virConnectOpen), so that virsh and chainfix, typed one after the other, are
+// about the same guests.
+func defaultConnect() string {
+	if uri := os.Getenv("LIBVIRT_DEFAULT_URI"); uri != "" {
+		return uri
+	}
+	return "qemu:///system"
+}
+
+// fromFlags are for a host whose libvirt is not to be asked.
+func fromFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"},
+			func(o *options, c *cli.Context) error {
+				o.from = c.String("from")
+				switch {
+				case c.IsSet("connect"):
+					return usageError("--from and --connect contradict each other")
+				case o.from == "":
+					return usageError("--from names no folder")
+				}
+				return nil
+			}},
+	}
+}
+
+// applyFlags are those of host apply alone.
+func applyFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change in each definition, and change nothing"},
+			func(o *options, c *cli.Context) error { o.dryRun = c.Bool("dry-run"); return nil }},
+		{&cli.StringFlag{Name: "state-dir", Usage: "keep the old definitions below `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
+			func(o *options, c *cli.Context) (err error) {
+				if c.String("state-dir") == "" {
+					return usageError("--state-dir names no folder")
+				}
+				if o.stateDir, err = filepath.Abs(c.String("state-dir")); err != nil {
+					return inputError(err)
+				}
+				return nil
+			}},
+	}
+}
+
+// policyFlags are the same on every command that walks a chain, but for the hook.
+func policyFlags() []flagRow {
+	return slices.Concat(statementFlags(), disagreementFlags(), networkFlags())
+}
+
+// statementFlags are those with what the operator knows. The hook has no other
+// policy flags.
+func statementFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
+			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
+			func(o *options, c *cli.Context) error {
+				rule, err := chain.ParseRule(c.String("rule"))
+				if err != nil {
+					return usageError("--rule: %w", err)
+				}
+				o.rule = &rule
+				return nil
+			}},
+		{&cli.StringSliceFlag{Name: "trust", Usage: "state the format of an image, by its absolute path or URI: `PATH=FORMAT` (repeatable)"},
+			func(o *options, c *cli.Context) (err error) {
+				o.trust, err = parseTrust(c.StringSlice("trust"))
+				return err
+			}},
+		{&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
+			func(o *options, c *cli.Context) error { o.policyFile = valueOf(c, "policy"); return nil }},
+		{&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
+			func(o *options, c *cli.Context) error {
+				for _, word := range c.StringSlice("target-libvirt") {
+					target, err := libvirt.ParseVersion(word)
+					if err != nil {
+						return usageError("--target-libvirt: %w", err)
+					}
+					o.targets = append(o.targets, target)
+				}
+				if len(o.targets) > 1 && c.Command.Name != scanName {
+					return usageError("--target-libvirt is given twice")
+				}
+				return nil
+			}},
+		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
+			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
+	}
+}
+
+// disagreementFlags decide where the XML and the image headers contradict each
+// other.
+func disagreementFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
+			func(o *options, c *cli.Context) error {
+				if c.Bool("refresh") {
+					o.disagreement = chain.HeadersWin
+				}
+				return nil
+			}},
+		{&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
+			func(o *options, c *cli.Context) error {
+				switch {
+				case c.Bool("keep-xml") && c.Bool("refresh"):
+					return usageError("--refresh and --keep-xml contradict each other")
+				case c.Bool("keep-xml"):
+					o.disagreement = chain.XMLWins
+				}
+				return nil
+			}},
+	}
+}
+
+// networkFlags let images be read that are not on this host.
+func networkFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "network", Usage: "read the headers of images on the network: http, https and nbd"},
+			func(o *options, c *cli.Context) error { o.network = c.Bool("network"); return nil }},
+		{&cli.StringFlag{Name: "qemu-img", Usage: "with --network, read those of other protocols by this qemu-img `PROGRAM`"},
+			func(o *options, c *cli.Context) error {
+				if o.qemuImg = c.String("qemu-img"); o.qemuImg != "" && !c.Bool("network") {
+					return usageError("--qemu-img needs --network")
+				}
+				return nil
+			}},
+	}
+}
+
+func valueOf(c *cli.Context, name string) *string {
+	value := c.String(name)
+	return &value
+}
+
+// parseTrust reads the --trust flags. One that is given twice is one.
+func parseTrust(words []string) ([]chain.Statement, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "" // only the hint about a relative path is poorer for it
+	}
+	var statements []chain.Statement
+	stated := make(map[string]probe.Format)
+	for _, word := range words {
+		s, err := chain.ParseStatement(word, dir)
+		if err != nil {
+			return nil, usageError("--trust: %w", err)
+		}
+		switch before, ok := stated[s.Path]; {
+		case ok && before != s.Format:
+			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Shown(), before, s.Format)
+		case !ok:
+			stated[s.Path] = s.Format
+			statements = append(statements, s)
+		}
+	}
+	return statements, nil
+}

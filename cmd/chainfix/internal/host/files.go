@@ -1,0 +1,115 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// xmlFile is one of libvirt's files NAME.xml.
+type xmlFile struct{ name, path string }
+
+// xmlFiles lists those of a folder, sorted by name. The error is the only
+// thing that comes with it.
+func xmlFiles(dir string) iter.Seq2[xmlFile, error] {
+	return func(yield func(xmlFile, error) bool) {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			yield(xmlFile{}, quotePath(err))
+			return
+		}
+		var all []xmlFile
+		for _, entry := range entries {
+			name, ok := strings.CutSuffix(entry.Name(), ".xml")
+			if ok && !entry.IsDir() {
+				all = append(all, xmlFile{name, filepath.Join(dir, entry.Name())})
+			}
+		}
+		// The suffix took part in the order so far.
+		slices.SortFunc(all, func(a, b xmlFile) int { return cmp.Compare(a.name, b.name) })
+		for _, file := range all {
+			if !yield(file, nil) {
+				return
+			}
+		}
+	}
+}
+
+// fileText is an xmlFile that was read.
+type fileText struct {
+	xmlFile
+	data []byte
+}
+
+// readFiles reads the files of a folder; a folder that is absent has none. Those
+// that disappear meanwhile are left out. An error that comes with a text is of
+// that one alone; one that comes with none is the last thing that comes.
+func readFiles(ctx context.Context, dir string) iter.Seq2[*fileText, error] {
+	return func(yield func(*fileText, error) bool) {
+		for file, err := range xmlFiles(dir) {
+			if errors.Is(err, fs.ErrNotExist) {
+				return
+			}
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			data, err := file.read()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if !yield(&fileText{file, data}, err) {
+				return
+			}
+		}
+	}
+}
+
+// read returns the bytes of a regular file, at most as many as package xmlfix
+// takes. It does not wait for anything else, such as a FIFO.
+func (x xmlFile) read() ([]byte, error) {
+	f, err := os.OpenFile(x.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, quotePath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, quotePath(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%q: %w: it is no regular file", x.path, ErrDefinition)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, xmlfix.MaxInput+1))
+	if err != nil {
+		return nil, quotePath(err)
+	}
+	if len(data) > xmlfix.MaxInput {
+		return nil, fmt.Errorf("%q: %w: more than %d bytes", x.path, ErrTooLong, xmlfix.MaxInput)
+	}
+	return data, nil
+}
+
+// quotePath quotes the path in an error of package os.
+func quotePath(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s %q: %w", e.Op, e.Path, e.Err)
+	}
+	return err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/policyfile"
+	"github.com/chainfix/chainfix/chain/pools"
+	"github.com/chainfix/chainfix/chain/remote"
+	"github.com/chainfix/chainfix/chain/storage"
+)
+
+// walkers makes the walker of one run, which also finds out which statements of
+// the operator's no disk has met.
+type walkers struct {
+	opener     storage.Opener
+	volumes    storage.Volumes
+	policy     chain.Policy
+	trustFlags int    // the first so many of the policy's statements are --trust flags
+	file       string // the policy file, for messages
+	met        *chain.Met
+}
+
+// walkers returns what the policy file and the flags ask for. The flags have the
+// last word, but for the rules of the file's folders, which stay. The --trust
+// flags are watched.
+func (o *options) walkers() (*walkers, error) {
+	w := &walkers{opener: storage.FileOpener{}, trustFlags: len(o.trust)}
+	if o.network {
+		w.opener = &remote.Opener{QemuImg: o.qemuImg}
+	}
+	poolDir := ""
+	if o.policyFile != nil {
+		w.file = *o.policyFile
+		file, err := policyfile.Read(w.file)
+		if err != nil {
+			return nil, inputError(err)
+		}
+		w.policy, poolDir = file.Policy, file.Pools
+	}
+	w.policy.Disagreement = o.disagreement
+	w.policy.Trust = append(o.trust, w.policy.Trust...)
+	if o.rule != nil {
+		w.policy.Rule = *o.rule
+	}
+	if len(o.targets) > 0 {
+		w.policy.Target = o.targets[0]
+	}
+	if o.pools != nil {
+		poolDir = *o.pools
+	}
+	if poolDir != "" {
+		known, err := pools.Read(poolDir)
+		if err != nil {
+			return nil, inputError(err)
+		}
+		w.volumes = known
+	}
+	w.met = chain.NewMet(w.policy.Trust[:w.trustFlags])
+	return w, nil
+}
+
+func (w *walkers) walker() *chain.Walker {
+	return &chain.Walker{Images: image.NewCache(w.opener), Volumes: w.volumes, Policy: w.policy, Met: w.met}
+}
+
+// watchAll makes the run watch the statements of the policy file too: it is over
+// all that they are about.
+func (w *walkers) watchAll() { w.met = chain.NewMet(w.policy.Trust) }
