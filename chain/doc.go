@@ -44,6 +44,6 @@
 //
 // An nvme device below another image is refused, since libvirtxml v1.12008.0
 // cannot express it. The data files of qcow2 images are written only if the
-// Policy's Target is a libvirt that knows them (10.10). Encrypted images need a
+// Policy's Target is libvirt 10.10 or newer, which knows them. Encrypted images need a
 // secret in the XML.
 package chain

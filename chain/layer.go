@@ -35,7 +35,8 @@ const (
 	Probe
 )
 
-// String returns the word that the JSON output uses: "" for Unstated, then "xml", "header", "trust", "libvirt", "protocol", "probe".
+// String returns the word that the JSON output uses: "" for Unstated, then "xml",
+// "header", "trust", "libvirt", "protocol", "probe".
 func (o Origin) String() string {
 	switch o {
 	case Unstated:

@@ -68,9 +68,9 @@ func (k *walk) fits(layer Layer, format probe.Format) bool {
 	return err != nil || l.HeaderErr == nil
 }
 
-// unrecordedRemedy says how to settle the format of the layer that was reached
-// last, if nobody has recorded it. What a look at it showed tells which statement
-// would be refused in its turn, and what to do instead.
+// unrecordedRemedy says how to state the format of the layer that was reached last, if
+// nobody has recorded it. Its view shows which statement would be refused in its
+// turn, and what to do instead.
 func (k *walk) unrecordedRemedy(layer Layer, l *image.View) finding.Remedy {
 	raw := trustAs("state what it is", layer.At(), probe.Raw)
 	format := l.Candidate()

@@ -218,7 +218,7 @@ func (k *walk) checkStated(depth int) {
 	}
 }
 
-// noteStated tells Met of the images that the XML names and the walk did not reach,
+// noteStated reports to Met the images that the XML names and the walk did not reach,
 // because it was refused before, for example.
 func (k *walk) noteStated() {
 	if k.Met.all() {

@@ -107,7 +107,7 @@ func (k *walk) onlyXMLSays() bool { return k.onlyXML[len(k.onlyXML)-1] }
 
 // confirmed reports whether more than the XML's <backingStore> says that a layer
 // has the format that is stated there: a record of an image that may be followed
-// itself, or the operator by a folder whose headers are believed.
+// itself, or the operator by a folder with [Folder.TrustHeaders].
 func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
 	if rec.Format == layer.Format && !k.onlyXMLSays() {
 		return true

@@ -129,7 +129,7 @@ type walk struct {
 	// until it is needed. See resolve.
 	resolvedPolicy *Policy
 
-	// onlyXML tells for each layer of the chain whether nothing but the XML's
+	// onlyXML says for each layer of the chain whether nothing but the XML's
 	// <backingStore> says what format it has. libvirt and chainfix write guesses
 	// there: the image is opened as that format, but what it names is not
 	// followed.

@@ -42,7 +42,7 @@ const WholeDisk = -1
 // Finding is one thing to say about a disk. Names and header bytes in Text and
 // Remedy are quoted, so that they may be printed to a terminal.
 type Finding struct {
-	Code     Code     // what was found; [Explain] tells what it means
+	Code     Code     // what was found; see [Explain]
 	Severity Severity // the same code may be a warning in one place and a refusal in another
 	Layer    int      // index in the Layers of the chain, 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
@@ -53,7 +53,8 @@ type Finding struct {
 	ByName bool
 }
 
-// Explanation tells people what a finding means and what to do about it.
+// Explanation says, for people, what findings with a code mean and what to do about
+// them.
 type Explanation struct {
 	Code    Code
 	Summary string // one line, as in a list
