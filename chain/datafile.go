@@ -13,29 +13,29 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// dataFile deals with an image that keeps its data in another file, or whose
-// XML says so. QEMU opens that file on the header's word alone, unless the XML
-// names it by a <dataStore>; and of a chain that the XML ends, libvirt no
-// longer looks for it (10.10). It reports whether the walk may go on.
+// dataFile checks an image that keeps its data in another file, or whose XML says
+// so. QEMU opens the file that the header names, unless the XML names one by a
+// <dataStore>; and libvirt 10.10 does not look for it in a chain that the XML
+// ends. It reports whether the walk may go on.
 func (k *walk) dataFile(layer Layer) bool {
 	what := storage.Describe(layer.Source)
 	stated := layer.Source.DataStore
 	if layer.Header.DataFile == nil {
-		return k.dataStoreOfNothing(layer)
+		return k.dataStoreWithoutFile(layer)
 	}
 	header := layer.Header.DataFile.Name
 	keeps := what + " keeps its data in another file, " + strconv.Quote(storage.Printable(header))
 	path, local := layer.LocalPath()
 	switch target := k.Policy.Target; {
 	case target.Known() && !libvirt.DataStores.Holds(target):
-		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertRemedy(layer, layer.Header))
 		return false
 	case !target.Known() && stated == nil:
 		k.refuse(finding.DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
-			k.dataFileHint(layer, layer.Header, k.onlyXMLSays()))
+			k.dataFileRemedy(layer, layer.Header, k.onlyXMLSays()))
 		return false
 	case !local && stated == nil:
-		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertHint(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertRemedy(layer, layer.Header))
 		return false
 	}
 	name, relative := header, !strings.HasPrefix(header, "/")
@@ -43,73 +43,76 @@ func (k *walk) dataFile(layer Layer) bool {
 		name = storage.Directory(path) + header // as libvirt reads it
 	}
 	if layer.Header.DataFile.CutAtNUL || !strings.HasPrefix(name, "/") || !storage.Representable(name) {
-		k.refuseDataName(layer, keeps)
+		k.refuseRelativeDataFile(layer, keeps)
 		return false
 	}
 	if k.onlyXMLSays() && !names(stated, name) {
-		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmHint(layer))
+		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmRemedy(layer))
 		return false
 	}
 	id, err := k.Opener().Identify(k.ctx, storage.LocalSource(name, false))
 	if stated != nil {
 		switch {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
-			return k.dataFileIsThere(keeps, err)
+			return k.checkDataFile(keeps, err)
 		case relative && k.Policy.Disagreement == HeadersWin:
-			k.refuseDataName(layer, keeps)
+			k.refuseRelativeDataFile(layer, keeps)
 			return false
-		case !k.headersDataFile(layer):
+		case !k.headerWins(layer):
 			return !k.refused()
 		}
 	}
-	if !k.dataFileIsThere(keeps, err) {
+	if !k.checkDataFile(keeps, err) {
 		return false
 	}
-	k.tell(layer, &libvirtxml.DomainDiskDataStore{
+	k.setDataStore(layer, &libvirtxml.DomainDiskDataStore{
 		Format: &libvirtxml.DomainDiskFormat{Type: "raw"},
 		Source: storage.LocalSource(name, id.Block),
 	})
 	return true
 }
 
-func (k *walk) refuseDataName(layer Layer, keeps string) {
+// refuseRelativeDataFile refuses a data file whose name is no plain absolute path.
+func (k *walk) refuseRelativeDataFile(layer Layer, keeps string) {
 	k.refuse(finding.DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
-		amendHint(layer))
+		amendRemedy(layer))
 }
 
-// tell gives the layer that was reached last a data store, or takes it away.
-func (k *walk) tell(layer Layer, store *libvirtxml.DomainDiskDataStore) {
-	told := *layer.Source
-	told.DataStore = store
-	layer.Source = &told
+// setDataStore sets the data store of the layer that was reached last; nil removes
+// it.
+func (k *walk) setDataStore(layer Layer, store *libvirtxml.DomainDiskDataStore) {
+	source := *layer.Source
+	source.DataStore = store
+	layer.Source = &source
 	k.chain.Layers[len(k.chain.Layers)-1] = layer
 	k.incomplete = true
 }
 
-// dataStoreOfNothing deals with an XML that names a data file of an image that
-// has none. QEMU refuses to open such an image, whoever wins.
-func (k *walk) dataStoreOfNothing(layer Layer) bool {
+// dataStoreWithoutFile refuses an XML that names a data file of an image that has
+// none, or removes that name. QEMU refuses to open such an image.
+func (k *walk) dataStoreWithoutFile(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + storage.Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
 	if k.Policy.Disagreement != HeadersWin {
-		k.refuse(finding.DataFileConflict, text, "remove the <dataStore> from the XML (virsh edit "+k.guest()+"); or "+k.refreshHint())
+		k.refuse(finding.DataFileConflict, text, finding.Say("remove the <dataStore> from the XML (%s); or %s", k.edit(), k.refreshRemedy()))
 		return false
 	}
-	k.find(finding.DataFileConflict, finding.Warn, text+"; the header wins", "")
-	k.tell(layer, nil)
+	k.note(finding.DataFileConflict, finding.Warn, text+"; the header wins")
+	k.setDataStore(layer, nil)
 	return true
 }
 
-// dataFileIsThere judges a look at a data file.
-func (k *walk) dataFileIsThere(keeps string, err error) bool {
+// checkDataFile refuses a data file that could not be identified, for the reason
+// err.
+func (k *walk) checkDataFile(keeps string, err error) bool {
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, fs.ErrNotExist):
-		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissingHint)
+		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissing)
 	case errors.Is(err, storage.ErrNotImage):
-		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissingHint)
+		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissing)
 	default:
-		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoHint(err, dataFileMissingHint))
+		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoRemedy(err, dataFileMissing))
 	}
 	return false
 }
@@ -123,8 +126,8 @@ func names(store *libvirtxml.DomainDiskDataStore, name string) bool {
 	return ok && path == name
 }
 
-// isDataFile reports whether the XML's data file is the one that the header
-// names, by another name: of that a look gave id or err.
+// isDataFile reports whether the XML's data file is the one that the header names,
+// by another name. The header's has this id, or could not be identified, with err.
 func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID, err error) bool {
 	if _, local := storage.LocalPath(stated); !local {
 		return false
@@ -133,10 +136,10 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 	return err == nil && otherErr == nil && other == id
 }
 
-// headersDataFile settles whose data file counts where the XML and the header
-// name different ones. It reports whether that is the header's.
-func (k *walk) headersDataFile(layer Layer) bool {
+// headerWins resolves the conflict of an XML and a header that name different data
+// files. It reports whether the header's counts.
+func (k *walk) headerWins(layer Layer) bool {
 	text := "the XML names " + storage.Describe(layer.Source.DataStore.Source) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
-	return k.settle(finding.DataFileConflict, text, "") == headers
+	return k.resolveConflict(finding.DataFileConflict, text) == winnerHeader
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Occasion says where a disk stands that speaks of images, and so what it may
-// say ([Evidence.Add]).
+// Occasion is the kind of document that a disk is in. It decides what the disk may
+// say of images (see [Evidence.Add]).
 type Occasion int
 
 const (
@@ -49,40 +49,41 @@ type DiskFormat struct {
 	Format probe.Format
 }
 
-// HostFacts are what the disks of guests say of one image: what no header tells,
-// and no guest can have written. Each list holds a few disks at most.
+// HostFacts are what the disks of guests say of one image. No header has these facts,
+// and no guest can have forged them. Each list has a few disks at most.
 type HostFacts struct {
-	// RawDisks have a byte of the image, or had it when a snapshot was taken,
-	// on a raw disk that their guest may write. That guest may have chosen any
-	// header.
+	// RawDisks are raw disks that their guest may write and that share a byte
+	// with the image, or did when a snapshot was taken. That guest may have
+	// written any header.
 	RawDisks []DiskName
-	// RawBelow have the image as a raw one below them, because the XML states
-	// so or an overlay records it. Their guests do not write it, but a commit
-	// does.
+	// RawBelow are disks that have the image below them as a raw one, because
+	// the XML states that or an overlay records it. Their guests do not write
+	// to it, but a commit does.
 	RawBelow []DiskName
 	// Formats are the formats other than raw that a <driver type> states for
-	// just this image, each once. (A raw that is stated may mean that nobody
-	// said anything: libvirt writes it into the definition of a disk without a
-	// <driver type>.)
+	// just this image, each once. Raw does not
+	// count, since libvirt writes it into the definition of a disk without a
+	// <driver type>.
 	Formats []DiskFormat
-	// Below have the image below them now, Writers write to it. The disk that
-	// asks is in neither.
+	// Below are disks that have the image below them now, Writers those that
+	// write to it. The disk that asks is in neither.
 	Below, Writers []DiskName
 }
 
-// contradicts reports whether a guest may have written the header of the image.
-func (f HostFacts) contradicts() bool { return len(f.RawDisks) > 0 }
+// mayBeForged reports whether a guest may have written the header of the image: then
+// no format is taken from it.
+func (f HostFacts) mayBeForged() bool { return len(f.RawDisks) > 0 }
 
 // States reports whether a disk states just this format for its own image, and
-// nobody contradicts it.
+// nothing contradicts that.
 func (f HostFacts) States(format probe.Format) bool {
-	return len(f.Formats) == 1 && f.Formats[0].Format == format && !f.contradicts()
+	return len(f.Formats) == 1 && f.Formats[0].Format == format && !f.mayBeForged()
 }
 
 // Evidence is what the disks of a host's guests, or of one document, say of
 // images. The table of docs/rules.md is [Evidence.Add].
 //
-// Images are told apart by their bytes ([Extent]): a format is said only of an
+// Images are told apart by their bytes ([storage.Extent]): a format is said only of an
 // image with the same ones, a contradiction counts wherever bytes are shared. Once
 // all disks are added, any number of goroutines may ask.
 type Evidence struct {
@@ -110,7 +111,7 @@ func (p *extentMarks) overlaps(e storage.Extent) bool {
 	return e.Overlaps(storage.Extent{File: e.File, Start: p.start, Length: p.length})
 }
 
-// mark is one thing that a disk says of an extent.
+// mark is one fact that a disk states of an extent.
 type mark struct {
 	fact   fact
 	disk   int32
@@ -132,7 +133,8 @@ const (
 const maxMarks = 3
 
 // NewEvidence returns evidence of no disk. The Opener identifies images, nil
-// being [FileOpener]; volumes, which may be nil, knows those of storage pools.
+// meaning [storage.FileOpener]; volumes, which may be nil, knows those of storage
+// pools.
 func NewEvidence(opener storage.Opener, volumes storage.Volumes) *Evidence {
 	if opener == nil {
 		opener = storage.FileOpener{}
@@ -141,12 +143,12 @@ func NewEvidence(opener storage.Opener, volumes storage.Volumes) *Evidence {
 }
 
 // Add adds what a disk says. found is its chain, walked without evidence, or nil:
-// a header that somebody's word makes one to follow tells what stands below a
-// disk, as the XML does. Nothing is known of an image that cannot be identified.
+// a header that may be followed says which images are below the disk, as the XML
+// does. Nothing is known of an image that cannot be identified.
 //
-// A disk speaks for a format only by its own <driver type>, and only now. What an
-// explicit chain states of the images below is never said to another disk,
-// because libvirt and chainfix write guesses there; nor is anything of the past.
+// A disk states a format only by its own <driver type>, and not on the occasion
+// [Past]. What an explicit chain states of the images below the disk never counts
+// for another disk, because libvirt and chainfix write guesses there.
 func (e *Evidence) Add(ctx context.Context, when Occasion, stated Stated, found *Chain) {
 	if len(stated.Layers) == 0 {
 		return
@@ -291,11 +293,12 @@ func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, boo
 	return storage.ExtentOf(ctx, e.opener, src, id), true
 }
 
-// Shared reports whether two disks have said something of the same bytes: if not,
-// there is nothing that one could be told of another.
+// Shared reports whether two disks have said something of the same bytes. If not,
+// the evidence changes no walk.
 func (e *Evidence) Shared() bool { return e.shared }
 
-// Of returns what is said of an image with these bytes to one disk.
+// Of returns what is said of an image with these bytes, for a walk of the disk
+// asker.
 func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	var facts HostFacts
 	parts := e.marks[extent.File]
@@ -312,6 +315,8 @@ func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	return facts
 }
 
+// add adds one thing that a disk says, for asker; same reports whether it says it
+// of just the same bytes.
 func (f *HostFacts) add(m mark, disk, asker DiskName, same bool) {
 	switch m.fact {
 	case rawDisk:
@@ -342,8 +347,8 @@ func addName(names []DiskName, name DiskName) []DiskName {
 	return append(names, name)
 }
 
-// FactsOf returns what other disks than the one that asks say of a layer, as far
-// as the Walker knows.
+// FactsOf returns what other disks than asker say of a layer, as far as w's
+// Evidence knows. Package predict uses it; a walk asks by itself.
 func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostFacts {
 	if w.Evidence == nil {
 		return HostFacts{}
@@ -355,25 +360,26 @@ func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostF
 	return w.Evidence.Of(extent, asker)
 }
 
+// factsOf returns what other disks say of a layer.
 func (k *walk) factsOf(layer Layer) HostFacts {
 	return k.FactsOf(k.ctx, layer, DiskName{k.stated.Guest, k.stated.Target})
 }
 
-// applyEvidence settles the format of a backing image that nobody recorded, if a
-// disk that has it as its own image states one; it refuses an image whose header a
-// guest may have written. The look is of the image as the format that is settled.
-// It reports whether the walk may go on.
+// applyEvidence gives a backing image whose format is not recorded the format that
+// a disk states which has it as its own image; it refuses an image whose header a
+// guest may have written. It returns the view of the image as that format, and
+// whether the walk may go on.
 func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer, *image.View, bool) {
 	what := storage.Describe(layer.Source)
 	unrecorded := "the format of " + what + " is not recorded in " + storage.Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
 	switch {
-	case facts.contradicts() && l.Candidate() != probe.Raw:
+	case facts.mayBeForged() && l.Candidate() != probe.Raw:
 		k.refuse(finding.RawDiskElsewhere, unrecorded+"; its own header says "+image.FormatList(l.Formats())+", but it is or was the raw "+
-			facts.RawDisks[0].String()+", which may have written that", trustHint(layer.At(), ""))
+			facts.RawDisks[0].String()+", which may have written that", trustRemedy(layer.At(), ""))
 	case len(facts.Formats) > 1:
 		a, b := facts.Formats[0], facts.Formats[1]
 		k.refuse(finding.StatedConflict, unrecorded+"; the "+a.String()+" states that it is "+string(a.Format)+
-			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedHint(layer, a, b))
+			", the "+b.String()+" that it is "+string(b.Format), k.chooseStatedRemedy(layer, a, b))
 	case len(facts.Formats) == 1 && facts.States(facts.Formats[0].Format):
 		s := facts.Formats[0]
 		again, err := k.Look(k.ctx, layer.At(), s.Format)
@@ -381,7 +387,7 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 			return layer, l, k.unopened(layer, err)
 		}
 		layer.Format, layer.From = s.Format, Libvirt
-		k.find(finding.StatedElsewhere, finding.Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format), "")
+		k.note(finding.StatedElsewhere, finding.Info, unrecorded+"; the "+s.String()+" states that it is "+string(s.Format))
 		return layer, again, true
 	}
 	return layer, l, !k.refused()
@@ -390,11 +396,11 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 // noteRawDisk warns of an image that somebody states to be of a format, and
 // that is also a guest's raw disk.
 func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
-	if layer.Format == probe.Raw || !facts.contradicts() {
+	if layer.Format == probe.Raw || !facts.mayBeForged() {
 		return
 	}
 	k.find(finding.RawDiskElsewhere, finding.Warn, storage.Describe(layer.Source)+" is stated to be "+string(layer.Format)+", but it is or was the raw "+
-		facts.RawDisks[0].String()+", which may have written its header", "find out which is right before the guest is started again")
+		facts.RawDisks[0].String()+", which may have written its header", finding.Say("find out which is right before the guest is started again"))
 }
 
 // noteRawBelow warns of a format that was taken from an image's header, or from
@@ -404,8 +410,8 @@ func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
 		return
 	}
 	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.RawDiskElsewhere, Severity: finding.Warn, ByName: true,
-		Text: storage.Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
-		Hint: trustHint(layer.At(), layer.Format)})
+		Text:   storage.Describe(layer.Source) + " is taken as " + string(layer.Format) + ", but it is stated or recorded to be raw below the " + facts.RawBelow[0].String(),
+		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
 // noteSharing warns of an image that one disk reads and another writes: what an
@@ -415,7 +421,7 @@ func (k *walk) noteSharing(layer Layer, facts HostFacts) {
 		k.noteTopSharing(layer, facts)
 	} else if len(facts.Writers) > 0 {
 		k.find(finding.BaseWritten, finding.Warn, storage.Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
-			" writes to it, which destroys what this disk shows", ownCopyHint)
+			" writes to it, which destroys what this disk shows", ownCopy)
 	}
 }
 
@@ -428,12 +434,10 @@ func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
 	name := storage.Describe(top.Source)
 	if len(facts.Below) > 0 {
 		k.findAt(0, finding.Finding{Code: finding.BaseWritten, Severity: finding.Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
-			facts.Below[0].String() + ": that destroys what the other disk shows", Hint: ownCopyHint})
+			facts.Below[0].String() + ": that destroys what the other disk shows", Remedy: ownCopy})
 	}
 	if len(facts.Writers) > 0 && !k.stated.Shareable {
 		k.findAt(0, finding.Finding{Code: finding.SharedWritable, Severity: finding.Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
-			", and the XML does not call it <shareable/>", Hint: "start only one of the two at a time, or give each its own image"})
+			", and the XML does not call it <shareable/>", Remedy: finding.Say("start only one of the two at a time, or give each its own image")})
 	}
 }
-
-const ownCopyHint = "do not let both guests run, and give one of them its own copy of the image: qemu-img convert"

@@ -164,8 +164,8 @@ func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 					wantFixable(t, got, 2)
 					warning := wantFinding(t, got, finding.RawDiskElsewhere, finding.Warn)
 					wantContains(t, warning.Text, `"web"`)
-					wantContains(t, warning.Hint, "=raw")
-					wantContains(t, warning.Hint, "=qcow2")
+					wantContains(t, warning.Remedy.String(), "=raw")
+					wantContains(t, warning.Remedy.String(), "=qcow2")
 					if !warning.ByName {
 						t.Error("a run over the host takes the guest without being told to")
 					}

@@ -14,7 +14,7 @@ import (
 // libvirt reads can say.
 func (k *walk) expressible(layer Layer) bool {
 	header := layer.Header
-	// Mostly there is nothing to say, so nothing is quoted beforehand.
+	// Most images need no finding, so their names are quoted only on demand.
 	name := func() string { return storage.Describe(layer.Source) }
 	word := commandWord(layer.At())
 	if (header.DataFile != nil || layer.Source.DataStore != nil) && !k.dataFile(layer) {
@@ -23,25 +23,26 @@ func (k *walk) expressible(layer Layer) bool {
 	switch {
 	case len(header.Extents) > 0:
 		k.refuse(finding.ForeignExtents, name()+" keeps its data in other files, such as "+strconv.Quote(storage.Printable(header.Extents[0].Name))+
-			", which no domain XML can name", k.convertHint(layer, header))
+			", which no domain XML can name", k.convertRemedy(layer, header))
 	case header.Parent != nil:
 		k.refuse(finding.Differencing, name()+" is a differencing image: what it lacks is in its parent"+parentName(header)+
-			", which QEMU does not look for", k.mergeHint())
+			", which QEMU does not look for", k.mergeRemedy())
 	case header.Encryption == probe.AES:
 		k.refuse(finding.Encrypted, name()+" has the old AES encryption, which QEMU no longer runs guests on",
-			k.decryptHint(layer))
+			k.decryptRemedy(layer))
 	case header.Encryption == probe.Plain && layer.Source.Encryption != nil:
-		k.find(finding.Encrypted, finding.Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", "remove the <encryption> element")
+		k.find(finding.Encrypted, finding.Warn, "the XML has a secret for "+name()+", which is not encrypted: QEMU refuses that", finding.Say("remove the <encryption> element"))
 		return true
 	case header.Encryption != probe.Plain && layer.Source.Encryption == nil:
 		k.refuse(finding.Encrypted, name()+" is encrypted, and the XML has no secret for it",
-			k.secretHint(layer))
+			k.secretRemedy(layer))
 	case header.Dirty && layer.Format == probe.VHDX:
 		k.find(finding.ImageBroken, finding.Warn, name()+" was not closed: QEMU opens it read-only, as backing images are, only if its log is empty",
-			"let QEMU replay the log: qemu-img check -f vhdx -r all "+word)
+			finding.Say("let QEMU replay the log: %s", finding.Command("qemu-img check -f vhdx -r all "+word)))
 		return true
 	case header.Corrupt:
-		k.find(finding.ImageBroken, finding.Warn, name()+" is marked corrupt: QEMU opens it read-only", "mend it: qemu-img check -f "+string(layer.Format)+" -r all "+word)
+		k.find(finding.ImageBroken, finding.Warn, name()+" is marked corrupt: QEMU opens it read-only",
+			finding.Say("mend it: %s", finding.Command("qemu-img check -f "+string(layer.Format)+" -r all "+word)))
 		return true
 	default:
 		return true
@@ -49,83 +50,47 @@ func (k *walk) expressible(layer Layer) bool {
 	return false
 }
 
-// noteMarks reports a raw image that looks like something else. It is believed,
+// noteMarks reports a raw image that looks like something else. It is taken as raw,
 // since a guest may store images on its disk, but somebody should look: tools
-// record raw, and libvirt writes it, where nobody knew. Only where the operator
-// states it is that for the record.
+// record raw, and libvirt writes it, where the format was not known. If the
+// operator states raw, the finding is for information only.
 func (k *walk) noteMarks(layer Layer, l *image.View) {
 	marks := l.UnexpectedMarks()
 	if len(marks) == 0 {
 		return
 	}
-	severity, is, more, hint := finding.Warn, "is stated to be raw", "", ""
+	severity, is, more, remedy := finding.Warn, "is stated to be raw", "", finding.Remedy{}
 	like := probe.Format(marks[0])
 	switch {
 	case layer.From == Probe:
 		is = "is raw to QEMU and libvirt"
 	case len(k.chain.Layers) == 1:
-		if name := like.LibvirtName(); name != "" {
-			hint = "if the XML is wrong, say so there: <driver name='qemu' type='" + name + "'/>"
+		if like.LibvirtName() != "" {
+			remedy = finding.Say("if the XML is wrong, say so there: %s", driverElement(like))
 		}
 	case layer.From == Header:
 		is = "is recorded to be raw by its overlay"
-		more, hint = frozen, mendRecordHint(k.overlay(), layer, like, "")
+		more, remedy = frozen, mendRawRecord(k.overlay(), layer, like, finding.Remedy{})
 	case layer.From == XML:
-		more, hint = frozen, k.statedRawHint(layer, like)
+		more, remedy = frozen, k.statedRawRemedy(layer, like)
 	default:
 		severity = finding.Info
 	}
 	k.find(finding.RawWithSignature, severity, storage.Describe(layer.Source)+" "+is+" and bears the signature of "+
-		strings.Join(marks, " and ")+": the guest sees these bytes as they are"+more, hint)
+		strings.Join(marks, " and ")+": the guest sees these bytes as they are"+more, remedy)
 }
 
-// frozen is what becomes of a mistake below the top.
+// frozen says what an explicit chain does to a wrong record below the top.
 const frozen = "; an explicit chain freezes that: once it is there, what the overlay records has no effect any more"
 
-// overlay is the one above the layer that was reached last, which is not the top.
+// overlay returns the layer above the one that was reached last, which must not be
+// the top.
 func (k *walk) overlay() Layer { return k.chain.Layers[len(k.chain.Layers)-2] }
 
-// statedRawHint says how to mend the XML's own raw below the top. Where the
-// overlay records raw as well, that has to be mended first, or the two disagree.
-func (k *walk) statedRawHint(layer Layer, like probe.Format) string {
-	overlay := k.overlay()
-	rec := storage.Record{}
-	if overlay.Header != nil && overlay.Header.Backing != nil {
-		rec = storage.ReadRecord(overlay.Header.Backing)
-	}
-	name := like.LibvirtName()
-	switch {
-	case rec.Format == probe.Raw:
-		return mendRecordHint(overlay, layer, like, k.fromOverlay())
-	case rec.MayMean(like):
-		return "if the XML is wrong, " + k.refreshHint()
-	case name != "":
-		return "if the XML is wrong, correct it there: <format type='" + name + "'/>"
-	}
-	return lookHint(layer)
-}
-
-// mendRecordHint says how to record what an image looks like, in the place of raw.
-func mendRecordHint(overlay, layer Layer, like probe.Format, then string) string {
-	if !overlay.Format.CanRecord(like) {
-		return lookHint(layer)
-	}
-	return "if the record is wrong, mend it before the guest starts: " + rebaseCommand(overlay, like) + then
-}
-
-// lookHint says how to see what an image is. The name of one that is no local
-// file says nothing to the command.
-func lookHint(layer Layer) string {
-	if _, local := layer.LocalPath(); !local {
-		return ""
-	}
-	return "look at it: chainfix probe " + commandWord(layer.At())
-}
-
-// holdBack marks what somebody should look at before it is written down: a raw
-// that an overlay records over an image with the header of a format. The XML would
-// freeze it.
-func (k *walk) holdBack() {
+// markForReview marks what somebody should look at before it is written into the
+// XML: an image that its overlay records as raw and that has the header of another
+// format.
+func (k *walk) markForReview() {
 	c := k.chain
 	if c.Verdict != Fixable {
 		return
@@ -138,6 +103,8 @@ func (k *walk) holdBack() {
 	}
 }
 
+// parentName returns the name of a differencing image's parent, quoted and with a
+// space before it; "" if the header has none.
 func parentName(h *probe.Header) string {
 	if h.Parent.Name == "" {
 		return ""

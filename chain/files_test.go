@@ -124,6 +124,7 @@ func (f *files) walk(t *testing.T, policy chain.Policy, stated chain.Stated) *ch
 		if _, ok := finding.Explain(reported.Code); !ok {
 			t.Errorf("nothing explains %q", reported.Code)
 		}
+		checkRemedy(t, reported)
 	}
 	return got
 }

@@ -29,20 +29,20 @@ func (p Policy) ruleFor(name string) Rule {
 	return rule
 }
 
-// believed reports whether the innermost folder that an image is in, by its
-// absolute path, is one whose headers are believed.
-func (p Policy) believed(name string) bool {
-	believed, innermost := false, -1
+// trustsHeaders reports whether the innermost folder that an image is in, by its
+// absolute path, is one with [Folder.TrustHeaders].
+func (p Policy) trustsHeaders(name string) bool {
+	trusted, innermost := false, -1
 	for _, f := range p.Folders {
 		switch depth := f.depthOf(name); {
 		case depth < max(innermost, 0):
 		case depth == innermost:
-			believed = believed && f.Believed // two entries for one folder
+			trusted = trusted && f.TrustHeaders // two entries for one folder
 		default:
-			believed, innermost = f.Believed, depth
+			trusted, innermost = f.TrustHeaders, depth
 		}
 	}
-	return believed
+	return trusted
 }
 
 // depthOf returns how many names deep the folder is that holds name, itself
@@ -59,54 +59,54 @@ func (f Folder) depthOf(name string) int {
 	return strings.Count(folder, "/")
 }
 
-// ruleFor returns the rule for the image at name. Whoever wrote the overlay
-// chose the name, so where the image really is has a say too: the stricter of
-// the two counts.
+// ruleFor returns the rule for the image at name: the stricter of those for the
+// name and for the path with its symlinks resolved, since the name was chosen by
+// whoever wrote the overlay.
 func (k *walk) ruleFor(name string) Rule {
 	rule := k.Policy.ruleFor(name)
 	if len(k.Policy.Folders) == 0 {
 		return rule
 	}
-	if place, policy, err := k.place(name); err == nil {
-		rule = max(rule, policy.ruleFor(place))
+	if resolved, policy, err := k.resolve(name); err == nil {
+		rule = max(rule, policy.ruleFor(resolved))
 	}
 	return rule
 }
 
-// doubt says why the header of the image at name is not believed; "" if it is.
-// Nothing is looked at unless the name is that of an image in a believed
-// folder; only then may it lead out by a symlink.
-func (k *walk) doubt(name string) string {
+// whyNotTrusted says why the header of the image at name does not count; "" if it
+// does. Symlinks are resolved only if the name is one in a folder with
+// [Folder.TrustHeaders]: they may lead out of it.
+func (k *walk) whyNotTrusted(name string) string {
 	const nowhere = "is in no folder whose headers are believed"
-	if !k.Policy.believed(name) {
+	if !k.Policy.trustsHeaders(name) {
 		return nowhere
 	}
-	place, policy, err := k.place(name)
+	resolved, policy, err := k.resolve(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "is not there"
 	case err != nil:
 		return "cannot be found: " + strconv.Quote(storage.Reason(err))
-	case !policy.believed(place):
-		return "leads to " + strconv.Quote(place) + ", which " + nowhere
+	case !policy.trustsHeaders(resolved):
+		return "leads to " + strconv.Quote(resolved) + ", which " + nowhere
 	}
 	return ""
 }
 
-// place returns where the image at name is once symlinks are followed, and the
-// policy with its folders named likewise. A folder that is not there holds
-// nothing.
-func (k *walk) place(name string) (string, Policy, error) {
+// resolve returns the path of the image at name with its symlinks resolved, and the
+// policy with those of its folders resolved. A folder that does not exist is left
+// out.
+func (k *walk) resolve(name string) (string, Policy, error) {
 	resolver, ok := k.Opener().(storage.Resolver)
 	if !ok {
 		return "", Policy{}, errNoResolver
 	}
-	place, err := resolver.Resolve(k.ctx, name)
+	resolved, err := resolver.Resolve(k.ctx, name)
 	if err != nil {
 		return "", Policy{}, err
 	}
-	if k.placed == nil {
-		// Once in a walk: there may be thousands of folders.
+	if k.resolvedPolicy == nil {
+		// This is done once in a walk, since a policy may have thousands of folders.
 		policy := k.Policy
 		policy.Folders = nil
 		for _, f := range k.Policy.Folders {
@@ -114,19 +114,19 @@ func (k *walk) place(name string) (string, Policy, error) {
 				policy.Folders = append(policy.Folders, f)
 			}
 		}
-		k.placed = &policy
+		k.resolvedPolicy = &policy
 	}
-	return place, *k.placed, nil
+	return resolved, *k.resolvedPolicy, nil
 }
 
 var errNoResolver = errors.New("symlinks are not followed here")
 
-// believe takes the word of the header of an image in a believed folder, if
-// all that it names is a backing image that is believed too.
-func (k *walk) believe(layer Layer, l *image.View, unrecorded, hint string) Layer {
+// acceptHeader takes the format of an image in a folder with [Folder.TrustHeaders]
+// from its header, if that names nothing but a backing image in such a folder.
+func (k *walk) acceptHeader(layer Layer, l *image.View, unrecorded string, remedy finding.Remedy) Layer {
 	format := l.Candidate()
 	if l.HeaderErr != nil {
-		// What a broken header says is nobody's word.
+		// A broken header is refused by the caller, as if it had been probed.
 		layer.Format, layer.From = format, Probe
 		return layer
 	}
@@ -134,23 +134,23 @@ func (k *walk) believe(layer Layer, l *image.View, unrecorded, hint string) Laye
 	beside := *l.Header
 	beside.Backing = nil
 	if refs := References(&beside); refs != nil {
-		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", hint)
+		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", remedy)
 		return layer
 	}
 	if backing := l.Header.Backing; backing != nil {
-		if doubt := k.doubtBacking(layer, backing); doubt != "" {
-			k.refuse(finding.ProbedBacking, says+" and names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", but that "+doubt, hint)
+		if why := k.whyBackingNotTrusted(layer, backing); why != "" {
+			k.refuse(finding.ProbedBacking, says+" and names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", but that "+why, remedy)
 			return layer
 		}
 	}
 	layer.Format, layer.From = format, Trust
-	k.find(finding.BelievedHeader, finding.Info, says, "")
+	k.note(finding.BelievedHeader, finding.Info, says)
 	return layer
 }
 
-// doubtBacking says why what a believed header names is not followed; "" if it
-// is.
-func (k *walk) doubtBacking(overlay Layer, backing *probe.Reference) string {
+// whyBackingNotTrusted says why the backing image that a trusted header names is not
+// followed; "" if it is.
+func (k *walk) whyBackingNotTrusted(overlay Layer, backing *probe.Reference) string {
 	if backing.CutAtNUL {
 		return "is cut off by a NUL byte"
 	}
@@ -162,5 +162,5 @@ func (k *walk) doubtBacking(overlay Layer, backing *probe.Reference) string {
 	if !local {
 		return "is no local file"
 	}
-	return k.doubt(name)
+	return k.whyNotTrusted(name)
 }

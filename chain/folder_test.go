@@ -17,7 +17,7 @@ import (
 )
 
 func ruled(path string, rule chain.Rule) chain.Folder { return chain.Folder{Path: path, Rule: &rule} }
-func believing(path string) chain.Folder              { return chain.Folder{Path: path, Believed: true} }
+func believing(path string) chain.Folder              { return chain.Folder{Path: path, TrustHeaders: true} }
 
 // goldenFiles is a folder "golden" whose images record no format, three deep,
 // an overlay of it outside, and a secret.
@@ -176,8 +176,8 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 			}
 			wantVerdict(t, got, chain.Refused, 2)
 			for _, reported := range got.Findings {
-				if strings.Contains(reported.Text+reported.Hint, "password") {
-					t.Errorf("a password is shown: %q", reported.Text+reported.Hint)
+				if strings.Contains(reported.Text+reported.Remedy.String(), "password") {
+					t.Errorf("a password is shown: %q", reported.Text+reported.Remedy.String())
 				}
 			}
 		})

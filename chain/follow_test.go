@@ -54,7 +54,7 @@ func TestFormatOfTheXMLAloneIsNotFollowed(t *testing.T) {
 				if code == none {
 					wantVerdict(t, got, map[bool]chain.Verdict{true: chain.Explicit, false: chain.Fixable}[c.stated.Terminated], len(c.stated.Layers))
 				} else {
-					wantContains(t, wantRefused(t, got, code).Hint, map[bool]string{true: "--trust", false: "--keep-xml"}[code != finding.FormatConflict])
+					wantContains(t, wantRefused(t, got, code).Remedy.String(), map[bool]string{true: "--trust", false: "--keep-xml"}[code != finding.FormatConflict])
 				}
 				f.wantUntouched(t, "secret", "link.raw")
 
@@ -104,6 +104,6 @@ func TestRefreshFindsFormatsOutAnew(t *testing.T) {
 	for _, rule := range []chain.Rule{chain.Strict, chain.Declared} {
 		got := f.walk(t, chain.Policy{Rule: rule, Disagreement: chain.HeadersWin}, s)
 		wantVerdict(t, got, chain.Refused, 2)
-		wantContains(t, got.Findings[0].Hint, "--trust")
+		wantContains(t, got.Findings[0].Remedy.String(), "--trust")
 	}
 }

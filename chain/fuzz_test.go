@@ -116,7 +116,7 @@ func FuzzWalk(f *testing.F) {
 		trusted := len(policy.Trust) > 0
 		believed := rule>>4&1 == 1
 		if believed {
-			policy.Folders = []chain.Folder{{Path: "/", Believed: true}}
+			policy.Folders = []chain.Folder{{Path: "/", TrustHeaders: true}}
 		}
 		w := &chain.Walker{Images: image.NewCache(images), Policy: policy}
 		got, err := w.Walk(context.Background(), chain.Stated{Layers: []chain.Layer{{Source: file("/a"), Format: top, From: chain.XML}}})
@@ -155,7 +155,7 @@ func FuzzWalk(f *testing.F) {
 			if _, ok := finding.Explain(reported.Code); !ok || reported.Layer >= len(got.Layers) {
 				t.Fatalf("finding %+v", reported)
 			}
-			for _, r := range reported.Text + reported.Hint {
+			for _, r := range reported.Text + reported.Remedy.String() {
 				if r < ' ' {
 					t.Fatalf("a control character is shown: %q", reported.Text)
 				}

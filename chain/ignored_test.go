@@ -45,7 +45,7 @@ func TestChainsThatLibvirtIgnores(t *testing.T) {
 				default:
 					for _, s := range []chain.Stated{open, explicit} {
 						reported := wantRefused(t, f.walk(t, policy, s), c.code)
-						wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw")
+						wantContains(t, reported.Remedy.String(), "qemu-img rebase -u -f qcow2 -F raw -b base.raw")
 					}
 				}
 			}

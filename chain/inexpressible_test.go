@@ -32,8 +32,8 @@ func TestInexpressible(t *testing.T) {
 			wantVerdict(t, got, tt.verdict, 1)
 			reported := wantFinding(t, got, finding.SourceInexpressible, tt.severity)
 			wantContains(t, reported.Text, "a <backingStore> of type nvme")
-			if (reported.Hint != "") != (tt.severity == finding.Refuse) {
-				t.Errorf("hint is %q", reported.Hint)
+			if (reported.Remedy.String() != "") != (tt.severity == finding.Refuse) {
+				t.Errorf("hint is %q", reported.Remedy.String())
 			}
 			f.wantUntouched(t, "top.qcow2")
 		})
@@ -48,7 +48,7 @@ func TestHeaderThatNamesAnInexpressibleSource(t *testing.T) {
 		f.qcow2("top.qcow2", img{backing: `json:{"driver":"nvme","device":"0000:01:00.0","namespace":1}`, backingFormat: record})
 		reported := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.SourceInexpressible)
 		wantContains(t, reported.Text, "nvme")
-		if reported.Hint == "" {
+		if reported.Remedy.String() == "" {
 			t.Error("no hint")
 		}
 	}

@@ -15,11 +15,11 @@ import (
 // Inspection is what one image claims to be, without any rule applied: an
 // answer for people, not a format to rely on.
 type Inspection struct {
-	Size       int64 // bytes
-	Signatures []probe.Signature
+	Size       int64             // bytes
+	Signatures []probe.Signature // those of the formats that QEMU and libvirt look for
 	// Format is what QEMU's own probing would choose, raw if it would find
-	// nothing; where only libvirt or neither recognises the image, the
-	// format that they or the bytes speak for.
+	// nothing; if only libvirt recognises the image, or neither does, the format
+	// that libvirt would choose or that the signatures suggest.
 	Format   probe.Format
 	Header   *probe.Header     // nil if the format is not read, or broken
 	Findings []finding.Finding // what is wrong with the image
@@ -56,9 +56,10 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	return in, nil
 }
 
+// inspectionFinding returns the finding about a broken header.
 func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) finding.Finding {
 	path, _ := storage.LocalPath(src)
 	return finding.Finding{Code: finding.ImageBroken, Severity: finding.Refuse,
-		Text: strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
-		Hint: brokenHint(src, f)}
+		Text:   strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
+		Remedy: brokenRemedy(src, f)}
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Origin says on whose word a layer has its format.
+// Origin says who stated the format of a layer.
 type Origin int
 
 const (
-	// Unstated: nobody has said; the layer has no format yet.
+	// Unstated: nobody states it, and the layer has no format.
 	Unstated Origin = iota
 	// XML: the domain XML states it, or leaves it out where libvirt defines
 	// what that means.
 	XML
 	// Header: the image above records it, in a way that every QEMU and
 	// libvirt reads alike, or by a name of QEMU's that the image's own header
-	// bears out.
+	// confirms.
 	Header
 	// Trust: the operator states it.
 	Trust
@@ -35,8 +35,8 @@ const (
 	Probe
 )
 
-// String returns the word that the JSON output has for o: "" for Unstated,
-// then "xml", "header", "trust", "libvirt", "protocol", "probe".
+// String returns the word that the JSON output uses: "" for Unstated, then "xml",
+// "header", "trust", "libvirt", "protocol", "probe".
 func (o Origin) String() string {
 	switch o {
 	case Unstated:
@@ -59,11 +59,11 @@ func (o Origin) String() string {
 
 // Layer is one image of a backing chain.
 type Layer struct {
-	Source *libvirtxml.DomainDiskSource
+	Source *libvirtxml.DomainDiskSource // the image as the XML or a header names it
 	// Located is where the image is, if Source names it by a storage pool's
 	// volume and the pool is known; else nil.
 	Located *libvirtxml.DomainDiskSource
-	Format  probe.Format   // "" while From is Unstated, and for a folder of which QEMU makes an image up
+	Format  probe.Format   // "" while From is Unstated, and for a folder that QEMU presents as an image
 	From    Origin         // who stated Format
 	Header  *probe.Header  // what the image says of itself; nil if it was not read
 	ID      storage.FileID // the file or device that was opened; the zero FileID if none was
@@ -78,7 +78,20 @@ func (l Layer) HeaderFormat() probe.Format {
 	return l.Format
 }
 
-// Stated is what a domain XML says of one disk before any image is read.
+// At returns the source to open: Located for a volume of a known pool, else Source.
+func (l Layer) At() *libvirtxml.DomainDiskSource {
+	if l.Located != nil {
+		return l.Located
+	}
+	return l.Source
+}
+
+// LocalPath returns the path of an image that is a local file or block device; false
+// for any other.
+func (l Layer) LocalPath() (path string, ok bool) { return storage.LocalPath(l.At()) }
+
+// Stated is what a domain XML says of one disk before any image is read: the input
+// of a walk. Package xmlfix makes one of a <disk>.
 type Stated struct {
 	// Guest is the name of the domain that the disk is of; "" if it is not
 	// known.
@@ -91,7 +104,7 @@ type Stated struct {
 	ReadOnly bool
 	// Transient says that QEMU writes to an overlay of the disk's own image
 	// that libvirt makes when the guest starts and removes when it ends:
-	// <transient/>. The overlay is there while the guest runs.
+	// <transient/>. The overlay exists while the guest runs.
 	Transient bool
 	// Shareable says that the XML shares the disk's own image between guests
 	// (<shareable/>).
@@ -107,14 +120,14 @@ type Stated struct {
 	// without a type, which libvirt reads as the end of the chain.
 	Typeless bool
 	// Inexpressible is what the XML says of a backing image that libvirtxml
-	// cannot express, such as "a <backingStore> of type nvme"; "" if there
-	// is none. Layers end above it. Terminated then tells of the chain that
-	// the XML goes on to there.
+	// cannot express, such as "a <backingStore> of type nvme"; "" if the XML
+	// says no such thing. Layers end above that image, and Terminated is about
+	// the chain from there on.
 	Inexpressible string
 
-	Mirror bool // a <mirror> is there: a block job is running
-	// MirrorTo is the image that the block job of a <mirror> writes to; nil if
-	// there is none, or the XML does not tell.
+	Mirror bool // the disk has a <mirror>, so a block job is running
+	// MirrorTo is the image that the block job of a <mirror> writes to; nil
+	// without such a job, or if the XML does not say.
 	MirrorTo *Layer
 	Live     bool // the XML is a running guest's, into which libvirt has written what it detected
 }
@@ -125,12 +138,12 @@ type Verdict int
 const (
 	// Explicit: the XML says everything already.
 	Explicit Verdict = iota
-	// Skipped: there is no chain to speak of (an empty drive, a source
-	// without image files).
+	// Skipped: the disk has no chain (an empty drive, a source without image
+	// files).
 	Skipped
 	// Fixable: [Chain.Layers] is what the XML should say.
 	Fixable
-	// Refused: a finding of severity [Refuse] says why.
+	// Refused: a finding of severity [finding.Refuse] says why.
 	Refused
 )
 
@@ -149,14 +162,14 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("Verdict(%d)", int(v))
 }
 
-// Chain is the outcome of a walk.
+// Chain is the outcome of a walk of one disk.
 type Chain struct {
 	Verdict Verdict
-	// Layers are the images of the chain, top first. Of a chain that is
+	// Layers are the images of the chain, top first. In a chain that is
 	// Fixable or Explicit they are complete, and each has a format and an
-	// origin unless the source kind has none, or it is a top without a
-	// <driver type> that stays one. Of a refused one they go as
-	// far as the walk was allowed to.
+	// origin, except for a kind of source that has no format and for a top
+	// without a <driver type> that gets none. In a refused chain they go down
+	// to where the walk ended.
 	Layers   []Layer
-	Findings []finding.Finding
+	Findings []finding.Finding // what there is to say, in the order in which it was found
 }

@@ -2,13 +2,16 @@ package chain_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
@@ -46,12 +49,12 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 		}
 		f.qcow2("believed/"+fmt.Sprint(i), next)
 	}
-	policy := chain.Policy{Folders: []chain.Folder{{Path: f.path("believed"), Believed: true}}}
+	policy := chain.Policy{Folders: []chain.Folder{{Path: f.path("believed"), TrustHeaders: true}}}
 	for i := range names {
 		there, gone, folder := fmt.Sprint("file", i), fmt.Sprint("gone", i), fmt.Sprint("folder", i)
 		f.raw(there, 512)
 		f.mkdir(folder)
-		policy.Folders = append(policy.Folders, chain.Folder{Path: f.path(folder), Believed: true})
+		policy.Folders = append(policy.Folders, chain.Folder{Path: f.path(folder), TrustHeaders: true})
 		for _, name := range []string{there, gone} {
 			policy.Trust = append(policy.Trust, chain.Statement{Path: f.path(name), Format: probe.Raw})
 		}
@@ -88,5 +91,37 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	}
 	if n := c.looks[f.path("flat")]; n != 1 {
 		t.Errorf("looked at %d times", n)
+	}
+}
+
+// A file may have no size and answer every read with an error, and is no empty
+// image then. The memory of a process is one, at the address 0.
+func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
+	const unreadable = "/proc/self/mem"
+	f := newFiles(t)
+	f.put("empty", nil)
+	if img, err := (storage.FileOpener{}).Open(t.Context(), file(unreadable)); err != nil {
+		t.Skip(err) // no Linux
+	} else {
+		img.Close()
+	}
+	for _, format := range []string{"raw", "qcow2", ""} {
+		f.qcow2("over-it", img{backing: unreadable, backingFormat: format})
+		f.qcow2("over-empty", img{backing: "empty", backingFormat: format})
+		got := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over-it")), finding.ImageUnreadable)
+		wantContains(t, got.Text, unreadable)
+		wantContains(t, got.Remedy.String(), "no other user can")
+		for _, reported := range f.walk(t, chain.Policy{}, f.top("over-empty")).Findings {
+			if reported.Code == finding.ImageUnreadable {
+				t.Errorf("an empty file, format %q: %+v", format, reported)
+			}
+		}
+		_, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-it"), mustVersion(t, "9.0"))
+		if !errors.Is(err, predict.ErrUnseen) || !errors.Is(err, syscall.EIO) {
+			t.Errorf("format %q: prediction: %v", format, err)
+		}
+		if _, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-empty"), mustVersion(t, "9.0")); err != nil {
+			t.Errorf("an empty file, format %q: prediction: %v", format, err)
+		}
 	}
 }

@@ -52,8 +52,8 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 	} {
 		for name, policy := range map[string]chain.Policy{"": {}, "--keep-xml": {Disagreement: chain.XMLWins}} {
 			got := wantRefused(t, f.walk(t, policy, c.stated), finding.ChainLoop)
-			wantContains(t, got.Hint, "<backingStore>")
-			wantContains(t, got.Hint, "--refresh")
+			wantContains(t, got.Remedy.String(), "<backingStore>")
+			wantContains(t, got.Remedy.String(), "--refresh")
 			if t.Failed() {
 				t.Fatal(c.name, name)
 			}
@@ -63,7 +63,7 @@ func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 			t.Errorf("%s, --refresh: %v, %+v", c.name, got.Verdict, got.Findings)
 		}
 		if c.refreshed == chain.Refused {
-			wantContains(t, wantRefused(t, got, finding.ChainLoop).Hint, "qemu-img rebase -u")
+			wantContains(t, wantRefused(t, got, finding.ChainLoop).Remedy.String(), "qemu-img rebase -u")
 		}
 	}
 }

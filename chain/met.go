@@ -18,16 +18,16 @@ const (
 	maxMetName  = 4096
 )
 
-// Met finds out which statements of a policy speak of an image that a run came
-// to, and which name one of the others may have meant. Walkers share one, so it
-// may be used by several goroutines at once. A nil *Met has nothing to find out.
+// Met finds out which statements of a policy are about an image that a run reached,
+// and which image each of the others may have meant: see [Walker.Met]. Any number of
+// goroutines may use it. A nil *Met collects nothing.
 type Met struct {
 	watched []Statement
-	left    atomic.Int64 // how many were not met yet
+	left    atomic.Int64 // how many have not been met
 
 	mu    sync.Mutex
-	met   map[aboutImage]bool // of every one that is watched
-	names map[string]bool     // of images, as people may see them
+	met   map[aboutImage]bool // whether each that is watched was met
+	names map[string]bool     // the images that were reached, as people may see them
 }
 
 // aboutImage is a statement without its format.
@@ -36,9 +36,11 @@ type aboutImage struct {
 	pattern bool
 }
 
+// about returns the statement without its format.
 func (s Statement) about() aboutImage { return aboutImage{s.Path, s.Pattern} }
 
-// NewMet returns a Met that watches these statements. Those of one path are one.
+// NewMet returns a Met that watches these statements. Statements with one path count
+// as one.
 func NewMet(watched []Statement) *Met {
 	m := &Met{met: make(map[aboutImage]bool), names: make(map[string]bool)}
 	for _, s := range watched {
@@ -51,10 +53,10 @@ func NewMet(watched []Statement) *Met {
 	return m
 }
 
-// all reports that nothing is left to find out.
+// all reports whether all statements were met.
 func (m *Met) all() bool { return m == nil || m.left.Load() == 0 }
 
-// statements were found to speak of an image.
+// statements records that these statements are about an image that was reached.
 func (m *Met) statements(found []Statement) {
 	if len(found) == 0 || m.all() {
 		return
@@ -69,7 +71,7 @@ func (m *Met) statements(found []Statement) {
 	}
 }
 
-// image was come to.
+// image records that an image was reached.
 func (m *Met) image(src *libvirtxml.DomainDiskSource) {
 	if m.all() {
 		return
@@ -82,7 +84,7 @@ func (m *Met) image(src *libvirtxml.DomainDiskSource) {
 	}
 }
 
-// Unmet returns the statements that spoke of no image, in their order.
+// Unmet returns the statements that were about no image, in their order.
 func (m *Met) Unmet() []Statement {
 	if m.all() {
 		return nil
@@ -101,7 +103,7 @@ func (m *Met) Unmet() []Statement {
 // Nearest returns the name of an image of the run that a statement may have
 // meant, as people may see it: the one that differs in the fewest characters, if
 // those are not more than half of its file name, else one in another folder with
-// the same file name. It is "" if there is none, and for a pattern.
+// the same file name. It is "" if no image qualifies, and for a pattern.
 func (m *Met) Nearest(s Statement) string {
 	if m == nil || s.Pattern {
 		return ""

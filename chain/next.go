@@ -28,20 +28,20 @@ func (k *walk) next() (Layer, storage.Record) {
 		backing = overlay.Header.Backing
 	}
 
-	stated := !k.strayed && depth < len(k.stated.Layers)
-	ends := !k.strayed && depth == len(k.stated.Layers) && k.stated.Terminated
+	stated := !k.rewriting && depth < len(k.stated.Layers)
+	ends := !k.rewriting && depth == len(k.stated.Layers) && k.stated.Terminated
 	switch {
 	case stated && k.loops(k.stated.Layers[depth]):
 		return Layer{}, storage.Record{}
 	case stated && backing == nil:
-		return k.stale(overlay), storage.Record{}
+		return k.chainTooLong(overlay), storage.Record{}
 	case k.onlyXMLSays() && backing != nil && !stated && !ends:
 		k.refuseToFollow(overlay, backing)
 		return Layer{}, storage.Record{}
 	case stated:
-		return k.foundAnew(k.compare(overlay, k.stated.Layers[depth], backing))
+		return k.withoutXMLFormat(k.compare(overlay, k.stated.Layers[depth], backing))
 	case ends && backing != nil:
-		if !k.cut(overlay, backing) {
+		if !k.chainTooShort(overlay, backing) {
 			return Layer{}, storage.Record{}
 		}
 	case ends:
@@ -52,13 +52,13 @@ func (k *walk) next() (Layer, storage.Record) {
 		k.incomplete = k.incomplete || depth > 1 || overlay.Format.CanHaveBacking()
 		return Layer{}, storage.Record{}
 	}
-	return k.below(overlay, backing)
+	return k.layerFromHeader(overlay, backing)
 }
 
-// foundAnew makes a layer whose format only the XML states one whose format
-// nobody has stated, where the operator wants the chain rebuilt: a guess that was
-// written down once is still a guess.
-func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record) {
+// withoutXMLFormat takes a format that only the XML states from a layer, if the
+// operator wants the chain rebuilt: a guess that somebody once wrote into the XML
+// is still a guess.
+func (k *walk) withoutXMLFormat(layer Layer, rec storage.Record) (Layer, storage.Record) {
 	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.Format != layer.Format {
 		k.xmlFormat = layer.Format
 		layer.Format, layer.From = "", Unstated
@@ -66,34 +66,27 @@ func (k *walk) foundAnew(layer Layer, rec storage.Record) (Layer, storage.Record
 	return layer, rec
 }
 
-// refuseToFollow refuses a chain that would go on by the word of an image whose
-// format only the XML states.
+// refuseToFollow refuses a chain that would go on to what an image names whose format
+// only the XML states.
 func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 	k.refuse(finding.ProbedBacking, "only the XML's <backingStore> says that "+storage.Describe(overlay.Source)+" is "+string(overlay.Format)+
 		", which may be somebody's guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not looked at",
-		k.confirmHint(overlay))
+		k.confirmRemedy(overlay))
 }
 
-// confirmHint says how to confirm the format of an image that only the XML
-// states.
-func (k *walk) confirmHint(layer Layer) string {
-	return trustChoices("if that is right, confirm it: ", layer.At(), layer.Format) + recordToo(k.overlay(), layer.Format) +
-		"; if a guest has or had it as a raw disk, " + k.editHint(formatElement(probe.Raw))
-}
-
-// loops refuses a chain in which the XML comes back to an image that is above
-// already, whatever the headers say, unless these are to count.
+// loops refuses a chain in which the XML names an image again that is above it
+// already, unless the operator wants the headers to win.
 func (k *walk) loops(stated Layer) bool {
 	if k.Policy.Disagreement == HeadersWin {
 		return false
 	}
 	layer, _ := k.Locate(stated)
 	if _, local := layer.LocalPath(); !local {
-		return false // what is not opened is no layer twice
+		return false // two images that are not opened cannot be compared
 	}
 	file, err := k.Opener().Identify(k.ctx, layer.At())
 	if err != nil {
-		return false // the visit tells
+		return false // the visit reports it
 	}
 	part, _ := storage.SliceOf(layer.Source)
 	for _, o := range k.opened {
@@ -102,22 +95,22 @@ func (k *walk) loops(stated Layer) bool {
 			k.chain.Layers = append(k.chain.Layers, layer)
 			k.refuse(finding.ChainLoop, "the XML names "+storage.Describe(layer.Source)+" below "+storage.Describe(above.Source)+", but that is the same image as layer "+
 				strconv.Itoa(o.layer)+", "+storage.Describe(k.chain.Layers[o.layer].Source),
-				"remove its <backingStore> from the XML (virsh edit "+k.guest()+"), or "+k.refreshHint())
+				finding.Say("remove its <backingStore> from the XML (%s), or %s", k.edit(), k.refreshRemedy()))
 			return true
 		}
 	}
 	return false
 }
 
-// below returns the layer that a header names. If the XML states that image in
-// another place, what it says of it counts there as well: how it is reached, and
-// its secret. What format it has there is no statement.
-func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
-	src, ok := k.resolve(overlay, backing)
+// layerFromHeader returns the layer that a header names. If the XML states that image
+// at another place, what it says there counts here as well: how the image is
+// reached, and its secret, but not its format.
+func (k *walk) layerFromHeader(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
+	src, ok := k.parseBacking(overlay, backing)
 	if !ok {
 		return Layer{}, storage.Record{}
 	}
-	k.strayed = true
+	k.rewriting = true
 	layer, ok := k.statedImage(src)
 	if !ok {
 		layer = Layer{Source: src}
@@ -126,7 +119,7 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Re
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), layer)
 	if says := rec.Says(); says != "" {
-		k.find(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded", "")
+		k.note(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded")
 	}
 	if rec.Format != "" {
 		layer.Format, layer.From = rec.Format, Header
@@ -134,214 +127,211 @@ func (k *walk) below(overlay Layer, backing *probe.Reference) (Layer, storage.Re
 	return layer, rec
 }
 
-// resolve makes a storage source of the name in a header.
-func (k *walk) resolve(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
+// parseBacking makes a storage source of the name in a header, or refuses it.
+func (k *walk) parseBacking(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
 	what := storage.Describe(overlay.Source)
 	if backing.CutAtNUL {
 		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(storage.Printable(backing.Name)),
-			renameHint(overlay, anew))
+			renameRemedy(overlay, anew))
 		return nil, false
 	}
 	src, err := storage.ParseBacking(backing.Name, overlay.At())
 	if err == nil {
 		return src, true
 	}
-	if code, hint := refusalOf(err, overlay); code != "" {
-		k.refuse(code, what+": "+err.Error(), hint)
+	if code, remedy := refusalOf(err, overlay); code != "" {
+		k.refuse(code, what+": "+err.Error(), remedy)
 	}
 	return nil, false
 }
 
-// refusalOf returns the finding that an error of [ParseBacking] makes of the name
-// in overlay's header, and what helps.
-func refusalOf(err error, overlay Layer) (finding.Code, string) {
+// refusalOf returns the code and the remedy for an error of [storage.ParseBacking]
+// about the name in overlay's header.
+func refusalOf(err error, overlay Layer) (finding.Code, finding.Remedy) {
 	for _, refusal := range refusals {
 		if !errors.Is(err, refusal.err) {
 			continue
 		}
-		hint := renameHint(overlay, refusal.rename)
-		if refusal.state != "" {
-			hint = refusal.state + "; or " + hint
-		}
-		return refusal.code, hint
+		return refusal.code, finding.Join("; or ", refusal.state, renameRemedy(overlay, refusal.rename))
 	}
-	return "", ""
+	return "", finding.Remedy{}
 }
 
 const anew = "write the name anew"
 
-// refusals are those of [ParseBacking].
+// refusals has a row for each error of [storage.ParseBacking].
 var refusals = []struct {
 	err    error
 	code   finding.Code
-	rename string // what another name is to be
-	state  string // how the XML helps; "" if it does not
+	rename string         // what another name is to be
+	state  finding.Remedy // how the XML helps; may say nothing
 }{
-	{storage.ErrBacking, finding.BackingInvalid, anew, ""},
-	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", stateChainHint + " and a libvirt secret in its <source>"},
-	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChainHint},
-	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChainHint},
-	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", ""},
-	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", ""},
-	{storage.ErrDuplicate, finding.BackingDuplicate, anew, ""},
-	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", ""},
-	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, ""},
+	{storage.ErrBacking, finding.BackingInvalid, anew, finding.Remedy{}},
+	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", finding.Say("%s and a libvirt secret in its <source>", stateChain)},
+	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChain},
+	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChain},
+	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
+	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
+	{storage.ErrDuplicate, finding.BackingDuplicate, anew, finding.Remedy{}},
+	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", finding.Remedy{}},
+	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, finding.Remedy{}},
 }
 
-// stale deals with an XML that goes on where the header ends: what is left of
-// a chain after the image was flattened or restored, and the way to wrong
-// bytes, since every unallocated cluster would read through.
-func (k *walk) stale(overlay Layer) Layer {
+// chainTooLong resolves the conflict of an XML that goes on where the header ends. The
+// XML may be older than the image, which was flattened or restored; the guest would
+// then read wrong bytes, since every unallocated cluster reads through.
+func (k *walk) chainTooLong(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
 	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
-	switch k.settle(finding.ChainStale, text, "") {
-	case headers:
-		k.strayed = true
-	case xmls:
+	switch k.resolveConflict(finding.ChainStale, text) {
+	case winnerHeader:
+		k.rewriting = true
+	case winnerXML:
 		return further
 	}
 	return Layer{}
 }
 
-// cut deals with an XML that ends where the header goes on: the guest would
-// read zeros where its base should be. It reports whether to go on.
-func (k *walk) cut(overlay Layer, backing *probe.Reference) bool {
+// chainTooShort resolves the conflict of an XML that ends where the header goes on:
+// the guest would read zeros where its base should be. It reports whether to go on.
+func (k *walk) chainTooShort(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
-	return k.settle(finding.ChainCut, text, "") == headers
+	return k.resolveConflict(finding.ChainCut, text) == winnerHeader
 }
 
-// compare settles which image is below overlay where both the XML and the
-// header name one, and in which format.
+// compare returns which image is below overlay, and in which format, where both the
+// XML and the header name one.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
-	switch k.whoseName(overlay, stated, backing) {
-	case nobodys:
+	switch k.winnerOfNames(overlay, stated, backing) {
+	case noWinner:
 		return Layer{}, storage.Record{}
-	case headers:
-		return k.below(overlay, backing)
-	case another:
+	case winnerHeader:
+		return k.layerFromHeader(overlay, backing)
+	case winnerXMLAlone:
 		return stated, storage.Record{}
 	}
 	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
 	format := stated.Format
 	if stated.From == Protocol {
-		format = probe.Raw // an image that QEMU makes up
+		format = probe.Raw // of the image as which QEMU presents a folder
 	}
 	if rec.Format == "" || rec.Format == format {
 		return stated, rec
 	}
 	text := "the XML states that " + storage.Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.Format)
-	switch k.settleHint(finding.FormatConflict, text, "", k.formatHint(stated, rec.Format)) {
-	case headers:
-		k.strayed = true
+	switch k.resolveConflictBy(finding.FormatConflict, text, "", k.formatRemedy(stated, rec.Format)) {
+	case winnerHeader:
+		k.rewriting = true
 		return Layer{Source: stated.Source, Format: rec.Format, From: Header}, rec
-	case xmls:
+	case winnerXML:
 		return stated, rec
 	}
 	return Layer{}, storage.Record{}
 }
 
-// whose tells whose word counts where the XML and a header differ.
-type whose int
+// winner is which of the XML and a header counts where they differ.
+type winner int
 
 const (
-	nobodys whose = iota // a refusal says why
-	xmls
-	headers
-	// another: the XML's, which names another image than the header does. What the
-	// header records is not of that image.
-	another
+	noWinner winner = iota // a refusal says why
+	winnerXML
+	winnerHeader
+	// winnerXMLAlone: the XML, which names another image than the header does.
+	// What the header records is not of that image.
+	winnerXMLAlone
 )
 
-// settle finds out whose word counts where the XML and a header differ, as text
-// says: the operator's policy tells, or else the disk is refused, with more to be
-// said about it.
-func (k *walk) settle(code finding.Code, text, more string) whose {
-	return k.settleHint(code, text, more, k.chooseHint())
+// resolveConflict returns which of the XML and a header wins where they differ, as
+// text says. The operator's policy decides; if it does not, the disk is refused.
+func (k *walk) resolveConflict(code finding.Code, text string) winner {
+	return k.resolveConflictBy(code, text, "", k.chooseRemedy())
 }
 
-// settleHint is settle, with a hint of its own.
-func (k *walk) settleHint(code finding.Code, text, more, hint string) whose {
+// resolveConflictBy is resolveConflict with a remedy of its own, and with more to
+// say where the disk is refused.
+func (k *walk) resolveConflictBy(code finding.Code, text, more string, remedy finding.Remedy) winner {
 	switch k.Policy.Disagreement {
 	case HeadersWin:
-		k.find(code, finding.Warn, text+"; the header wins", "")
-		return headers
+		k.note(code, finding.Warn, text+"; the header wins")
+		return winnerHeader
 	case XMLWins:
-		k.find(finding.ChainKept, finding.Warn, text+"; the XML wins", "")
-		return xmls
+		k.note(finding.ChainKept, finding.Warn, text+"; the XML wins")
+		return winnerXML
 	}
-	k.refuse(code, text+more, hint)
-	return nobodys
+	k.refuse(code, text+more, remedy)
+	return noWinner
 }
 
-// settleName is settleHint for the names of two images.
-func (k *walk) settleName(text, more, hint string) whose {
-	if counts := k.settleHint(finding.ChainConflict, text, more, hint); counts != xmls {
-		return counts
+// resolveNames is resolveConflictBy for the names of two images.
+func (k *walk) resolveNames(text, more string, remedy finding.Remedy) winner {
+	if w := k.resolveConflictBy(finding.ChainConflict, text, more, remedy); w != winnerXML {
+		return w
 	}
-	return another
+	return winnerXMLAlone
 }
 
-// whoseName finds out whether the XML and the header name one image below
-// overlay, and if not, which name counts. An image that is in neither place
-// stays the XML's: the visit will say that it is missing.
-func (k *walk) whoseName(overlay, stated Layer, backing *probe.Reference) whose {
+// winnerOfNames returns whether the XML or the header counts on which image is
+// below overlay; the XML if they name one image. If neither image exists, the
+// XML's counts, and the visit reports that it is missing.
+func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) winner {
 	named, err := storage.ParseBacking(backing.Name, overlay.At())
 	if located, err := k.Locate(stated); err == nil {
 		stated = located
 	}
 	xmlName, headerName := storage.Name(stated.At()), storage.Name(named)
 	if err != nil || backing.CutAtNUL || xmlName == "" || headerName == "" {
-		k.find(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
-			", whose header names something that cannot be compared with it; the XML is kept", "")
-		return xmls
+		k.note(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
+			", whose header names something that cannot be compared with it; the XML is kept")
+		return winnerXML
 	}
 	xmlSlice, _ := storage.SliceOf(stated.Source)
 	headerSlice, _ := storage.SliceOf(named)
 	sameSlice := xmlSlice == headerSlice
 	if xmlName == headerName && sameSlice {
-		return xmls
+		return winnerXML
 	}
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.settleName(text, ", which is not looked at, because only the XML says that "+
-			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseHint())
+		return k.resolveNames(text, ", which is not looked at, because only the XML says that "+
+			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseRemedy())
 	}
 	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Opener().Identify(k.ctx, named)
-	// What cannot be looked at may be there.
+	// An image that cannot be identified may exist.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
-	there := func(src *libvirtxml.DomainDiskSource, err error) bool {
+	exists := func(src *libvirtxml.DomainDiskSource, err error) bool {
 		_, local := storage.LocalPath(src)
 		return local && err == nil
 	}
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
-		return xmls // two spellings of one image: the XML's stays
+		return winnerXML // two spellings of one image: the XML's stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
-		hint := ""
+		mend := finding.Remedy{}
 		if overlay.Format.CanRename() {
-			hint = "mend the header: " + rebaseTo(overlay, stated)
+			mend = finding.Say("mend the header: %s", rebaseTo(overlay, stated))
 		}
-		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", hint)
-		return xmls
+		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", mend)
+		return winnerXML
 	case gone:
-		return xmls
-	case there(stated.At(), xmlErr) && there(named, headerErr):
-		return k.settleName(text, ", and both are there", k.chooseHint())
-	case errors.Is(xmlErr, fs.ErrNotExist) && there(named, headerErr):
-		return k.settleName(text, ", and only the header's is there",
-			k.refreshHint()+"; or bring the XML's image back, or mend its <backingStore> in the XML: virsh edit "+k.guest())
+		return winnerXML
+	case exists(stated.At(), xmlErr) && exists(named, headerErr):
+		return k.resolveNames(text, ", and both are there", k.chooseRemedy())
+	case errors.Is(xmlErr, fs.ErrNotExist) && exists(named, headerErr):
+		return k.resolveNames(text, ", and only the header's is there",
+			finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit()))
 	}
-	return k.settleName(text, "", k.chooseHint())
+	return k.resolveNames(text, "", k.chooseRemedy())
 }
 
-// BorneOut returns what a record is worth once the backing image has been looked
-// at: a name that only QEMU writes is a statement if the image has the header of
-// that format, whatever libvirt would make of the name. No guest can have written
-// the record, and what its header says was stated by whoever made the overlay. An
-// image that cannot be looked at bears nothing out.
+// BorneOut returns what a record is worth once the backing image has been read: a
+// format name that only QEMU writes counts if the image has the header of that
+// format, whatever libvirt would make of the name. No guest can have written the
+// record, and whoever made the overlay stated what the image's header says. The
+// record of an image that cannot be read stays as it is. Package predict uses it; a
+// walk does so by itself.
 func (w *Walker) BorneOut(ctx context.Context, rec storage.Record, image Layer) storage.Record {
 	if rec.QEMUs == "" || image.Source == nil || image.Source.Dir != nil {
 		return rec

@@ -240,7 +240,7 @@ func TestDiskWithoutATypeIsRaw(t *testing.T) {
 					t.Errorf("%s: the top is %q from %v", name, top.Format, top.From)
 				}
 				if name == "qcow2" {
-					wantContains(t, wantFinding(t, got, finding.DriverTypeMissing, finding.Warn).Hint, "--trust "+f.path("qcow2")+"=qcow2")
+					wantContains(t, wantFinding(t, got, finding.DriverTypeMissing, finding.Warn).Remedy.String(), "--trust "+f.path("qcow2")+"=qcow2")
 					f.wantUntouched(t, "disk")
 				}
 			}

@@ -33,7 +33,8 @@ func (r Rule) String() string {
 	return fmt.Sprintf("Rule(%d)", int(r))
 }
 
-// ParseRule returns the rule called name.
+// ParseRule returns the rule called name, as [Rule.String] has it. The error lists the
+// names.
 func ParseRule(name string) (Rule, error) {
 	for _, r := range []Rule{Leaf, Strict, Declared} {
 		if r.String() == name {
@@ -44,8 +45,8 @@ func ParseRule(name string) (Rule, error) {
 }
 
 // ParseFormat returns the format that QEMU or libvirt calls name, of those that
-// a disk of a libvirt guest can have: "vhdx" and "vhd" are one, "luks", "iso"
-// and "cow" are none (see [probe.FromLibvirt]).
+// a disk of a libvirt guest can have. "luks", "iso" and "cow" are no such formats;
+// "vhd" is libvirt's name of vhdx (see [probe.FromLibvirt]).
 func ParseFormat(name string) (probe.Format, error) {
 	if f, ok := probe.FromLibvirt(name); ok {
 		return f, nil
@@ -61,28 +62,28 @@ func ParseFormat(name string) (probe.Format, error) {
 type Folder struct {
 	Path string // absolute; a relative one holds nothing
 	// Rule replaces the policy's for an image in the folder; nil leaves that
-	// to the next folder outside. Where the image's name and its place,
-	// symlinks followed, are in folders of different rules, the stricter
+	// to the next folder outside. If the image's name and its path with
+	// symlinks resolved are in folders of different rules, the stricter
 	// counts.
 	Rule *Rule
-	// Believed states that no guest ever had an image of the folder as a raw
-	// disk, so that their headers tell the truth: an unrecorded format is
-	// what the header says, with [Trust] as its origin, even of an image
-	// that refers to a backing image, if that is there and in a folder that
-	// is believed too. Whatever contradicts a header still does, and where
-	// there is no header the rule decides. The innermost folder counts: one
-	// that is not believed ends the belief in the one around it. Images are
-	// in a folder only if both their name and, symlinks followed, their
-	// place are; that takes a [Resolver].
-	Believed bool
+	// TrustHeaders states that no guest ever had an image of the folder as a
+	// raw disk, so that the headers of these images are true: an unrecorded
+	// format is what the header says, with [Trust] as its origin, even of an
+	// image that refers to a backing image, if that exists and is in a folder
+	// with TrustHeaders too. What contradicts a header still refuses it, and
+	// for an image without a header the rule decides. Only the innermost
+	// folder counts: one without TrustHeaders excludes its images from the
+	// folder around it. An image is in a folder only if both its name and its
+	// path with symlinks resolved are; that needs a [storage.Resolver].
+	TrustHeaders bool
 }
 
-// Disagreement says whose word counts where the XML's explicit chain and the
-// headers of the images differ.
+// Disagreement says which counts where the XML's explicit chain and the headers of
+// the images differ.
 type Disagreement int
 
 const (
-	// RefuseDisagreement lets nobody win: the operator has to decide.
+	// RefuseDisagreement refuses the disk: the operator has to decide.
 	RefuseDisagreement Disagreement = iota
 	// HeadersWin rebuilds the chain from the headers.
 	HeadersWin
@@ -103,15 +104,16 @@ func (d Disagreement) String() string {
 	return fmt.Sprintf("Disagreement(%d)", int(d))
 }
 
-// Policy is what the operator decides.
+// Policy is what the operator decides. The zero Policy has the rule [Leaf] and
+// refuses every disagreement.
 type Policy struct {
-	Rule    Rule
-	Trust   []Statement
-	Folders []Folder
+	Rule    Rule        // for formats that nobody recorded, outside of Folders
+	Trust   []Statement // what the operator states of images; see [ParseStatement]
+	Folders []Folder    // what the operator states of folders; their order does not matter
 	// Target is the libvirt that will read the XML. If it is not known, what
 	// is written is what every libvirt since 6.1 understands.
 	Target libvirt.Version
-	// Disagreement is whose word counts where the XML's explicit chain and
-	// the headers differ.
+	// Disagreement is what counts where the XML's explicit chain and the
+	// headers differ.
 	Disagreement Disagreement
 }

@@ -75,7 +75,7 @@ func TestTransientLeftover(t *testing.T) {
 		}
 		if found {
 			wantContains(t, reported.Text, f.path("top.TRANSIENT-web"))
-			wantContains(t, reported.Hint, "rm "+f.path("top.TRANSIENT-web"))
+			wantContains(t, reported.Remedy.String(), "rm "+f.path("top.TRANSIENT-web"))
 		}
 		if len(c.stated.Layers) == 0 {
 			continue

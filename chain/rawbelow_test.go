@@ -53,10 +53,10 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 				return
 			}
 			reported := wantFinding(t, got, finding.RawWithSignature, finding.Warn)
-			wantContains(t, reported.Hint, c.hint)
+			wantContains(t, reported.Remedy.String(), c.hint)
 			wantContains(t, reported.Text, "an explicit chain freezes that")
-			if !strings.Contains(c.hint, "--refresh") && strings.Contains(reported.Hint, "--refresh") {
-				t.Errorf("a refresh changes nothing here: %q", reported.Hint)
+			if !strings.Contains(c.hint, "--refresh") && strings.Contains(reported.Remedy.String(), "--refresh") {
+				t.Errorf("a refresh changes nothing here: %q", reported.Remedy.String())
 			}
 			if reported.ByName != (verdict == chain.Fixable) {
 				t.Errorf("by name: %v, of a disk that is %v", reported.ByName, verdict)
@@ -69,7 +69,7 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 	stated := f.top("top.qcow2")
 	stated.Layers, stated.Terminated = append(stated.Layers, f.layer("qcow2", probe.Raw)), true
 	kept := wantFinding(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins}, stated), finding.RawWithSignature, finding.Warn)
-	wantContains(t, kept.Hint, "rebuild the chain from the headers: --refresh")
+	wantContains(t, kept.Remedy.String(), "rebuild the chain from the headers: --refresh")
 
 	// The operator has seen it.
 	f.qcow2("top.qcow2", img{backing: "qcow2"})

@@ -45,7 +45,7 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 			}
 			top := f.layer("top.img", c.overlay)
 			const what = "record it in the overlay for good: "
-			hint := wantFinding(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded, finding.Refuse).Hint
+			hint := wantFinding(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded, finding.Refuse).Remedy.String()
 			_, command, hinted := strings.Cut(hint, what)
 			if hinted != c.hinted {
 				t.Fatalf("hint %q", hint)
@@ -53,8 +53,8 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 			sd := stated(top)
 			sd.Bus = "sd"
 			reported := wantRefused(t, f.walk(t, chain.Policy{}, sd), finding.SDBus)
-			if strings.Contains(reported.Hint, "rebase") != c.hinted || reported.Hint == "" {
-				t.Errorf("hint %q", reported.Hint)
+			if strings.Contains(reported.Remedy.String(), "rebase") != c.hinted || reported.Remedy.String() == "" {
+				t.Errorf("hint %q", reported.Remedy.String())
 			}
 			if !hinted {
 				return
@@ -81,7 +81,7 @@ func TestHintsForAPartOfAFile(t *testing.T) {
 	}
 	f.put("archive", append(make([]byte, 4096), part...))
 	top := layerOf(sliced(file(f.path("archive")), 4096, uint(len(part))), probe.Qcow2)
-	hint := wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded).Hint
+	hint := wantRefused(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded).Remedy.String()
 	if !strings.HasSuffix(hint, " -b base.raw IMAGE") {
 		t.Errorf("hint %q", hint)
 	}
@@ -91,6 +91,6 @@ func TestHintsForAPartOfAFile(t *testing.T) {
 func TestHintsForAURLWithAQuery(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top.qcow2", img{backing: "https://host/x?token=hunter2"})
-	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.FormatUnrecorded).Hint
+	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.FormatUnrecorded).Remedy.String()
 	wantContains(t, hint, "with the whole query in its name: --trust 'https://host:443/x?...=raw'")
 }

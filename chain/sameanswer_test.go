@@ -289,7 +289,7 @@ func (h *madeUpHost) policy() chain.Policy {
 	p := chain.Policy{Rule: pick(h.Rand, chain.Leaf, chain.Leaf, chain.Strict, chain.Declared), Target: pick(h.Rand, libvirt.Version{}, libvirt.Version{Major: 9, Minor: 0}, libvirt.Version{Major: 11, Minor: 0})}
 	p.Disagreement = pick(h.Rand, chain.RefuseDisagreement, chain.RefuseDisagreement, chain.HeadersWin, chain.XMLWins)
 	if h.IntN(2) == 0 {
-		p.Folders = []chain.Folder{{Path: "/", Believed: true}}
+		p.Folders = []chain.Folder{{Path: "/", TrustHeaders: true}}
 	}
 	if h.IntN(3) == 0 {
 		p.Trust = []chain.Statement{{Path: h.paths[0], Format: probe.Qcow2}, {Path: h.paths[3], Format: probe.Raw}}

@@ -118,6 +118,6 @@ func TestForgedBackingIsNamedAndNotFollowed(t *testing.T) {
 	for _, word := range []string{"base.img", "secret", "top.qcow2", "not recorded"} {
 		wantContains(t, reported.Text, word)
 	}
-	wantContains(t, reported.Hint, "--trust "+f.path("base.img")+"=raw")
-	wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F qcow2 -b base.img "+f.path("top.qcow2"))
+	wantContains(t, reported.Remedy.String(), "--trust "+f.path("base.img")+"=raw")
+	wantContains(t, reported.Remedy.String(), "qemu-img rebase -u -f qcow2 -F qcow2 -b base.img "+f.path("top.qcow2"))
 }

@@ -54,7 +54,7 @@ func TestSourcesThatAreNotRead(t *testing.T) {
 			})
 			t.Run("qcow2", func(t *testing.T) {
 				reported := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(src, probe.Qcow2))), finding.SourceNotLocal)
-				wantContains(t, reported.Hint, map[string]string{"network": "--network", "volume": "--pools"}[name])
+				wantContains(t, reported.Remedy.String(), map[string]string{"network": "--network", "volume": "--pools"}[name])
 			})
 			t.Run("qcow2, and the XML states the rest", func(t *testing.T) {
 				s := stated(layerOf(src, probe.Qcow2), f.layer("base.raw", probe.Raw))
@@ -104,8 +104,8 @@ func TestBackingImagesOnTheNetwork(t *testing.T) {
 		} else {
 			reported := wantRefused(t, got, c.code)
 			if c.code == finding.FormatUnrecorded {
-				wantContains(t, reported.Hint, "--trust "+name+"=raw")
-				wantContains(t, reported.Hint, "--network")
+				wantContains(t, reported.Remedy.String(), "--trust "+name+"=raw")
+				wantContains(t, reported.Remedy.String(), "--network")
 			}
 		}
 	}
@@ -129,7 +129,7 @@ func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 	for record, code := range map[string]finding.Code{"": "", "raw": "", "qcow2": finding.FormatConflict} {
 		f.qcow2("over.qcow2", img{backing: "fat:" + f.dir, backingFormat: record})
 		reported := wantRefused(t, f.walk(t, chain.Policy{}, f.top("over.qcow2")), finding.BackingDirectory)
-		wantContains(t, reported.Hint, "state the folder in the XML")
+		wantContains(t, reported.Remedy.String(), "state the folder in the XML")
 		got := f.walk(t, chain.Policy{}, stated(f.layer("over.qcow2", probe.Qcow2), chain.Layer{Source: folder, From: chain.Protocol}))
 		if code == "" {
 			wantFixable(t, got, 2)
@@ -177,8 +177,8 @@ func TestVolumeIsReadWhereItsPoolSays(t *testing.T) {
 	}
 	reported := wantRefused(t, got, finding.SourceNotLocal)
 	wantContains(t, reported.Text, `"other"`)
-	if strings.Contains(reported.Hint, "--pools") {
-		t.Errorf("the pools are given, and yet: %s", reported.Hint)
+	if strings.Contains(reported.Remedy.String(), "--pools") {
+		t.Errorf("the pools are given, and yet: %s", reported.Remedy.String())
 	}
 }
 
@@ -306,11 +306,11 @@ func TestSecretThatIsMissingIsShown(t *testing.T) {
 	f := newFiles(t)
 	f.put("base.qcow2", luksQcow2(t))
 	f.qcow2("top.qcow2", img{backing: "base.qcow2", backingFormat: "qcow2"})
-	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.Encrypted).Hint
+	hint := wantRefused(t, f.walk(t, chain.Policy{}, f.top("top.qcow2")), finding.Encrypted).Remedy.String()
 	for _, part := range []string{"<backingStore", f.path("base.qcow2"), "<encryption", "<secret"} {
 		wantContains(t, hint, part)
 	}
-	hint = wantRefused(t, f.walk(t, chain.Policy{}, f.top("base.qcow2")), finding.Encrypted).Hint
+	hint = wantRefused(t, f.walk(t, chain.Policy{}, f.top("base.qcow2")), finding.Encrypted).Remedy.String()
 	wantContains(t, hint, "<encryption")
 	if strings.Contains(hint, "backingStore") {
 		t.Errorf("%q is about a disk's own image", hint)
@@ -330,7 +330,7 @@ func TestSecretThatIsShownIsPasted(t *testing.T) {
 		for _, name := range layers {
 			s.Layers = append(s.Layers, f.layer(name, probe.Qcow2))
 		}
-		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), finding.Encrypted).Hint
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, s), finding.Encrypted).Remedy.String()
 		start, end := strings.Index(hint, "<backingStore"), strings.LastIndex(hint, "</backingStore>")
 		if start < 0 || end < start {
 			t.Fatalf("hint %q", hint)
@@ -372,7 +372,7 @@ func TestHintsForSourcesThatAreNotRead(t *testing.T) {
 		{protocol("gluster"), ": --network --qemu-img qemu-img; or"}, {protocol("ssh"), ": --network --qemu-img qemu-img; or"},
 		{protocol("sheepdog"), ""}, {protocol("tftp"), ""}, {secret, ""}, {tls, ""},
 	} {
-		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), finding.SourceNotLocal).Hint
+		hint := wantRefused(t, f.walk(t, chain.Policy{}, stated(layerOf(c.source, probe.Qcow2))), finding.SourceNotLocal).Remedy.String()
 		if !strings.Contains(hint, c.flags) || strings.Contains(hint, "--network") != (c.flags != "") {
 			t.Errorf("%+v: %q, want %q", c.source.Network, hint, c.flags)
 		}
@@ -400,7 +400,7 @@ func TestReasonForNotReadingIsGiven(t *testing.T) {
 	}
 	reported := wantRefused(t, got, finding.SourceNotLocal)
 	wantContains(t, reported.Text, `is not read: "it wants TLS"`)
-	if strings.Contains(reported.Hint, "--network") {
-		t.Errorf("hint %q", reported.Hint)
+	if strings.Contains(reported.Remedy.String(), "--network") {
+		t.Errorf("hint %q", reported.Remedy.String())
 	}
 }

@@ -14,26 +14,27 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Statement is the operator's word on the format of one image. It fills the
-// silence of the headers; it does not override what a header or the XML says.
+// Statement is the format that the operator states for an image, as by --trust. It
+// counts where neither a header nor the XML states one; if they state another, the
+// disk is refused.
 type Statement struct {
 	// Path names the image: an absolute path, which may be any name of the
-	// file, or for an image that is no local file its [Name]. Of two
+	// file, or for an image that is no local file its [storage.Name]. Of two
 	// statements with one path the first counts, and the one with the
 	// chain's spelling before all others; other names of one file must
 	// agree. [ParseImageName] reads one.
 	Path string
-	// Pattern makes Path a pattern of [path.Match] that is held against the
+	// Pattern makes Path a pattern of [path.Match] that is matched with the
 	// path of a local image as the chain spells it, cleaned, with no symlink
-	// followed. A malformed one matches nothing. A statement with a plain
+	// resolved. A malformed one matches nothing. A statement with a plain
 	// path comes before one with a pattern; patterns that match one image
 	// must agree.
 	Pattern bool
-	Format  probe.Format
+	Format  probe.Format // one that [ParseFormat] returns
 }
 
-// Shown returns what people may see of the statement's path: all of a local
-// one, and of a URI what [Shown] leaves.
+// Shown returns what people may see of the statement's path: all of a local one, and
+// of a URI what [storage.Shown] leaves.
 func (s Statement) Shown() string {
 	if strings.HasPrefix(s.Path, "/") {
 		return s.Path
@@ -42,10 +43,10 @@ func (s Statement) Shown() string {
 }
 
 // RelativePathError says that an operator names an image by a relative path.
-// Chains name images absolutely, so no disk would ever meet it.
+// Chains name images absolutely, so such a name would match none.
 type RelativePathError struct {
 	Path     string
-	Absolute string // what it means in the folder that it was given in; "" if that is not to be told
+	Absolute string // what it means in the folder that it was given in; "" if it must not be shown
 }
 
 // Error names the absolute path, ready to be pasted into a shell.
@@ -76,8 +77,8 @@ func maybeURL(name string) bool {
 
 // ParseImageName reads the name of an image as operators write it: an absolute
 // path, which is returned as it is spelled; a file: URI, which means its path;
-// or the URI of an image on the network (see [Name]). A relative path is a
-// [*RelativePathError], and dir the folder that it would begin in. No error
+// or the URI of an image on the network (see [storage.Name]). A relative path is a
+// [*RelativePathError], which names the absolute path below the folder dir. No error
 // shows what may hold a password.
 func ParseImageName(name, dir string) (string, error) {
 	scheme, _, _ := strings.Cut(name, ":")
@@ -119,7 +120,7 @@ func fileURI(rest, dir string) (string, error) {
 	return path, nil
 }
 
-// checkImageURI refuses what cannot be the [Name] of an image on the network.
+// checkImageURI refuses what cannot be the [storage.Name] of an image on the network.
 func checkImageURI(name string) error {
 	scheme, rest, _ := strings.Cut(name, "://")
 	authority := rest[:strings.IndexAny(rest+"/", "/?")]
@@ -134,8 +135,9 @@ func checkImageURI(name string) error {
 	return nil
 }
 
-// ParseStatement reads NAME=FORMAT, the name as [ParseImageName] has it, which
-// may hold further equals signs.
+// ParseStatement reads NAME=FORMAT, as --trust takes it. The name is read by
+// [ParseImageName], with dir, and may hold further equals signs. No error shows what
+// may hold a password.
 func ParseStatement(word, dir string) (Statement, error) {
 	i := strings.LastIndexByte(word, '=')
 	secret := maybeURL(word)

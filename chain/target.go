@@ -7,6 +7,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/storage"
 )
 
 // requirement is something that a chain says and that not every libvirt
@@ -44,7 +45,7 @@ func (r requirement) met(target libvirt.Version) bool {
 func (k *walk) meetTarget() {
 	for _, r := range unsupported(k.chain.Layers, k.Policy.Target) {
 		f := finding.Finding{Code: finding.TargetTooOld, Severity: finding.Refuse, Text: r.String(),
-			Hint: "if the libvirt that will read the XML is new enough, say so: --target-libvirt " + r.since.String()}
+			Remedy: finding.Say("if the libvirt that will read the XML is new enough, say so: %s", targetFlag(r.since))}
 		switch target := k.Policy.Target; {
 		case r.layer == finding.WholeDisk && !target.Known():
 			// The depth alone: most versions can do it.
@@ -52,10 +53,20 @@ func (k *walk) meetTarget() {
 		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
-			f.Text, f.Hint = r.String()+"; the target is "+target.String(), "upgrade that libvirt first, and say so: --target-libvirt "+r.since.String()
+			f.Text, f.Remedy = r.String()+"; the target is "+target.String(), upgrade(r.since)
 		}
 		k.findAt(r.layer, f)
 	}
+}
+
+// targetFlag names the libvirt that will read the XML.
+func targetFlag(v libvirt.Version) finding.Remedy {
+	return finding.Command("--target-libvirt " + v.String())
+}
+
+// upgrade is for a libvirt that is too old.
+func upgrade(to libvirt.Version) finding.Remedy {
+	return finding.Say("upgrade that libvirt first, and say so: %s", targetFlag(to))
 }
 
 // unsupported returns what the explicit chain of these layers says and target
@@ -99,4 +110,56 @@ func dataSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 		return nil
 	}
 	return src.DataStore.Source
+}
+
+// chainIgnored returns the code of the finding to make, and the reason, if the libvirt
+// that reads the XML discards the explicit chain of the disk and detects it again:
+// that of an SD card always, because such disks still use -drive (libvirt 9.0 and
+// 11.3), and before libvirt 5.10 that of every disk.
+func (k *walk) chainIgnored() (code finding.Code, reason string) {
+	target := k.Policy.Target
+	switch {
+	case k.stated.Bus == "sd":
+		return finding.SDBus, "libvirt ignores the explicit chain of a disk on the sd bus"
+	case target.Known() && !libvirt.ExplicitChains.Holds(target):
+		return finding.TargetTooOld, "libvirt " + target.String() + " ignores explicit chains"
+	}
+	return "", ""
+}
+
+// relyOnHeaders sets the verdict on a disk whose explicit chain is ignored: only the
+// formats that the headers record count.
+func (k *walk) relyOnHeaders(code finding.Code, reason string) {
+	c := k.chain
+	for i, layer := range c.Layers[1:] {
+		overlay := c.Layers[i]
+		if overlay.Header == nil || overlay.Header.Backing == nil || storage.ReadRecord(overlay.Header.Backing).MayMean(layer.Format) {
+			continue
+		}
+		c.Verdict = Refused
+		remedy := finding.Say("put a qcow2 image in the place of its overlay, which is %s and has no room for that", overlay.Format)
+		if overlay.Format.CanRecord(layer.Format) {
+			remedy = finding.Say("record it in the overlay: %s", recordFormat(overlay, layer.Format))
+		}
+		if code == finding.SDBus {
+			remedy = finding.Say("%s; or move the disk to another bus: %s", remedy, k.edit())
+		} else {
+			remedy = finding.Say("%s; or %s", remedy, upgrade(libvirt.ExplicitChains.Since))
+		}
+		k.findAt(i+1, finding.Finding{Code: code, Severity: finding.Refuse,
+			Text:   reason + ", and no header records the format of " + storage.Describe(layer.Source),
+			Remedy: remedy})
+		return
+	}
+	if c.Verdict != Fixable || len(c.Layers) == 1 && c.Layers[0].From == Trust {
+		return // only the <driver type> is missing, which always counts
+	}
+	c.Verdict = Explicit
+	c.Layers = k.stated.Layers
+	for i := range c.Findings {
+		if f := &c.Findings[i]; f.Layer >= len(c.Layers) {
+			f.Layer = finding.WholeDisk // of a layer that the XML does not state
+		}
+	}
+	k.findAt(finding.WholeDisk, finding.Finding{Code: code, Severity: finding.Info, Text: reason + "; its headers record every format, so nothing is guessed"})
 }

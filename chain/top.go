@@ -10,17 +10,17 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// topWithoutType settles the format of a disk without a <driver type>. libvirt
-// takes it as raw, whatever is in it (9.0: it even writes raw into the stored
-// definition), so raw is what the XML means, and all is said. Nothing that the
-// guest writes there changes that. Only the operator can state another format.
+// topWithoutType walks a disk without a <driver type>. libvirt takes it as raw,
+// whatever is in it, and libvirt 9.0 even writes raw into the stored definition. So
+// raw is what the XML means, and nothing that the guest writes there changes that.
+// Only the operator can state another format.
 func (k *walk) topWithoutType(top Layer) {
 	k.chain.Layers = k.stated.Layers[:1:1] // for a refusal of the operator's statements
-	statement, told := k.trusted(top.At())
+	statement, trusted := k.trusted(top.At())
 	if k.refused() {
 		return
 	}
-	if told {
+	if trusted {
 		top.Format, top.From = statement.Format, Trust
 		k.incomplete = true
 		k.chain.Layers = nil
@@ -32,17 +32,16 @@ func (k *walk) topWithoutType(top Layer) {
 }
 
 // topWithoutBacking is for a top whose format ends the chain: it is explicit as
-// it is. A raw one gets a look all the same, because libvirt also writes raw
-// where nobody said anything; whatever that shows, and whether it succeeds, the
-// verdict is the same.
+// it is. A raw one is read all the same, because libvirt also writes raw where the
+// XML stated nothing; whatever it contains, the verdict is the same.
 func (k *walk) topWithoutBacking(top Layer) {
 	k.chain.Layers = []Layer{top}
 	k.noteTopSharing(top, k.factsOf(top))
 	if further := k.stated.Layers[1:]; len(further) > 0 {
-		switch kept := k.stale(top); {
+		switch kept := k.chainTooLong(top); {
 		case kept.Source != nil:
 			k.chain.Layers = append(k.chain.Layers, further...)
-		case k.strayed:
+		case k.rewriting:
 			k.chain.Layers = k.stated.Layers[:1:1] // it gets no <driver type>
 		}
 		return
@@ -65,7 +64,7 @@ func (k *walk) topWithoutBacking(top Layer) {
 	k.chain.Layers[0].Header = l.Header
 	switch {
 	case top.HeaderFormat() != probe.Raw && l.HeaderErr != nil:
-		k.find(finding.FormatMismatch, finding.Warn, storage.Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.HeaderErr.Error(), "")
+		k.note(finding.FormatMismatch, finding.Warn, storage.Describe(top.Source)+" is stated to be encrypted, but its header cannot be used: "+l.HeaderErr.Error())
 	case top.HeaderFormat() != probe.Raw:
 	case typeless:
 		k.assumedRaw(top, l)
@@ -77,18 +76,19 @@ func (k *walk) topWithoutBacking(top Layer) {
 // assumedRaw says that a disk is raw because nobody stated anything. Where its
 // image looks like something else, that is worth a warning: the guest may keep an
 // image on its disk, or somebody has left the <driver type> out of the XML of
-// another one. There is no look at an image that is not read.
+// another one. l is nil for an image that was not read.
 func (k *walk) assumedRaw(top Layer, l *image.View) {
 	text := "no <driver type> is stated for " + storage.Describe(top.Source) + ": libvirt takes it as raw"
-	say := "say so in the XML: <driver name='qemu' type='raw'/>"
+	say := finding.Say("say so in the XML: %s", driverElement(probe.Raw))
 	switch {
 	case l == nil:
 		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it is not read here", say)
 	case l.SignaturesErr != nil:
 		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), say)
 	case len(l.UnexpectedMarks()) > 0:
-		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "), trustHint(top.At(), probe.Format(l.UnexpectedMarks()[0])))
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "),
+			trustRemedy(top.At(), probe.Format(l.UnexpectedMarks()[0])))
 	default:
-		k.find(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature", "")
+		k.note(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature")
 	}
 }

@@ -25,6 +25,7 @@ type statementIndex struct {
 	byFile map[storage.FileID][]Statement // see [walk.statementsOfFiles]
 }
 
+// indexStatements makes the index of these statements.
 func indexStatements(all []Statement) *statementIndex {
 	index := &statementIndex{byName: make(map[string]Statement)}
 	for _, s := range all {
@@ -41,7 +42,7 @@ func indexStatements(all []Statement) *statementIndex {
 }
 
 // trusted returns what the operator states of an image: by the name that the
-// chain has for it (its [Name]), else by any other name of the same file, else
+// chain has for it (its [storage.Name]), else by any other name of the same file, else
 // by a pattern. Statements of one of these kinds that disagree are refused.
 func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 	name := storage.Name(src)
@@ -70,15 +71,16 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 	for _, s := range counts {
 		if s.Format != first.Format {
 			k.refuse(finding.TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
-				" and "+string(s.Format)+" by "+strconv.Quote(s.Path), "drop the one that is wrong: "+first.given()+"; or "+s.given()+
-				"; or state the image by its own name, which comes before both: --trust "+finding.ShellWord(name+"="+string(first.Format))+
-				" or --trust "+finding.ShellWord(name+"="+string(s.Format)))
+				" and "+string(s.Format)+" by "+strconv.Quote(s.Path),
+				finding.Say("drop the one that is wrong: %s; or %s; or state the image by its own name, which comes before both: %s or %s", first.given(), s.given(),
+					finding.Trust(name, string(first.Format)), finding.Trust(name, string(s.Format))))
 			return Statement{}, false
 		}
 	}
 	return first, true
 }
 
+// statedByName returns the statement whose path is this name.
 func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []Statement {
 	if s, ok := k.trust.byName[name]; ok {
 		return []Statement{s}
@@ -101,13 +103,13 @@ func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statem
 	})
 }
 
-// statementsOfFiles returns the statements whose path was a file when the first
-// layer was held against them, once in a run.
+// statementsOfFiles returns the statements whose path was a file when the first layer
+// was compared with them, once in a run.
 func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	index := k.trust
 	index.once.Do(func() {
 		index.byFile = make(map[storage.FileID][]Statement)
-		ctx := context.WithoutCancel(k.ctx) // others wait for it, too
+		ctx := context.WithoutCancel(k.ctx) // other walks wait for it, too
 		for _, path := range index.paths {
 			if id, err := k.Opener().Identify(ctx, storage.LocalSource(path, false)); err == nil {
 				index.byFile[id] = append(index.byFile[id], index.byName[path])
@@ -127,13 +129,14 @@ func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (f
 			found = append(found, s)
 		}
 	}
-	if len(found) > 0 && slices.Contains(strings.Split(name, "/"), "..") && !k.oneFile(src, storage.LocalSource(clean, false)) {
+	if len(found) > 0 && slices.Contains(strings.Split(name, "/"), "..") && !k.sameFile(src, storage.LocalSource(clean, false)) {
 		return nil
 	}
 	return found
 }
 
-func (k *walk) oneFile(a, b *libvirtxml.DomainDiskSource) bool {
+// sameFile reports whether two sources are one file or device.
+func (k *walk) sameFile(a, b *libvirtxml.DomainDiskSource) bool {
 	first, err := k.Opener().Identify(k.ctx, a)
 	if err != nil {
 		return false
@@ -142,42 +145,41 @@ func (k *walk) oneFile(a, b *libvirtxml.DomainDiskSource) bool {
 	return err == nil && first == second
 }
 
-// contradicts refuses a layer whose format somebody states differently than the
-// operator, and tells which command mends which side. layer is the last of the
-// chain's.
-func (k *walk) contradicts(s Statement, layer Layer) bool {
+// refuseTrustConflict refuses a layer, the last of the chain's, for which the XML or
+// its overlay states another format than the operator. It reports whether they do.
+func (k *walk) refuseTrustConflict(s Statement, layer Layer) bool {
 	if s.Format == layer.Format || layer.From == Protocol {
 		return false
 	}
-	says, mend := "the XML", "correct it there (virsh edit "+k.guest()+"): "
+	const correct = "correct it there (%s): %s"
+	says, mend := "the XML", finding.Remedy{}
 	switch depth := len(k.chain.Layers) - 1; {
 	case layer.From == Header:
-		says = "its overlay"
-		mend = k.mendRecord(k.chain.Layers[depth-1], s)
+		says, mend = "its overlay", recordThere(k.overlay(), s)
 	case depth == 0:
-		mend += driverElement(s.Format)
+		mend = finding.Say(correct, k.edit(), driverElement(s.Format))
 	default:
-		mend += formatElement(s.Format)
-		if above := k.chain.Layers[depth-1].Header; above != nil && above.Backing != nil {
+		mend = finding.Say(correct, k.edit(), formatElement(s.Format))
+		if above := k.overlay().Header; above != nil && above.Backing != nil {
 			if rec := storage.ReadRecord(above.Backing); rec.Format != "" && rec.Format != s.Format {
-				mend += ", and the overlay too: " + k.mendRecord(k.chain.Layers[depth-1], s)
+				mend = finding.Say("%s, and the overlay too: %s", mend, recordThere(k.overlay(), s))
 			}
 		}
 	}
 	k.refuse(finding.TrustConflict, storage.Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
-		"if the statement is wrong, drop "+s.given()+"; if "+says+" is, "+mend)
+		finding.Say("if the statement is wrong, drop %s; if %s is, %s", s.given(), says, mend).About(storage.ShownName(layer.At()), string(s.Format), string(layer.Format)))
 	return true
 }
 
-// mendRecord says how the overlay comes to record what is stated.
-func (k *walk) mendRecord(overlay Layer, s Statement) string {
+// recordThere says how the overlay comes to record what is stated.
+func recordThere(overlay Layer, s Statement) finding.Remedy {
 	if !overlay.Format.CanRename() {
-		return "make the overlay anew: its header has no room for another record"
+		return finding.Say(noRoom)
 	}
-	return "record the format there: " + rebaseCommand(overlay, s.Format)
+	return finding.Say("record the format there: %s", recordFormat(overlay, s.Format))
 }
 
-// given is where the operator gave a statement. A pattern can only be in a policy
+// given says where the operator gave the statement. A pattern can only be in a policy
 // file.
 func (s Statement) given() string {
 	if s.Pattern {
@@ -186,11 +188,12 @@ func (s Statement) given() string {
 	return "--trust " + finding.ShellWord(s.Shown()+"="+string(s.Format)) + ", or its entry in the policy file"
 }
 
-// topContradicted holds a top that is left as it is against the statements.
+// topContradicted compares a top that is left as it is with the statements. It
+// reports whether they refuse it.
 func (k *walk) topContradicted(top Layer) bool {
 	k.chain.Layers = []Layer{top}
 	if s, ok := k.trusted(top.At()); ok {
-		k.contradicts(s, top)
+		k.refuseTrustConflict(s, top)
 	}
 	if k.refused() {
 		return true
@@ -199,15 +202,15 @@ func (k *walk) topContradicted(top Layer) bool {
 	return false
 }
 
-// checkStated holds layers that the XML states and that are taken unseen against
-// the statements: those of the chain from depth on.
+// checkStated compares the layers that the XML states and that are not read with the
+// statements: those of the chain from depth on.
 func (k *walk) checkStated(depth int) {
 	layers := k.chain.Layers
 	for i := depth; i < len(layers) && !k.refused(); i++ {
 		layer, _ := k.Locate(layers[i])
 		k.chain.Layers = layers[: i+1 : i+1]
 		if s, ok := k.trusted(layer.At()); ok && layer.From != Unstated {
-			k.contradicts(s, layer)
+			k.refuseTrustConflict(s, layer)
 		}
 	}
 	if !k.refused() {
@@ -215,8 +218,8 @@ func (k *walk) checkStated(depth int) {
 	}
 }
 
-// noteStated lets the statements about images be met that the XML names and the
-// walk did not come to, because it was refused before, for one.
+// noteStated reports to Met the images that the XML names and the walk did not reach,
+// because it was refused before, for example.
 func (k *walk) noteStated() {
 	if k.Met.all() {
 		return

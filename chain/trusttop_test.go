@@ -88,8 +88,8 @@ func wantMend(t *testing.T, f finding.Finding, pattern bool, other string) {
 	if pattern {
 		drop = "if the statement is wrong, drop the glob "
 	}
-	if !strings.HasPrefix(f.Hint, drop) || !strings.Contains(f.Hint, other) {
-		t.Errorf("hint %q", f.Hint)
+	if !strings.HasPrefix(f.Remedy.String(), drop) || !strings.Contains(f.Remedy.String(), other) {
+		t.Errorf("hint %q", f.Remedy.String())
 	}
 }
 
@@ -125,9 +125,9 @@ func TestTrustConflictMendsTheRecord(t *testing.T) {
 	f.qcow2("it's here/top.qcow2", img{backing: "base.img", backingFormat: "raw"})
 	policy := chain.Policy{Trust: []chain.Statement{{Path: f.path("it's here/base.img"), Format: probe.Qcow2}}}
 	refused := wantRefused(t, f.walk(t, policy, f.top("it's here/top.qcow2")), finding.TrustConflict)
-	_, command, ok := strings.Cut(refused.Hint, "record the format there: ")
+	_, command, ok := strings.Cut(refused.Remedy.String(), "record the format there: ")
 	if !ok {
-		t.Fatalf("hint %q", refused.Hint)
+		t.Fatalf("hint %q", refused.Remedy.String())
 	}
 	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
@@ -142,7 +142,7 @@ func TestStatementsThatContradictEachOther(t *testing.T) {
 	got := f.walk(t, chain.Policy{Trust: []chain.Statement{
 		{Path: f.path("b*"), Pattern: true, Format: probe.Raw}, {Path: f.path("*.img"), Pattern: true, Format: probe.Qcow2}}},
 		chain.Stated{Target: "vda", Layers: []chain.Layer{f.layer("base.img", probe.Raw)}})
-	hint := wantRefused(t, got, finding.TrustConflict).Hint
+	hint := wantRefused(t, got, finding.TrustConflict).Remedy.String()
 	for _, want := range []string{`the glob "` + f.path("b*") + `"`, `the glob "` + f.path("*.img") + `"`, "--trust " + f.path("base.img=raw"), "--trust " + f.path("base.img=qcow2")} {
 		if !strings.Contains(hint, want) {
 			t.Errorf("hint %q lacks %q", hint, want)

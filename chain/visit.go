@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// visit opens a layer, settles its format and reads its header. It reports
-// whether the walk may go on.
+// visit opens a layer, finds out its format and reads its header. It reports whether
+// the walk may go on.
 func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	depth := len(k.chain.Layers)
 	layer, unlocated := k.Locate(layer)
@@ -23,32 +23,32 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	path, local := layer.LocalPath()
 	if local && !strings.HasPrefix(path, "/") {
 		k.refuse(finding.SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
-			"name the image absolutely in the XML: virsh edit "+k.guest())
+			finding.Say("name the image absolutely in the XML: %s", k.edit()))
 		return false
 	}
 
-	statement, told := k.trusted(layer.At())
+	statement, trusted := k.trusted(layer.At())
 	switch {
-	case !told:
+	case !trusted:
 	case layer.From == Unstated:
 		layer.Format, layer.From = statement.Format, Trust
 		k.chain.Layers[depth] = layer
 		k.incomplete = k.incomplete || depth == 0 // a <driver type> is missing
-	case k.contradicts(statement, layer):
+	case k.refuseTrustConflict(statement, layer):
 		return false
 	}
-	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !told && !k.confirmed(layer, rec))
+	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !trusted && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
 		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
-			"put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>")
+			finding.Say("put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>"))
 		return false
-	case layer.Source.NVME != nil && k.strayed:
+	case layer.Source.NVME != nil && k.rewriting:
 		k.refuse(finding.SourceInexpressible, storage.Describe(k.chain.Layers[depth-1].Source)+" names "+storage.Describe(layer.Source)+" as its backing image, which cannot be written here",
-			stateChainHint)
+			stateChain)
 		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
-		// Nothing in the image could change what is written, so nobody is
+		// Nothing in the image could change what is written, so no server is
 		// contacted.
 		return true
 	case unlocated != nil:
@@ -61,7 +61,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	for _, o := range k.opened {
 		if o.id == l.ID {
 			k.refuse(finding.ChainLoop, storage.Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
-				storage.Describe(k.chain.Layers[o.layer].Source), renameHint(k.overlay(), "give the overlay its real backing image"))
+				storage.Describe(k.chain.Layers[o.layer].Source), renameRemedy(k.overlay(), "give the overlay its real backing image"))
 			return false
 		}
 	}
@@ -81,19 +81,19 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	}
 	stated := layer.From == XML || layer.From == Header || layer.From == Trust
 	if layer.From == Unstated {
-		layer = k.judge(layer, l, rec)
+		layer = k.applyRule(layer, l, rec)
 	}
 	if !stated {
 		k.noteRawBelow(layer, facts)
 	}
-	k.noteFoundAnew(layer)
+	k.noteOtherFormat(layer)
 	layer.Header = l.Header
 	k.chain.Layers[depth] = layer
 	if k.refused() {
 		return false
 	}
 	if layer.HeaderFormat() != probe.Raw {
-		return k.readable(layer, l.HeaderErr) && k.expressible(layer)
+		return k.checkHeader(layer, l.HeaderErr) && k.expressible(layer)
 	}
 	if depth > 0 {
 		k.noteMarks(layer, l)
@@ -107,27 +107,28 @@ func (k *walk) onlyXMLSays() bool { return k.onlyXML[len(k.onlyXML)-1] }
 
 // confirmed reports whether more than the XML's <backingStore> says that a layer
 // has the format that is stated there: a record of an image that may be followed
-// itself, or the operator by a folder whose headers are believed.
+// itself, or the operator by a folder with [Folder.TrustHeaders].
 func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
 	if rec.Format == layer.Format && !k.onlyXMLSays() {
 		return true
 	}
 	name := storage.Name(layer.At())
-	return k.Policy.believed(name) && k.doubt(name) == ""
+	return k.Policy.trustsHeaders(name) && k.whyNotTrusted(name) == ""
 }
 
-// noteFoundAnew says that an image whose format was found out anew is not of the
-// format that the XML states, and makes the chain be written anew.
-func (k *walk) noteFoundAnew(layer Layer) {
+// noteOtherFormat reports an image that is not of the format that only the XML
+// states, once [walk.withoutXMLFormat] let it be found out again. The chain is then
+// rewritten.
+func (k *walk) noteOtherFormat(layer Layer) {
 	was := k.xmlFormat
 	k.xmlFormat = ""
 	if was == "" || layer.From == Unstated || layer.Format == was {
 		return
 	}
-	k.strayed = true
+	k.rewriting = true
 	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.FormatConflict, Severity: finding.Warn, ByName: true,
-		Text: "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
-		Hint: trustHint(layer.At(), layer.Format)})
+		Text:   "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
+		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
 // withType gives a source that a header named the type that libvirt would give
@@ -145,62 +146,62 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
 		k.find(finding.SourceType, finding.Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
-			"change the type in the XML: virsh edit "+k.guest())
+			finding.Say("change the type in the XML: %s", k.edit()))
 	}
 	return layer.Source
 }
 
-// unopened deals with a layer that could not be opened. An explicit chain that
-// ends is left alone: nobody will guess anything, and here it cannot be told
-// whether it is right.
+// unopened ends the walk at a layer that could not be opened. An explicit chain that
+// ends is left as it is, with a warning: nothing will be guessed, and whether it is
+// right cannot be found out here.
 func (k *walk) unopened(layer Layer, err error) bool {
 	what := storage.Describe(layer.Source)
 	var beyond *storage.SliceError
 	switch {
 	case errors.As(err, &beyond):
-		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceHint(layer))
+		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceRemedy(layer))
 		return false
 	case errors.Is(err, storage.ErrNotImage):
-		k.refuse(finding.NotAnImage, what+" is "+storage.ErrNotImage.Error(), k.otherNameHint(layer))
+		k.refuse(finding.NotAnImage, what+" is "+storage.ErrNotImage.Error(), k.otherNameRemedy(layer))
 		return false
 	case errors.Is(err, storage.ErrNotReadable):
 		why, tried := whyUnread(err)
-		return k.unread(layer, what+" is not read"+why, k.readHint(layer.At(), tried))
+		return k.unread(layer, what+" is not read"+why, k.readRemedy(layer.At(), tried))
 	case errors.Is(err, errNoPools):
-		return k.unread(layer, what+" is not read: "+err.Error(), "name the folder of libvirt's pool definitions: --pools /etc/libvirt/storage")
+		return k.unread(layer, what+" is not read: "+err.Error(), finding.Say("name the folder of libvirt's pool definitions: %s", finding.Command("--pools /etc/libvirt/storage")))
 	case layer.Source.Volume != nil && layer.Located == nil:
-		return k.unread(layer, what+" is not read: "+err.Error(), stateChainHint)
+		return k.unread(layer, what+" is not read: "+err.Error(), stateChain)
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", againHint)
+		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		// libvirt looks for no image on the network (9.0).
+		// libvirt 9.0 does not check whether images on the network exist.
 		_, local := layer.LocalPath()
 		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
-			k.absent(what)
+			k.skipOptional(what)
 			return false
 		}
-		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingHint(layer))
+		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingRemedy(layer))
 	}
-	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
+	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 }
 
-// unread deals with an image that nothing here reads.
-func (k *walk) unread(layer Layer, text, hint string) bool {
+// unread ends the walk at an image that the Walker's opener does not read.
+func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	depth := len(k.chain.Layers) - 1
 	switch {
 	case layer.From != Unstated:
-		return k.unverifiable(finding.ChainUnverified, text, hint)
+		return k.unverifiable(finding.ChainUnverified, text, remedy)
 	case storage.Name(layer.At()) != "":
-		hint = trustHint(layer.At(), "") + "; or " + hint
+		remedy = finding.Join("; or ", trustRemedy(layer.At(), ""), remedy)
 	}
 	k.refuse(finding.FormatUnrecorded, "the format of "+storage.Describe(layer.Source)+" is not recorded in "+
-		storage.Describe(k.chain.Layers[depth-1].Source)+", and "+text, hint)
+		storage.Describe(k.chain.Layers[depth-1].Source)+", and "+text, remedy)
 	return false
 }
 
-// whyUnread says why an opener that reads images on the network does not read
-// this one. One that reads none says no more than that.
+// whyUnread says why an opener that reads images on the network does not read this
+// one, and whether it tried. An opener that reads none gives no reason.
 func whyUnread(err error) (why string, tried bool) {
 	var path *fs.PathError
 	if !errors.As(err, &path) {
@@ -209,27 +210,7 @@ func whyUnread(err error) (why string, tried bool) {
 	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+storage.ErrNotReadable.Error())), true
 }
 
-// readHint says how a source can be read; one that was tried cannot.
-func (k *walk) readHint(src *libvirtxml.DomainDiskSource, tried bool) string {
-	flags := ""
-	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
-		switch storage.NetworkProtocol(n.Protocol).Read {
-		case storage.ReadByNetwork:
-			flags = "--network"
-		case storage.ReadByQEMUImg:
-			flags = "--network --qemu-img qemu-img"
-		}
-	}
-	switch {
-	case flags != "":
-		return k.orStateChain("let its header be read: " + flags)
-	case k.stated.Terminated && !k.strayed:
-		return "" // all is stated that can be
-	}
-	return stateChainHint
-}
-
-// looksLike returns the format that the header of a local image speaks for; "" if
+// looksLike returns the format that the header of a local image suggests; "" if
 // that is not known. One on the network is not read again for that.
 func (k *walk) looksLike(layer Layer) probe.Format {
 	if _, local := layer.LocalPath(); !local {
@@ -242,32 +223,14 @@ func (k *walk) looksLike(layer Layer) probe.Format {
 	return l.Candidate()
 }
 
-// brokenHint is for the layer that was reached last. Where nothing but its
-// signature speaks for the format, it may be a raw disk.
-func (k *walk) brokenHint(layer Layer) string {
-	hint := brokenHint(layer.At(), layer.HeaderFormat())
-	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {
-		return trustHint(layer.At(), probe.Raw) + rawIf + hint
-	}
-	return hint
-}
-
-// sliceHint is for a part of a file that is not there.
-func (k *walk) sliceHint(layer Layer) string {
-	if k.states(layer.Source) {
-		return "mend the <slice> in the XML (virsh edit " + k.guest() + "), or bring the whole file back"
-	}
-	return "bring the whole file back, or " + k.otherNameHint(layer)
-}
-
-// absent deals with a chain that lacks an image and a disk that the XML calls
-// optional: libvirt starts the guest without the disk (9.0, whatever is wrong
-// with the chain).
-func (k *walk) absent(what string) {
+// skipOptional skips a disk that the XML calls optional and whose chain lacks an
+// image: libvirt starts the guest without the disk (libvirt 9.0, whatever else is
+// wrong with the chain).
+func (k *walk) skipOptional(what string) {
 	k.chain.Findings = nil // of layers that are not in use
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.ImageMissing, Severity: finding.Warn,
-		Text: what + " does not exist, and the disk is optional: libvirt starts the guest without it",
-		Hint: "if the guest needs the disk, bring the image back"})
+		Text:   what + " does not exist, and the disk is optional: libvirt starts the guest without it",
+		Remedy: finding.Say("if the guest needs the disk, bring the image back")})
 	k.chain.Verdict = Skipped
 	k.chain.Layers = k.stated.Layers[:1:1]
 	k.opened = nil
@@ -275,23 +238,24 @@ func (k *walk) absent(what string) {
 
 // unverifiable ends the walk at a layer that cannot be read: with a warning if
 // the XML states the whole rest of the chain, else with a refusal.
-func (k *walk) unverifiable(code finding.Code, text, hint string) bool {
-	if k.strayed || !k.stated.Terminated {
+func (k *walk) unverifiable(code finding.Code, text string, remedy finding.Remedy) bool {
+	if k.rewriting || !k.stated.Terminated {
 		if code == finding.ChainUnverified {
 			code = finding.SourceNotLocal
 		}
-		k.refuse(code, text, hint)
+		k.refuse(code, text, remedy)
 		return false
 	}
-	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", hint)
+	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", remedy)
 	depth := len(k.chain.Layers)
 	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[depth:]...)
 	k.checkStated(depth)
 	return false
 }
 
-// readable turns what was wrong with a header into a finding.
-func (k *walk) readable(layer Layer, err error) bool {
+// checkHeader refuses a layer whose header could not be read, with err. It reports
+// whether the walk may go on.
+func (k *walk) checkHeader(layer Layer, err error) bool {
 	if err == nil {
 		return true
 	}
@@ -302,13 +266,13 @@ func (k *walk) readable(layer Layer, err error) bool {
 	}
 	switch {
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", againHint)
+		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", tryAgain)
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
-		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchHint(layer, k.looksLike(layer)))
+		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchRemedy(layer, k.looksLike(layer)))
 	case image.IsHeaderError(err):
-		k.refuse(finding.ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenHint(layer))
+		k.refuse(finding.ImageBroken, name+stated+", but its header cannot be used: "+err.Error(), k.brokenRemedy(layer))
 	default:
-		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableHint(layer, err))
+		k.refuse(finding.ImageUnreadable, name+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 	}
 	return false
 }

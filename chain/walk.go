@@ -14,27 +14,28 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// MaxLayers is the number of images a chain may have, as in libvirt (9.0,
-// VIR_STORAGE_SOURCE max depth): deeper ones it calls self-referential.
+// MaxLayers is the number of images that a chain may have. libvirt 9.0 refuses deeper
+// ones as self-referential.
 const MaxLayers = 200
 
-// ErrNoTop: a [Stated] without layers was walked.
+// ErrNoTop is returned for a [Stated] without layers.
 var ErrNoTop = errors.New("stated chain has no top layer")
 
-// Walker walks backing chains, any number at the same time. Its fields must not be
-// changed once it has been used. It remembers which files its policy's statements
-// name: make a Walker for each run.
+// Walker walks backing chains; see [Walker.Walk]. The zero Walker reads local files
+// and devices, with the zero [Policy]. Any number of goroutines may use a Walker,
+// whose fields must not be changed once it has been used. It remembers which files
+// its policy's statements name: make a Walker for each run.
 type Walker struct {
 	// Images opens images and remembers them. Walkers may share it; nil means
 	// one of local files and devices, for this Walker alone.
 	Images  *image.Cache
-	Volumes storage.Volumes // nil knows no storage pool
-	Policy  Policy
+	Volumes storage.Volumes // finds the volumes of storage pools; nil finds none
+	Policy  Policy          // what the operator decides
 	// Evidence is what the other disks of the host, or of the document, say;
 	// nil knows of none.
 	Evidence *Evidence
-	// Met is told which statements of the policy speak of an image that a walk
-	// comes to. The walkers of a run share it; it may be nil.
+	// Met collects which statements of the policy are about an image that a walk
+	// reached. The walkers of a run share it; it may be nil.
 	Met *Met
 
 	once   sync.Once
@@ -52,8 +53,9 @@ func (w *Walker) prepare() {
 	})
 }
 
-// WithEvidence returns a Walker like w that knows what other disks say. The two
-// share what they remember.
+// WithEvidence returns a Walker like w that knows what other disks say: for a second
+// walk, once the chains of all disks have been added to the evidence. The two share
+// what they remember.
 func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	w.prepare()
 	knowing := &Walker{Images: w.images, Volumes: w.Volumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
@@ -61,17 +63,40 @@ func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	return knowing
 }
 
-// Opener returns what opens the images.
+// Opener returns what opens the images. Package predict uses it.
 func (w *Walker) Opener() storage.Opener {
 	w.prepare()
 	return w.images.Opener()
 }
 
-// Look looks at an image. See [Cache].
+// Look returns the view of an image as the format claim, or of its signatures alone
+// if claim is ""; see [image.Cache]. Package predict uses it, so that a walk and a
+// prediction read an image once.
 func (w *Walker) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*image.View, error) {
 	w.prepare()
 	return w.images.Look(ctx, src, claim)
 }
+
+// Locate returns layer with Located set, if it is a volume. The error says that no
+// pool has the volume: such an image is not read. Package predict uses it.
+func (w *Walker) Locate(layer Layer) (Layer, error) {
+	if layer.Source == nil || layer.Source.Volume == nil || layer.Located != nil {
+		return layer, nil
+	}
+	if w.Volumes == nil {
+		return layer, errNoPools
+	}
+	at, err := w.Volumes.Locate(layer.Source)
+	if err != nil {
+		return layer, err
+	}
+	located := *at
+	located.Slices, located.Encryption = layer.Source.Slices, layer.Source.Encryption
+	layer.Located = &located
+	return layer, nil
+}
+
+var errNoPools = errors.New("no storage pool is known")
 
 // Walk finds the chain of one disk. What is wrong with the chain or its images
 // comes back as findings of a refused Chain; the error is for a context that
@@ -84,7 +109,7 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
 	k.run()
 	k.noteStated()
-	k.lookAgain()
+	k.recheckIdentity()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -100,22 +125,22 @@ type walk struct {
 	chain  *Chain
 	opened []opened // the layers that were opened
 
-	// placed is the policy with its folders as they are on this host, once
-	// that has been asked for: see place.
-	placed *Policy
+	// resolvedPolicy is the policy with the symlinks of its folders resolved; nil
+	// until it is needed. See resolve.
+	resolvedPolicy *Policy
 
-	// onlyXML tells for each layer of the chain whether nothing but the XML's
+	// onlyXML says for each layer of the chain whether nothing but the XML's
 	// <backingStore> says what format it has. libvirt and chainfix write guesses
-	// there, so it tells what is opened, but not that what the image names may be
+	// there: the image is opened as that format, but what it names is not
 	// followed.
 	onlyXML []bool
-	// xmlFormat is what the XML states of the layer that is visited next, if its
-	// format is to be found out anew.
+	// xmlFormat is the format that the XML states for the layer that is visited
+	// next, if it does not count: see withoutXMLFormat.
 	xmlFormat probe.Format
 
-	// strayed is set once the chain is no longer the XML's own: what
-	// follows is written anew.
-	strayed bool
+	// rewriting is set once the chain is no longer the XML's own, so that the
+	// layers from here on are rewritten.
+	rewriting bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
 }
@@ -127,17 +152,31 @@ type opened struct {
 }
 
 // find adds a finding about the layer that was reached last.
-func (k *walk) find(code finding.Code, severity finding.Severity, text, hint string) {
-	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Hint: hint})
+func (k *walk) find(code finding.Code, severity finding.Severity, text string, remedy finding.Remedy) {
+	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Remedy: remedy})
 }
 
+// note is find where there is nothing to do.
+func (k *walk) note(code finding.Code, severity finding.Severity, text string) {
+	k.find(code, severity, text, finding.Remedy{})
+}
+
+// findAt adds a finding about a layer. Its remedy is about that image, unless it
+// names another.
 func (k *walk) findAt(layer int, f finding.Finding) {
 	f.Layer = layer
+	if r := &f.Remedy; !r.IsZero() && r.Image == "" && layer >= 0 && layer < len(k.chain.Layers) {
+		r.Image = storage.ShownName(k.chain.Layers[layer].At())
+	}
 	k.chain.Findings = append(k.chain.Findings, f)
 }
 
-func (k *walk) refuse(code finding.Code, text, hint string) { k.find(code, finding.Refuse, text, hint) }
+// refuse is find for a reason to refuse the disk.
+func (k *walk) refuse(code finding.Code, text string, remedy finding.Remedy) {
+	k.find(code, finding.Refuse, text, remedy)
+}
 
+// refused reports whether a finding refuses the disk.
 func (k *walk) refused() bool {
 	for _, f := range k.chain.Findings {
 		if f.Severity == finding.Refuse {
@@ -147,6 +186,7 @@ func (k *walk) refused() bool {
 	return false
 }
 
+// run walks the chain from its top, unless the XML says that it cannot be walked.
 func (k *walk) run() {
 	top := k.stated.Layers[0]
 	if located, err := k.Locate(top); err == nil {
@@ -161,31 +201,31 @@ func (k *walk) run() {
 		job := "virsh blockjob " + k.guest() + " " + finding.ShellWord(k.stated.Target)
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.MirrorRunning, Severity: finding.Refuse,
-			Text: "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
-			Hint: "wait for the job, or end it: " + job + " --info, " + job + " --abort"})
+			Text:   "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
+			Remedy: finding.Say("wait for the job, or end it: %s, %s", finding.Command(job+" --info"), finding.Command(job+" --abort"))})
 		return
 	}
 	if k.stated.Live && (top.Format.CanHaveBacking() || len(k.stated.Layers) > 1) {
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.LiveDump, Severity: finding.Refuse,
-			Text: "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
-			Hint: "use the stored definition: virsh dumpxml --inactive --security-info " + k.guest()})
+			Text:   "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
+			Remedy: finding.Say("use the stored definition: %s", finding.Command("virsh dumpxml --inactive --security-info "+k.guest()))})
 		return
 	}
 	if what := k.stated.Inexpressible; what != "" {
 		k.chain.Layers = k.stated.Layers
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
-			k.find(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is", "")
+			k.note(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is")
 			k.checkStated(0)
 			return
 		}
 		if k.stated.Terminated && top.From != Unstated {
 			k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
-				"take the <backingStore> out of the XML: virsh edit "+k.guest())
+				finding.Say("take the <backingStore> out of the XML: %s", k.edit()))
 			return
 		}
 		k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
-			"state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end")
+			finding.Say("state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end"))
 		return
 	}
 	if k.stated.Typeless {
@@ -208,7 +248,7 @@ func (k *walk) follow(layer Layer) {
 	for layer.Source != nil && k.ctx.Err() == nil {
 		if len(k.chain.Layers) == MaxLayers {
 			k.refuse(finding.ChainTooDeep, "the chain has more than "+strconv.Itoa(MaxLayers)+" layers, which libvirt refuses",
-				"shorten it: virsh blockcommit "+k.guest()+" "+finding.ShellWord(k.stated.Target)+", or qemu-img commit while the guest is off")
+				finding.Say("shorten it: %s, or qemu-img commit while the guest is off", finding.Command("virsh blockcommit "+k.guest()+" "+finding.ShellWord(k.stated.Target))))
 			return
 		}
 		if !k.visit(layer, rec) {
@@ -218,9 +258,9 @@ func (k *walk) follow(layer Layer) {
 	}
 }
 
-// lookAgain refuses a chain of which an image has been replaced since it was
-// opened: what was found out is then of another file than the one QEMU opens.
-func (k *walk) lookAgain() {
+// recheckIdentity refuses a chain of which an image has been replaced since it was
+// opened: QEMU would open another file than the walk has read.
+func (k *walk) recheckIdentity() {
 	for _, o := range k.opened {
 		if k.refused() {
 			return
@@ -228,36 +268,36 @@ func (k *walk) lookAgain() {
 		layer := k.chain.Layers[o.layer]
 		if now, err := k.Opener().Identify(k.ctx, layer.At()); err != nil || now != o.id.File {
 			k.findAt(o.layer, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: storage.Describe(layer.Source) + " was replaced while it was looked at",
-				Hint: againHint})
+				Remedy: tryAgain})
 		}
 	}
 }
 
-// conclude settles the verdict.
+// conclude sets the verdict.
 func (k *walk) conclude() {
 	c := k.chain
 	switch {
 	case k.refused():
 		c.Verdict = Refused
 	case c.Verdict == Skipped:
-	case k.strayed || k.incomplete:
+	case k.rewriting || k.incomplete:
 		c.Verdict = Fixable
 	default:
 		c.Verdict = Explicit
 	}
-	k.heedIgnored()
-	k.holdBack()
+	k.concludeForTarget()
+	k.markForReview()
 }
 
-// heedIgnored settles what is left to be settled where the libvirt that reads the
-// XML ignores the explicit chain, or does not understand it.
-func (k *walk) heedIgnored() {
+// concludeForTarget changes the verdict if the libvirt that reads the XML ignores the
+// explicit chain or does not understand it.
+func (k *walk) concludeForTarget() {
 	c := k.chain
-	code, reason := k.ignored()
+	code, reason := k.chainIgnored()
 	switch {
 	case c.Verdict != Fixable && c.Verdict != Explicit:
 	case code != "":
-		k.onlyHeaders(code, reason)
+		k.relyOnHeaders(code, reason)
 	case c.Verdict == Fixable, k.Policy.Target.Known():
 		if k.meetTarget(); k.refused() {
 			c.Verdict = Refused

@@ -168,10 +168,10 @@ func TestNamesThatAreNoImages(t *testing.T) {
 			f.qcow2("top.qcow2", img{backing: name, backingFormat: "raw"})
 			got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 			reported := wantRefused(t, got, code)
-			if strings.Contains(reported.Text+reported.Hint, "pw") {
+			if strings.Contains(reported.Text+reported.Remedy.String(), "pw") {
 				t.Errorf("a password is shown: %+v", reported)
 			}
-			for _, r := range reported.Text + reported.Hint {
+			for _, r := range reported.Text + reported.Remedy.String() {
 				if r < ' ' {
 					t.Errorf("a control character is shown: %q", reported.Text)
 				}
@@ -364,7 +364,7 @@ func TestDisksWithABehaviourOfTheirOwn(t *testing.T) {
 	sd = f.top("unrecorded.qcow2")
 	sd.Bus = "sd"
 	reported := wantRefused(t, f.walk(t, chain.Policy{}, sd), finding.SDBus)
-	wantContains(t, reported.Hint, "qemu-img rebase -u -f qcow2 -F raw -b base.raw "+f.path("unrecorded.qcow2"))
+	wantContains(t, reported.Remedy.String(), "qemu-img rebase -u -f qcow2 -F raw -b base.raw "+f.path("unrecorded.qcow2"))
 
 	mirror := f.top("recorded.qcow2")
 	mirror.Mirror = true
@@ -373,7 +373,7 @@ func TestDisksWithABehaviourOfTheirOwn(t *testing.T) {
 	live := f.top("recorded.qcow2")
 	live.Live = true
 	reported = wantRefused(t, f.walk(t, chain.Policy{}, live), finding.LiveDump)
-	wantContains(t, reported.Hint, "virsh dumpxml --inactive")
+	wantContains(t, reported.Remedy.String(), "virsh dumpxml --inactive")
 	live.Layers[0] = f.layer("base.raw", probe.Raw)
 	wantVerdict(t, f.walk(t, chain.Policy{}, live), chain.Explicit, 1)
 

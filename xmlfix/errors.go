@@ -76,10 +76,10 @@ func (p Position) after(text []byte) Position {
 type Error struct {
 	Name   string // the document's, as it was given to Parse
 	Pos    Position
-	Code   finding.Code // "" for ErrRefused, of which the chain's findings say more
-	Detail string       // what is wrong; nothing in it can drive a terminal
-	Hint   string       // what to do about it; "" for ErrRefused
-	Err    error        // one of the Err... variables
+	Code   finding.Code   // "" for ErrRefused, of which the chain's findings say more
+	Detail string         // what is wrong; nothing in it can drive a terminal
+	Remedy finding.Remedy // what to do about it; says nothing for ErrRefused
+	Err    error          // one of the Err... variables
 }
 
 // Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds

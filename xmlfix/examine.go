@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/chainfix/chainfix/chain"
@@ -151,12 +152,12 @@ func (d *DiskExamination) tooLong() error {
 	if d.Disk == nil {
 		return fmt.Errorf("%w: %s", ErrLimit, detail)
 	}
-	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codes[ErrLimit], Err: ErrLimit, Hint: roomHint, Detail: detail}
+	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codes[ErrLimit], Err: ErrLimit, Remedy: takeApart, Detail: detail}
 }
 
 // sizeOf is what a chain takes, in bytes, roughly, whatever its verdict.
 func sizeOf(c *chain.Chain) int {
-	const layer, extent, finding = 320, 64, 80 // without texts
+	const layer, extent, finding, text = 320, 64, 144, 16 // without what texts hold
 	size := 0
 	for _, l := range c.Layers {
 		path, _ := storage.LocalPath(l.Source)
@@ -172,7 +173,10 @@ func sizeOf(c *chain.Chain) int {
 		}
 	}
 	for _, f := range c.Findings {
-		size += finding + len(f.Text) + len(f.Hint)
+		size += finding + len(f.Text) + len(f.Remedy.String())
+		for _, s := range slices.Concat(f.Remedy.Commands, f.Remedy.Formats) {
+			size += text + len(s)
+		}
 	}
 	return size
 }

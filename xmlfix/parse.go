@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
@@ -59,13 +60,13 @@ const (
 )
 
 func (p *parser) fail(offset int, sentinel error, detail string) error {
-	return p.failWithHint(offset, sentinel, detail, hintOf(sentinel, p.doc.domainName))
+	return p.failWith(offset, sentinel, detail, remedyOf(sentinel, p.doc.domainName))
 }
 
-func (p *parser) failWithHint(offset int, sentinel error, detail, hint string) error {
+func (p *parser) failWith(offset int, sentinel error, detail string, remedy finding.Remedy) error {
 	offset = min(max(offset, 0), len(p.doc.data))
 	pos := Position{Line: 1, Column: 1}.after(p.doc.data[:offset])
-	return &Error{Name: p.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Hint: hint, Err: sentinel}
+	return &Error{Name: p.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Remedy: remedy, Err: sentinel}
 }
 
 func (p *parser) run() error {
@@ -158,7 +159,7 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 
 func (p *parser) checkRoot(t xml.StartElement, start int) error {
 	if t.Name.Local != "domain" {
-		return p.failWithHint(start, ErrNotDomain, "the root is <"+strictxml.ShownName(t.Name)+">", hintFor(t.Name.Local))
+		return p.failWith(start, ErrNotDomain, "the root is <"+strictxml.ShownName(t.Name)+">", remedyFor(t.Name.Local))
 	}
 	if t.Name.Space != "" {
 		return p.fail(start, ErrAmbiguous, "the root <"+strictxml.ShownName(t.Name)+"> has a prefix")

@@ -254,8 +254,8 @@ func TestOtherDocuments(t *testing.T) {
 	for _, root := range []string{"domainsnapshot", "domaincheckpoint", "domainbackup", "domstatus", "inactiveDomain",
 		"pool", "volume", "network", "devices", "html"} {
 		e := wantError(t, "<"+root+"><disk/></"+root+">", xmlfix.ErrNotDomain, "1:1")
-		if !strings.Contains(e.Detail, "<"+root+">") || e.Hint == "" {
-			t.Errorf("%s: %q, hint %q", root, e.Detail, e.Hint)
+		if !strings.Contains(e.Detail, "<"+root+">") || e.Remedy.IsZero() {
+			t.Errorf("%s: %q, hint %q", root, e.Detail, e.Remedy)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package finding
 
-// Code names a kind of finding: kebab-case, stable. [Explain] explains each. A new
-// code is a constant and a row of the table below it; docs/findings.md and
+// Code names a kind of finding, in kebab-case: "image-missing". Codes are stable: they
+// never change and are never used for anything else. [Explain] explains each.
+//
+// A new code is a constant and a row of the table below it; docs/findings.md and
 // "chainfix explain" are made of the tables.
 type Code string
 

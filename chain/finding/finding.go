@@ -1,16 +1,17 @@
-// Package finding has what there is to say about a disk: findings with a stable
-// code, a severity and what to do, and an explanation of every code.
+// Package finding has what the other packages report about a disk. A [Finding] has
+// a stable [Code], a [Severity], a text for people, and a [Remedy]: what to do, in
+// words and as data. [Explain] returns what a code means.
+//
+// The functions that make remedies ([Say], [Join], [Command], [Trust]) are for
+// packages that report findings.
 package finding
 
 import (
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
-// Severity says what a [Finding] means for the disk.
+// Severity is what a [Finding] means for the disk.
 type Severity int
 
 const (
@@ -39,50 +40,21 @@ func (s Severity) String() string {
 const WholeDisk = -1
 
 // Finding is one thing to say about a disk. Names and header bytes in Text and
-// Hint are quoted, so that they may be printed to a terminal.
+// Remedy are quoted, so that they may be printed to a terminal.
 type Finding struct {
-	Code     Code     // one of the constants
+	Code     Code     // what was found; see [Explain]
 	Severity Severity // the same code may be a warning in one place and a refusal in another
-	Layer    int      // index in [Chain.Layers], 0 the top; or [WholeDisk]
+	Layer    int      // index in the Layers of the chain, 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
-	Hint     string   // what to do, with the command to paste where one helps; may be ""
-	// ByName says that somebody should look before the chain is written down:
-	// whoever changes many guests takes this one only if it is named.
+	Remedy   Remedy   // what to do; may say nothing
+	// ByName says that somebody should look at the disk before its chain is
+	// written into the XML. A program that changes many guests should change
+	// this one only if the operator names it.
 	ByName bool
 }
 
-// ShellWord quotes s for a POSIX shell, so that a hint can be pasted. A name
-// that cannot be shown safely on a terminal becomes PATH.
-func ShellWord(s string) string {
-	if !utf8.ValidString(s) || s == "" {
-		return "PATH"
-	}
-	plain := true
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return "PATH"
-		}
-		if r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+,=@:", r)) {
-			plain = false
-		}
-	}
-	if plain {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// GuestWord names a guest in a command that is to be pasted: VM where its name is
-// not known, or is none that a shell and virsh take for a name.
-func GuestWord(name string) string {
-	word := ShellWord(name)
-	if word == "PATH" && name != "PATH" || strings.HasPrefix(name, "-") {
-		return "VM"
-	}
-	return word
-}
-
-// Explanation tells people what a finding means and what to do about it.
+// Explanation says, for people, what findings with a code mean and what to do about
+// them.
 type Explanation struct {
 	Code    Code
 	Summary string // one line, as in a list
@@ -90,7 +62,7 @@ type Explanation struct {
 	Remedy  string // what to do
 }
 
-// Explain returns the explanation of code.
+// Explain returns the explanation of code; false if there is no such code.
 func Explain(code Code) (Explanation, bool) {
 	for _, e := range explanations {
 		if e.Code == code {

@@ -212,7 +212,7 @@ func (r reader) folder(n *yaml.Node) (chain.Folder, error) {
 		f.Rule = &rule
 	}
 	if n := values["headers"]; n != nil {
-		f.Believed, err = r.headers(n)
+		f.TrustHeaders, err = r.headers(n)
 	}
 	return f, err
 }

@@ -43,7 +43,7 @@ func TestExample(t *testing.T) {
 				{Path: "nbd://storage:10809/base", Format: probe.Raw},
 			},
 			Folders: []chain.Folder{
-				{Path: "/srv/golden", Believed: true},
+				{Path: "/srv/golden", TrustHeaders: true},
 				{Path: "/srv/golden/incoming", Rule: pointer(chain.Declared)},
 				{Path: "/srv/old", Rule: pointer(chain.Leaf)},
 			},
@@ -104,7 +104,7 @@ func TestPoliciesThatAreRead(t *testing.T) {
 			policyfile.File{Policy: chain.Policy{Trust: []chain.Statement{
 				{Path: "nbd+unix:///export?socket=/run/a b", Format: probe.Raw}, {Path: "rbd://a:1,b:2/pool/image@snap", Format: probe.Raw}}}}},
 		"both of a folder": {"version: 1\nfolders: [{path: /, rule: leaf, headers: believed}]\n",
-			policyfile.File{Policy: chain.Policy{Folders: []chain.Folder{{Path: "/", Rule: pointer(chain.Leaf), Believed: true}}}}},
+			policyfile.File{Policy: chain.Policy{Folders: []chain.Folder{{Path: "/", Rule: pointer(chain.Leaf), TrustHeaders: true}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := policyfile.Parse("policy.yaml", []byte(c.text))

@@ -21,8 +21,8 @@ func LeftoverFinding(ctx context.Context, opener storage.Opener, stated chain.St
 		return finding.Finding{}, false
 	}
 	return finding.Finding{Code: finding.TransientLeftover, Severity: finding.Warn, Layer: finding.WholeDisk,
-		Text: "the overlay of the transient disk " + strconv.Quote(stated.Target) + " is there already, " + strconv.Quote(path) + ": libvirt does not start the guest",
-		Hint: "make sure that the guest does not run, and remove the file: rm " + finding.ShellWord(path)}, true
+		Text:   "the overlay of the transient disk " + strconv.Quote(stated.Target) + " is there already, " + strconv.Quote(path) + ": libvirt does not start the guest",
+		Remedy: finding.Say("make sure that the guest does not run, and remove the file: %s", finding.Command("rm "+finding.ShellWord(path)))}, true
 }
 
 // leftoverOf returns the path of the overlay of a transient disk that is there;

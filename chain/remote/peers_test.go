@@ -232,7 +232,7 @@ func TestBelievedFolder(t *testing.T) {
 		}
 	}
 	top := chain.Layer{Format: probe.Qcow2, From: chain.XML, Source: &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: dir + "/top"}}}
-	policy := chain.Policy{Folders: []chain.Folder{{Path: dir, Believed: true}}}
+	policy := chain.Policy{Folders: []chain.Folder{{Path: dir, TrustHeaders: true}}}
 	for _, test := range []struct {
 		local storage.Opener
 		want  chain.Verdict

@@ -69,8 +69,8 @@ func printFindings(w io.Writer, e *examined) {
 
 func printFinding(w io.Writer, place string, f finding.Finding) {
 	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity, f.Code, f.Text)
-	if f.Hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", f.Hint)
+	if !f.Remedy.IsZero() {
+		fmt.Fprintf(w, "hint: %s\n", f.Remedy)
 	}
 }
 
@@ -95,7 +95,7 @@ func problemFinding(err error) (finding.Finding, xmlfix.Position) {
 	if !errors.As(err, &x) {
 		return finding.Finding{Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error()}, xmlfix.Position{}
 	}
-	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Hint: x.Hint}, x.Pos
+	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Remedy: x.Remedy}, x.Pos
 }
 
 // shownName quotes a file name that could drive a terminal or be taken for

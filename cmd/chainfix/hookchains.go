@@ -128,8 +128,8 @@ func inOneLine(f finding.Finding) string {
 	if f.Code != "" {
 		line = "[" + string(f.Code) + "] " + line
 	}
-	if f.Hint != "" {
-		line += "; hint: " + f.Hint
+	if !f.Remedy.IsZero() {
+		line += "; hint: " + f.Remedy.String()
 	}
 	return strings.ReplaceAll(line, "\n", " ")
 }
@@ -153,7 +153,8 @@ func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*find
 		vm := finding.GuestWord(stated.Guest)
 		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
 			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Reason,
-			Hint: "make its definition explicit, and shut it down and start it: virsh dumpxml --inactive --security-info " + vm + " | chainfix | virsh define /dev/stdin, virsh shutdown " + vm + ", virsh start " + vm}, nil
+			Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+				finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
 	}
 	return nil, nil
 }

@@ -113,7 +113,7 @@ func layerOf(layer chain.Layer) layerJSON {
 func findingsOf(findings []finding.Finding) []findingJSON {
 	all := []findingJSON{}
 	for _, f := range findings {
-		j := findingJSON{Code: string(f.Code), Severity: f.Severity.String(), Text: f.Text, Hint: f.Hint}
+		j := findingJSON{Code: string(f.Code), Severity: f.Severity.String(), Text: f.Text, Hint: f.Remedy.String()}
 		if f.Layer != finding.WholeDisk {
 			j.Layer = &f.Layer
 		}

@@ -239,12 +239,14 @@ func guestFindings(g *Guest) []finding.Finding {
 	if g.ManagedSave {
 		found = append(found, finding.Finding{Code: finding.ManagedSave, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Hint: "start the guest and shut it down; or fix that XML: virsh managedsave-dumpxml --security-info " + vm + " | chainfix > FILE, then virsh managedsave-define " + vm + " FILE"})
+			Remedy: finding.Say("start the guest and shut it down; or fix that XML: %s, then %s",
+				finding.Command("virsh managedsave-dumpxml --security-info "+vm+" | chainfix > FILE"), finding.Command("virsh managedsave-define "+vm+" FILE"))})
 	}
 	if g.BlockJob {
 		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			Hint: "wait for its end (virsh blockjob " + vm + " DISK --info tells how far it is), or abort it: virsh blockjob " + vm + " DISK --abort"})
+			Remedy: finding.Say("wait for its end (%s tells how far it is), or abort it: %s",
+				finding.Command("virsh blockjob "+vm+" DISK --info"), finding.Command("virsh blockjob "+vm+" DISK --abort"))})
 	}
 	return found
 }

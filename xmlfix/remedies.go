@@ -1,0 +1,61 @@
+package xmlfix
+
+import "github.com/chainfix/chainfix/chain/finding"
+
+// remedyOf says what to do about an error of the document of a guest, whose name is
+// "" where it is not known.
+func remedyOf(sentinel error, guest string) finding.Remedy {
+	vm := finding.GuestWord(guest)
+	fresh := finding.Command("virsh dumpxml --inactive --security-info " + vm)
+	switch sentinel {
+	case ErrSyntax:
+		return finding.Say("take the definition from libvirt again: %s", fresh)
+	case ErrEncoding:
+		return finding.Say("take the definition from libvirt again, which writes UTF-8: %s; or convert it with iconv, and mend its XML declaration", fresh)
+	case ErrAmbiguous:
+		return finding.Say("take that out; to see what libvirt makes of the document, define it and look: %s", fresh)
+	case ErrLimit:
+		return finding.Say("look whether this is the document that was meant: a definition as libvirt writes it is far smaller")
+	case ErrDisk, ErrChain:
+		return finding.Say("correct the disk: %s", finding.Command("virsh edit "+vm))
+	}
+	return finding.Remedy{}
+}
+
+// takeApart is for a document whose chains take too much.
+var takeApart = finding.Say("take disks out of the document, and handle them in one of their own")
+
+// definition asks for what chainfix reads.
+var definition = finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
+
+// redefine puts the XML of a snapshot in the place of what libvirt has.
+var redefine = finding.Command("virsh snapshot-create VM FILE --redefine")
+
+// remedyFor says what to do with a document that has another root than a
+// domain's or a disk's.
+func remedyFor(root string) finding.Remedy {
+	for _, o := range otherDocuments {
+		if o.root == root {
+			return o.remedy
+		}
+	}
+	return definition
+}
+
+// otherDocuments are libvirt's documents that one may take for a domain XML,
+// and what to do with them instead. The commands were tried on libvirt 9.0.
+var otherDocuments = []struct {
+	root   string
+	remedy finding.Remedy
+}{
+	{"domainsnapshot", finding.Say("its <domain> is a copy, apart from the guest's definition: fix it alone (%s), "+
+		"put the result in its place, the same with <inactiveDomain>, then %s", finding.Command("xmllint --xpath /domainsnapshot/domain FILE | chainfix"), redefine)},
+	{"inactiveDomain", finding.Say("call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then %s", redefine)},
+	{"domaincheckpoint", finding.Say("no guest is started from a checkpoint, so nothing in it needs fixing; %s", definition)},
+	{"domainbackup", finding.Say("a backup's description has no chain that a guest is started with; %s", definition)},
+	{"domstatus", finding.Say("this is libvirt's private record of a running guest, never to be edited; %s", definition)},
+	{"pool", finding.Say("a storage pool has no guest's disks; %s", definition)},
+	{"volume", finding.Say("a storage volume has no guest's disks; its chain is in its header: %s", finding.Command("qemu-img rebase -u -f FORMAT -F FORMAT -b NAME IMAGE"))},
+	{"network", finding.Say("a network has no disks; %s", definition)},
+	{"devices", finding.Say("this is a part of a definition; %s", definition)},
+}
