@@ -1,5 +1,7 @@
 package probe
 
+// The formats of this file have no header that says more than that it is there.
+
 // readRaw: a raw image is what it is. QEMU shows the guest whole sectors and
 // fills the last one up with zeros (QEMU 7.2, bdrv_refresh_total_sectors).
 func readRaw(m *image) (*Header, error) {
