@@ -33,6 +33,17 @@
 //   - Where libvirt would fall back to something (no backing image, raw), a
 //     broken header is a refusal.
 //
+// # Where what is
+//
+// walk.go goes from layer to layer, and concludes. visit.go opens one layer and
+// asks in turn who says what its format is: the operator (trust.go), other disks
+// (evidence.go), and for an unrecorded format the rule (rule.go, witnesses in
+// probecheck.go, folders in folder.go). next.go chooses the layer below: what the
+// XML states, what the header names, or the conflict of the two. top.go is about
+// the disk's own image, datafile.go about data files, express.go and target.go
+// about what the XML can say and which libvirt understands it. The commands that
+// help are made in remedydata.go, remedyformat.go and remedyimage.go.
+//
 // # Limits
 //
 // A Walker reads local files and block devices, in every format that QEMU

@@ -2,7 +2,8 @@ package libvirt
 
 import "slices"
 
-// Fact is something that libvirt does from one version on.
+// Fact is something that libvirt does from one version on. Every one stands in the
+// list that [Facts] returns.
 type Fact struct {
 	// What says what it is, for people: "probes ...".
 	What string

@@ -2,6 +2,9 @@ package libvirt_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"strings"
 	"testing"
 
@@ -50,6 +53,27 @@ func TestDetectors(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"6.1.0", "9.10.0", "10.10.0", "11.3.0"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestEveryFactIsListed: a fact that facts.go declares and does not list would
+// be missing in the documents, and no detector would know it.
+func TestEveryFactIsListed(t *testing.T) {
+	source, err := parser.ParseFile(token.NewFileSet(), "facts.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := 0
+	ast.Inspect(source, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.CompositeLit); ok {
+			if name, ok := lit.Type.(*ast.Ident); ok && name.Name == "Fact" {
+				declared++
+			}
+		}
+		return true
+	})
+	if listed := len(libvirt.Facts()); declared != listed {
+		t.Errorf("facts.go declares %d facts and lists %d", declared, listed)
 	}
 }
 
