@@ -17,6 +17,7 @@ import (
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 // lookCounter counts how often names are looked at.
@@ -101,7 +102,7 @@ func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
 	f := newFiles(t)
 	f.put("empty", nil)
 	if img, err := (storage.FileOpener{}).Open(t.Context(), file(unreadable)); err != nil {
-		t.Skip(err) // no Linux
+		peers.Lacking(t, err) // no Linux
 	} else {
 		img.Close()
 	}

@@ -2,35 +2,13 @@ package storage
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/testdata/peers"
 )
-
-// loopDevice makes a loop device over a file.
-func loopDevice(t *testing.T, args ...string) string {
-	t.Helper()
-	peers.Require(t, "losetup")
-	if os.Geteuid() != 0 {
-		peers.Lacking(t, "only root makes loop devices")
-	}
-	out, err := exec.Command("losetup", append([]string{"--find", "--show"}, args...)...).CombinedOutput()
-	if err != nil {
-		peers.Lacking(t, "losetup: "+string(out))
-	}
-	device := strings.TrimSpace(string(out))
-	t.Cleanup(func() {
-		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
-	})
-	return device
-}
 
 // extentAt returns the extent of a file or device.
 func extentAt(t *testing.T, path string) Extent {
@@ -63,11 +41,11 @@ func TestLoopDeviceIsItsFile(t *testing.T) {
 		"offset and size": {[]string{"--offset", "1048576", "--sizelimit", "65536"}, 1 << 20, 1 << 16},
 	} {
 		t.Run(name, func(t *testing.T) {
-			device := loopDevice(t, append(c.args, img)...)
+			device := peers.LoopDevice(t, append(c.args, img)...)
 			if got, want := extentAt(t, device), (Extent{file.File, c.start, c.length}); got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
-			on := loopDevice(t, "--offset", "512", device)
+			on := peers.LoopDevice(t, "--offset", "512", device)
 			length := c.length
 			if length != ToTheEnd {
 				length -= 512
@@ -82,7 +60,7 @@ func TestLoopDeviceIsItsFile(t *testing.T) {
 		if err := os.WriteFile(gone, make([]byte, 1<<20), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		device := loopDevice(t, gone)
+		device := peers.LoopDevice(t, gone)
 		if err := os.Remove(gone); err != nil {
 			t.Fatal(err)
 		}

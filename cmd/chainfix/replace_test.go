@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,13 +10,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 // The owner, the group and the mode of a file that is rewritten are those that it
 // had.
 func TestRewriteKeepsOwnerAndMode(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root gives files away")
+		peers.Lacking(t, "only root gives files away")
 	}
 	for _, mode := range []os.FileMode{0o600, 0o640, 0o444, 0o666} {
 		path := filepath.Join(t.TempDir(), "vm.xml")
@@ -70,7 +73,7 @@ func withoutChown(t *testing.T, f func()) {
 // its new group may do no more than anybody.
 func TestRewriteTellsWhatItCannotKeep(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make another user's file")
+		peers.Lacking(t, "only root can make another user's file")
 	}
 	for was, want := range map[os.FileMode]os.FileMode{0o600: 0o600, 0o660: 0o600, 0o664: 0o644, 0o666: 0o666, 0o640: 0o600} {
 		path := filepath.Join(t.TempDir(), "vm.xml")
@@ -116,7 +119,7 @@ func TestRewriteKeepsAccessControlList(t *testing.T) {
 			on, key = path, aclAttribute
 		}
 		if err := unix.Setxattr(on, key, list, 0); err != nil {
-			t.Skip("no access control lists here: ", err)
+			peers.Lacking(t, fmt.Sprintf("no access control lists here: %v", err))
 		}
 		if lost, err := replaceFile(path, []byte("new")); err != nil || lost != "" {
 			t.Fatalf("lost %q, %v", lost, err)
