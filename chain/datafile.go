@@ -50,7 +50,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmRemedy(layer))
 		return false
 	}
-	id, err := k.Opener().Identify(k.ctx, storage.LocalSource(name, false))
+	id, err := k.Identify(k.ctx, storage.LocalSource(name, false))
 	if stated != nil {
 		switch {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
@@ -107,6 +107,7 @@ func (k *walk) checkDataFile(keeps string, err error) bool {
 	switch {
 	case err == nil:
 		return true
+	case k.refuseUnanswered(keeps+", which", err):
 	case errors.Is(err, fs.ErrNotExist):
 		k.refuse(finding.ImageMissing, keeps+", which does not exist", dataFileMissing)
 	case errors.Is(err, storage.ErrNotImage):
@@ -132,7 +133,7 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 	if _, local := storage.LocalPath(stated); !local {
 		return false
 	}
-	other, otherErr := k.Opener().Identify(k.ctx, stated)
+	other, otherErr := k.Identify(k.ctx, stated)
 	return err == nil && otherErr == nil && other == id
 }
 

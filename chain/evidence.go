@@ -2,11 +2,13 @@ package chain
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -87,7 +89,7 @@ func (f HostFacts) States(format probe.Format) bool {
 // image with the same ones, a contradiction counts wherever bytes are shared. Once
 // all disks are added, any number of goroutines may ask.
 type Evidence struct {
-	opener  storage.Opener
+	images  *image.Cache
 	volumes storage.Volumes
 
 	disks   []DiskName
@@ -132,14 +134,14 @@ const (
 // extent: thousands may have one base, and a message names one.
 const maxMarks = 3
 
-// NewEvidence returns evidence of no disk. The Opener identifies images, nil
-// meaning [storage.FileOpener]; volumes, which may be nil, knows those of storage
+// NewEvidence returns evidence of no disk. The cache identifies images, nil meaning
+// one of local files and devices; volumes, which may be nil, knows those of storage
 // pools.
-func NewEvidence(opener storage.Opener, volumes storage.Volumes) *Evidence {
-	if opener == nil {
-		opener = storage.FileOpener{}
+func NewEvidence(images *image.Cache, volumes storage.Volumes) *Evidence {
+	if images == nil {
+		images = image.NewCache(nil)
 	}
-	return &Evidence{opener: opener, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[storage.FileID][]extentMarks)}
+	return &Evidence{images: images, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[storage.FileID][]extentMarks)}
 }
 
 // Add adds what a disk says. found is its chain, walked without evidence, or nil:
@@ -150,83 +152,129 @@ func NewEvidence(opener storage.Opener, volumes storage.Volumes) *Evidence {
 // [Past]. What an explicit chain states of the images below the disk never counts
 // for another disk, because libvirt and chainfix write guesses there.
 func (e *Evidence) Add(ctx context.Context, when Occasion, stated Stated, found *Chain) {
+	e.AddRead(e.Read(ctx, when, stated, found))
+}
+
+// ReadEvidence is what one disk says; see [Evidence.Read].
+type ReadEvidence struct {
+	disk  DiskName
+	marks []placedMark
+	// Missing says of which images nothing is known because they did not answer:
+	// each error wraps a [*limit.UnansweredError].
+	Missing []error
+}
+
+// placedMark is one fact that a disk states, and of which bytes.
+type placedMark struct {
+	extent storage.Extent
+	mark
+}
+
+// Read finds out what a disk says, for [Evidence.AddRead]. Only this asks for images,
+// and any number of goroutines may do it at the same time.
+func (e *Evidence) Read(ctx context.Context, when Occasion, stated Stated, found *Chain) ReadEvidence {
+	r := &evidenceReader{Evidence: e, ctx: ctx, when: when, readOnly: stated.ReadOnly}
 	if len(stated.Layers) == 0 {
-		return
+		return r.read
 	}
-	disk, own := DiskName{stated.Guest, stated.Target}, stated.Layers[0]
+	own := stated.Layers[0]
+	r.read.disk = DiskName{stated.Guest, stated.Target}
 	if found != nil && len(found.Layers) > 0 {
 		own.ID, own.Located = found.Layers[0].ID, found.Layers[0].Located
 	}
-	e.addOwn(ctx, when, disk, own, stated.ReadOnly)
+	r.addOwn(own)
 	if when == Past {
-		return
+		return r.read
 	}
 	if target := stated.MirrorTo; target != nil {
-		e.addWritten(ctx, disk, *target)
+		r.addWritten(*target)
 	}
-	lower := stated.Layers[1:]
 	if found != nil && len(found.Layers) > 0 {
 		for _, layer := range found.Layers[1:] {
-			e.addLower(ctx, when, disk, layer, layer.From == Header, stated.ReadOnly)
+			r.addLower(layer, layer.From == Header)
 		}
 	}
-	for _, layer := range lower {
-		e.addLower(ctx, when, disk, layer, true, stated.ReadOnly)
+	for _, layer := range stated.Layers[1:] {
+		r.addLower(layer, true)
+	}
+	return r.read
+}
+
+// AddRead adds what [Evidence.Read] has found out. What is added first is what is
+// named first.
+func (e *Evidence) AddRead(r ReadEvidence) {
+	for _, m := range r.marks {
+		e.add(m, r.disk)
 	}
 }
 
+// evidenceReader finds out what one disk says.
+type evidenceReader struct {
+	*Evidence
+	ctx      context.Context
+	when     Occasion
+	readOnly bool
+	read     ReadEvidence
+}
+
 // addOwn adds what a disk says of its own image.
-func (e *Evidence) addOwn(ctx context.Context, when Occasion, disk DiskName, own Layer, readOnly bool) {
-	if !readOnly {
-		if when == Past {
-			e.addRaw(ctx, rawDisk, disk, own)
+func (r *evidenceReader) addOwn(own Layer) {
+	if !r.readOnly {
+		if r.when == Past {
+			r.addRaw(rawDisk, own)
 		} else {
-			e.addWritten(ctx, disk, own)
+			r.addWritten(own)
 		}
 	}
-	if when != Past && own.From == XML && own.Format != probe.Raw {
-		e.mark(ctx, own, mark{fact: statesFormat, format: own.Format}, disk)
+	if r.when != Past && own.From == XML && own.Format != probe.Raw {
+		r.mark(own, mark{fact: statesFormat, format: own.Format})
 	}
 }
 
 // addWritten adds an image that a guest writes to now.
-func (e *Evidence) addWritten(ctx context.Context, disk DiskName, layer Layer) {
-	e.mark(ctx, layer, mark{fact: writes}, disk)
-	e.addRaw(ctx, rawDisk, disk, layer)
+func (r *evidenceReader) addWritten(layer Layer) {
+	r.mark(layer, mark{fact: writes})
+	r.addRaw(rawDisk, layer)
 }
 
 // addLower adds an image below a disk. Whether it is raw counts only where that
 // was stated or recorded.
-func (e *Evidence) addLower(ctx context.Context, when Occasion, disk DiskName, layer Layer, told, readOnly bool) {
-	e.mark(ctx, layer, mark{fact: isBelow}, disk)
-	if !told || readOnly {
+func (r *evidenceReader) addLower(layer Layer, told bool) {
+	r.mark(layer, mark{fact: isBelow})
+	if !told || r.readOnly || layer.From == Unstated {
 		return
 	}
-	if layer.From == Unstated {
-		return
-	}
-	e.addRaw(ctx, rawBelow, disk, layer)
-	if when == RunningJob {
-		e.addRaw(ctx, rawDisk, disk, layer)
+	r.addRaw(rawBelow, layer)
+	if r.when == RunningJob {
+		r.addRaw(rawDisk, layer)
 	}
 }
 
 // addRaw adds that a layer is raw, if it is: what stands in it then is chosen by
 // whoever writes it, unless that goes through an encryption. A disk without a
 // type is raw to libvirt.
-func (e *Evidence) addRaw(ctx context.Context, f fact, disk DiskName, layer Layer) {
+func (r *evidenceReader) addRaw(f fact, layer Layer) {
 	raw := layer.Format == probe.Raw || layer.From == Unstated
 	if raw && layer.Source != nil && layer.Source.Encryption == nil {
-		e.mark(ctx, layer, mark{fact: f}, disk)
+		r.mark(layer, mark{fact: f})
 	}
 }
 
-// mark keeps what a disk says of a layer.
-func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName) {
-	extent, ok := e.extent(ctx, layer)
-	if !ok {
-		return
+// mark notes what the disk says of a layer.
+func (r *evidenceReader) mark(layer Layer, m mark) {
+	extent, err := r.extent(r.ctx, layer)
+	var unanswered *limit.UnansweredError
+	switch {
+	case err == nil:
+		r.read.marks = append(r.read.marks, placedMark{extent, m})
+	case errors.As(err, &unanswered) && !slices.ContainsFunc(r.read.Missing, func(e error) bool { return e.Error() == err.Error() }):
+		r.read.Missing = append(r.read.Missing, err)
 	}
+}
+
+// add keeps what a disk says of bytes.
+func (e *Evidence) add(placed placedMark, disk DiskName) {
+	extent, m := placed.extent, placed.mark
 	number, known := e.numbers[disk]
 	if !known {
 		number = int32(len(e.disks))
@@ -266,31 +314,22 @@ func (e *Evidence) mark(ctx context.Context, layer Layer, m mark, disk DiskName)
 
 // extent returns where the bytes of a layer are. A layer of a walk knows what was
 // opened; any other is looked up.
-func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, bool) {
-	src := layer.At()
-	if layer.Located == nil && layer.Source != nil && layer.Source.Volume != nil {
-		if e.volumes == nil {
-			return storage.Extent{}, false
-		}
-		located, err := e.volumes.Locate(layer.Source)
-		if err != nil {
-			return storage.Extent{}, false
-		}
-		at := *located
-		at.Slices = layer.Source.Slices
-		src = &at
+func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, error) {
+	layer, err := locate(ctx, e.volumes, layer)
+	if err != nil {
+		return storage.Extent{}, err
 	}
+	src := layer.At()
 	if storage.IsEmpty(src) {
-		return storage.Extent{}, false
+		return storage.Extent{}, storage.ErrNotReadable
 	}
 	id := layer.ID
 	if id == (storage.FileID{}) {
-		var err error
-		if id, err = e.opener.Identify(ctx, src); err != nil {
-			return storage.Extent{}, false
+		if id, err = e.images.Identify(ctx, src); err != nil {
+			return storage.Extent{}, err
 		}
 	}
-	return storage.ExtentOf(ctx, e.opener, src, id), true
+	return e.images.Extent(ctx, src, id)
 }
 
 // Shared reports whether two disks have said something of the same bytes. If not,
@@ -353,8 +392,8 @@ func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostF
 	if w.Evidence == nil {
 		return HostFacts{}
 	}
-	extent, ok := w.Evidence.extent(ctx, layer)
-	if !ok {
+	extent, err := w.Evidence.extent(ctx, layer)
+	if err != nil {
 		return HostFacts{}
 	}
 	return w.Evidence.Of(extent, asker)

@@ -97,11 +97,7 @@ func (k *walk) whyNotTrusted(name string) string {
 // policy with those of its folders resolved. A folder that does not exist is left
 // out.
 func (k *walk) resolve(name string) (string, Policy, error) {
-	resolver, ok := k.Opener().(storage.Resolver)
-	if !ok {
-		return "", Policy{}, errNoResolver
-	}
-	resolved, err := resolver.Resolve(k.ctx, name)
+	resolved, err := k.images.Resolve(k.ctx, name)
 	if err != nil {
 		return "", Policy{}, err
 	}
@@ -110,7 +106,7 @@ func (k *walk) resolve(name string) (string, Policy, error) {
 		policy := k.Policy
 		policy.Folders = nil
 		for _, f := range k.Policy.Folders {
-			if f.Path, err = resolver.Resolve(k.ctx, f.Path); err == nil {
+			if f.Path, err = k.images.Resolve(k.ctx, f.Path); err == nil {
 				policy.Folders = append(policy.Folders, f)
 			}
 		}
@@ -118,8 +114,6 @@ func (k *walk) resolve(name string) (string, Policy, error) {
 	}
 	return resolved, *k.resolvedPolicy, nil
 }
-
-var errNoResolver = errors.New("symlinks are not followed here")
 
 // acceptHeader takes the format of an image in a folder with [Folder.TrustHeaders]
 // from its header, if that names nothing but a backing image in such a folder.

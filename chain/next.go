@@ -80,11 +80,11 @@ func (k *walk) loops(stated Layer) bool {
 	if k.Policy.Disagreement == HeadersWin {
 		return false
 	}
-	layer, _ := k.Locate(stated)
+	layer, _ := k.Locate(k.ctx, stated)
 	if _, local := layer.LocalPath(); !local {
 		return false // two images that are not opened cannot be compared
 	}
-	file, err := k.Opener().Identify(k.ctx, layer.At())
+	file, err := k.Identify(k.ctx, layer.At())
 	if err != nil {
 		return false // the visit reports it
 	}
@@ -276,7 +276,7 @@ func (k *walk) resolveNames(text, more string, remedy finding.Remedy) winner {
 // XML's counts, and the visit reports that it is missing.
 func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) winner {
 	named, err := storage.ParseBacking(backing.Name, overlay.At())
-	if located, err := k.Locate(stated); err == nil {
+	if located, err := k.Locate(k.ctx, stated); err == nil {
 		stated = located
 	}
 	xmlName, headerName := storage.Name(stated.At()), storage.Name(named)
@@ -297,8 +297,8 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 		return k.resolveNames(text, ", which is not looked at, because only the XML says that "+
 			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseRemedy())
 	}
-	xmlID, xmlErr := k.Opener().Identify(k.ctx, stated.At())
-	headerID, headerErr := k.Opener().Identify(k.ctx, named)
+	xmlID, xmlErr := k.Identify(k.ctx, stated.At())
+	headerID, headerErr := k.Identify(k.ctx, named)
 	// An image that cannot be identified may exist.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
 	exists := func(src *libvirtxml.DomainDiskSource, err error) bool {
@@ -336,7 +336,7 @@ func (w *Walker) BorneOut(ctx context.Context, rec storage.Record, image Layer) 
 	if rec.QEMUs == "" || image.Source == nil || image.Source.Dir != nil {
 		return rec
 	}
-	image, err := w.Locate(image)
+	image, err := w.Locate(ctx, image)
 	if path, local := image.LocalPath(); err != nil || local && !strings.HasPrefix(path, "/") {
 		return rec
 	}

@@ -69,7 +69,7 @@ func TestTransientLeftover(t *testing.T) {
 		{"of no disk", stated(func(s *chain.Stated) { s.Layers = nil }), false},
 	} {
 		w := &chain.Walker{}
-		reported, found := predict.LeftoverFinding(t.Context(), w.Opener(), c.stated)
+		reported, found := predict.LeftoverFinding(t.Context(), w, c.stated)
 		if found != c.found || found && (reported.Code != finding.TransientLeftover || reported.Severity != finding.Warn) {
 			t.Errorf("%s: %v, %+v", c.name, found, reported)
 		}

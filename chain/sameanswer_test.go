@@ -91,7 +91,7 @@ func (h *madeUpHost) Resolve(_ context.Context, path string) (string, error) {
 
 // evidence is what other guests say of the images.
 func (h *madeUpHost) evidence() *chain.Evidence {
-	e := chain.NewEvidence(h, nil)
+	e := chain.NewEvidence(image.NewCache(h), nil)
 	say := func(guest, path string, format probe.Format) {
 		own := chain.Layer{Source: storage.LocalSource(path, false), Format: format, From: chain.XML}
 		e.Add(context.Background(), chain.Defined, chain.Stated{Guest: guest, Target: "vdx", Layers: []chain.Layer{own}}, nil)

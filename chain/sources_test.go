@@ -142,7 +142,7 @@ func TestVirtualFATIsNoBackingImageThatAHeaderMayName(t *testing.T) {
 // pools knows one volume of the pool "images".
 type pools struct{ path string }
 
-func (p pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+func (p pools) Locate(_ context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src.Volume.Pool != "images" {
 		return nil, fmt.Errorf("%w: the pool %q is not known", storage.ErrNoVolume, src.Volume.Pool)
 	}
@@ -203,7 +203,7 @@ func TestFolderOfAPool(t *testing.T) {
 // folders has nothing but folders for volumes.
 type folders struct{}
 
-func (folders) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+func (folders) Locate(_ context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	return &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: "/images/" + src.Volume.Volume}}, nil
 }
 

@@ -17,10 +17,10 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 	}
 	name := storage.Name(src)
 	part, _ := storage.SliceOf(src)
-	id, err := k.Opener().Identify(k.ctx, src)
+	id, err := k.Identify(k.ctx, src)
 	var other Layer
 	for _, layer := range lower {
-		if located, err := k.Locate(layer); err == nil {
+		if located, err := k.Locate(k.ctx, layer); err == nil {
 			layer = located
 		}
 		its, _ := storage.SliceOf(layer.Source)
@@ -33,7 +33,7 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 		if err != nil || other.Source != nil {
 			continue
 		}
-		if otherID, err := k.Opener().Identify(k.ctx, layer.At()); err == nil && otherID == id {
+		if otherID, err := k.Identify(k.ctx, layer.At()); err == nil && otherID == id {
 			other = layer
 		}
 	}

@@ -93,12 +93,12 @@ func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []State
 // once in a run, and again where that finds one: the file may have gone since,
 // and its number be another's.
 func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statement {
-	id, err := k.Opener().Identify(k.ctx, src)
+	id, err := k.Identify(k.ctx, src)
 	if err != nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(k.statementsOfFiles()[id]), func(s Statement) bool {
-		now, err := k.Opener().Identify(k.ctx, storage.LocalSource(s.Path, false))
+		now, err := k.images.IdentifyNow(k.ctx, storage.LocalSource(s.Path, false))
 		return err != nil || now != id
 	})
 }
@@ -111,7 +111,7 @@ func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 		index.byFile = make(map[storage.FileID][]Statement)
 		ctx := context.WithoutCancel(k.ctx) // other walks wait for it, too
 		for _, path := range index.paths {
-			if id, err := k.Opener().Identify(ctx, storage.LocalSource(path, false)); err == nil {
+			if id, err := k.Identify(ctx, storage.LocalSource(path, false)); err == nil {
 				index.byFile[id] = append(index.byFile[id], index.byName[path])
 			}
 		}
@@ -137,11 +137,11 @@ func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (f
 
 // sameFile reports whether two sources are one file or device.
 func (k *walk) sameFile(a, b *libvirtxml.DomainDiskSource) bool {
-	first, err := k.Opener().Identify(k.ctx, a)
+	first, err := k.Identify(k.ctx, a)
 	if err != nil {
 		return false
 	}
-	second, err := k.Opener().Identify(k.ctx, b)
+	second, err := k.Identify(k.ctx, b)
 	return err == nil && first == second
 }
 
@@ -207,7 +207,7 @@ func (k *walk) topContradicted(top Layer) bool {
 func (k *walk) checkStated(depth int) {
 	layers := k.chain.Layers
 	for i := depth; i < len(layers) && !k.refused(); i++ {
-		layer, _ := k.Locate(layers[i])
+		layer, _ := k.Locate(k.ctx, layers[i])
 		k.chain.Layers = layers[: i+1 : i+1]
 		if s, ok := k.trusted(layer.At()); ok && layer.From != Unstated {
 			k.refuseTrustConflict(s, layer)
@@ -225,7 +225,7 @@ func (k *walk) noteStated() {
 		return
 	}
 	for _, layer := range k.stated.Layers {
-		if located, err := k.Locate(layer); err == nil && storage.Name(located.At()) != "" {
+		if located, err := k.Locate(k.ctx, layer); err == nil && storage.Name(located.At()) != "" {
 			k.Met.image(located.At())
 			k.Met.statements(k.statedByName(storage.Name(located.At()), nil))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -18,7 +19,7 @@ import (
 // the walk may go on.
 func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	depth := len(k.chain.Layers)
-	layer, unlocated := k.Locate(layer)
+	layer, unlocated := k.Locate(k.ctx, layer)
 	k.chain.Layers = append(k.chain.Layers, layer)
 	path, local := layer.LocalPath()
 	if local && !strings.HasPrefix(path, "/") {
@@ -158,6 +159,8 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	what := storage.Describe(layer.Source)
 	var beyond *storage.SliceError
 	switch {
+	case k.refuseUnanswered(what, err):
+		return false
 	case errors.As(err, &beyond):
 		k.refuse(finding.SourceSlice, "of "+what+", "+beyond.Error(), k.sliceRemedy(layer))
 		return false
@@ -184,6 +187,18 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		return k.unverifiable(finding.ImageMissing, what+" does not exist", k.missingRemedy(layer))
 	}
 	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
+}
+
+// refuseUnanswered refuses a chain for whose images, or for what leads to them, the
+// storage does not answer. It reports whether that is what is wrong.
+func (k *walk) refuseUnanswered(what string, err error) bool {
+	var unanswered *limit.UnansweredError
+	if !errors.As(err, &unanswered) {
+		return false
+	}
+	k.refuse(finding.ImageUnanswered, what+" gives "+unanswered.Error(), finding.Say("see whether its storage answers: %s; where it is only slow, give it more time: %s",
+		finding.Command("timeout 10 stat "+finding.ShellWord(unanswered.Path)), finding.Command("--timeout 60s")))
+	return true
 }
 
 // unread ends the walk at an image that the Walker's opener does not read.

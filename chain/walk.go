@@ -63,10 +63,16 @@ func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	return knowing
 }
 
-// Opener returns what opens the images. Package predict uses it.
-func (w *Walker) Opener() storage.Opener {
+// Cache returns the memory of images that the Walker uses.
+func (w *Walker) Cache() *image.Cache {
 	w.prepare()
-	return w.images.Opener()
+	return w.images
+}
+
+// Identify tells what a source names; see [image.Cache.Identify]. Package predict uses
+// it.
+func (w *Walker) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	return w.Cache().Identify(ctx, src)
 }
 
 // Look returns the view of an image as the format claim, or of its signatures alone
@@ -79,14 +85,18 @@ func (w *Walker) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, cla
 
 // Locate returns layer with Located set, if it is a volume. The error says that no
 // pool has the volume: such an image is not read. Package predict uses it.
-func (w *Walker) Locate(layer Layer) (Layer, error) {
+func (w *Walker) Locate(ctx context.Context, layer Layer) (Layer, error) {
+	return locate(ctx, w.Volumes, layer)
+}
+
+func locate(ctx context.Context, volumes storage.Volumes, layer Layer) (Layer, error) {
 	if layer.Source == nil || layer.Source.Volume == nil || layer.Located != nil {
 		return layer, nil
 	}
-	if w.Volumes == nil {
+	if volumes == nil {
 		return layer, errNoPools
 	}
-	at, err := w.Volumes.Locate(layer.Source)
+	at, err := volumes.Locate(ctx, layer.Source)
 	if err != nil {
 		return layer, err
 	}
@@ -189,7 +199,7 @@ func (k *walk) refused() bool {
 // run walks the chain from its top, unless the XML says that it cannot be walked.
 func (k *walk) run() {
 	top := k.stated.Layers[0]
-	if located, err := k.Locate(top); err == nil {
+	if located, err := k.Locate(k.ctx, top); err == nil {
 		top = located
 	}
 	if storage.IsEmpty(top.Source) || storage.IsChainless(top.At(), top.Format) {
@@ -266,7 +276,7 @@ func (k *walk) recheckIdentity() {
 			return
 		}
 		layer := k.chain.Layers[o.layer]
-		if now, err := k.Opener().Identify(k.ctx, layer.At()); err != nil || now != o.id.File {
+		if now, err := k.images.IdentifyNow(k.ctx, layer.At()); err != nil || now != o.id.File {
 			k.findAt(o.layer, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: storage.Describe(layer.Source) + " was replaced while it was looked at",
 				Remedy: tryAgain})
 		}

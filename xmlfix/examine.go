@@ -114,7 +114,7 @@ func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) erro
 	if err := walkEach(ctx, w, disks); err != nil || w.Evidence != nil || len(disks) < 2 {
 		return err
 	}
-	evidence := chain.NewEvidence(w.Opener(), w.Volumes)
+	evidence := chain.NewEvidence(w.Cache(), w.Volumes)
 	for _, e := range disks {
 		if e.IsEvidence() {
 			evidence.Add(ctx, chain.Defined, e.Stated, e.Chain)

@@ -126,6 +126,7 @@ var aboutDisks = []Explanation{
 const (
 	ImageMissing     Code = "image-missing"
 	ImageUnreadable  Code = "image-unreadable"
+	ImageUnanswered  Code = "image-unanswered"
 	NotAnImage       Code = "not-an-image"
 	ImageBroken      Code = "image-broken"
 	FormatMismatch   Code = "format-mismatch"
@@ -148,6 +149,11 @@ var aboutImages = []Explanation{
 		"The system refused to open or read it.",
 		"The hint follows what the system said. Where it forbids the file, run chainfix as a user who may read the image, usually root. A stale handle, an input or " +
 			"output error or a server that does not answer is the mount's or the device's, whoever reads."},
+	{ImageUnanswered, "the storage of an image does not answer",
+		"A request for the image had no answer within the limit of --timeout (10 seconds; 2 in the hook). Its server, its device or the way there may be dead or slow. " +
+			"Nothing is known of the image, so that its disk is refused, even where the chain is explicit: libvirt would wait for the same storage.",
+		"See whether the storage answers: timeout 10 stat IMAGE. Bring it back, or unmount it (umount -f, or umount -l), and run chainfix again. " +
+			"Where it is only slow, give it more time: --timeout 60s."},
 	{NotAnImage, "a name in the chain is neither a regular file nor a block device",
 		"Directories, FIFOs, sockets and character devices are no images; opening them can hang or have effects.",
 		"Find out how the name came into the chain. An overlay from a stranger should be thrown away."},

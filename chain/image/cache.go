@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -40,14 +41,15 @@ const maxCached = 256 << 20
 //
 // What was seen of a name is not looked at again: make a cache for each run.
 type Cache struct {
-	opener  storage.Opener
-	flights singleflight.Group
-	heads   sync.Pool
+	opener   storage.Opener
+	requests *limit.Requests
+	flights  singleflight.Group
+	heads    sync.Pool
 
 	mu            sync.Mutex
 	recent, older map[cacheKey]cacheEntry
 	bytes         int // that recent takes, roughly
-	limit         int // of bytes; 0 means half of maxCached
+	maxBytes      int // 0 means half of maxCached
 }
 
 // NewCache returns an empty cache of images that opener opens; nil means
@@ -61,10 +63,12 @@ func NewCache(opener storage.Opener) *Cache {
 
 // SetLimit bounds what is kept, in bytes, roughly, instead of 256 MiB. It must be
 // called before the cache is used.
-func (c *Cache) SetLimit(bytes int) { c.limit = bytes / 2 }
+func (c *Cache) SetLimit(bytes int) { c.maxBytes = bytes / 2 }
 
-// Opener returns what opens the images.
-func (c *Cache) Opener() storage.Opener { return c.opener }
+// SetRequests bounds how the images are asked for. An image that does not answer in
+// time is a [*limit.UnansweredError], and is not asked again. SetRequests must be
+// called before the cache is used; without it nothing is bounded.
+func (c *Cache) SetRequests(r *limit.Requests) { c.requests = r }
 
 // cacheKey is how an image is remembered: by its name or, with another name to be
 // expected, by the file that it is in. How an image on the network is reached, its
@@ -72,21 +76,23 @@ func (c *Cache) Opener() storage.Opener { return c.opener }
 type cacheKey struct {
 	name  string
 	file  storage.FileID // the zero FileID in a key by name
+	stat  bool           // of what a name leads to, whatever it shows
 	part  bool           // slice is the image; a part of 0 bytes is not the whole
 	slice storage.Slice
 	how   string
 }
 
 func (k cacheKey) String() string {
-	return fmt.Sprintf("%q %+v %v %d %d %q", k.name, k.file, k.part, k.slice.Offset, k.slice.Size, k.how)
+	return fmt.Sprintf("%q %+v %v %v %d %d %q", k.name, k.file, k.stat, k.part, k.slice.Offset, k.slice.Size, k.how)
 }
 
 // memSize is what a key takes, in bytes, roughly.
 func (k cacheKey) memSize() int { return 128 + len(k.name) + len(k.how) + len(k.file.Remote) }
 
 type cacheEntry struct {
-	info *Info
-	err  error
+	info  *Info
+	stamp stamp // what the name led to, in an entry of a key with stat
+	err   error
 }
 
 // Look opens a source and reads it as claim, or, with claim "", as what it
@@ -94,14 +100,11 @@ type cacheEntry struct {
 // A context that ends is the caller's alone: others who wait for the same image
 // get it.
 func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
-	key := cacheKey{name: storage.Name(src)}
+	key := keyOf(src)
 	if key.name == "" {
 		return nil, fmt.Errorf("open %s: %w", storage.Describe(src), storage.ErrNotReadable)
 	}
 	key.slice, key.part = storage.SliceOf(src)
-	if src.Network != nil {
-		key.how = storage.Fragment(src, "source")
-	}
 	entry := c.get(key)
 	for {
 		if entry.err != nil {
@@ -114,16 +117,33 @@ func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, clai
 			return nil, context.Cause(ctx)
 		}
 		known := entry.info
-		flight := c.flights.DoChan(key.String(), func() (any, error) {
-			return c.fetch(context.WithoutCancel(ctx), src, key, known, claim), nil
-		})
-		select {
-		case done := <-flight:
-			entry = done.Val.(cacheEntry)
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		var err error
+		if entry, err = c.once(ctx, key, func(ctx context.Context) cacheEntry { return c.fetch(ctx, src, key, known, claim) }); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// once calls ask once for all who want the same thing at the same moment. The error is
+// the cause of ctx, which ends for this caller alone.
+func (c *Cache) once(ctx context.Context, key cacheKey, ask func(context.Context) cacheEntry) (cacheEntry, error) {
+	flight := c.flights.DoChan(key.String(), func() (any, error) { return ask(context.WithoutCancel(ctx)), nil })
+	select {
+	case done := <-flight:
+		return done.Val.(cacheEntry), nil
+	case <-ctx.Done():
+		return cacheEntry{}, context.Cause(ctx)
+	}
+}
+
+// keyOf returns the key of what a source names, without its slice; name is "" where
+// nothing can be opened by it.
+func keyOf(src *libvirtxml.DomainDiskSource) cacheKey {
+	key := cacheKey{name: storage.Name(src)}
+	if src.Network != nil {
+		key.how = storage.Fragment(src, "source")
+	}
+	return key
 }
 
 // fetch finds out what an image shows that is known by this name, if known is not
@@ -132,10 +152,21 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 	if entry := c.get(key); entry.err != nil || entry.info != known {
 		return entry // another flight has just ended
 	}
+	entry, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (cacheEntry, error) {
+		return c.ask(ctx, src, key, known, claim), nil
+	})
+	if err != nil {
+		entry = cacheEntry{err: fmt.Errorf("open %s: %w", storage.Describe(src), err)}
+	}
+	return c.put(key, entry)
+}
+
+// ask is fetch without bounds: it may take for ever.
+func (c *Cache) ask(ctx context.Context, src *libvirtxml.DomainDiskSource, key cacheKey, known *Info, claim probe.Format) cacheEntry {
 	// Before the opening: what changes from then on is another image.
-	stamp, stamped := stampOf(ctx, c.opener, src)
+	stamp, stamped := c.stamp(ctx, src)
 	if !stamped {
-		return c.put(key, c.open(ctx, src, known, claim, stamp))
+		return c.open(ctx, src, known, claim, stamp)
 	}
 	byFile := key
 	byFile.name, byFile.file = "", stamp.file
@@ -144,7 +175,7 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 			known = nil
 		}
 		if _, ok := known.as(claim); ok {
-			return c.put(key, cacheEntry{info: known})
+			return cacheEntry{info: known}
 		}
 	}
 	done, _, _ := c.flights.Do(byFile.String(), func() (any, error) {
@@ -154,7 +185,7 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 		}
 		return entry, nil
 	})
-	return c.put(key, done.(cacheEntry))
+	return done.(cacheEntry)
 }
 
 // open opens an image. What an earlier opening of the same image showed is kept.
@@ -176,16 +207,20 @@ func (c *Cache) open(ctx context.Context, src *libvirtxml.DomainDiskSource, know
 }
 
 func (c *Cache) get(key cacheKey) cacheEntry {
+	entry, _ := c.find(key)
+	return entry
+}
+
+func (c *Cache) find(key cacheKey) (entry cacheEntry, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if entry, ok := c.recent[key]; ok {
-		return entry
+	if entry, ok = c.recent[key]; ok {
+		return entry, true
 	}
-	entry, ok := c.older[key]
-	if ok {
+	if entry, ok = c.older[key]; ok {
 		c.keep(key, entry)
 	}
-	return entry
+	return entry, ok
 }
 
 func (c *Cache) put(key cacheKey, entry cacheEntry) cacheEntry {
@@ -198,32 +233,14 @@ func (c *Cache) put(key cacheKey, entry cacheEntry) cacheEntry {
 // keep keeps an entry in the recent generation, and lets the older one go when
 // that has half of the room.
 func (c *Cache) keep(key cacheKey, entry cacheEntry) {
-	limit := c.limit
-	if limit == 0 {
-		limit = maxCached / 2
+	most := c.maxBytes
+	if most == 0 {
+		most = maxCached / 2
 	}
 	size := key.memSize() + entry.info.memSize()
-	if c.recent == nil || c.bytes+size > limit {
+	if c.recent == nil || c.bytes+size > most {
 		c.older, c.recent, c.bytes = c.recent, make(map[cacheKey]cacheEntry), 0
 	}
 	c.recent[key] = entry
 	c.bytes += size
-}
-
-// stamp is what a [ChangeTimer] tells of an image.
-type stamp struct {
-	file    storage.FileID
-	changed int64
-}
-
-// stampOf tells what src names now, and since when if the opener knows; ok is
-// false where that cannot be told: opening the image says why.
-func stampOf(ctx context.Context, opener storage.Opener, src *libvirtxml.DomainDiskSource) (s stamp, ok bool) {
-	var err error
-	if timer, knows := opener.(storage.ChangeTimer); knows {
-		s.file, s.changed, err = timer.ChangeTime(ctx, src)
-	} else {
-		s.file, err = opener.Identify(ctx, src)
-	}
-	return s, err == nil
 }

@@ -46,7 +46,7 @@ func TestCacheIsBounded(t *testing.T) {
 	descriptor := "# Disk DescriptorFile\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n" +
 		strings.Repeat("\n", extents-1) + `RW 1 FLAT "` + strings.Repeat("x", 500) + `" 0`
 	images := NewCache(sameImage{descriptor})
-	images.limit = limit
+	images.SetLimit(2 * limit)
 	for i := range 300 {
 		for _, name := range []string{"/a", "/gone", "/gone" + strings.Repeat("x", 4000)} {
 			src := storage.LocalSource(fmt.Sprint(name, i), false)

@@ -33,7 +33,7 @@ func FuzzAdd(f *testing.F) {
 			t.Fatalf("second Add: %v", err)
 		}
 		for _, mode := range []string{"", "direct"} {
-			located, err := p.Locate(volume(pool, name, mode))
+			located, err := p.Locate(t.Context(), volume(pool, name, mode))
 			if err != nil {
 				if !errors.Is(err, storage.ErrNoVolume) {
 					t.Fatalf("Locate: %v", err)

@@ -25,7 +25,7 @@ func TestAsAStartedGuest(t *testing.T) {
 	l.StartPool("mounted", "<pool type='fs'><name>mounted</name><source><device path='"+shm.device+"'/></source>"+
 		"<target><path>"+shm.path+"</path></target></pool>")
 	// libvirt writes the definitions anew, and in a way of its own.
-	read, err := pools.Read(l.PoolDefinitions())
+	read, err := pools.Read(t.Context(), l.PoolDefinitions(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestAsAStartedGuest(t *testing.T) {
 			// virsh puts the name into XML as it is.
 			escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;").Replace(tt.volume)
 			l.Virsh("vol-create-as", tt.pool, escaped, "1M", "--format", tt.format)
-			located, err := read.Locate(volume(tt.pool, tt.volume, ""))
+			located, err := read.Locate(t.Context(), volume(tt.pool, tt.volume, ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestFolderAsAStartedGuest(t *testing.T) {
 	}
 	l.Share(l.Images)
 	l.StartPool("images", "<pool type='dir'><name>images</name><target><path>"+l.Images+"</path></target></pool>")
-	read, err := pools.Read(l.PoolDefinitions())
+	read, err := pools.Read(t.Context(), l.PoolDefinitions(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestFolderAsAStartedGuest(t *testing.T) {
 		if !strings.Contains(info, " "+want+"\n") {
 			t.Errorf("libvirt takes %s for %s", name, info)
 		}
-		located, err := read.Locate(volume("images", name, ""))
+		located, err := read.Locate(t.Context(), volume("images", name, ""))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -79,11 +79,16 @@ func (p *pool) locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskS
 	return &located, nil
 }
 
+// pathOf is where a volume is looked for, as far as that is known.
+func (p *pool) pathOf(volume *libvirtxml.DomainDiskSourceVolume) string {
+	return p.target + "/" + volume.Volume
+}
+
 // inFolder is for pools that are folders of files
 // (virStorageBackendRefreshLocal). A block device there is a file to libvirt
 // too, which QEMU then refuses.
 func inFolder(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
-	path := p.target + "/" + volume.Volume
+	path := p.pathOf(volume)
 	if isFolder(path) {
 		to.Dir = &libvirtxml.DomainDiskSourceDir{Dir: path}
 		return nil
@@ -109,7 +114,7 @@ func isFolder(path string) bool {
 
 // asDevice is for pools whose volumes are devices of their names.
 func asDevice(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
-	setBlock(to, p.target+"/"+volume.Volume, volume)
+	setBlock(to, p.pathOf(volume), volume)
 	return nil
 }
 

@@ -1,7 +1,7 @@
 // Package pools knows where the volumes of libvirt's storage pools are, from
 // the definitions of the pools alone. No libvirt is asked.
 //
-//	known, err := pools.Read("/etc/libvirt/storage")
+//	known, err := pools.Read(ctx, "/etc/libvirt/storage", nil)
 //	if err != nil {
 //		return err
 //	}
@@ -19,6 +19,7 @@
 package pools
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ import (
 
 	"libvirt.org/go/libvirtxml"
 
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
@@ -43,6 +45,9 @@ var ErrDuplicate = errors.New("storage pool is defined twice")
 // Pools is a set of storage pools. The zero Pools is an empty one. It may be
 // used by several goroutines.
 type Pools struct {
+	// Requests bounds what the files of the pools are asked; nil bounds nothing.
+	Requests *limit.Requests
+
 	dir string // where the definitions of pools that are not in known may be; "" is nowhere
 
 	mu     sync.Mutex
@@ -60,16 +65,17 @@ var _ storage.Volumes = (*Pools)(nil)
 // from the one file that libvirt takes it from: NAME.xml
 // (libvirt 9.0, virStoragePoolObjLoad, ignores a pool whose file has another name). So a file
 // that is of no use hinders only those who need it. A transient pool has no
-// file there.
-func Read(dir string) (*Pools, error) {
-	info, err := os.Stat(dir)
+// file there. The requests bound this and all that is asked later; nil bounds
+// nothing.
+func Read(ctx context.Context, dir string, requests *limit.Requests) (*Pools, error) {
+	info, err := limit.Do(ctx, requests, dir, func(context.Context) (fs.FileInfo, error) { return os.Stat(dir) })
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
 		return nil, &fs.PathError{Op: "read", Path: dir, Err: syscall.ENOTDIR}
 	}
-	return &Pools{dir: dir}, nil
+	return &Pools{Requests: requests, dir: dir}, nil
 }
 
 // Add adds a pool by its definition, as "virsh pool-dumpxml" prints it. Errors
@@ -79,9 +85,7 @@ func (p *Pools) Add(definition []byte) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch _, err := p.find(added.name); {
+	switch _, err := p.find(context.Background(), added.name); {
 	case err == nil:
 		return fmt.Errorf("%w: %q", ErrDuplicate, added.name)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -100,18 +104,19 @@ func (p *Pools) Add(definition []byte) error {
 // is a file or a folder is found out by a stat, as in libvirt; one that is absent is
 // a file.
 //
-// Errors wrap [storage.ErrNoVolume].
-func (p *Pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
+// Errors wrap [storage.ErrNoVolume], and a [*limit.UnansweredError] where the files
+// did not answer in time.
+func (p *Pools) Locate(ctx context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src == nil || src.Volume == nil {
 		return nil, fmt.Errorf("%w: %s is no volume", storage.ErrNoVolume, storage.Describe(src))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	pool, err := p.find(src.Volume.Pool)
+	pool, err := p.find(ctx, src.Volume.Pool)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", storage.ErrNoVolume, err)
 	}
-	located, err := pool.locate(src)
+	located, err := limit.Do(ctx, p.Requests, pool.pathOf(src.Volume), func(context.Context) (*libvirtxml.DomainDiskSource, error) {
+		return pool.locate(src)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: pool %q, volume %q: %w", storage.ErrNoVolume, pool.name, src.Volume.Volume, err)
 	}
@@ -120,12 +125,12 @@ func (p *Pools) Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDisk
 
 // find returns the pool of a name. Errors wrap fs.ErrNotExist if nothing
 // defines it.
-func (p *Pools) find(name string) (*pool, error) {
-	if found := p.known[name]; found != nil {
-		return found, nil
-	}
-	if err := p.broken[name]; err != nil {
-		return nil, err
+func (p *Pools) find(ctx context.Context, name string) (*pool, error) {
+	p.mu.Lock()
+	found, err := p.known[name], p.broken[name]
+	p.mu.Unlock()
+	if found != nil || err != nil {
+		return found, err
 	}
 	if !plainName(name) {
 		return nil, fmt.Errorf("%q is no name of a storage pool", name)
@@ -134,14 +139,14 @@ func (p *Pools) find(name string) (*pool, error) {
 		return nil, fmt.Errorf("the storage pool %q is not known: %w", name, fs.ErrNotExist)
 	}
 	file := filepath.Join(p.dir, name+".xml")
-	definition, err := readDefinition(file)
+	definition, err := limit.Do(ctx, p.Requests, file, func(context.Context) ([]byte, error) { return readDefinition(file) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the storage pool %q is not defined in %q: %w", name, p.dir, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the storage pool %q: %q: %w", name, file, err)
 	}
-	found, err := parse(definition)
+	found, err = parse(definition)
 	if err == nil && found.name != name {
 		err = fmt.Errorf("%w: libvirt ignores the pool %q in a file of another name", ErrDefinition, found.name)
 	}
@@ -158,6 +163,8 @@ func (p *Pools) find(name string) (*pool, error) {
 // second to find that out of a long one, and a chain may ask for thousands of
 // volumes. There are as many at most as there are files.
 func (p *Pools) keepBroken(name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.broken == nil {
 		p.broken = make(map[string]error)
 	}
@@ -165,6 +172,8 @@ func (p *Pools) keepBroken(name string, err error) {
 }
 
 func (p *Pools) keep(added *pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.known == nil {
 		p.known = make(map[string]*pool)
 	}

@@ -115,7 +115,7 @@ func TestDefinitions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			located, err := p.Locate(volume("p", "v", ""))
+			located, err := p.Locate(t.Context(), volume("p", "v", ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,7 +236,7 @@ func TestLocate(t *testing.T) {
 		{pool: "logical", volume: "../sda", words: "no volume can have that name"},
 	} {
 		t.Run(tt.pool+" "+tt.volume+" "+tt.mode, func(t *testing.T) {
-			got, err := p.Locate(volume(tt.pool, tt.volume, tt.mode))
+			got, err := p.Locate(t.Context(), volume(tt.pool, tt.volume, tt.mode))
 			if tt.want == nil {
 				if !errors.Is(err, storage.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
 					t.Errorf("Locate: %v, want an error with %q", err, tt.words)
@@ -261,7 +261,7 @@ func TestLocateKeepsTheRest(t *testing.T) {
 	src.Encryption = &libvirtxml.DomainDiskEncryption{Format: "luks"}
 	src.Slices = &libvirtxml.DomainDiskSlices{Slices: []libvirtxml.DomainDiskSlice{{Type: "storage", Size: 512}}}
 	src.Volume.SecLabel = []libvirtxml.DomainDeviceSecLabel{{Model: "dac"}}
-	got, err := sampled(t).Locate(src)
+	got, err := sampled(t).Locate(t.Context(), src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestLocateKeepsTheRest(t *testing.T) {
 
 func TestLocateOfNoVolume(t *testing.T) {
 	for _, src := range []*libvirtxml.DomainDiskSource{nil, {}, {File: &libvirtxml.DomainDiskSourceFile{File: "/x"}}} {
-		if _, err := sampled(t).Locate(src); !errors.Is(err, storage.ErrNoVolume) {
+		if _, err := sampled(t).Locate(t.Context(), src); !errors.Is(err, storage.ErrNoVolume) {
 			t.Errorf("%s: %v", storage.Describe(src), err)
 		}
 	}
@@ -312,7 +312,7 @@ func TestPartitionByLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"disk3": "ata-x-part3", "disk4": "ata-x-part4"} {
-		located, err := p.Locate(volume("p", name, ""))
+		located, err := p.Locate(t.Context(), volume("p", name, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -351,7 +351,7 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p, err := pools.Read(dir)
+	p, err := pools.Read(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +371,7 @@ func TestRead(t *testing.T) {
 		{pool: "a\x00b", words: `"a\x00b"`},
 		{pool: strings.Repeat("a", 300), words: "too long"},
 	} {
-		located, err := p.Locate(volume(tt.pool, "v", ""))
+		located, err := p.Locate(t.Context(), volume(tt.pool, "v", ""))
 		if tt.want == "" {
 			if !errors.Is(err, storage.ErrNoVolume) || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("%q: %v, want an error with %q", tt.pool, err, tt.words)
@@ -402,11 +402,11 @@ func TestReadOnce(t *testing.T) {
 		}
 	}
 	located := func(p *pools.Pools) error {
-		_, err := p.Locate(volume("dir", "v", ""))
+		_, err := p.Locate(t.Context(), volume("dir", "v", ""))
 		return err
 	}
 	read := func() *pools.Pools {
-		p, err := pools.Read(dir)
+		p, err := pools.Read(t.Context(), dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -425,14 +425,14 @@ func TestReadOnce(t *testing.T) {
 }
 
 func TestReadOfNoFolder(t *testing.T) {
-	if _, err := pools.Read(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := pools.Read(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("Read: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pools.Read(file); !errors.Is(err, syscall.ENOTDIR) {
+	if _, err := pools.Read(t.Context(), file, nil); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("Read: %v", err)
 	}
 }
@@ -461,14 +461,14 @@ func TestSeveralGoroutines(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "dir.xml"), []byte(samples["dir"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := pools.Read(dir)
+	p, err := pools.Read(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := p.Locate(volume("dir", "v", "")); err != nil {
+			if _, err := p.Locate(t.Context(), volume("dir", "v", "")); err != nil {
 				t.Error(err)
 			}
 		})

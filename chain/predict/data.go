@@ -38,7 +38,7 @@ func (p *predictor) checkDataFiles(layer chain.Layer, h *probe.Header, found boo
 			}
 			file = storage.Directory(name) + file
 		}
-		if _, err := p.Opener().Identify(p.ctx, storage.LocalSource(file, false)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := p.Identify(p.ctx, storage.LocalSource(file, false)); errors.Is(err, fs.ErrNotExist) {
 			return p.qemu("Could not open " + strconv.Quote(file) + ", an extent of " + storage.Describe(layer.Source) + ": No such file or directory")
 		}
 	}
@@ -75,7 +75,7 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 	case !strings.HasPrefix(name, "/"):
 		// QEMU takes it for a plain file name (QEMU 7.2.13 and 9.1), and starts from
 		// the directory in which libvirt starts it.
-		if _, err := p.Opener().Identify(p.ctx, storage.LocalSource("/"+name, false)); err == nil {
+		if _, err := p.Identify(p.ctx, storage.LocalSource("/"+name, false)); err == nil {
 			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
 			return nil
 		}
@@ -90,7 +90,7 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 
 // mustExist refuses a data file that is missing.
 func (p *predictor) mustExist(of string, src *libvirtxml.DomainDiskSource) error {
-	if _, err := p.Opener().Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
+	if _, err := p.Identify(p.ctx, src); errors.Is(err, fs.ErrNotExist) {
 		return p.qemu("Could not open " + storage.Describe(src) + ", the data file of " + of + ": No such file or directory")
 	}
 	return nil

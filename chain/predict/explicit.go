@@ -61,7 +61,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 			written = l.ID
 		}
 		if len(further) > 0 && l.Header.Backing != nil {
-			next, _ := p.Locate(further[0])
+			next, _ := p.Locate(p.ctx, further[0])
 			if rec = p.BorneOut(p.ctx, storage.ReadRecord(l.Header.Backing), next); p.anotherImage(layer, l.Header, next) {
 				rec = storage.Record{}
 			}
@@ -107,7 +107,7 @@ func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.L
 	default:
 		name = h.Backing.Name
 		if len(further) > 0 {
-			next, _ := p.Locate(further[0])
+			next, _ := p.Locate(p.ctx, further[0])
 			xmls, ok := storage.LocalPath(next.At())
 			if headers, here := p.path(layer, name); !ok || !here || headers == xmls {
 				return nil
@@ -120,7 +120,7 @@ func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.L
 // openStated opens an image that the XML states and checks what QEMU checks. The
 // look is nil where the image is not read: QEMU is taken to open it then.
 func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, error) {
-	if located, err := p.Locate(layer); err == nil {
+	if located, err := p.Locate(p.ctx, layer); err == nil {
 		layer = located
 	}
 	_, local := layer.LocalPath()
@@ -181,13 +181,13 @@ func (p *predictor) checkExistence(further []chain.Layer) error {
 			break
 		}
 		p.layer = at + 1 + i
-		if located, err := p.Locate(layer); err == nil {
+		if located, err := p.Locate(p.ctx, layer); err == nil {
 			layer = located
 		}
 		if _, local := layer.LocalPath(); !local {
 			continue
 		}
-		if _, err := p.Opener().Identify(p.ctx, layer.At()); errors.Is(err, fs.ErrNotExist) {
+		if _, err := p.Identify(p.ctx, layer.At()); errors.Is(err, fs.ErrNotExist) {
 			return p.missing(layer)
 		}
 	}
@@ -212,7 +212,7 @@ func (p *predictor) assumedRaw(layer chain.Layer, l *image.View) error {
 // which neither libvirt nor QEMU does: the XML wins. rec is what the header records
 // of it.
 func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.Layer, rec storage.Record) {
-	next, _ = p.Locate(next)
+	next, _ = p.Locate(p.ctx, next)
 	text := "the XML goes on from " + storage.Describe(overlay.Source) + " to " + storage.Describe(next.Source) + ", but "
 	if h.Backing == nil {
 		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
@@ -235,10 +235,10 @@ func (p *predictor) anotherImage(overlay chain.Layer, h *probe.Header, next chai
 	if !ok || !here || path == named {
 		return false
 	}
-	xmls, err := p.Opener().Identify(p.ctx, next.At())
+	xmls, err := p.Identify(p.ctx, next.At())
 	if err != nil {
 		return false // comes next
 	}
-	headers, err := p.Opener().Identify(p.ctx, storage.LocalSource(named, false))
+	headers, err := p.Identify(p.ctx, storage.LocalSource(named, false))
 	return err == nil && headers != xmls
 }

@@ -41,7 +41,7 @@ func (p *predictor) image(layer chain.Layer, claim probe.Format) (*image.View, e
 // read. At a FIFO it waits for ever (libvirt 9.0).
 func (p *predictor) notImage(layer chain.Layer) error {
 	words := storage.Describe(layer.Source) + " is " + storage.ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
-	_, err := p.Opener().Identify(p.ctx, layer.At())
+	_, err := p.Identify(p.ctx, layer.At())
 	if stops := errors.Is(err, storage.ErrDirectory) || errors.Is(err, storage.ErrSocket); stops && p.reads(layer) {
 		return p.libvirt(words)
 	}
@@ -76,7 +76,7 @@ func (p *predictor) unread(layer chain.Layer, err error) error {
 
 // unseen is the error for an image that nothing here reads.
 func (p *predictor) unseen(layer chain.Layer) error {
-	_, err := p.Locate(layer)
+	_, err := p.Locate(p.ctx, layer)
 	if err == nil {
 		_, err = p.Look(p.ctx, layer.At(), layer.HeaderFormat())
 	}

@@ -15,8 +15,8 @@ import (
 // starting: the overlay that libvirt makes for the disk is there already, left
 // behind by a run that a power cut ended, for example. stated must not be of a
 // guest that runs: there the file is in use.
-func LeftoverFinding(ctx context.Context, opener storage.Opener, stated chain.Stated) (f finding.Finding, found bool) {
-	path := leftoverOf(ctx, opener, stated)
+func LeftoverFinding(ctx context.Context, w *chain.Walker, stated chain.Stated) (f finding.Finding, found bool) {
+	path := leftoverOf(ctx, w, stated)
 	if path == "" {
 		return finding.Finding{}, false
 	}
@@ -27,7 +27,7 @@ func LeftoverFinding(ctx context.Context, opener storage.Opener, stated chain.St
 
 // leftoverOf returns the path of the overlay of a transient disk that is there;
 // "" if there is none.
-func leftoverOf(ctx context.Context, opener storage.Opener, stated chain.Stated) (path string) {
+func leftoverOf(ctx context.Context, w *chain.Walker, stated chain.Stated) (path string) {
 	if !stated.Transient || stated.Guest == "" || strings.Contains(stated.Guest, "/") || len(stated.Layers) == 0 {
 		return ""
 	}
@@ -39,7 +39,7 @@ func leftoverOf(ctx context.Context, opener storage.Opener, stated chain.Stated)
 	path = image + ".TRANSIENT-" + stated.Guest
 	// Of a symlink libvirt looks where it leads, and of what is there it does
 	// not care what it is (libvirt 9.0).
-	if _, err := opener.Identify(ctx, storage.LocalSource(path, false)); err != nil && !errors.Is(err, storage.ErrNotImage) {
+	if _, err := w.Identify(ctx, storage.LocalSource(path, false)); err != nil && !errors.Is(err, storage.ErrNotImage) {
 		return ""
 	}
 	return path
@@ -47,7 +47,7 @@ func leftoverOf(ctx context.Context, opener storage.Opener, stated chain.Stated)
 
 // leftover refuses a transient disk whose overlay is there already.
 func (p *predictor) leftover() error {
-	path := leftoverOf(p.ctx, p.Opener(), p.stated)
+	path := leftoverOf(p.ctx, p.Walker, p.stated)
 	if path == "" {
 		return nil
 	}

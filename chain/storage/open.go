@@ -77,6 +77,9 @@ type Resolver interface {
 	Resolve(ctx context.Context, path string) (string, error)
 }
 
+// ErrNoResolver: an [Opener] is no [Resolver].
+var ErrNoResolver = errors.New("symlinks are not followed here")
+
 // Reason returns what the system says is wrong in the error of an Opener, without
 // the path, which the system repeats unquoted.
 func Reason(err error) string {

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"context"
+
 	"encoding/xml"
 	"errors"
 	"strings"
@@ -97,5 +99,5 @@ type Volumes interface {
 	// Locate returns the source that libvirt makes of a source of type
 	// volume when it starts the guest. It opens nothing. Errors wrap
 	// [ErrNoVolume].
-	Locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error)
+	Locate(ctx context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error)
 }

@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/ordered"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -20,7 +20,7 @@ func checkCommand(std streams) *cli.Command {
 		Name:      "check",
 		Usage:     "say what fix would do, per disk and per layer; writes nothing",
 		ArgsUsage: "[FILE...]",
-		Flags:     flagsOf(outputFlags(), policyFlags()),
+		Flags:     flagsOf(outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return check(c, std) },
 	}
 }
@@ -37,7 +37,7 @@ func check(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	w, err := o.walkers()
+	w, err := o.walkers(c.Context)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func check(c *cli.Context, std streams) error {
 		return err
 	}
 	worst, read := exitDone, false
-	err = eachDocument(c.Context, std, w.walker(), args, func(e *examined) error {
+	err = eachDocument(c.Context, std, w, args, func(e *examined) error {
 		read = read || e.Err == nil
 		worst = max(worst, e.status())
 		printFindings(std.err, e)
@@ -71,67 +71,39 @@ func check(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
-// eachDocument examines the documents on every processor and hands them to use
-// in the order of args. Only as many as there are workers are held at a time.
-func eachDocument(ctx context.Context, std streams, w *chain.Walker, args []string, use func(*examined) error) error {
-	workers := min(runtime.GOMAXPROCS(0), len(args))
-	type job struct {
-		in   input
-		done chan *examined
+// documentsAtOnce bounds how many documents are worked on at the same time, most of
+// which wait for storage, and what they take, in bytes: to read one takes a multiple.
+var documentsAtOnce = ordered.Bounds{Items: 256, Bytes: 16 << 20}
+
+// eachDocument examines the documents, many at the same time, and hands them to use in
+// the order of args.
+func eachDocument(ctx context.Context, std streams, w *walkers, args []string, use func(*examined) error) error {
+	walker := w.walker()
+	type result struct {
+		*examined
+		err error
 	}
-	jobs := make(chan job)
-	ordered := make(chan chan *examined, workers)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer close(jobs)
-		defer close(ordered)
-		for _, arg := range args {
-			j := job{inputOf(arg), make(chan *examined, 1)}
-			select {
-			case ordered <- j.done:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			select {
-			case jobs <- j:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	for r := range ordered.Map(ctx, documentsAtOnce, slices.Values(args), func(ctx context.Context, take ordered.Take, arg string) result {
+		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg))
+		return result{e, err}
+	}) {
+		if r.err != nil {
+			return r.err
 		}
-		return nil
-	})
-	for range workers {
-		group.Go(func() error {
-			for j := range jobs {
-				e, err := examineInput(ctx, w, std, j.in)
-				if err != nil {
-					return err
-				}
-				j.done <- e
-			}
-			return nil
-		})
+		if err := use(r.examined); err != nil {
+			return err
+		}
 	}
-	group.Go(func() error {
-		for done := range ordered {
-			select {
-			case e := <-done:
-				if err := use(e); err != nil {
-					return err
-				}
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	return group.Wait()
+	if ctx.Err() != nil {
+		return inputError(context.Cause(ctx))
+	}
+	return nil
 }
 
 // examineInput reads and examines one document. That it cannot be read is a
 // problem of this document alone.
-func examineInput(ctx context.Context, w *chain.Walker, std streams, in input) (*examined, error) {
-	data, err := in.read(std.in)
+func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*examined, error) {
+	data, err := r.read(ctx, in)
 	if err != nil {
 		return unreadable(in.name, err), nil
 	}

@@ -27,12 +27,12 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	w, err := o.walkers()
+	w, err := o.walkers(c.Context)
 	if err != nil {
 		return err
 	}
 	in := inputOf(c.Args().First())
-	data, err := in.read(std.in)
+	data, err := reader{requests: w.requests, stdin: std.in}.read(c.Context, in)
 	if err != nil {
 		return inputError(err)
 	}
@@ -70,7 +70,7 @@ func strip(c *cli.Context, std streams) error {
 		return err
 	}
 	in := inputOf(c.Args().First())
-	data, err := in.read(std.in)
+	data, err := reader{stdin: std.in}.read(c.Context, in)
 	if err != nil {
 		return inputError(err)
 	}

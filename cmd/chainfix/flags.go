@@ -4,11 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -36,6 +38,9 @@ type options struct {
 
 	network bool
 	qemuImg string // "" for none
+
+	jobs    int           // requests in flight
+	timeout time.Duration // of each
 }
 
 // flagRow is one flag: what cli parses and shows, and what it sets. A new flag is
@@ -49,7 +54,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -63,7 +68,7 @@ func flagsOf(groups ...[]flagRow) []cli.Flag {
 
 // optionsOf returns what the flags of the command that runs say.
 func optionsOf(c *cli.Context) (*options, error) {
-	o := &options{connect: defaultConnect()}
+	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs, timeout: c.Duration("timeout")}
 	for _, row := range allFlags() {
 		if !c.IsSet(row.Names()[0]) {
 			continue
@@ -176,7 +181,7 @@ func applyFlags() []flagRow {
 
 // policyFlags are the same on every command that walks a chain, but for the hook.
 func policyFlags() []flagRow {
-	return slices.Concat(statementFlags(), disagreementFlags(), networkFlags())
+	return slices.Concat(statementFlags(), disagreementFlags(), networkFlags(), timeoutFlags(limit.DefaultTimeout))
 }
 
 // statementFlags are those with what the operator knows. The hook has no other
@@ -252,6 +257,35 @@ func networkFlags() []flagRow {
 			func(o *options, c *cli.Context) error {
 				if o.qemuImg = c.String("qemu-img"); o.qemuImg != "" && !c.Bool("network") {
 					return usageError("--qemu-img needs --network")
+				}
+				return nil
+			}},
+	}
+}
+
+// jobsFlags are those of the commands that look at many images.
+func jobsFlags() []flagRow {
+	return []flagRow{
+		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "ask for `N` images at the same time"},
+			func(o *options, c *cli.Context) error {
+				if o.jobs = c.Int("jobs"); o.jobs < 1 || o.jobs > maxJobs {
+					return usageError("--jobs %d (want 1 to %d)", o.jobs, maxJobs)
+				}
+				return nil
+			}},
+	}
+}
+
+// maxJobs is what --jobs may be at most: each may take a thread.
+const maxJobs = 1024
+
+// timeoutFlags bound how long an image may take to answer.
+func timeoutFlags(timeout time.Duration) []flagRow {
+	return []flagRow{
+		{&cli.DurationFlag{Name: "timeout", Value: timeout, Usage: "refuse an image whose storage does not answer within `TIME`"},
+			func(o *options, c *cli.Context) error {
+				if o.timeout <= 0 {
+					return usageError("--timeout %s (want more than 0)", o.timeout)
 				}
 				return nil
 			}},

@@ -21,7 +21,7 @@ func hookCommand(std streams) *cli.Command {
 		Name:      hookName,
 		Usage:     "make chains explicit, or verify them, as a hook of libvirt's; XML on standard input",
 		ArgsUsage: "GUEST OPERATION SUB-OPERATION EXTRA",
-		Flags:     flagsOf(hookFlags(), statementFlags()),
+		Flags:     flagsOf(hookFlags(), statementFlags(), timeoutFlags(hookTimeout)),
 		Action:    func(c *cli.Context) error { return hook(c, std) },
 	}
 }
@@ -57,6 +57,10 @@ func hook(c *cli.Context, std streams) error {
 }
 
 const hookName = "hook"
+
+// hookTimeout is how long an image may take to answer a hook, for which libvirt
+// waits, and everybody who asks it for that guest.
+const hookTimeout = 2 * time.Second
 
 // hookCall is what libvirt says of the moment at which it runs a hook script:
 // the four words that it appends to the script's command line (hooks.rst).

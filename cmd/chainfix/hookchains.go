@@ -30,11 +30,11 @@ func (notYet) Is(target error) bool { return target == errNotYet }
 // explicitFor reads a guest's XML and returns it with every chain explicit; nil
 // if that is what it says already. The error is one line.
 func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
-	walkers, err := o.walkers()
+	walkers, err := o.walkers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	data, err := inputOf("-").read(stdin)
+	data, err := reader{stdin: stdin}.read(ctx, inputOf("-"))
 	if err != nil {
 		return nil, inputError(err)
 	}

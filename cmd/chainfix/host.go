@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -26,9 +27,11 @@ func hostCommand(std streams) *cli.Command {
 }
 
 // inventory returns the host that the flags name, and what ends the use of it.
-func (o *options) inventory(ctx context.Context) (host.Inventory, func() error, error) {
+func (o *options) inventory(ctx context.Context, requests *limit.Requests) (host.Inventory, func() error, error) {
 	if o.from != "" {
-		return host.FolderAt(o.from), func() error { return nil }, nil
+		folder := host.FolderAt(o.from)
+		folder.Requests = requests
+		return folder, func() error { return nil }, nil
 	}
 	d, err := host.Connect(ctx, o.connect)
 	if err != nil {
@@ -40,8 +43,8 @@ func (o *options) inventory(ctx context.Context) (host.Inventory, func() error, 
 // scan returns the scan of guests that the flags describe, of a host that is still
 // to be set, and what reports afterwards which statements no disk met: those of a
 // policy file only if no guest is named, since they are about a whole host.
-func (o *options) scan(guests []string, std streams) (*host.Scan, *walkers, error) {
-	w, err := o.walkers()
+func (o *options) scan(ctx context.Context, guests []string, std streams) (*host.Scan, *walkers, error) {
+	w, err := o.walkers(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +52,7 @@ func (o *options) scan(guests []string, std streams) (*host.Scan, *walkers, erro
 		w.watchAll()
 	}
 	return &host.Scan{
-		Opener: w.opener, Volumes: w.volumes, Policy: w.policy, Met: w.met,
+		Opener: w.opener, Requests: w.requests, Volumes: w.volumes, Policy: w.policy, Met: w.met,
 		Targets: o.targets, Names: guests,
 		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)

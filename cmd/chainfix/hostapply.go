@@ -21,7 +21,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Name:      "apply",
 		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), applyFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -47,7 +47,7 @@ func hostApply(c *cli.Context, std streams) error {
 			return err
 		}
 	}
-	s, w, err := o.scan(c.Args().Slice(), std)
+	s, w, err := o.scan(c.Context, c.Args().Slice(), std)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func hostScanCommand(std streams) *cli.Command {
 		Name:      scanName,
 		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -33,11 +33,11 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	s, w, err := o.scan(c.Args().Slice(), std)
+	s, w, err := o.scan(c.Context, c.Args().Slice(), std)
 	if err != nil {
 		return err
 	}
-	inventory, end, err := o.inventory(c.Context)
+	inventory, end, err := o.inventory(c.Context, w.requests)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/ordered"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -24,23 +27,66 @@ func inputOf(arg string) input {
 	return input{name: arg, path: arg}
 }
 
-// read returns the document's bytes, at most one more than xmlfix takes: an
-// endless stream ends here.
-func (in input) read(stdin io.Reader) ([]byte, error) {
-	r := stdin
+// reader reads documents.
+type reader struct {
+	requests *limit.Requests // nil bounds nothing
+	stdin    io.Reader
+	take     ordered.Take // waits until there is room for a document; nil where there is
+}
+
+// read returns a document's bytes, at most one more than xmlfix takes: an endless
+// stream ends here. For standard input and pipes it waits as long as that takes.
+func (r reader) read(ctx context.Context, in input) (data []byte, err error) {
+	file := r.stdin
 	if in.path != "" {
-		f, err := os.Open(in.path)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+		var opened openedInput
+		if opened, err = limit.Do(ctx, r.requests, in.path, func(context.Context) (openedInput, error) { return openInput(in.path) }); err == nil {
+			defer opened.file.Close()
+			file = opened.file
+			if r.take != nil {
+				err = r.take(opened.size)
+			}
 		}
-		defer f.Close()
-		r = f
+		if err == nil && opened.regular {
+			data, err = limit.Do(ctx, r.requests, in.path, func(context.Context) ([]byte, error) { return readDocument(file) })
+		}
+		if err != nil || opened.regular {
+			return data, inputReadError(in, err)
+		}
 	}
-	data, err := io.ReadAll(io.LimitReader(r, xmlfix.MaxInput+1))
+	data, err = readDocument(file)
+	return data, inputReadError(in, err)
+}
+
+func inputReadError(in input, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+}
+
+// openedInput is a document that was opened.
+type openedInput struct {
+	file    *os.File
+	regular bool  // and no pipe
+	size    int64 // in bytes, of a regular file; no more than is read
+}
+
+func openInput(path string) (openedInput, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+		return openedInput{}, err
 	}
-	return data, nil
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return openedInput{}, err
+	}
+	return openedInput{f, info.Mode().IsRegular(), min(info.Size(), xmlfix.MaxInput)}, nil
+}
+
+func readDocument(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, xmlfix.MaxInput+1))
 }
 
 // unwrapPath drops the path that the system's error repeats unquoted.

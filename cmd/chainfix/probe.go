@@ -9,6 +9,8 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 	"libvirt.org/go/libvirtxml"
@@ -19,7 +21,7 @@ func probeCommand(std streams) *cli.Command {
 		Name:      "probe",
 		Usage:     "say what an image's own header claims; opens nothing it names",
 		ArgsUsage: "IMAGE...",
-		Flags:     flagsOf(outputFlags()),
+		Flags:     flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
 		Action:    func(c *cli.Context) error { return probeImages(c, std) },
 	}
 }
@@ -53,12 +55,14 @@ func probeImages(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	worst := exitDone
+	worst, requests := exitDone, limit.New(o.jobs, o.timeout)
 	before := "[" // what is written before the next image in JSON, or before the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 		// A walker an image: nothing is remembered for longer than needed.
-		in, err := new(chain.Walker).Inspect(c.Context, src)
+		images := image.NewCache(nil)
+		images.SetRequests(requests)
+		in, err := (&chain.Walker{Images: images}).Inspect(c.Context, src)
 		if err != nil {
 			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
 			worst = exitInput

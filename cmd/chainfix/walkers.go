@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/policyfile"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/remote"
@@ -13,6 +16,7 @@ import (
 // the operator's no disk has met.
 type walkers struct {
 	opener     storage.Opener
+	requests   *limit.Requests
 	volumes    storage.Volumes
 	policy     chain.Policy
 	trustFlags int    // the first so many of the policy's statements are --trust flags
@@ -23,15 +27,15 @@ type walkers struct {
 // walkers returns what the policy file and the flags ask for. The flags have the
 // last word, but for the rules of the file's folders, which stay. The --trust
 // flags are watched.
-func (o *options) walkers() (*walkers, error) {
-	w := &walkers{opener: storage.FileOpener{}, trustFlags: len(o.trust)}
+func (o *options) walkers(ctx context.Context) (*walkers, error) {
+	w := &walkers{opener: storage.FileOpener{}, requests: limit.New(o.jobs, o.timeout), trustFlags: len(o.trust)}
 	if o.network {
 		w.opener = &remote.Opener{QemuImg: o.qemuImg}
 	}
 	poolDir := ""
 	if o.policyFile != nil {
 		w.file = *o.policyFile
-		file, err := policyfile.Read(w.file)
+		file, err := limit.Do(ctx, w.requests, w.file, func(context.Context) (*policyfile.File, error) { return policyfile.Read(w.file) })
 		if err != nil {
 			return nil, inputError(err)
 		}
@@ -49,7 +53,7 @@ func (o *options) walkers() (*walkers, error) {
 		poolDir = *o.pools
 	}
 	if poolDir != "" {
-		known, err := pools.Read(poolDir)
+		known, err := pools.Read(ctx, poolDir, w.requests)
 		if err != nil {
 			return nil, inputError(err)
 		}
@@ -60,7 +64,9 @@ func (o *options) walkers() (*walkers, error) {
 }
 
 func (w *walkers) walker() *chain.Walker {
-	return &chain.Walker{Images: image.NewCache(w.opener), Volumes: w.volumes, Policy: w.policy, Met: w.met}
+	images := image.NewCache(w.opener)
+	images.SetRequests(w.requests)
+	return &chain.Walker{Images: images, Volumes: w.volumes, Policy: w.policy, Met: w.met}
 }
 
 // watchAll makes the run watch the statements of the policy file too: it is over

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -23,9 +24,9 @@ type xmlFile struct{ name, path string }
 
 // xmlFiles lists those of a folder, sorted by name. The error is the only
 // thing that comes with it.
-func xmlFiles(dir string) iter.Seq2[xmlFile, error] {
+func xmlFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[xmlFile, error] {
 	return func(yield func(xmlFile, error) bool) {
-		entries, err := os.ReadDir(dir)
+		entries, err := limit.Do(ctx, requests, dir, func(context.Context) ([]os.DirEntry, error) { return os.ReadDir(dir) })
 		if err != nil {
 			yield(xmlFile{}, quotePath(err))
 			return
@@ -56,9 +57,9 @@ type fileText struct {
 // readFiles reads the files of a folder; a folder that is absent has none. Those
 // that disappear meanwhile are left out. An error that comes with a text is of
 // that one alone; one that comes with none is the last thing that comes.
-func readFiles(ctx context.Context, dir string) iter.Seq2[*fileText, error] {
+func readFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[*fileText, error] {
 	return func(yield func(*fileText, error) bool) {
-		for file, err := range xmlFiles(dir) {
+		for file, err := range xmlFiles(ctx, requests, dir) {
 			if errors.Is(err, fs.ErrNotExist) {
 				return
 			}
@@ -69,7 +70,7 @@ func readFiles(ctx context.Context, dir string) iter.Seq2[*fileText, error] {
 				yield(nil, err)
 				return
 			}
-			data, err := file.read()
+			data, err := file.read(ctx, requests)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -82,7 +83,11 @@ func readFiles(ctx context.Context, dir string) iter.Seq2[*fileText, error] {
 
 // read returns the bytes of a regular file, at most as many as package xmlfix
 // takes. It does not wait for anything else, such as a FIFO.
-func (x xmlFile) read() ([]byte, error) {
+func (x xmlFile) read(ctx context.Context, requests *limit.Requests) ([]byte, error) {
+	return limit.Do(ctx, requests, x.path, func(context.Context) ([]byte, error) { return x.readNow() })
+}
+
+func (x xmlFile) readNow() ([]byte, error) {
 	f, err := os.OpenFile(x.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, quotePath(err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/limit"
 )
 
 // Folder is a host whose libvirt does not run, or is not to be asked: the
@@ -25,6 +26,9 @@ type Folder struct {
 	ManagedSaveDir string // their managed save images, GUEST.save
 	StatusDir      string // the XML of those that run, GUEST.xml
 	PoolDir        string // the definitions of storage pools, POOL.xml
+
+	// Requests bounds how long a file may take to be read; nil bounds nothing.
+	Requests *limit.Requests
 }
 
 // FolderAt returns the host whose definitions are in dir, with the other
@@ -66,7 +70,7 @@ func (f *Folder) Version() libvirt.Version { return libvirt.Version{} }
 // [ErrTooLong] about one of more than 64 MiB.
 func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
-		for file, err := range xmlFiles(f.Definitions) {
+		for file, err := range xmlFiles(ctx, f.Requests, f.Definitions) {
 			if err == nil {
 				err = context.Cause(ctx)
 			}
@@ -74,7 +78,7 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 				yield(nil, err)
 				return
 			}
-			guest, err := f.read(file)
+			guest, err := f.read(ctx, file)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -88,8 +92,8 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	}
 }
 
-func (f *Folder) read(file xmlFile) (*Guest, error) {
-	definition, err := file.read()
+func (f *Folder) read(ctx context.Context, file xmlFile) (*Guest, error) {
+	definition, err := file.read(ctx, f.Requests)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +105,7 @@ func (f *Folder) read(file xmlFile) (*Guest, error) {
 	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
 
 	if f.StatusDir != "" {
-		status, err := xmlFile{path: filepath.Join(f.StatusDir, name+".xml")}.read()
+		status, err := xmlFile{path: filepath.Join(f.StatusDir, name+".xml")}.read(ctx, f.Requests)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
@@ -114,13 +118,18 @@ func (f *Folder) read(file xmlFile) (*Guest, error) {
 		}
 	}
 	if f.ManagedSaveDir != "" {
-		_, err := os.Stat(filepath.Join(f.ManagedSaveDir, name+".save"))
+		err := f.stat(ctx, filepath.Join(f.ManagedSaveDir, name+".save"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, quotePath(err)
 		}
 		guest.ManagedSave = err == nil
 	}
 	return guest, nil
+}
+
+func (f *Folder) stat(ctx context.Context, path string) error {
+	_, err := limit.Do(ctx, f.Requests, path, func(context.Context) (fs.FileInfo, error) { return os.Stat(path) })
+	return err
 }
 
 // Transient reads the records of the guests that run and have no definition. See
@@ -130,12 +139,12 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 		if f.StatusDir == "" {
 			return
 		}
-		for file, err := range readFiles(ctx, f.StatusDir) {
+		for file, err := range readFiles(ctx, f.Requests, f.StatusDir) {
 			if file == nil {
 				yield(nil, err)
 				return
 			}
-			if _, defined := os.Stat(filepath.Join(f.Definitions, file.name+".xml")); defined == nil {
+			if defined := f.stat(ctx, filepath.Join(f.Definitions, file.name+".xml")); defined == nil {
 				continue
 			}
 			guest := &Guest{Name: file.name, File: file.path, Active: true}
@@ -164,7 +173,7 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 			if of.dir == "" {
 				continue
 			}
-			for file, err := range readFiles(ctx, filepath.Join(of.dir, guest)) {
+			for file, err := range readFiles(ctx, f.Requests, filepath.Join(of.dir, guest)) {
 				if file == nil {
 					yield(nil, err)
 					return
@@ -178,7 +187,8 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 			return
 		}
 		path := filepath.Join(f.ManagedSaveDir, guest+".save")
-		if definition, err := readSaved(path); !errors.Is(err, fs.ErrNotExist) {
+		definition, err := limit.Do(ctx, f.Requests, path, func(context.Context) ([]byte, error) { return readSaved(path) })
+		if !errors.Is(err, fs.ErrNotExist) {
 			yield(&Metadata{Kind: SavedState, Name: savedName, File: path, XML: definition}, err)
 		}
 	}
@@ -190,7 +200,7 @@ func (f *Folder) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
 		if f.PoolDir == "" {
 			return
 		}
-		for file, err := range readFiles(ctx, f.PoolDir) {
+		for file, err := range readFiles(ctx, f.Requests, f.PoolDir) {
 			if file == nil {
 				yield(nil, err)
 				return

@@ -11,6 +11,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/chain/storage"
@@ -20,12 +21,14 @@ import (
 // Scan examines the guests of a host: what the definition of each states, what it
 // should state, and what becomes of the guest if nothing is changed.
 //
-// It reads the guests twice, so that what one states of an image counts for all.
-// It remembers nothing of a guest but that, and what its images showed: an image
-// that several guests have is opened once.
+// What one guest states of an image counts for all, so the first report comes once all
+// guests are read. Many are worked on at the same time; an image that several have is
+// opened once. Of the guests' definitions 256 MiB are remembered; those for which that
+// is not enough are read again for their report.
 type Scan struct {
 	Inventory Inventory
 	Opener    storage.Opener  // nil means [storage.FileOpener]
+	Requests  *limit.Requests // what bounds how images are asked for; nil bounds nothing
 	Volumes   storage.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
 	// Met, which may be nil, notes which statements of the policy are about an
@@ -107,31 +110,46 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 // all that comes, and wraps [ErrNoGuest].
 func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 	return func(yield func(*Report, error) bool) {
-		w, err := s.walker(ctx)
+		w, guests, err := s.prepare(ctx)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for guest, err := range s.Inventory.Guests(ctx) {
-			if guest == nil {
-				yield(nil, err)
-				return
-			}
-			if !s.asked(guest.Name) {
-				continue
-			}
-			report := &Report{Guest: guest, Named: len(s.Names) > 0, Err: err}
-			if err == nil {
-				if err := s.examine(ctx, w, report); err != nil {
-					yield(nil, err)
+		asked := func(yield func(foundGuest) bool) {
+			for g := range guests {
+				if (g.Guest == nil || s.asked(g.Name)) && !yield(g) {
 					return
 				}
 			}
-			if !yield(report, nil) {
+		}
+		for r := range atOnce(ctx, asked, func(ctx context.Context, g foundGuest) reportOrEnd { return s.report(ctx, w, g) }) {
+			if !yield(r.report, r.err) || r.report == nil {
 				return
 			}
 		}
+		if err := ctx.Err(); err != nil {
+			yield(nil, context.Cause(ctx))
+		}
 	}
+}
+
+// reportOrEnd is a report, or why there is none and nothing more comes.
+type reportOrEnd struct {
+	report *Report
+	err    error
+}
+
+func (s *Scan) report(ctx context.Context, w *chain.Walker, g foundGuest) reportOrEnd {
+	if g.Guest == nil {
+		return reportOrEnd{err: g.err}
+	}
+	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err}
+	if r.Err == nil {
+		if err := s.examine(ctx, w, r); err != nil {
+			return reportOrEnd{err: err}
+		}
+	}
+	return reportOrEnd{report: r}
 }
 
 // asked says whether to report on a guest.
@@ -139,9 +157,9 @@ func (s *Scan) asked(guest string) bool {
 	return len(s.Names) == 0 || slices.Contains(s.Names, guest)
 }
 
-// walker reads every definition of the host and returns the walker that knows
-// what they say.
-func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
+// prepare reads every definition of the host and returns the walker that knows what
+// they say, and the guests again.
+func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest], error) {
 	opener, volumes, warn := s.Opener, s.Volumes, s.Warn
 	if opener == nil {
 		opener = storage.FileOpener{}
@@ -150,10 +168,10 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 		warn = func(string, error) {}
 	}
 	if volumes == nil {
-		own := &pools.Pools{}
+		own := &pools.Pools{Requests: s.Requests}
 		for pool, err := range s.Inventory.Pools(ctx) {
 			if pool == nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if err == nil {
 				err = own.Add(pool.XML)
@@ -169,8 +187,10 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
-	w := &chain.Walker{Images: image.NewCache(opener), Volumes: volumes, Policy: policy}
-	all := &collector{walker: w, evidence: chain.NewEvidence(opener, volumes), warn: warn}
+	images := image.NewCache(opener)
+	images.SetRequests(s.Requests)
+	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy}
+	all := &collector{walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if err != nil && !s.asked(guest) {
 			// Its report will not say so.
@@ -179,14 +199,14 @@ func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest })
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoGuest, missing[0])
 	}
 	w = w.WithEvidence(all.evidence)
 	w.Met = s.Met
-	return w, nil
+	return w, all.guests(ctx, s.Inventory), nil
 }
 
 func (s *Scan) targets() []libvirt.Version {
@@ -211,7 +231,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			disk.Stated.Transient = false // its overlay is in use, and goes when the guest ends
 		}
 		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
-			if f, found := predict.LeftoverFinding(ctx, w.Opener(), disk.Stated); found {
+			if f, found := predict.LeftoverFinding(ctx, w, disk.Stated); found {
 				r.Findings = append(r.Findings, f)
 			}
 		}

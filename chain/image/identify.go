@@ -1,0 +1,92 @@
+package image
+
+import (
+	"context"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/chain/storage"
+)
+
+// Identify tells what a source names, as [storage.Opener] does, without opening it. It
+// is asked once: what a name led to when somebody wanted to know it first counts from
+// then on. [Cache.IdentifyNow] asks again.
+func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	key := keyOf(src)
+	key.stat = true
+	entry, ok := c.find(key)
+	if !ok {
+		var err error
+		if entry, err = c.once(ctx, key, func(ctx context.Context) cacheEntry {
+			if entry, ok := c.find(key); ok {
+				return entry // another flight has just ended
+			}
+			s, err := c.bounded(ctx, src)
+			return c.put(key, cacheEntry{stamp: s, err: err})
+		}); err != nil {
+			return storage.FileID{}, err
+		}
+	}
+	return entry.stamp.file, entry.err
+}
+
+// IdentifyNow tells what a source names at this moment.
+func (c *Cache) IdentifyNow(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	s, err := c.bounded(ctx, src)
+	return s.file, err
+}
+
+// Resolve follows symlinks; see [storage.Resolver]. The error is
+// [storage.ErrNoResolver] where the cache's opener cannot do that.
+func (c *Cache) Resolve(ctx context.Context, path string) (string, error) {
+	resolver, ok := c.opener.(storage.Resolver)
+	if !ok {
+		return "", storage.ErrNoResolver
+	}
+	return limit.Do(ctx, c.requests, path, func(ctx context.Context) (string, error) { return resolver.Resolve(ctx, path) })
+}
+
+// Extent returns the place of the bytes of an image that src names and whose file or
+// device is known; see [storage.ExtentOf].
+func (c *Cache) Extent(ctx context.Context, src *libvirtxml.DomainDiskSource, id storage.FileID) (storage.Extent, error) {
+	if !id.Block {
+		return storage.ExtentOf(ctx, c.opener, src, id), nil
+	}
+	return limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (storage.Extent, error) {
+		return storage.ExtentOf(ctx, c.opener, src, id), nil
+	})
+}
+
+// stamp is what a name led to, and when that was changed last if a
+// [storage.ChangeTimer] knows.
+type stamp struct {
+	file    storage.FileID
+	changed int64
+}
+
+func (c *Cache) bounded(ctx context.Context, src *libvirtxml.DomainDiskSource) (stamp, error) {
+	return limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (stamp, error) { return stampOf(ctx, c.opener, src) })
+}
+
+// stamp tells what src names; ok is false where that cannot be told: opening the image
+// says why.
+func (c *Cache) stamp(ctx context.Context, src *libvirtxml.DomainDiskSource) (s stamp, ok bool) {
+	key := keyOf(src)
+	key.stat = true
+	if entry, known := c.find(key); known {
+		return entry.stamp, entry.err == nil
+	}
+	s, err := stampOf(ctx, c.opener, src)
+	c.put(key, cacheEntry{stamp: s, err: err})
+	return s, err == nil
+}
+
+func stampOf(ctx context.Context, opener storage.Opener, src *libvirtxml.DomainDiskSource) (s stamp, err error) {
+	if timer, knows := opener.(storage.ChangeTimer); knows {
+		s.file, s.changed, err = timer.ChangeTime(ctx, src)
+	} else {
+		s.file, err = opener.Identify(ctx, src)
+	}
+	return s, err
+}

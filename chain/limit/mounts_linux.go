@@ -1,0 +1,125 @@
+package limit
+
+import (
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// mounts knows where file systems are mounted, and on which of them folders are.
+type mounts struct {
+	once   sync.Once
+	points map[string]bool
+
+	mu      sync.Mutex
+	folders map[string]string // folder, as it was named: the folder that it leads to
+}
+
+const (
+	// maxFolders bounds the folders that are remembered.
+	maxFolders = 4096
+	// maxLinks is how many symlinks Linux follows in one path.
+	maxLinks = 40
+)
+
+// follow follows a path and tells q, before each step, on which file system that is:
+// if the step hangs, that is the one that does not answer.
+func (m *mounts) follow(q *request) {
+	if !path.IsAbs(q.path) {
+		return
+	}
+	m.once.Do(m.read)
+	folder, name := path.Split(q.path)
+	links := 0
+	mount := m.of(m.step(q, m.resolve(q, folder, &links), name, &links))
+	q.at.Store(&mount)
+}
+
+// resolve returns the folder, without symlinks, to which a named one leads.
+func (m *mounts) resolve(q *request, folder string, links *int) string {
+	m.mu.Lock()
+	known, ok := m.folders[folder]
+	m.mu.Unlock()
+	if ok {
+		return known
+	}
+	at := "/"
+	for name := range strings.SplitSeq(folder, "/") {
+		at = m.step(q, at, name, links)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.folders == nil || len(m.folders) >= maxFolders {
+		m.folders = make(map[string]string)
+	}
+	m.folders[folder] = at
+	return at
+}
+
+// step goes on from a folder to what has this name there.
+func (m *mounts) step(q *request, folder, name string, links *int) string {
+	mount := m.of(folder)
+	q.at.Store(&mount)
+	switch name {
+	case "", ".":
+		return folder
+	case "..":
+		return path.Dir(folder)
+	}
+	at := path.Join(folder, name)
+	if m.points[at] {
+		return at // its own file system would be asked
+	}
+	target, err := os.Readlink(at)
+	if err != nil || *links == maxLinks {
+		return at
+	}
+	*links++
+	if path.IsAbs(target) {
+		folder = "/"
+	}
+	for name := range strings.SplitSeq(target, "/") {
+		folder = m.step(q, folder, name, links)
+	}
+	return folder
+}
+
+// of returns where the file system of a folder without symlinks is mounted.
+func (m *mounts) of(folder string) string {
+	for !m.points[folder] && folder != "/" {
+		folder = path.Dir(folder)
+	}
+	return folder
+}
+
+// read reads the mount points of this process (proc_pid_mountinfo(5)).
+func (m *mounts) read() {
+	m.points = map[string]bool{"/": true}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 4 {
+			m.points[unescape(fields[4])] = true
+		}
+	}
+}
+
+// unescape replaces the octal escapes of mountinfo: those of spaces, tabs, line ends
+// and backslashes.
+func unescape(s string) string {
+	parts := strings.Split(s, `\`)
+	for i, part := range parts[1:] {
+		if len(part) >= 3 {
+			if n, err := strconv.ParseUint(part[:3], 8, 8); err == nil {
+				parts[i+1] = string([]byte{byte(n)}) + part[3:]
+				continue
+			}
+		}
+		parts[i+1] = `\` + part
+	}
+	return strings.Join(parts, "")
+}
