@@ -26,10 +26,10 @@ type lookCounter struct {
 	looks map[string]int
 }
 
-func (c lookCounter) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+func (c lookCounter) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
 	path, _ := storage.LocalPath(src)
 	c.looks[path]++
-	return c.files.Identify(ctx, src)
+	return c.files.ChangeTime(ctx, src)
 }
 
 func (c lookCounter) Resolve(ctx context.Context, path string) (string, error) {

@@ -230,10 +230,10 @@ type countingOpener struct {
 	looks map[string]int
 }
 
-func (o *countingOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+func (o *countingOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
 	path, _ := storage.LocalPath(src)
 	o.looks[path]++
-	return o.FileOpener.Identify(ctx, src)
+	return o.FileOpener.ChangeTime(ctx, src)
 }
 
 // Thousands of statements are looked at once in a run, not for each disk, whether

@@ -22,7 +22,7 @@ func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 			if entry, ok := c.find(key); ok {
 				return entry // another flight has just ended
 			}
-			s, err := c.bounded(ctx, src)
+			s, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (stamp, error) { return stampOf(ctx, c.opener, src) })
 			return c.put(key, cacheEntry{stamp: s, err: err})
 		}); err != nil {
 			return storage.FileID{}, err
@@ -33,8 +33,7 @@ func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 
 // IdentifyNow tells what a source names at this moment.
 func (c *Cache) IdentifyNow(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
-	s, err := c.bounded(ctx, src)
-	return s.file, err
+	return limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (storage.FileID, error) { return c.opener.Identify(ctx, src) })
 }
 
 // Resolve follows symlinks; see [storage.Resolver]. The error is
@@ -63,10 +62,6 @@ func (c *Cache) Extent(ctx context.Context, src *libvirtxml.DomainDiskSource, id
 type stamp struct {
 	file    storage.FileID
 	changed int64
-}
-
-func (c *Cache) bounded(ctx context.Context, src *libvirtxml.DomainDiskSource) (stamp, error) {
-	return limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (stamp, error) { return stampOf(ctx, c.opener, src) })
 }
 
 // stamp tells what src names; ok is false where that cannot be told: opening the image

@@ -30,7 +30,7 @@ func (m *mounts) follow(q *request) {
 	if !path.IsAbs(q.path) {
 		return
 	}
-	m.once.Do(m.read)
+	m.once.Do(func() { m.set(mountPoints()) })
 	folder, name := path.Split(q.path)
 	links := 0
 	mount := m.of(m.step(q, m.resolve(q, folder, &links), name, &links))
@@ -94,18 +94,26 @@ func (m *mounts) of(folder string) string {
 	return folder
 }
 
-// read reads the mount points of this process (proc_pid_mountinfo(5)).
-func (m *mounts) read() {
+// set says where file systems are mounted, besides "/".
+func (m *mounts) set(points []string) {
 	m.points = map[string]bool{"/": true}
+	for _, point := range points {
+		m.points[point] = true
+	}
+}
+
+// mountPoints reads those of this process (proc_pid_mountinfo(5)).
+func mountPoints() (points []string) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return
+		return nil
 	}
 	for line := range strings.Lines(string(text)) {
 		if fields := strings.Fields(line); len(fields) > 4 {
-			m.points[unescape(fields[4])] = true
+			points = append(points, unescape(fields[4]))
 		}
 	}
+	return points
 }
 
 // unescape replaces the octal escapes of mountinfo: those of spaces, tabs, line ends

@@ -1,0 +1,119 @@
+package chain_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// unanswering never answers for one image, as a dead server.
+type unanswering struct {
+	*files
+	name string
+
+	mu    *sync.Mutex
+	asked *int // how often that image was asked for
+}
+
+func unansweringFor(f *files, name string) unanswering {
+	return unanswering{f, name, new(sync.Mutex), new(int)}
+}
+
+func (u unanswering) wait(src *libvirtxml.DomainDiskSource) {
+	if path, _ := storage.LocalPath(src); path == u.path(u.name) {
+		u.mu.Lock()
+		*u.asked++
+		u.mu.Unlock()
+		select {}
+	}
+}
+
+func (u unanswering) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	u.wait(src)
+	return u.files.Identify(ctx, src)
+}
+
+func (u unanswering) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
+	u.wait(src)
+	return u.files.ChangeTime(ctx, src)
+}
+
+func (u unanswering) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	u.wait(src)
+	return u.files.Open(ctx, src)
+}
+
+// TestUnanswered: an image that does not answer is refused wherever it is in a chain,
+// explicit or not, is asked for once, and costs nobody else anything.
+func TestUnanswered(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.img", 1<<20)
+	f.qcow2("middle.qcow2", img{backing: "base.img"})
+	f.qcow2("top.qcow2", img{backing: "middle.qcow2", backingFormat: "qcow2"})
+	f.qcow2("other.qcow2", img{backing: "base.img", backingFormat: "raw"})
+	explicit := stated(f.layer("top.qcow2", probe.Qcow2), f.layer("middle.qcow2", probe.Qcow2), f.layer("base.img", probe.Raw))
+	explicit.Terminated = true
+	for name, s := range map[string]chain.Stated{
+		"top.qcow2": f.top("top.qcow2"), "middle.qcow2": f.top("top.qcow2"), "base.img": explicit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			opener := unansweringFor(f, name)
+			images := image.NewCache(opener)
+			images.SetRequests(limit.New(2, time.Millisecond))
+			w := &chain.Walker{Images: images}
+			for range 2 {
+				found, err := w.Walk(t.Context(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				refused := wantRefused(t, found, finding.ImageUnanswered)
+				if path := f.path(name); refused.Layer != len(found.Layers)-1 || !strings.Contains(refused.Text, path) {
+					t.Errorf("%+v", refused)
+				}
+			}
+			evidence := chain.NewEvidence(images, nil)
+			read := evidence.Read(t.Context(), chain.Past, stated(f.layer(name, probe.Raw)), nil)
+			var unanswered *limit.UnansweredError
+			if len(read.Missing) != 1 || !errors.As(read.Missing[0], &unanswered) || unanswered.Path != f.path(name) {
+				t.Errorf("missing: %v", read.Missing)
+			}
+			if opener.mu.Lock(); *opener.asked != 1 {
+				t.Errorf("asked for %d times", *opener.asked)
+			}
+			opener.mu.Unlock()
+			if name == "base.img" {
+				return
+			}
+			found, err := w.Walk(t.Context(), f.top("other.qcow2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFixable(t, found, 2)
+		})
+	}
+}
+
+// dead is an opener that has given an image up.
+type dead struct {
+	*files
+	name string
+}
+
+func (d dead) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	if path, _ := storage.LocalPath(src); path == d.path(d.name) {
+		return nil, &limit.UnansweredError{Path: path, Mount: "/mnt", After: time.Second}
+	}
+	return d.files.Open(ctx, src)
+}
