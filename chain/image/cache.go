@@ -28,9 +28,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// maxCached bounds what an [Cache] keeps, in bytes, roughly: two generations
-// of half of it. An image takes one to two KiB, unless it names thousands of
-// extents.
+// maxCached bounds what a [Cache] keeps, in bytes, roughly. An image takes one to two
+// KiB, unless it names thousands of extents.
 const maxCached = 256 << 20
 
 // Cache opens images and remembers what they showed, failures too. Any number
@@ -46,10 +45,8 @@ type Cache struct {
 	flights  singleflight.Group
 	heads    sync.Pool
 
-	mu            sync.Mutex
-	recent, older map[cacheKey]cacheEntry
-	bytes         int // that recent takes, roughly
-	maxBytes      int // 0 means half of maxCached
+	images generations[cacheKey, cacheEntry]
+	stamps generations[stampKey, stampEntry]
 }
 
 // NewCache returns an empty cache of images that opener opens; nil means
@@ -58,12 +55,18 @@ func NewCache(opener storage.Opener) *Cache {
 	if opener == nil {
 		opener = storage.FileOpener{}
 	}
-	return &Cache{opener: opener}
+	c := &Cache{opener: opener}
+	c.images.size, c.stamps.size = cacheKey.sizeWith, stampKey.sizeWith
+	c.SetLimit(maxCached)
+	return c
 }
 
 // SetLimit bounds what is kept, in bytes, roughly, instead of 256 MiB. It must be
 // called before the cache is used.
-func (c *Cache) SetLimit(bytes int) { c.maxBytes = bytes / 2 }
+func (c *Cache) SetLimit(bytes int) {
+	c.stamps.limit = bytes / 8
+	c.images.limit = bytes/2 - c.stamps.limit
+}
 
 // SetRequests bounds how the images are asked for. An image that does not answer in
 // time is a [*limit.UnansweredError], and is not asked again. SetRequests must be
@@ -74,25 +77,29 @@ func (c *Cache) SetRequests(r *limit.Requests) { c.requests = r }
 // expected, by the file that it is in. How an image on the network is reached, its
 // cookies for one, may decide what is there.
 type cacheKey struct {
-	name  string
-	file  storage.FileID // the zero FileID in a key by name
-	stat  bool           // of what a name leads to, whatever it shows
-	part  bool           // slice is the image; a part of 0 bytes is not the whole
-	slice storage.Slice
-	how   string
+	name, how string
+	slice     storage.Slice
+	part      bool // slice is the image; a part of 0 bytes is not the whole
+}
+
+// inFile returns the key by which the same image is known in its file. No name begins
+// like that.
+func (k cacheKey) inFile(id storage.FileID) cacheKey {
+	k.name = fmt.Sprintf("\x00%d:%d:%v:%s", id.Device, id.Inode, id.Block, id.Remote)
+	return k
 }
 
 func (k cacheKey) String() string {
-	return fmt.Sprintf("%q %+v %v %v %d %d %q", k.name, k.file, k.stat, k.part, k.slice.Offset, k.slice.Size, k.how)
+	return fmt.Sprintf("%q %q %v %d %d", k.name, k.how, k.part, k.slice.Offset, k.slice.Size)
 }
 
-// memSize is what a key takes, in bytes, roughly.
-func (k cacheKey) memSize() int { return 128 + len(k.name) + len(k.how) + len(k.file.Remote) }
+func (k cacheKey) sizeWith(entry cacheEntry) int {
+	return 128 + len(k.name) + len(k.how) + entry.info.memSize()
+}
 
 type cacheEntry struct {
-	info  *Info
-	stamp stamp // what the name led to, in an entry of a key with stat
-	err   error
+	info *Info
+	err  error
 }
 
 // Look opens a source and reads it as claim, or, with claim "", as what it
@@ -100,12 +107,12 @@ type cacheEntry struct {
 // A context that ends is the caller's alone: others who wait for the same image
 // get it.
 func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
-	key := keyOf(src)
+	key := cacheKey{name: storage.Name(src), how: howOf(src)}
 	if key.name == "" {
 		return nil, fmt.Errorf("open %s: %w", storage.Describe(src), storage.ErrNotReadable)
 	}
 	key.slice, key.part = storage.SliceOf(src)
-	entry := c.get(key)
+	entry, _ := c.images.get(key)
 	for {
 		if entry.err != nil {
 			return nil, entry.err
@@ -118,7 +125,8 @@ func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, clai
 		}
 		known := entry.info
 		var err error
-		if entry, err = c.once(ctx, key, func(ctx context.Context) cacheEntry { return c.fetch(ctx, src, key, known, claim) }); err != nil {
+		entry, err = once(ctx, &c.flights, key.String(), func(ctx context.Context) cacheEntry { return c.fetch(ctx, src, key, known, claim) })
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -126,30 +134,20 @@ func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, clai
 
 // once calls ask once for all who want the same thing at the same moment. The error is
 // the cause of ctx, which ends for this caller alone.
-func (c *Cache) once(ctx context.Context, key cacheKey, ask func(context.Context) cacheEntry) (cacheEntry, error) {
-	flight := c.flights.DoChan(key.String(), func() (any, error) { return ask(context.WithoutCancel(ctx)), nil })
+func once[T any](ctx context.Context, flights *singleflight.Group, what string, ask func(context.Context) T) (answer T, err error) {
+	flight := flights.DoChan(what, func() (any, error) { return ask(context.WithoutCancel(ctx)), nil })
 	select {
 	case done := <-flight:
-		return done.Val.(cacheEntry), nil
+		return done.Val.(T), nil
 	case <-ctx.Done():
-		return cacheEntry{}, context.Cause(ctx)
+		return answer, context.Cause(ctx)
 	}
-}
-
-// keyOf returns the key of what a source names, without its slice; name is "" where
-// nothing can be opened by it.
-func keyOf(src *libvirtxml.DomainDiskSource) cacheKey {
-	key := cacheKey{name: storage.Name(src)}
-	if src.Network != nil {
-		key.how = storage.Fragment(src, "source")
-	}
-	return key
 }
 
 // fetch finds out what an image shows that is known by this name, if known is not
 // nil, but was not read as claim.
 func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key cacheKey, known *Info, claim probe.Format) cacheEntry {
-	if entry := c.get(key); entry.err != nil || entry.info != known {
+	if entry, _ := c.images.get(key); entry.err != nil || entry.info != known {
 		return entry // another flight has just ended
 	}
 	entry, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (cacheEntry, error) {
@@ -158,7 +156,7 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 	if err != nil {
 		entry = cacheEntry{err: fmt.Errorf("open %s: %w", storage.Describe(src), err)}
 	}
-	return c.put(key, entry)
+	return c.images.put(key, entry)
 }
 
 // ask is fetch without bounds: it may take for ever.
@@ -168,10 +166,10 @@ func (c *Cache) ask(ctx context.Context, src *libvirtxml.DomainDiskSource, key c
 	if !stamped {
 		return c.open(ctx, src, known, claim, stamp)
 	}
-	byFile := key
-	byFile.name, byFile.file = "", stamp.file
+	byFile := key.inFile(stamp.file)
 	if known == nil {
-		if known = c.get(byFile).info; known != nil && known.changed != stamp.changed {
+		other, _ := c.images.get(byFile)
+		if known = other.info; known != nil && known.changed != stamp.changed {
 			known = nil
 		}
 		if _, ok := known.as(claim); ok {
@@ -181,7 +179,7 @@ func (c *Cache) ask(ctx context.Context, src *libvirtxml.DomainDiskSource, key c
 	done, _, _ := c.flights.Do(byFile.String(), func() (any, error) {
 		entry := c.open(ctx, src, known, claim, stamp)
 		if entry.err == nil && entry.info.ID.File == stamp.file && !entry.info.failed() {
-			c.put(byFile, entry)
+			c.images.put(byFile, entry)
 		}
 		return entry, nil
 	})
@@ -204,43 +202,4 @@ func (c *Cache) open(ctx context.Context, src *libvirtxml.DomainDiskSource, know
 	}
 	info.addHeaders(known)
 	return cacheEntry{info: info}
-}
-
-func (c *Cache) get(key cacheKey) cacheEntry {
-	entry, _ := c.find(key)
-	return entry
-}
-
-func (c *Cache) find(key cacheKey) (entry cacheEntry, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if entry, ok = c.recent[key]; ok {
-		return entry, true
-	}
-	if entry, ok = c.older[key]; ok {
-		c.keep(key, entry)
-	}
-	return entry, ok
-}
-
-func (c *Cache) put(key cacheKey, entry cacheEntry) cacheEntry {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keep(key, entry)
-	return entry
-}
-
-// keep keeps an entry in the recent generation, and lets the older one go when
-// that has half of the room.
-func (c *Cache) keep(key cacheKey, entry cacheEntry) {
-	most := c.maxBytes
-	if most == 0 {
-		most = maxCached / 2
-	}
-	size := key.memSize() + entry.info.memSize()
-	if c.recent == nil || c.bytes+size > most {
-		c.older, c.recent, c.bytes = c.recent, make(map[cacheKey]cacheEntry), 0
-	}
-	c.recent[key] = entry
-	c.bytes += size
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"fmt"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -13,22 +14,22 @@ import (
 // is asked once: what a name led to when somebody wanted to know it first counts from
 // then on. [Cache.IdentifyNow] asks again.
 func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
-	key := keyOf(src)
-	key.stat = true
-	entry, ok := c.find(key)
+	key := stampKey{storage.Name(src), howOf(src)}
+	entry, ok := c.stamps.get(key)
 	if !ok {
 		var err error
-		if entry, err = c.once(ctx, key, func(ctx context.Context) cacheEntry {
-			if entry, ok := c.find(key); ok {
+		entry, err = once(ctx, &c.flights, fmt.Sprintf("%q", key), func(ctx context.Context) stampEntry {
+			if entry, ok := c.stamps.get(key); ok {
 				return entry // another flight has just ended
 			}
 			s, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (stamp, error) { return stampOf(ctx, c.opener, src) })
-			return c.put(key, cacheEntry{stamp: s, err: err})
-		}); err != nil {
+			return c.stamps.put(key, stampEntry{s, err})
+		})
+		if err != nil {
 			return storage.FileID{}, err
 		}
 	}
-	return entry.stamp.file, entry.err
+	return entry.file, entry.err
 }
 
 // IdentifyNow tells what a source names at this moment.
@@ -64,16 +65,33 @@ type stamp struct {
 	changed int64
 }
 
+// stampKey is how it is remembered what a name led to.
+type stampKey struct{ name, how string }
+
+func (k stampKey) sizeWith(stampEntry) int { return 192 + len(k.how) }
+
+type stampEntry struct {
+	stamp
+	err error
+}
+
+// howOf says how an image on the network is reached.
+func howOf(src *libvirtxml.DomainDiskSource) string {
+	if src == nil || src.Network == nil {
+		return ""
+	}
+	return storage.Fragment(src, "source")
+}
+
 // stamp tells what src names; ok is false where that cannot be told: opening the image
 // says why.
 func (c *Cache) stamp(ctx context.Context, src *libvirtxml.DomainDiskSource) (s stamp, ok bool) {
-	key := keyOf(src)
-	key.stat = true
-	if entry, known := c.find(key); known {
+	key := stampKey{storage.Name(src), howOf(src)}
+	if entry, known := c.stamps.get(key); known {
 		return entry.stamp, entry.err == nil
 	}
 	s, err := stampOf(ctx, c.opener, src)
-	c.put(key, cacheEntry{stamp: s, err: err})
+	c.stamps.put(key, stampEntry{s, err})
 	return s, err == nil
 }
 

@@ -46,7 +46,7 @@ func TestCacheIsBounded(t *testing.T) {
 	descriptor := "# Disk DescriptorFile\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n" +
 		strings.Repeat("\n", extents-1) + `RW 1 FLAT "` + strings.Repeat("x", 500) + `" 0`
 	images := NewCache(sameImage{descriptor})
-	images.SetLimit(2 * limit)
+	images.SetLimit(limit * 8 / 3)
 	for i := range 300 {
 		for _, name := range []string{"/a", "/gone", "/gone" + strings.Repeat("x", 4000)} {
 			src := storage.LocalSource(fmt.Sprint(name, i), false)
@@ -58,15 +58,18 @@ func TestCacheIsBounded(t *testing.T) {
 			}
 		}
 		bytes := 0
-		for key, entry := range images.recent {
-			bytes += key.memSize() + entry.info.memSize()
+		for key, entry := range images.images.recent {
+			bytes += key.sizeWith(entry)
 		}
-		if bytes != images.bytes || bytes > limit {
-			t.Fatalf("after %d images: %d bytes, reckoned %d", i, bytes, images.bytes)
+		if stamps := images.stamps.bytes; stamps > limit/3 || len(images.stamps.recent) == 0 {
+			t.Fatalf("after %d images: %d bytes for what names lead to", i, stamps)
+		}
+		if bytes != images.images.bytes || bytes > limit {
+			t.Fatalf("after %d images: %d bytes, reckoned %d", i, bytes, images.images.bytes)
 		}
 	}
 	named := 0
-	for _, generation := range []map[cacheKey]cacheEntry{images.recent, images.older} {
+	for _, generation := range []map[cacheKey]cacheEntry{images.images.recent, images.images.older} {
 		for _, entry := range generation {
 			if entry.info == nil {
 				continue
@@ -105,8 +108,9 @@ func TestMemoryOfAnImage(t *testing.T) {
 	}
 	each := (heap() - before) / count
 	runtime.KeepAlive(images)
-	t.Logf("%d bytes an image, reckoned %d", each, images.bytes/count)
-	if reckoned := int64(images.bytes / count); each > 2<<10 || reckoned > 3*each || each > 2*reckoned {
+	reckoned := int64(images.images.bytes+images.stamps.bytes) / count
+	t.Logf("%d bytes an image, reckoned %d", each, reckoned)
+	if each > 2<<10 || reckoned > 3*each || each > 2*reckoned {
 		t.Errorf("an image takes %d bytes, and is reckoned to take %d", each, reckoned)
 	}
 }

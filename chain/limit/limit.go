@@ -79,6 +79,15 @@ func New(jobs int, timeout time.Duration) *Requests {
 		silent: make(map[string]int), gone: make(map[string]*UnansweredError), pending: make(map[*request]struct{})}
 }
 
+// Jobs is how many requests are in flight at the same time; [DefaultJobs] where nothing
+// is bounded.
+func (r *Requests) Jobs() int {
+	if r == nil {
+		return DefaultJobs
+	}
+	return cap(r.slots)
+}
+
 // Do calls f, which asks for what is at path, once it is its turn, and returns what f
 // returns. For what is no local file, path is how people call it.
 //

@@ -71,19 +71,23 @@ func check(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
-// documentsAtOnce bounds how many documents are worked on at the same time, most of
-// which wait for storage, and what they take, in bytes: to read one takes a multiple.
-var documentsAtOnce = ordered.Bounds{Items: 256, Bytes: 16 << 20}
+// These bound how many documents are under way at the same time, most of which wait for
+// storage then, and what they take, in bytes: to read one takes a multiple.
+const (
+	maxDocuments = 1024
+	maxBytes     = 16 << 20
+)
 
 // eachDocument examines the documents, many at the same time, and hands them to use in
 // the order of args.
 func eachDocument(ctx context.Context, std streams, w *walkers, args []string, use func(*examined) error) error {
 	walker := w.walker()
+	bounds := ordered.Bounds{AtOnce: w.requests.Jobs(), Items: maxDocuments, Bytes: maxBytes}
 	type result struct {
 		*examined
 		err error
 	}
-	for r := range ordered.Map(ctx, documentsAtOnce, slices.Values(args), func(ctx context.Context, take ordered.Take, arg string) result {
+	for r := range ordered.Map(ctx, bounds, slices.Values(args), func(ctx context.Context, take ordered.Take, arg string) result {
 		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg))
 		return result{e, err}
 	}) {

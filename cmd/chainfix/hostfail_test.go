@@ -137,7 +137,7 @@ func TestConnectionIsCut(t *testing.T) {
 			}
 		})
 	}
-	if calls < 100 {
+	if calls < 80 {
 		t.Errorf("there were only %d calls", calls)
 	}
 }

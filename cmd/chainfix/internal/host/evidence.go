@@ -10,11 +10,11 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// These bound how many guests are worked on at the same time, most of which wait for
-// storage, and what their definitions take, in bytes: to read one takes a multiple.
+// These bound how many guests are under way at the same time, most of which wait for
+// storage then, and what their definitions take, in bytes: to read one takes a multiple.
 const (
-	guestsAtOnce = 1024
-	bytesAtOnce  = 16 << 20
+	maxUnderWay      = 1024
+	maxBytesUnderWay = 16 << 20
 )
 
 // maxKept bounds the definitions that are kept from one reading of the guests to the
@@ -29,8 +29,8 @@ type foundGuest struct {
 
 // atOnce calls do for guests at the same time, and yields what it returns in their
 // order.
-func atOnce[R any](ctx context.Context, guests iter.Seq[foundGuest], do func(context.Context, foundGuest) R) iter.Seq[R] {
-	return ordered.Map(ctx, ordered.Bounds{Items: guestsAtOnce, Bytes: bytesAtOnce}, guests, func(ctx context.Context, take ordered.Take, g foundGuest) R {
+func atOnce[R any](ctx context.Context, jobs int, guests iter.Seq[foundGuest], do func(context.Context, foundGuest) R) iter.Seq[R] {
+	return ordered.Map(ctx, ordered.Bounds{AtOnce: jobs, Items: maxUnderWay, Bytes: maxBytesUnderWay}, guests, func(ctx context.Context, take ordered.Take, g foundGuest) R {
 		if err := take(g.size()); err != nil {
 			g = foundGuest{err: err}
 		}
@@ -60,6 +60,7 @@ func pairs(guests iter.Seq2[*Guest, error]) iter.Seq[foundGuest] {
 // collector collects what the disks of a host state of images: those of the
 // definitions, of running guests, and of snapshots, checkpoints and saved states.
 type collector struct {
+	jobs     int           // how many guests are worked on at the same time
 	walker   *chain.Walker // without evidence
 	evidence *chain.Evidence
 	warn     func(guest string, err error)
@@ -83,7 +84,7 @@ type heard struct {
 // ctx.
 func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest func(guest string, err error)) error {
 	c.keptAll = true
-	for h := range atOnce(ctx, pairs(inventory.Guests(ctx)), c.hearDefined) {
+	for h := range atOnce(ctx, c.jobs, pairs(inventory.Guests(ctx)), c.hearDefined) {
 		if h.ended != nil {
 			return h.ended
 		}
@@ -91,7 +92,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 		c.keep(h.foundGuest)
 		c.add(h)
 	}
-	for h := range atOnce(ctx, pairs(inventory.Transient(ctx)), c.hearTransient) {
+	for h := range atOnce(ctx, c.jobs, pairs(inventory.Transient(ctx)), c.hearTransient) {
 		if h.ended != nil {
 			return h.ended
 		}

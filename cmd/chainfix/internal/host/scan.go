@@ -122,7 +122,7 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 				}
 			}
 		}
-		for r := range atOnce(ctx, asked, func(ctx context.Context, g foundGuest) reportOrEnd { return s.report(ctx, w, g) }) {
+		for r := range atOnce(ctx, s.Requests.Jobs(), asked, func(ctx context.Context, g foundGuest) reportOrEnd { return s.report(ctx, w, g) }) {
 			if !yield(r.report, r.err) || r.report == nil {
 				return
 			}
@@ -190,7 +190,7 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	images := image.NewCache(opener)
 	images.SetRequests(s.Requests)
 	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy}
-	all := &collector{walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
+	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if err != nil && !s.asked(guest) {
 			// Its report will not say so.

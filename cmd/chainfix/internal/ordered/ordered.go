@@ -1,7 +1,7 @@
 // Package ordered works on many items at the same time and hands over what comes out
 // in the order of the items.
 //
-//	for result := range ordered.Map(ctx, ordered.Bounds{Items: 64, Bytes: 1 << 20}, slices.Values(names), examine) {
+//	for result := range ordered.Map(ctx, ordered.Bounds{AtOnce: 8, Items: 64, Bytes: 1 << 20}, slices.Values(names), examine) {
 //		fmt.Println(result)
 //	}
 package ordered
@@ -10,14 +10,22 @@ import (
 	"context"
 	"iter"
 	"sync"
+	"time"
 )
 
 // Bounds say how much may be under way at the same time: being worked on, or waiting
 // for those in front.
 type Bounds struct {
-	Items int   // at most; one at least
-	Bytes int64 // that the items have taken together ([Take]), unless the first one has more
+	// AtOnce is how many items are under way, one at least. One that has been so for a
+	// second does not count any more: it waits for storage, or for an item in front
+	// that does, and those behind may need other storage, or none.
+	AtOnce int
+	Items  int   // at most, with those that do not count any more; one at least
+	Bytes  int64 // that the items have taken together ([Take]), unless the first one has more
 }
+
+// slow is how long an item counts.
+const slow = time.Second
 
 // Take waits until there is room for so many bytes. The item that is next in the order
 // always gets them. The error is the cause of the context that do has.
@@ -36,16 +44,24 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 		type job struct {
 			result R
 			taken  int64
+			leave  func() // the item does not count any more
 			done   chan struct{}
 		}
 		waiting := make(chan *job, max(bounds.Items, 1)-1)
+		working := make(chan struct{}, max(bounds.AtOnce, 1))
 		r := &room{free: bounds.Bytes, changed: make(chan struct{})}
 		all.Go(func() {
 			defer close(waiting)
 			n := 0
 			for item := range items {
-				j, index := &job{done: make(chan struct{})}, n
+				select {
+				case working <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				j, index := &job{leave: sync.OnceFunc(func() { <-working }), done: make(chan struct{})}, n
 				n++
+				time.AfterFunc(slow, j.leave)
 				take := func(bytes int64) error {
 					j.taken += bytes
 					return r.take(ctx, index, bytes)
@@ -66,6 +82,7 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 			if !yield(j.result) {
 				return
 			}
+			j.leave()
 			r.next(j.taken)
 		}
 	}

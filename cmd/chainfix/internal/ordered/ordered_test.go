@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -14,7 +16,7 @@ import (
 func TestMapKeepsTheOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		items := rapid.SliceOfN(rapid.Int64Range(0, 40), 0, 200).Draw(t, "items")
-		bounds := Bounds{Items: rapid.IntRange(0, 16).Draw(t, "bound"), Bytes: rapid.Int64Range(0, 30).Draw(t, "bytes")}
+		bounds := Bounds{AtOnce: rapid.IntRange(0, 16).Draw(t, "at once"), Items: rapid.IntRange(0, 16).Draw(t, "bound"), Bytes: rapid.Int64Range(0, 30).Draw(t, "bytes")}
 		leave := rapid.IntRange(0, 220).Draw(t, "leave")
 		var begun, taken, bytes atomic.Int64
 		var got []int64
@@ -43,6 +45,22 @@ func TestMapKeepsTheOrder(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%v, not %v", got, want)
+		}
+	})
+}
+
+// TestSlowItemsLetOthersIn: items that wait for something dead keep no others from being
+// worked on, up to the bound of all.
+func TestSlowItemsLetOthersIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		dead := func(ctx context.Context, _ Take, n int) int { time.Sleep(time.Minute); return n }
+		var got []int
+		for n := range Map(t.Context(), Bounds{AtOnce: 2, Items: 20}, slices.Values(make([]int, 20)), dead) {
+			got = append(got, n)
+		}
+		if since := time.Since(begun); len(got) != 20 || since != time.Minute+9*time.Second {
+			t.Errorf("%d items in %s", len(got), since)
 		}
 	})
 }
