@@ -7,10 +7,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -147,6 +151,45 @@ func verdicts(r *host.Report) []string {
 		all = append(all, text)
 	}
 	return all
+}
+
+// everything is all that a report and its warnings say.
+func everything(t *testing.T, h *madeUp, jobs int) string {
+	t.Helper()
+	var text strings.Builder
+	scan := &host.Scan{Inventory: h.folder(), Requests: limit.New(jobs, time.Minute), Targets: []libvirt.Version{{Major: 9}, {Major: 12, Minor: 8}},
+		Warn: func(name string, err error) { fmt.Fprintf(&text, "%s: %v\n", name, err) }}
+	for r, err := range scan.Reports(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "%s %v %+v %+v\n", r.Guest, r.Err, r.Findings, r.Predictions)
+		if r.Err == nil {
+			for _, disk := range r.Examination.Disks {
+				fmt.Fprintf(&text, "  %s %v\n", disk.Target, disk.Err)
+				if disk.Chain != nil {
+					fmt.Fprintf(&text, "    %v %+v\n", disk.Chain.Verdict, disk.Chain.Findings)
+				}
+			}
+			fmt.Fprintf(&text, "  %q\n", verdicts(r))
+		}
+	}
+	return text.String()
+}
+
+// TestAnyNumberOfWorkersSaysTheSame: of a made-up host the reports and the warnings are
+// the same, in the same order, however many images are asked for at the same time.
+func TestAnyNumberOfWorkersSaysTheSame(t *testing.T) {
+	rapid.Check(t, func(draw *rapid.T) {
+		h := newMadeUp(t, draw)
+		one := everything(t, h, 1)
+		jobs := rapid.IntRange(2, 100).Draw(draw, "jobs")
+		for range 3 {
+			if diff := cmp.Diff(one, everything(t, h, jobs)); diff != "" {
+				draw.Fatalf("with %d workers (-one):\n%s", jobs, diff)
+			}
+		}
+	})
 }
 
 // TestApplyingChangesNothingForOthers: whichever guests of a made-up host are made
