@@ -200,7 +200,7 @@ var refusals = []refusal{
 	},
 		byHand: "with the program that made it"},
 	{name: "differencing that nobody recorded", code: "differencing", build: func(f *files) { f.write("base.img", mkimage.VHDX{VirtualSize: 1 << 20, Parent: "p.vhdx"}); over(f, "") }},
-	{name: "dead", code: "image-unanswered", build: named("other.img"), opener: func(f *files) storage.Opener { return dead{f, "other.img"} }},
+	{name: "dead", code: "image-unanswered", build: named("other.img"), opener: func(f *files) storage.Opener { return dead{f, "other.img"} }, byHand: "see whether its storage answers"},
 	{name: "swapped", code: "image-swapped", build: named("other.img"), opener: func(f *files) storage.Opener { return swapper{f, "other.img"} }, byHand: "again"},
 
 	// Of formats that nobody recorded.

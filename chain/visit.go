@@ -192,13 +192,22 @@ func (k *walk) unopened(layer Layer, err error) bool {
 // refuseUnanswered refuses a chain for whose images, or for what leads to them, the
 // storage does not answer. It reports whether that is what is wrong.
 func (k *walk) refuseUnanswered(what string, err error) bool {
-	var unanswered *limit.UnansweredError
-	if !errors.As(err, &unanswered) {
-		return false
+	f, ok := unanswered(what, err)
+	if ok {
+		k.findAt(len(k.chain.Layers)-1, f)
 	}
-	k.refuse(finding.ImageUnanswered, what+" gives "+unanswered.Error(), finding.Say("see whether its storage answers: %s; where it is only slow, give it more time: %s",
-		finding.Command("timeout 10 stat "+finding.ShellWord(unanswered.Path)), finding.Command("--timeout 60s")))
-	return true
+	return ok
+}
+
+// unanswered is the finding for an error that is, or wraps, a [*limit.UnansweredError].
+func unanswered(what string, err error) (f finding.Finding, ok bool) {
+	var why *limit.UnansweredError
+	if !errors.As(err, &why) {
+		return f, false
+	}
+	return finding.Finding{Code: finding.ImageUnanswered, Severity: finding.Refuse, Text: what + " gives " + why.Error(),
+		Remedy: finding.Say("see whether its storage answers: %s; where it is only slow, give it more time: %s",
+			finding.Command("timeout 10 stat "+finding.ShellWord(why.Path)), finding.Command("--timeout 60s"))}, true
 }
 
 // unread ends the walk at an image that the Walker's opener does not read.

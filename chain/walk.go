@@ -271,16 +271,24 @@ func (k *walk) follow(layer Layer) {
 // recheckIdentity refuses a chain of which an image has been replaced since it was
 // opened: QEMU would open another file than the walk has read.
 func (k *walk) recheckIdentity() {
-	for _, o := range k.opened {
-		if k.refused() {
-			return
-		}
-		layer := k.chain.Layers[o.layer]
-		if now, err := k.images.IdentifyNow(k.ctx, layer.At()); err != nil || now != o.id.File {
-			k.findAt(o.layer, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: storage.Describe(layer.Source) + " was replaced while it was looked at",
-				Remedy: tryAgain})
-		}
+	if k.refused() {
+		return
 	}
+	images := make([]image.Opened, len(k.opened))
+	for i, o := range k.opened {
+		images[i] = image.Opened{Source: k.chain.Layers[o.layer].At(), File: o.id.File}
+	}
+	i, err := k.images.FirstReplaced(k.ctx, images)
+	if i < 0 || k.ctx.Err() != nil {
+		return
+	}
+	at := k.opened[i].layer
+	what := storage.Describe(k.chain.Layers[at].Source)
+	if f, ok := unanswered(what, err); ok {
+		k.findAt(at, f)
+		return
+	}
+	k.findAt(at, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: what + " was replaced while it was looked at", Remedy: tryAgain})
 }
 
 // conclude sets the verdict.

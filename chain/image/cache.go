@@ -49,13 +49,17 @@ type Cache struct {
 	stamps generations[stampKey, stampEntry]
 }
 
+// maxFlights bounds how many images are asked for at the same time where nothing else
+// does.
+const maxFlights = 4096
+
 // NewCache returns an empty cache of images that opener opens; nil means
 // [storage.FileOpener].
 func NewCache(opener storage.Opener) *Cache {
 	if opener == nil {
 		opener = storage.FileOpener{}
 	}
-	c := &Cache{opener: opener}
+	c := &Cache{opener: opener, requests: limit.New(maxFlights, 0)}
 	c.images.size, c.stamps.size = cacheKey.sizeWith, stampKey.sizeWith
 	c.SetLimit(maxCached)
 	return c
@@ -70,7 +74,7 @@ func (c *Cache) SetLimit(bytes int) {
 
 // SetRequests bounds how the images are asked for. An image that does not answer in
 // time is a [*limit.UnansweredError], and is not asked again. SetRequests must be
-// called before the cache is used; without it nothing is bounded.
+// called before the cache is used; without it there is no limit of time.
 func (c *Cache) SetRequests(r *limit.Requests) { c.requests = r }
 
 // cacheKey is how an image is remembered: by its name or, with another name to be
@@ -90,7 +94,11 @@ func (k cacheKey) inFile(id storage.FileID) cacheKey {
 }
 
 func (k cacheKey) String() string {
-	return fmt.Sprintf("%q %q %v %d %d", k.name, k.how, k.part, k.slice.Offset, k.slice.Size)
+	text := k.name + "\x00" + k.how
+	if k.part {
+		text += fmt.Sprintf("\x00%d %d", k.slice.Offset, k.slice.Size)
+	}
+	return text
 }
 
 func (k cacheKey) sizeWith(entry cacheEntry) int {
@@ -125,22 +133,17 @@ func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, clai
 		}
 		known := entry.info
 		var err error
-		entry, err = once(ctx, &c.flights, key.String(), func(ctx context.Context) cacheEntry { return c.fetch(ctx, src, key, known, claim) })
+		entry, err = limit.Share(ctx, c.requests, key.String(), storage.ShownName(src), func(ctx context.Context) (cacheEntry, error) {
+			return c.fetch(ctx, src, key, known, claim), nil
+		}, func(entry cacheEntry, err error) {
+			if err != nil {
+				entry = cacheEntry{err: fmt.Errorf("open %s: %w", storage.Describe(src), err)}
+			}
+			c.images.put(key, entry)
+		})
 		if err != nil {
 			return nil, err
 		}
-	}
-}
-
-// once calls ask once for all who want the same thing at the same moment. The error is
-// the cause of ctx, which ends for this caller alone.
-func once[T any](ctx context.Context, flights *singleflight.Group, what string, ask func(context.Context) T) (answer T, err error) {
-	flight := flights.DoChan(what, func() (any, error) { return ask(context.WithoutCancel(ctx)), nil })
-	select {
-	case done := <-flight:
-		return done.Val.(T), nil
-	case <-ctx.Done():
-		return answer, context.Cause(ctx)
 	}
 }
 
@@ -150,17 +153,6 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 	if entry, _ := c.images.get(key); entry.err != nil || entry.info != known {
 		return entry // another flight has just ended
 	}
-	entry, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (cacheEntry, error) {
-		return c.ask(ctx, src, key, known, claim), nil
-	})
-	if err != nil {
-		entry = cacheEntry{err: fmt.Errorf("open %s: %w", storage.Describe(src), err)}
-	}
-	return c.images.put(key, entry)
-}
-
-// ask is fetch without bounds: it may take for ever.
-func (c *Cache) ask(ctx context.Context, src *libvirtxml.DomainDiskSource, key cacheKey, known *Info, claim probe.Format) cacheEntry {
 	// Before the opening: what changes from then on is another image.
 	stamp, stamped := c.stamp(ctx, src)
 	if !stamped {

@@ -2,7 +2,8 @@ package image
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"sync/atomic"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -18,18 +19,47 @@ func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	entry, ok := c.stamps.get(key)
 	if !ok {
 		var err error
-		entry, err = once(ctx, &c.flights, fmt.Sprintf("%q", key), func(ctx context.Context) stampEntry {
+		entry.stamp, err = limit.Share(ctx, c.requests, "stat\x00"+key.name+"\x00"+key.how, storage.ShownName(src), func(ctx context.Context) (stamp, error) {
 			if entry, ok := c.stamps.get(key); ok {
-				return entry // another flight has just ended
+				return entry.stamp, entry.err // another one has just asked
 			}
-			s, err := limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (stamp, error) { return stampOf(ctx, c.opener, src) })
-			return c.stamps.put(key, stampEntry{s, err})
-		})
-		if err != nil {
-			return storage.FileID{}, err
-		}
+			return stampOf(ctx, c.opener, src)
+		}, func(s stamp, err error) { c.stamps.put(key, stampEntry{s, err}) })
+		return entry.file, err
 	}
 	return entry.file, entry.err
+}
+
+// Opened is an image that was opened.
+type Opened struct {
+	Source *libvirtxml.DomainDiskSource
+	File   storage.FileID
+}
+
+// FirstReplaced asks again what images are, and returns the index of the first whose name
+// leads to another file now, or nowhere; -1 if there is none. The error is a
+// [*limit.UnansweredError] of the image of that index, or the cause of ctx.
+func (c *Cache) FirstReplaced(ctx context.Context, images []Opened) (int, error) {
+	paths := make([]string, len(images))
+	for i, o := range images {
+		paths[i] = storage.ShownName(o.Source)
+	}
+	replaced := errors.New("replaced")
+	var at atomic.Int64
+	err := limit.Each(ctx, c.requests, paths, func(ctx context.Context, i int) error {
+		at.Store(int64(i))
+		if now, err := c.opener.Identify(ctx, images[i].Source); err != nil || now != images[i].File {
+			return replaced
+		}
+		return nil
+	})
+	switch err {
+	case nil:
+		return -1, nil
+	case replaced:
+		err = nil
+	}
+	return int(at.Load()), err
 }
 
 // IdentifyNow tells what a source names at this moment.

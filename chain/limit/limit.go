@@ -11,6 +11,7 @@ package limit
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -63,6 +64,7 @@ type Requests struct {
 	timeout time.Duration
 	slots   chan struct{} // one for each request in flight
 	crowd   chan struct{} // one for each request to a file system that does not answer
+	workers workers
 	mounts  mounts
 
 	anySilent atomic.Bool
@@ -70,13 +72,15 @@ type Requests struct {
 	silent    map[string]int // by mount: how many requests had no answer
 	gone      map[string]*UnansweredError
 	pending   map[*request]struct{}
+	shared    map[string]*request // by key
 }
 
 // New returns bounds of so many requests in flight, one at least, that may take so
 // long each. A timeout of 0 or less is none.
 func New(jobs int, timeout time.Duration) *Requests {
 	return &Requests{timeout: timeout, slots: make(chan struct{}, max(jobs, 1)), crowd: make(chan struct{}, maxCrowd),
-		silent: make(map[string]int), gone: make(map[string]*UnansweredError), pending: make(map[*request]struct{})}
+		workers: workers{idle: make(chan func())}, silent: make(map[string]int), gone: make(map[string]*UnansweredError),
+		pending: make(map[*request]struct{}), shared: make(map[string]*request)}
 }
 
 // Jobs is how many requests are in flight at the same time; [DefaultJobs] where nothing
@@ -98,39 +102,122 @@ func Do[T any](ctx context.Context, r *Requests, path string, f func(context.Con
 	if r == nil {
 		return f(ctx)
 	}
-	var none T
-	if err := r.unanswered(path); err != nil {
-		return none, err
-	}
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	}
-	free := sync.OnceFunc(func() { <-r.slots })
-	defer free()
-	q := &request{path: path}
-	if r.anySilent.Load() {
-		_, err := answer(ctx, r, q, func(context.Context) (struct{}, error) { return struct{}{}, nil })
-		if err != nil {
-			return none, err
-		}
-		if r.isSilent(q.mount()) {
-			free()
-			if err := r.joinCrowd(ctx, q); err != nil {
-				return none, err
-			}
-		}
-	}
-	return answer(ctx, r, q, f)
+	q := newRequest(path)
+	r.run(ctx, q, func() (any, error) { return f(ctx) })
+	return answer[T](ctx, q)
 }
 
-// request is one call of [Do].
+// Each is [Do] for many paths, one after the other: f is called with the index of each,
+// which has the limit for itself, until it returns an error.
+func Each(ctx context.Context, r *Requests, paths []string, f func(context.Context, int) error) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	all := func(next func(path string) error) (any, error) {
+		for i, path := range paths {
+			if i > 0 {
+				if err := next(path); err != nil {
+					return nil, err
+				}
+			}
+			if err := f(ctx, i); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	if r == nil {
+		_, err := all(func(string) error { return ctx.Err() })
+		return err
+	}
+	q := newRequest(paths[0])
+	r.run(ctx, q, func() (any, error) {
+		return all(func(path string) error {
+			if err := r.unanswered(path); err != nil {
+				return err
+			}
+			q.path.Store(&path)
+			if q.timer != nil {
+				q.timer.Reset(r.timeout)
+			}
+			r.mounts.follow(q)
+			return nil
+		})
+	})
+	_, err := answer[any](ctx, q)
+	return err
+}
+
+// Share is [Do] for what many may want at the same moment: f is called once for all who
+// ask by one key. The context that f gets does not end with that of any of them. Before
+// anybody can ask by that key again, keep is called with the answer, or with the error
+// that there was none in time.
+func Share[T any](ctx context.Context, r *Requests, key, path string, f func(context.Context) (T, error), keep func(T, error)) (T, error) {
+	for {
+		r.mu.Lock()
+		q, ok := r.shared[key]
+		if !ok {
+			q = newRequest(path)
+			q.key = key
+			q.keep = func(value any, err error) {
+				answer, _ := value.(T)
+				keep(answer, err)
+			}
+			r.shared[key] = q
+		}
+		r.mu.Unlock()
+		if !ok {
+			r.run(ctx, q, func() (any, error) { return f(context.WithoutCancel(ctx)) })
+		}
+		value, err := answer[T](ctx, q)
+		if ok && errors.Is(err, errLeft) {
+			continue // it was never asked
+		}
+		return value, err
+	}
+}
+
+// errLeft is why a request is not made: the context of the one who would have made it
+// has ended.
+var errLeft = errors.New("the context ended before the request")
+
+// answer waits for the end of a request, or of ctx.
+func answer[T any](ctx context.Context, q *request) (value T, err error) {
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+		select {
+		case <-q.done:
+		default:
+			return value, context.Cause(ctx)
+		}
+	}
+	value, _ = q.value.(T)
+	if errors.Is(q.err, errLeft) && ctx.Err() != nil {
+		return value, context.Cause(ctx)
+	}
+	return value, q.err
+}
+
+// request is one call of [Do] or [Each], or several of [Share].
 type request struct {
-	path    string
-	begun   time.Time
-	at      atomic.Pointer[string] // the mount that path leads to, as far as it was followed
-	inCrowd bool
+	path  atomic.Pointer[string]
+	at    atomic.Pointer[string]     // the mount that path leads to, as far as it was followed
+	key   string                     // of [Share]
+	keep  func(value any, err error) // may be nil
+	begun time.Time
+	timer *time.Timer // nil where there is no limit
+
+	ended sync.Once
+	done  chan struct{} // closed when the rest is there
+	value any
+	err   error
+}
+
+func newRequest(path string) *request {
+	q := &request{done: make(chan struct{})}
+	q.path.Store(&path)
+	return q
 }
 
 func (q *request) mount() string {
@@ -140,66 +227,102 @@ func (q *request) mount() string {
 	return ""
 }
 
-// answer calls f in a goroutine of its own, which may never end, and waits for its
-// answer as long as the limit allows.
-func answer[T any](ctx context.Context, r *Requests, q *request, f func(context.Context) (T, error)) (T, error) {
-	type outcome struct {
-		value T
-		err   error
+// run makes a request when it is its turn. It does not wait for the answer.
+func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
+	if err := r.unanswered(*q.path.Load()); err != nil {
+		r.end(q, nil, nil, err)
+		return
 	}
-	done := make(chan outcome, 1)
-	var expired <-chan time.Time
-	if r.timeout > 0 {
-		timer := time.NewTimer(r.timeout)
-		defer timer.Stop()
-		expired = timer.C
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-	}
-	r.begin(q)
-	defer r.end(q)
-	go func() {
-		if q.inCrowd {
-			defer func() { <-r.crowd }()
-		}
-		r.mounts.follow(q)
-		value, err := f(ctx)
-		done <- outcome{value, err}
-	}()
-	var none T
 	select {
-	case o := <-done:
-		return o.value, o.err
+	case r.slots <- struct{}{}:
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
-	case <-expired:
-		return none, r.giveUp(q)
+		r.end(q, nil, nil, errLeft)
+		return
+	}
+	free := sync.OnceFunc(func() { <-r.slots })
+	if !r.anySilent.Load() {
+		r.ask(q, free, func() (any, error) { r.mounts.follow(q); return f() })
+		return
+	}
+	// Of which file system it is may itself never be answered.
+	where := newRequest(*q.path.Load())
+	r.ask(where, func() {}, func() (any, error) { r.mounts.follow(where); return nil, nil })
+	<-where.done
+	q.at.Store(where.at.Load())
+	switch {
+	case where.err != nil:
+		r.end(q, free, nil, where.err)
+	case r.isSilent(q.mount()):
+		free()
+		r.joinCrowd(ctx, q, f)
+	default:
+		r.ask(q, free, f)
 	}
 }
 
 // joinCrowd makes a request one of those to a file system that does not answer.
-func (r *Requests) joinCrowd(ctx context.Context, q *request) error {
+func (r *Requests) joinCrowd(ctx context.Context, q *request, f func() (any, error)) {
 	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
 	select {
 	case r.crowd <- struct{}{}:
-		q.inCrowd = true
-		return nil
+		r.ask(q, nil, func() (any, error) {
+			defer func() { <-r.crowd }()
+			return f()
+		})
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		r.end(q, nil, nil, errLeft)
 	case <-timer.C:
-		return r.giveUp(q)
+		r.end(q, nil, nil, r.giveUp(q))
 	}
+}
+
+// ask lets a worker make a request, which may never end, and gives it up after the
+// limit. free is called when it has ended for those who wait.
+func (r *Requests) ask(q *request, free func(), f func() (any, error)) {
+	q.begun = time.Now()
+	r.mu.Lock()
+	r.pending[q] = struct{}{}
+	r.mu.Unlock()
+	if r.timeout > 0 {
+		q.timer = time.AfterFunc(r.timeout, func() { r.end(q, free, nil, r.giveUp(q)) })
+	}
+	r.workers.do(func() {
+		value, err := f()
+		if q.timer != nil {
+			q.timer.Stop()
+		}
+		r.end(q, free, value, err)
+	})
+}
+
+// end ends a request, the first time that it is called.
+func (r *Requests) end(q *request, free func(), value any, err error) {
+	q.ended.Do(func() {
+		q.value, q.err = value, err
+		if q.keep != nil && err != errLeft {
+			q.keep(value, err)
+		}
+		r.mu.Lock()
+		delete(r.pending, q)
+		if q.key != "" {
+			delete(r.shared, q.key)
+		}
+		r.mu.Unlock()
+		if free != nil {
+			free()
+		}
+		close(q.done)
+	})
 }
 
 // giveUp remembers that a request had no answer.
 func (r *Requests) giveUp(q *request) error {
-	err := &UnansweredError{Path: q.path, Mount: q.mount(), After: r.timeout}
+	err := &UnansweredError{Path: *q.path.Load(), Mount: q.mount(), After: r.timeout}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.gone) < maxGone {
-		r.gone[q.path] = err
+		r.gone[err.Path] = err
 	}
 	if r.silent[err.Mount]++; r.silent[err.Mount] == silentAfter {
 		r.anySilent.Store(true)
@@ -223,19 +346,6 @@ func (r *Requests) isSilent(mount string) bool {
 	return r.silent[mount] >= silentAfter
 }
 
-func (r *Requests) begin(q *request) {
-	q.begun = time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pending[q] = struct{}{}
-}
-
-func (r *Requests) end(q *request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.pending, q)
-}
-
 // Pending returns what has been waited for longest, and since when; ok is false while
 // no request is in flight.
 func (r *Requests) Pending() (path string, since time.Time, ok bool) {
@@ -243,7 +353,7 @@ func (r *Requests) Pending() (path string, since time.Time, ok bool) {
 	defer r.mu.Unlock()
 	for q := range r.pending {
 		if !ok || q.begun.Before(since) {
-			path, since, ok = q.path, q.begun, true
+			path, since, ok = *q.path.Load(), q.begun, true
 		}
 	}
 	return path, since, ok

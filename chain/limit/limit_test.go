@@ -18,17 +18,26 @@ func answers(n int) func(context.Context) (int, error) {
 	return func(context.Context) (int, error) { return n, nil }
 }
 
-// untilReleased answers when the test ends, so that no goroutine is left in a bubble.
+// untilReleased answers when the test ends.
 func untilReleased(t *testing.T) func(context.Context) (int, error) {
 	end := make(chan struct{})
 	t.Cleanup(func() { close(end) })
 	return func(context.Context) (int, error) { <-end; return 0, nil }
 }
 
+// inBubble runs a test whose time passes when nothing else is to be done, and lets the
+// workers go home.
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(2 * idleTime) })
+		f(t)
+	})
+}
+
 // TestUnansweredIsAskedOnce: the limit counts from the first request, and a path that
 // had no answer is not asked for again.
 func TestUnansweredIsAskedOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		r := New(2, 10*time.Second)
 		begun := time.Now()
 		_, err := Do(t.Context(), r, "/nowhere/image", untilReleased(t))
@@ -50,7 +59,7 @@ func TestUnansweredIsAskedOnce(t *testing.T) {
 
 // TestQueueDoesNotCount: what waits for its turn has all of its time left.
 func TestQueueDoesNotCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		r := New(1, 10*time.Second)
 		slow := func(context.Context) (int, error) { time.Sleep(9 * time.Second); return 1, nil }
 		var all sync.WaitGroup
@@ -112,7 +121,7 @@ func TestEndedContext(t *testing.T) {
 
 // TestPending: what has been waited for longest is known.
 func TestPending(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		r := New(2, time.Minute)
 		if _, _, ok := r.Pending(); ok {
 			t.Error("nothing is waited for")

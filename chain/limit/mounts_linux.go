@@ -15,11 +15,13 @@ type mounts struct {
 
 	mu      sync.Mutex
 	folders map[string]string // folder, as it was named: the folder that it leads to
+	paths   map[string]string // path, as it was named: its mount
 }
 
 const (
-	// maxFolders bounds the folders that are remembered.
+	// These bound what is remembered.
 	maxFolders = 4096
+	maxPaths   = 1 << 16
 	// maxLinks is how many symlinks Linux follows in one path.
 	maxLinks = 40
 )
@@ -27,14 +29,32 @@ const (
 // follow follows a path and tells q, before each step, on which file system that is:
 // if the step hangs, that is the one that does not answer.
 func (m *mounts) follow(q *request) {
-	if !path.IsAbs(q.path) {
+	asked := *q.path.Load()
+	if !path.IsAbs(asked) {
 		return
 	}
 	m.once.Do(func() { m.set(mountPoints()) })
-	folder, name := path.Split(q.path)
-	links := 0
-	mount := m.of(m.step(q, m.resolve(q, folder, &links), name, &links))
+	m.mu.Lock()
+	mount, known := m.paths[asked]
+	m.mu.Unlock()
+	if !known {
+		folder, name := path.Split(asked)
+		links := 0
+		mount = m.of(m.step(q, m.resolve(q, folder, &links), name, &links))
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.paths = remember(m.paths, maxPaths, asked, mount)
+	}
 	q.at.Store(&mount)
+}
+
+// remember adds to a map that has an end.
+func remember(known map[string]string, most int, key, value string) map[string]string {
+	if known == nil || len(known) >= most {
+		known = make(map[string]string)
+	}
+	known[key] = value
+	return known
 }
 
 // resolve returns the folder, without symlinks, to which a named one leads.
@@ -51,10 +71,7 @@ func (m *mounts) resolve(q *request, folder string, links *int) string {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.folders == nil || len(m.folders) >= maxFolders {
-		m.folders = make(map[string]string)
-	}
-	m.folders[folder] = at
+	m.folders = remember(m.folders, maxFolders, folder, at)
 	return at
 }
 

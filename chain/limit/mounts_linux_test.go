@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -17,7 +16,7 @@ func setMounts(r *Requests, points ...string) { r.mounts.once.Do(func() { r.moun
 // file system that is dead are given up after three limits, and those elsewhere, or
 // that do answer, are not touched by that.
 func TestDeadFileSystemCostsOneMoreLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		r := New(1, 10*time.Second)
 		setMounts(r, "/dead")
 		begun := time.Now()
@@ -80,7 +79,7 @@ func TestMountIsNamed(t *testing.T) {
 	} {
 		r := New(1, time.Minute)
 		setMounts(r, mount)
-		q := &request{path: dir + path}
+		q := newRequest(dir + path)
 		r.mounts.follow(q)
 		if want == "" {
 			want = "/"
