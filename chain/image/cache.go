@@ -74,8 +74,12 @@ func (c *Cache) SetLimit(bytes int) {
 
 // SetRequests bounds how the images are asked for. An image that does not answer in
 // time is a [*limit.UnansweredError], and is not asked again. SetRequests must be
-// called before the cache is used; without it there is no limit of time.
-func (c *Cache) SetRequests(r *limit.Requests) { c.requests = r }
+// called before the cache is used; without it, or with nil, there is no limit of time.
+func (c *Cache) SetRequests(r *limit.Requests) {
+	if r != nil {
+		c.requests = r
+	}
+}
 
 // cacheKey is how an image is remembered: by its name or, with another name to be
 // expected, by the file that it is in. How an image on the network is reached, its
