@@ -131,53 +131,75 @@ func TestSlowFSCounts(t *testing.T) {
 	}
 }
 
-// TestSlowFSHangs: a request that hangs is there to see, and the process that waits
-// for it ends when the file system does; where its name says so, when it is killed.
+// TestSlowFSHangs: a request that hangs is there to see, and nothing else waits for
+// it. The process that does so ends when it is killed, if the name says so, and nothing
+// is left of its request.
 func TestSlowFSHangs(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		end  func(*peers.SlowFS, *os.Process) error
-		want syscall.Signal // that ends it; 0 if it ends by itself
+		end  syscall.Signal
 	}{
-		{"hang-lookup-intr", kill(syscall.SIGKILL), syscall.SIGKILL},
-		{"hang-open-intr", kill(syscall.SIGTERM), syscall.SIGTERM},
-		{"hang-read-intr", kill(syscall.SIGKILL), syscall.SIGKILL},
-		{"hang-getattr-intr", kill(syscall.SIGTERM), syscall.SIGTERM},
-		{"hang-lookup", closeSlowFS, 0},
-		{"hang-read", closeSlowFS, 0},
+		{"hang-lookup-intr", syscall.SIGKILL},
+		{"hang-open-intr", syscall.SIGTERM},
+		{"hang-read-intr", syscall.SIGKILL},
+		{"hang-getattr-intr", syscall.SIGTERM},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			slow := slowFolder(t, mount.Options{}, tt.name, "other")
-			cat := exec.Command("cat", filepath.Join(slow.Dir, tt.name))
-			if err := cat.Start(); err != nil {
-				t.Fatal(err)
+			first, second := startCat(t, slow, tt.name), startCat(t, slow, tt.name)
+			// Of two lookups of one name the kernel sends one.
+			hang := 2
+			if tt.name == "hang-lookup-intr" {
+				hang = 1
 			}
-			slow.AwaitHung(1)
+			slow.AwaitHung(hang)
 			if got, err := os.ReadFile(filepath.Join(slow.Dir, "other")); err != nil || string(got) != "other" {
 				t.Errorf("meanwhile another file is %q, %v", got, err)
 			}
-			if got := slow.Counts(); got.Hung != 1 || got.Most != 2 {
+			if got := slow.Counts(); got.Hung != hang || got.Most != hang+1 {
 				t.Errorf("%d hang, at most %d were in flight", got.Hung, got.Most)
 			}
-			if err := tt.end(slow, cat.Process); err != nil {
-				t.Fatal(err)
+			cats := []*exec.Cmd{first, second}
+			for _, cat := range cats {
+				if err := cat.Process.Signal(tt.end); err != nil {
+					t.Fatal(err)
+				}
 			}
-			cat.Wait()
-			status := cat.ProcessState.Sys().(syscall.WaitStatus)
-			if tt.want == 0 && status.ExitStatus() != 1 || tt.want != 0 && status.Signal() != tt.want {
-				t.Errorf("cat: %v", cat.ProcessState)
+			for _, cat := range cats {
+				cat.Wait()
+				if got := cat.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != tt.end {
+					t.Errorf("cat: %v", cat.ProcessState)
+				}
+			}
+			if got := slow.Counts().Hung; got != 0 {
+				t.Errorf("%d still hang", got)
 			}
 		})
 	}
 }
 
-func kill(s syscall.Signal) func(*peers.SlowFS, *os.Process) error {
-	return func(_ *peers.SlowFS, p *os.Process) error { return p.Signal(s) }
+// TestSlowFSEndsWhatHangs: a process that cannot be killed ends when the file system
+// does.
+func TestSlowFSEndsWhatHangs(t *testing.T) {
+	for _, name := range []string{"hang-lookup", "hang-open", "hang-read", "hang-getattr"} {
+		slow := slowFolder(t, mount.Options{}, name)
+		cat := startCat(t, slow, name)
+		slow.AwaitHung(1)
+		slow.Close()
+		cat.Wait()
+		if got := cat.ProcessState.ExitCode(); got != 1 {
+			t.Errorf("%s: cat: %v", name, cat.ProcessState)
+		}
+	}
 }
 
-func closeSlowFS(slow *peers.SlowFS, _ *os.Process) error {
-	slow.Close()
-	return nil
+func startCat(t *testing.T, slow *peers.SlowFS, name string) *exec.Cmd {
+	t.Helper()
+	cat := exec.Command("cat", filepath.Join(slow.Dir, name))
+	if err := cat.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cat
 }
 
 // TestSlowFSStops: nothing is answered while the server is stopped, and everything
@@ -202,10 +224,7 @@ func TestSlowFSStops(t *testing.T) {
 	}
 
 	slow.Stop()
-	cat = exec.Command("cat", filepath.Join(slow.Dir, "image"))
-	if err := cat.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cat = startCat(t, slow, "image")
 	slow.Close()
 	if err := cat.Wait(); err == nil {
 		t.Error("a file of a file system that is no more was read")

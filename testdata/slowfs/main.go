@@ -84,7 +84,8 @@ func serve(source, dir string, delay, cache time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A stopped server whose parent ends is hung up on.
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() { server.Serve(); cancel() }()
 	go func() { answer(os.Stdin, os.Stdout, counter); cancel() }()
 	<-ctx.Done()

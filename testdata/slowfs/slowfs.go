@@ -40,9 +40,13 @@ func (s *slowFS) request(cancel <-chan struct{}, operation string, faults map[st
 
 // on is request for a file that was looked up before.
 func (s *slowFS) on(node uint64, cancel <-chan struct{}, operation string, do func() fuse.Status) fuse.Status {
-	faults, _ := s.faults.Load(node)
-	known, _ := faults.(map[string]fault)
-	return s.request(cancel, operation, known, do)
+	return s.request(cancel, operation, s.faultsOf(node), do)
+}
+
+func (s *slowFS) faultsOf(node uint64) map[string]fault {
+	found, _ := s.faults.Load(node)
+	faults, _ := found.(map[string]fault)
+	return faults
 }
 
 // Lookup is where a file's name is seen, and with it its faults.
@@ -89,9 +93,15 @@ func (s *slowFS) Readlink(cancel <-chan struct{}, in *fuse.InHeader) (target []b
 
 // Open opens a file. For its closing nobody waits, as on NFS.
 func (s *slowFS) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	return s.on(in.NodeId, cancel, "open", func() fuse.Status {
+	faults := s.faultsOf(in.NodeId)
+	return s.request(cancel, "open", faults, func() fuse.Status {
 		status := s.RawFileSystem.Open(cancel, in, out)
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
+		if _, faulty := faults["read"]; faulty {
+			// What the kernel reads into its cache no process waits for that could be
+			// interrupted, and while a page is on its way nobody can open the file.
+			out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+		}
 		return status
 	})
 }

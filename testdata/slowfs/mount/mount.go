@@ -87,8 +87,9 @@ func Start(source string, o Options) (*Mount, error) {
 	m.close = sync.OnceValue(m.end)
 	m.server = exec.Command(program, "-delay", o.Delay.String(), "-cache", o.Cache.String(), source, dir)
 	m.server.Stderr = &m.complain
-	// The end of its input ends the server, even one that is stopped.
-	m.server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGCONT}
+	// The end of its input ends the server, even one that is stopped, and it lives on
+	// to see it where a whole group of processes is killed.
+	m.server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGCONT, Setpgid: true}
 	if err := m.start(); err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
