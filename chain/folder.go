@@ -1,11 +1,13 @@
 package chain
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
@@ -101,18 +103,34 @@ func (k *walk) resolve(name string) (string, Policy, error) {
 	if err != nil {
 		return "", Policy{}, err
 	}
-	if k.resolvedPolicy == nil {
-		// This is done once in a walk, since a policy may have thousands of folders.
-		policy := k.Policy
-		policy.Folders = nil
-		for _, f := range k.Policy.Folders {
-			if f.Path, err = k.images.Resolve(k.ctx, f.Path); err == nil {
-				policy.Folders = append(policy.Folders, f)
+	return resolved, k.folders.resolve(k), nil
+}
+
+// resolvedFolders is a policy with the symlinks of its folders resolved, once in a run.
+type resolvedFolders struct {
+	once   sync.Once
+	policy Policy
+}
+
+func (r *resolvedFolders) resolve(k *walk) Policy {
+	r.once.Do(func() {
+		ctx := context.WithoutCancel(k.ctx) // other walks wait for it, too
+		all := k.Policy.Folders
+		paths := make([]string, len(all)) // "" where there is none
+		atOnce(len(all), func(i int) {
+			if path, err := k.images.Resolve(ctx, all[i].Path); err == nil {
+				paths[i] = path
+			}
+		})
+		r.policy = k.Policy
+		r.policy.Folders = nil
+		for i, f := range all {
+			if f.Path = paths[i]; f.Path != "" {
+				r.policy.Folders = append(r.policy.Folders, f)
 			}
 		}
-		k.resolvedPolicy = &policy
-	}
-	return resolved, *k.resolvedPolicy, nil
+	})
+	return r.policy
 }
 
 // acceptHeader takes the format of an image in a folder with [Folder.TrustHeaders]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -23,22 +24,31 @@ import (
 // lookCounter counts how often names are looked at.
 type lookCounter struct {
 	*files
+	mu    *sync.Mutex
 	looks map[string]int
+}
+
+func counted(f *files) lookCounter { return lookCounter{f, new(sync.Mutex), make(map[string]int)} }
+
+func (c lookCounter) count(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looks[path]++
 }
 
 func (c lookCounter) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
 	path, _ := storage.LocalPath(src)
-	c.looks[path]++
+	c.count(path)
 	return c.files.ChangeTime(ctx, src)
 }
 
 func (c lookCounter) Resolve(ctx context.Context, path string) (string, error) {
-	c.looks[path]++
+	c.count(path)
 	return c.files.Resolve(ctx, path)
 }
 
-// TestPolicyIsLookedAtOnce: what a policy names is looked at once for a disk,
-// however many layers that has: a policy may name tens of thousands of files.
+// TestPolicyIsLookedAtOnce: what a policy names is looked at once in a run, however many
+// disks and layers there are: a policy may name tens of thousands of files.
 func TestPolicyIsLookedAtOnce(t *testing.T) {
 	const layers, names = 40, 10
 	f := newFiles(t)
@@ -60,13 +70,16 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 			policy.Trust = append(policy.Trust, chain.Statement{Path: f.path(name), Format: probe.Raw})
 		}
 	}
-	c := lookCounter{f, make(map[string]int)}
+	c := counted(f)
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
-	found, err := (&chain.Walker{Images: image.NewCache(c), Policy: policy}).Walk(t.Context(), f.top("believed/0"))
-	if err != nil {
-		t.Fatal(err)
+	w := &chain.Walker{Images: image.NewCache(c), Policy: policy}
+	for _, w := range []*chain.Walker{w, w, w.WithEvidence(chain.NewEvidence(w.Cache(), nil))} {
+		found, err := w.Walk(t.Context(), f.top("believed/0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFixable(t, found, layers)
 	}
-	wantFixable(t, found, layers)
 	for i := range names {
 		for _, name := range []string{"file", "gone", "folder"} {
 			if n := c.looks[f.path(fmt.Sprint(name, i))]; n != 1 {
@@ -83,7 +96,7 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	f.raw("flat", 512)
 	f.put("top.vmdk", []byte("# Disk DescriptorFile\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n"+
 		strings.Repeat("\n", 100)+`RW 1 FLAT "flat" 0`))
-	c := lookCounter{f, make(map[string]int)}
+	c := counted(f)
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
 	p, err := predict.Disk(t.Context(), &chain.Walker{Images: image.NewCache(c)}, stated, libvirt.Version{Major: 9})

@@ -227,12 +227,15 @@ func TestMetByManyWalkers(t *testing.T) {
 // countingOpener counts how often each path was looked at.
 type countingOpener struct {
 	storage.FileOpener
+	mu    sync.Mutex
 	looks map[string]int
 }
 
 func (o *countingOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, int64, error) {
 	path, _ := storage.LocalPath(src)
+	o.mu.Lock()
 	o.looks[path]++
+	o.mu.Unlock()
 	return o.FileOpener.ChangeTime(ctx, src)
 }
 

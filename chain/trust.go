@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/finding"
@@ -109,14 +110,32 @@ func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	index := k.trust
 	index.once.Do(func() {
 		index.byFile = make(map[storage.FileID][]Statement)
-		ctx := context.WithoutCancel(k.ctx) // other walks wait for it, too
-		for _, path := range index.paths {
-			if id, err := k.Identify(ctx, storage.LocalSource(path, false)); err == nil {
-				index.byFile[id] = append(index.byFile[id], index.byName[path])
+		ctx := context.WithoutCancel(k.ctx)             // other walks wait for it, too
+		ids := make([]storage.FileID, len(index.paths)) // the zero FileID where there is none
+		atOnce(len(ids), func(i int) {
+			if id, err := k.Identify(ctx, storage.LocalSource(index.paths[i], false)); err == nil {
+				ids[i] = id
+			}
+		})
+		for i, id := range ids {
+			if id != (storage.FileID{}) {
+				index.byFile[id] = append(index.byFile[id], index.byName[index.paths[i]])
 			}
 		}
 	})
 	return index.byFile
+}
+
+// atOnce calls ask for each of n things that a policy names, which may be tens of
+// thousands: most of them at the same time, since how many requests are in flight is
+// bounded elsewhere.
+func atOnce(n int, ask func(i int)) {
+	var group errgroup.Group
+	group.SetLimit(1024)
+	for i := range n {
+		group.Go(func() error { ask(i); return nil })
+	}
+	group.Wait()
 }
 
 // statedByPattern returns the statements whose pattern matches. A name with

@@ -38,9 +38,10 @@ type Walker struct {
 	// reached. The walkers of a run share it; it may be nil.
 	Met *Met
 
-	once   sync.Once
-	images *image.Cache
-	trust  *statementIndex
+	once    sync.Once
+	images  *image.Cache
+	trust   *statementIndex
+	folders *resolvedFolders
 }
 
 // prepare makes what a Walker needs besides its fields.
@@ -49,7 +50,7 @@ func (w *Walker) prepare() {
 		if w.images = w.Images; w.images == nil {
 			w.images = image.NewCache(nil)
 		}
-		w.trust = indexStatements(w.Policy.Trust)
+		w.trust, w.folders = indexStatements(w.Policy.Trust), new(resolvedFolders)
 	})
 }
 
@@ -59,7 +60,7 @@ func (w *Walker) prepare() {
 func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	w.prepare()
 	knowing := &Walker{Images: w.images, Volumes: w.Volumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
-	knowing.once.Do(func() { knowing.images, knowing.trust = w.images, w.trust })
+	knowing.once.Do(func() { knowing.images, knowing.trust, knowing.folders = w.images, w.trust, w.folders })
 	return knowing
 }
 
@@ -134,10 +135,6 @@ type walk struct {
 	stated Stated
 	chain  *Chain
 	opened []opened // the layers that were opened
-
-	// resolvedPolicy is the policy with the symlinks of its folders resolved; nil
-	// until it is needed. See resolve.
-	resolvedPolicy *Policy
 
 	// onlyXML says for each layer of the chain whether nothing but the XML's
 	// <backingStore> says what format it has. libvirt and chainfix write guesses
