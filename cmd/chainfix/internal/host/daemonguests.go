@@ -27,20 +27,21 @@ func (d *Daemon) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 }
 
 // list reads the guests of a kind, sorted by name.
-func (d *Daemon) list(ctx context.Context, kind libvirt.ConnectListAllDomainsFlags, inspect func(context.Context, libvirt.UUID) (*Guest, error)) iter.Seq2[*Guest, error] {
+func (d *Daemon) list(ctx context.Context, kind libvirt.ConnectListAllDomainsFlags, inspect func(context.Context, libvirt.Domain, *havers) (*Guest, error)) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
-		var listed []libvirt.Domain
-		err := d.call(ctx, "virConnectListAllDomains", func() (err error) {
-			listed, _, err = d.rpc.ConnectListAllDomains(1, kind)
-			return err
-		})
+		listed, err := d.listDomains(ctx, kind)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		have, err := d.havers(ctx)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		slices.SortFunc(listed, func(a, b libvirt.Domain) int { return strings.Compare(a.Name, b.Name) })
 		for _, domain := range listed {
-			guest, err := inspect(ctx, domain.UUID)
+			guest, err := inspect(ctx, domain, have)
 			switch {
 			case errors.Is(err, ErrNoGuest):
 				continue
@@ -57,6 +58,48 @@ func (d *Daemon) list(ctx context.Context, kind libvirt.ConnectListAllDomainsFla
 	}
 }
 
+func (d *Daemon) listDomains(ctx context.Context, kind libvirt.ConnectListAllDomainsFlags) (listed []libvirt.Domain, err error) {
+	err = d.call(ctx, "virConnectListAllDomains", func() (err error) {
+		listed, _, err = d.rpc.ConnectListAllDomains(1, kind)
+		return err
+	})
+	return listed, err
+}
+
+// havers are the guests that have what most guests have not: libvirt is asked once for
+// all of them, and not for each. A nil map means that it does not tell; a nil *havers
+// knows nothing.
+type havers struct{ saved, snapshots, checkpoints map[libvirt.UUID]bool }
+
+func (d *Daemon) havers(ctx context.Context) (*havers, error) {
+	have := new(havers)
+	for _, of := range []struct {
+		flag libvirt.ConnectListAllDomainsFlags
+		all  *map[libvirt.UUID]bool
+	}{
+		{libvirt.ConnectListDomainsManagedsave, &have.saved}, {libvirt.ConnectListDomainsHasSnapshot, &have.snapshots},
+		{libvirt.ConnectListDomainsHasCheckpoint, &have.checkpoints},
+	} {
+		listed, err := d.listDomains(ctx, of.flag)
+		switch {
+		case isLibvirtError(err): // one that is too old for the flag
+			continue
+		case err != nil:
+			return nil, err
+		}
+		*of.all = make(map[libvirt.UUID]bool)
+		for _, domain := range listed {
+			(*of.all)[domain.UUID] = true
+		}
+	}
+	return have, nil
+}
+
+// lacks reports whether a guest is known not to be in a set.
+func lacks(set map[libvirt.UUID]bool, domain libvirt.Domain) bool {
+	return set != nil && !set[domain.UUID]
+}
+
 // ends reports whether after this error there is nothing more to be had.
 func ends(ctx context.Context, err error) bool {
 	return err != nil && (ctx.Err() != nil || errors.Is(err, ErrGone))
@@ -69,41 +112,51 @@ func (d *Daemon) Inspect(ctx context.Context, uuid string) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.inspect(ctx, id)
+	domain, err := d.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return d.inspect(ctx, domain, nil)
 }
 
 // inspect reads a guest, and again if it ends meanwhile.
-func (d *Daemon) inspect(ctx context.Context, id libvirt.UUID) (*Guest, error) {
-	guest, err := d.inspectOnce(ctx, id)
-	if hasCode(err, codeOperationInvalid) {
-		return d.inspectOnce(ctx, id)
+func (d *Daemon) inspect(ctx context.Context, domain libvirt.Domain, have *havers) (*Guest, error) {
+	guest, err := d.inspectOnce(ctx, domain, have)
+	if !hasCode(err, codeOperationInvalid) {
+		return guest, err
 	}
-	return guest, err
+	if domain, err = d.lookup(ctx, domain.UUID); err != nil {
+		return nil, err
+	}
+	return d.inspectOnce(ctx, domain, have)
 }
 
 // inspectTransient reads a guest that has no persistent definition; it is
 // [ErrNoGuest] once it has ended, or got one.
-func (d *Daemon) inspectTransient(ctx context.Context, id libvirt.UUID) (*Guest, error) {
-	domain, guest, err := d.lookup(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if err = d.readLive(ctx, domain, guest); hasCode(err, codeOperationInvalid) {
+func (d *Daemon) inspectTransient(ctx context.Context, domain libvirt.Domain, have *havers) (*Guest, error) {
+	guest := d.guest(domain, have)
+	err := d.readLive(ctx, domain, guest)
+	if hasCode(err, codeOperationInvalid) {
 		return nil, fmt.Errorf("%w: %q does not run any more", ErrNoGuest, guest.Name)
 	}
 	return guest, err
 }
 
-func (d *Daemon) lookup(ctx context.Context, id libvirt.UUID) (domain libvirt.Domain, guest *Guest, err error) {
+func (d *Daemon) lookup(ctx context.Context, id libvirt.UUID) (domain libvirt.Domain, err error) {
 	err = d.call(ctx, "virDomainLookupByUUID", func() (err error) {
 		domain, err = d.rpc.DomainLookupByUUID(id)
 		return err
 	})
-	guest = &Guest{Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1}
+	return domain, err
+}
+
+// guest returns what is known of a guest without being asked for.
+func (d *Daemon) guest(domain libvirt.Domain, have *havers) *Guest {
+	guest := &Guest{Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1}
 	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] {
-		return d.metadata(ctx, domain, guest.ManagedSave)
+		return d.metadata(ctx, domain, have, guest.ManagedSave)
 	}
-	return domain, guest, err
+	return guest
 }
 
 // readLive reads the XML that a guest runs with, and whether it has a block job.
@@ -115,11 +168,9 @@ func (d *Daemon) readLive(ctx context.Context, domain libvirt.Domain, guest *Gue
 	return err
 }
 
-func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, error) {
-	domain, guest, err := d.lookup(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+func (d *Daemon) inspectOnce(ctx context.Context, domain libvirt.Domain, have *havers) (*Guest, error) {
+	guest := d.guest(domain, have)
+	var err error
 	if guest.Active {
 		// Without its definition a running guest goes on, and the text
 		// that libvirt gives instead would be the running one's.
@@ -140,6 +191,10 @@ func (d *Daemon) inspectOnce(ctx context.Context, id libvirt.UUID) (*Guest, erro
 	}
 	if guest.Definition, err = d.dump(ctx, domain, libvirt.DomainXMLInactive|libvirt.DomainXMLSecure); err != nil {
 		return nil, err
+	}
+	if have != nil && have.saved != nil {
+		guest.ManagedSave = have.saved[domain.UUID]
+		return guest, nil
 	}
 	err = d.call(ctx, "virDomainHasManagedSaveImage", func() error {
 		has, err := d.rpc.DomainHasManagedSaveImage(domain, 0)

@@ -8,13 +8,19 @@ import (
 	"github.com/digitalocean/go-libvirt"
 )
 
-func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, saved bool) iter.Seq2[*Metadata, error] {
+func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, have *havers, saved bool) iter.Seq2[*Metadata, error] {
+	if have == nil {
+		have = new(havers)
+	}
 	return func(yield func(*Metadata, error) bool) {
 		var snapshots []libvirt.DomainSnapshot
-		err := d.call(ctx, "virDomainListAllSnapshots", func() (err error) {
-			snapshots, _, err = d.rpc.DomainListAllSnapshots(domain, 1, 0)
-			return err
-		})
+		var err error
+		if !lacks(have.snapshots, domain) {
+			err = d.call(ctx, "virDomainListAllSnapshots", func() (err error) {
+				snapshots, _, err = d.rpc.DomainListAllSnapshots(domain, 1, 0)
+				return err
+			})
+		}
 		var names []string
 		for _, snapshot := range snapshots {
 			names = append(names, snapshot.Name)
@@ -29,10 +35,13 @@ func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, saved bool
 		}
 
 		var checkpoints []libvirt.DomainCheckpoint
-		err = d.call(ctx, "virDomainListAllCheckpoints", func() (err error) {
-			checkpoints, _, err = d.rpc.DomainListAllCheckpoints(domain, 1, 0)
-			return err
-		})
+		err = nil
+		if !lacks(have.checkpoints, domain) {
+			err = d.call(ctx, "virDomainListAllCheckpoints", func() (err error) {
+				checkpoints, _, err = d.rpc.DomainListAllCheckpoints(domain, 1, 0)
+				return err
+			})
+		}
 		if hasCode(err, codeNoSupport, codeRPC) {
 			// libvirt before 5.6 has no checkpoints.
 			err = nil

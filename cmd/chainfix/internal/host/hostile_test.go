@@ -111,7 +111,10 @@ func fakeDaemon(t *testing.T, answer func(procedure uint32, call []byte) []byte)
 	return "qemu:///session?socket=" + path
 }
 
-// read connects and reads all guests.
+// uuidG is the UUID of guestG.
+const uuidG = "00000000-0000-0000-0000-000000000000"
+
+// read connects and reads all guests, and if there is one, that again by itself.
 func read(ctx context.Context, uri string) (names []string, err error) {
 	d, err := host.Connect(ctx, uri)
 	if err != nil {
@@ -124,7 +127,10 @@ func read(ctx context.Context, uri string) (names []string, err error) {
 		}
 		names = append(names, guest.Name)
 	}
-	return names, nil
+	if len(names) > 0 {
+		_, err = d.Inspect(ctx, uuidG)
+	}
+	return names, err
 }
 
 // TestHostileDaemon: whatever a peer sends in the place of an answer, at any
@@ -283,6 +289,11 @@ func TestContextEnds(t *testing.T) {
 				t.Errorf("procedure %d: %v", target, err)
 			}
 			continue
+		}
+		if target == 24 {
+			if _, err := d.Inspect(ctx, uuidG); !errors.Is(err, context.Canceled) {
+				t.Errorf("procedure %d: %v", target, err)
+			}
 		}
 		for guest, err := range d.Guests(ctx) {
 			if guest != nil || !errors.Is(err, context.Canceled) {
