@@ -121,7 +121,7 @@ func (h *hypervisors) play(playbook string, args ...string) (string, map[string]
 	}
 	cmd := exec.Command(ansiblePlaybook, append([]string{"-i", h.path("inventory.yml"), playbook}, args...)...)
 	cmd.Dir = "../../docs/ansible"
-	cmd.Env = append(os.Environ(), "HOME="+h.dir, "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_CONFIG="+h.path("ansible.cfg"), "ANSIBLE_REMOTE_TEMP="+h.path("tmp"))
+	cmd.Env = append(os.Environ(), "HOME="+h.dir, "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_CONFIG="+h.path("ansible.cfg"), "ANSIBLE_REMOTE_TEMP="+h.path("tmp"), "ANSIBLE_PIPELINING=1")
 	out, runErr := cmd.CombinedOutput()
 	recap := make(map[string]counts)
 	line := regexp.MustCompile(`(?m)^(\S+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+) `)

@@ -259,7 +259,7 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "strace")
-	h := newFixableHost(t, 6)
+	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)
 	moments := h.moments(t)
 	killed, planning, defining, between := 0, 0, 0, 0

@@ -170,7 +170,7 @@ func (c *truth) definition() string {
 func (c *truth) startedByLibvirt(t *testing.T, l *peers.Libvirt, document string) outcome {
 	t.Helper()
 	l.Define(document)
-	if _, err := l.Try("start", "--paused", c.guest()); err != nil {
+	if err := l.TryStart(c.guest()); err != nil {
 		return refused
 	}
 	options := l.Blockdevs(c.guest())

@@ -129,8 +129,8 @@ func TestOptionalDiskIsPredicted(t *testing.T) {
 			predicted := predictDocument(t, document)
 			l.Define(document)
 			outcome, said := predict.Starts, ""
-			if out, err := l.Try("start", "--paused", guest); err != nil {
-				outcome, said = predict.Refuses, out
+			if err := l.TryStart(guest); err != nil {
+				outcome, said = predict.Refuses, err.Error()
 			} else {
 				if options := l.Blockdevs(guest); len(options) > 0 {
 					said = fmt.Sprintf("the disk is not left out: %q", options)

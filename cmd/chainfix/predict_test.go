@@ -177,8 +177,8 @@ func (c oddChain) document(guest, dir string) string {
 // start starts the guest and finds out what becomes of its disk.
 func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document string) (predict.Outcome, string) {
 	t.Helper()
-	if out, err := l.TryDefine(document); err != nil {
-		return predict.Refuses, out
+	if err := l.TryDefine(document); err != nil {
+		return predict.Refuses, err.Error()
 	}
 	return c.startDefined(t, l, guest, dir)
 }
@@ -186,8 +186,8 @@ func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document str
 // startDefined is start for a guest that is defined.
 func (c oddChain) startDefined(t *testing.T, l *peers.Libvirt, guest, dir string) (predict.Outcome, string) {
 	t.Helper()
-	if out, err := l.Try("start", "--paused", guest); err != nil {
-		return predict.Refuses, out
+	if err := l.TryStart(guest); err != nil {
+		return predict.Refuses, err.Error()
 	}
 	options, opened := l.Blockdevs(guest), l.OpenFiles(guest)
 	l.End(guest)

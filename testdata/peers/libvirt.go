@@ -35,6 +35,7 @@ type Libvirt struct {
 	credential *syscall.Credential // nil: the user of the test
 	process    int                 // the daemon's; 0 for that of a [System]
 	killed     bool                // the test has killed it
+	calls      connection
 }
 
 const qemuConf = `stdio_handler = "file"
@@ -284,25 +285,6 @@ func (l *Libvirt) Virsh(args ...string) string {
 		l.t.Errorf("virsh %q: %v\n%s", args, err, out)
 	}
 	return out
-}
-
-// Define defines a guest from its XML.
-func (l *Libvirt) Define(document string) {
-	l.t.Helper()
-	if out, err := l.TryDefine(document); err != nil {
-		l.t.Fatalf("virsh define: %v\n%s\n%s", err, out, document)
-	}
-}
-
-// TryDefine is Define for what may be refused. It returns what virsh printed.
-func (l *Libvirt) TryDefine(document string) (string, error) {
-	l.t.Helper()
-	file, err := l.document(document)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer os.Remove(file)
-	return l.Try("define", file)
 }
 
 // OpenFiles returns the paths of what the QEMU of a running guest has open.

@@ -28,21 +28,6 @@ func blockdevs(commandLine string) []string {
 	return all
 }
 
-// NativeBlockdevs returns the -blockdev options that libvirt makes of a
-// definition, without looking at any image ("virsh domxml-to-native").
-func (l *Libvirt) NativeBlockdevs(document string) ([]string, error) {
-	file, err := l.document(document)
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(file)
-	out, err := l.Command("virsh", "-q", "domxml-to-native", "qemu-argv", "--xml", file).CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("virsh domxml-to-native: %w\n%s", err, out)
-	}
-	return blockdevs(string(out)), nil
-}
-
 // Filenames returns the files that -blockdev options name.
 func Filenames(options []string) ([]string, error) {
 	var all []string

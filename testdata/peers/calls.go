@@ -1,0 +1,94 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/digitalocean/go-libvirt"
+	"github.com/digitalocean/go-libvirt/socket/dialers"
+)
+
+// A virsh takes more time to start than a daemon to do what it is asked. What is asked
+// of a daemon thousands of times is asked without one.
+
+// connection is one to a daemon, made when it is needed first, and again once the daemon
+// was started anew.
+type connection struct {
+	mu  sync.Mutex
+	rpc *libvirt.Libvirt
+}
+
+// call makes one call. The error is libvirt's, or why it cannot be asked.
+func (l *Libvirt) call(f func(*libvirt.Libvirt) error) error {
+	l.t.Helper()
+	l.calls.mu.Lock()
+	if l.calls.rpc == nil || !l.calls.rpc.IsConnected() {
+		rpc := libvirt.NewWithDialer(dialers.NewLocal(dialers.WithSocket(l.Socket())))
+		uri := libvirt.QEMUSession
+		if l.system {
+			uri = libvirt.QEMUSystem
+		}
+		if err := rpc.ConnectToURI(uri); err != nil {
+			l.calls.mu.Unlock()
+			l.t.Fatalf("connect to %q: %v", l.Socket(), err)
+		}
+		l.calls.rpc = rpc
+	}
+	rpc := l.calls.rpc
+	l.calls.mu.Unlock()
+	return f(rpc)
+}
+
+// TryDefine defines a guest from its XML, which may be refused.
+func (l *Libvirt) TryDefine(document string) error {
+	l.t.Helper()
+	return l.call(func(rpc *libvirt.Libvirt) error {
+		_, err := rpc.DomainDefineXMLFlags(document, 0)
+		return said("define", err)
+	})
+}
+
+// Define is TryDefine for what must not fail.
+func (l *Libvirt) Define(document string) {
+	l.t.Helper()
+	if err := l.TryDefine(document); err != nil {
+		l.t.Fatalf("%v\n%s", err, document)
+	}
+}
+
+// TryStart starts a guest, which may be refused, and lets it run no instruction.
+func (l *Libvirt) TryStart(guest string) error {
+	l.t.Helper()
+	return l.call(func(rpc *libvirt.Libvirt) error {
+		domain, err := rpc.DomainLookupByName(guest)
+		if err == nil {
+			_, err = rpc.DomainCreateWithFlags(domain, uint32(libvirt.DomainStartPaused))
+		}
+		return said("start", err)
+	})
+}
+
+// NativeBlockdevs returns the -blockdev options that libvirt makes of a
+// definition, without looking at any image ("virsh domxml-to-native").
+func (l *Libvirt) NativeBlockdevs(document string) (options []string, err error) {
+	l.t.Helper()
+	err = l.call(func(rpc *libvirt.Libvirt) error {
+		commandLine, err := rpc.ConnectDomainXMLToNative("qemu-argv", document, 0)
+		options = blockdevs(commandLine)
+		return said("domxml-to-native", err)
+	})
+	return options, err
+}
+
+// said is an error in the words that virsh prints.
+func said(what string, err error) error {
+	var refused libvirt.Error
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%s: error: %s", what, refused.Message)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
