@@ -105,5 +105,5 @@ func indexed(elements ...*element) bool {
 }
 
 func (k *Disk) fail(pos Position, sentinel error, detail string) error {
-	return &Error{Name: k.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Remedy: remedyOf(sentinel, k.doc.DomainName()), Err: sentinel}
+	return &Error{Name: k.doc.name, Pos: pos, Code: codeOf(sentinel), Detail: detail, Remedy: remedyOf(sentinel, k.doc.DomainName()), Err: sentinel}
 }

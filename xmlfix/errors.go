@@ -42,15 +42,23 @@ var (
 // XML cannot carry (a name with control characters); nothing was returned.
 var ErrProof = errors.New("edited document failed its proof")
 
-// codes gives each error the code of the finding that it makes.
-var codes = map[error]finding.Code{
-	ErrSyntax:    finding.XMLSyntax,
-	ErrEncoding:  finding.XMLEncoding,
-	ErrAmbiguous: finding.XMLAmbiguous,
-	ErrNotDomain: finding.NotADomain,
-	ErrLimit:     finding.InputLimit,
-	ErrDisk:      finding.DiskUnreadable,
-	ErrChain:     finding.DiskUnreadable,
+// codeOf gives each error the code of the finding that it makes.
+func codeOf(sentinel error) finding.Code {
+	switch sentinel {
+	case ErrSyntax:
+		return finding.XMLSyntax
+	case ErrEncoding:
+		return finding.XMLEncoding
+	case ErrAmbiguous:
+		return finding.XMLAmbiguous
+	case ErrNotDomain:
+		return finding.NotADomain
+	case ErrLimit:
+		return finding.InputLimit
+	case ErrDisk, ErrChain:
+		return finding.DiskUnreadable
+	}
+	return ""
 }
 
 // Position is a place in a document.

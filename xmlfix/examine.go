@@ -152,7 +152,7 @@ func (d *DiskExamination) tooLong() error {
 	if d.Disk == nil {
 		return fmt.Errorf("%w: %s", ErrLimit, detail)
 	}
-	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codes[ErrLimit], Err: ErrLimit, Remedy: takeApart, Detail: detail}
+	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codeOf(ErrLimit), Err: ErrLimit, Remedy: takeApart(), Detail: detail}
 }
 
 // sizeOf is what a chain takes, in bytes, roughly, whatever its verdict.

@@ -7,15 +7,25 @@ import (
 
 // singletons are, for each element whose content is read here, the children of
 // which libvirt reads the first, and libvirtxml the last.
-var singletons = map[string][]string{
-	"disk":         {"driver", "auth", "source", "backingStore", "mirror", "target", "encryption"},
-	"backingStore": {"format", "source", "backingStore"},
-	"dataStore":    {"format", "source"},
-	"source": {"address", "auth", "config", "cookies", "dataStore", "encryption", "identity", "initiator", "knownHosts",
-		"readahead", "reconnect", "reservations", "slices", "snapshot", "ssl", "timeout"},
+var singletons = []struct {
+	parent   string
+	children []string
+}{
+	{"disk", []string{"driver", "auth", "source", "backingStore", "mirror", "target", "encryption"}},
+	{"backingStore", []string{"format", "source", "backingStore"}},
+	{"dataStore", []string{"format", "source"}},
+	{"source", []string{"address", "auth", "config", "cookies", "dataStore", "encryption", "identity", "initiator", "knownHosts",
+		"readahead", "reconnect", "reservations", "slices", "snapshot", "ssl", "timeout"}},
 }
 
-func isSingleton(parent, child string) bool { return slices.Contains(singletons[parent], child) }
+func isSingleton(parent, child string) bool {
+	for _, s := range singletons {
+		if s.parent == parent {
+			return slices.Contains(s.children, child)
+		}
+	}
+	return false
+}
 
 // diskTypes and storeTypes are the types of a <disk>, and of a <backingStore>
 // or <dataStore>, that libvirtxml v1.12008.0 can express. Either of the latter
@@ -25,11 +35,23 @@ var (
 	storeTypes = []string{"file", "block", "dir", "network", "volume", "vhostuser", "vhostvdpa", "ctl"}
 )
 
-// sourceNames are the attributes by which a <source> names an image, by its
-// type. Without any of them libvirt has a source without a name, and QEMU refuses
-// to start.
-var sourceNames = map[string][]string{
-	"file": {"file", "fdgroup"}, "block": {"dev"}, "dir": {"dir"}, "network": {"protocol"}, "volume": {"pool"},
+// sourceNames returns the attributes by which a <source> of a type names an image.
+// Without any of them libvirt has a source without a name, and QEMU refuses to
+// start.
+func sourceNames(sourceType string) []string {
+	switch sourceType {
+	case "file":
+		return []string{"file", "fdgroup"}
+	case "block":
+		return []string{"dev"}
+	case "dir":
+		return []string{"dir"}
+	case "network":
+		return []string{"protocol"}
+	case "volume":
+		return []string{"pool"}
+	}
+	return nil
 }
 
 // checkDisk finds what libvirt 9.0 rejects and libvirtxml does not: types that
@@ -70,7 +92,7 @@ func checkStore(store *element) error {
 		return errors.New("a <backingStore> has no <source>")
 	}
 	source := store.child("source")
-	names := sourceNames[value]
+	names := sourceNames(value)
 	named := func(name string) bool {
 		value, _ := source.attr(name)
 		return value != ""

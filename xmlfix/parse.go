@@ -66,7 +66,7 @@ func (p *parser) fail(offset int, sentinel error, detail string) error {
 func (p *parser) failWith(offset int, sentinel error, detail string, remedy finding.Remedy) error {
 	offset = min(max(offset, 0), len(p.doc.data))
 	pos := Position{Line: 1, Column: 1}.after(p.doc.data[:offset])
-	return &Error{Name: p.doc.name, Pos: pos, Code: codes[sentinel], Detail: detail, Remedy: remedy, Err: sentinel}
+	return &Error{Name: p.doc.name, Pos: pos, Code: codeOf(sentinel), Detail: detail, Remedy: remedy, Err: sentinel}
 }
 
 func (p *parser) run() error {

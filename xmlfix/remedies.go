@@ -23,39 +23,38 @@ func remedyOf(sentinel error, guest string) finding.Remedy {
 }
 
 // takeApart is for a document whose chains take too much.
-var takeApart = finding.Say("take disks out of the document, and handle them in one of their own")
-
-// definition asks for what chainfix reads.
-var definition = finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
-
-// redefine puts the XML of a snapshot in the place of what libvirt has.
-var redefine = finding.Command("virsh snapshot-create VM FILE --redefine")
-
-// remedyFor says what to do with a document that has another root than a
-// domain's or a disk's.
-func remedyFor(root string) finding.Remedy {
-	for _, o := range otherDocuments {
-		if o.root == root {
-			return o.remedy
-		}
-	}
-	return definition
+func takeApart() finding.Remedy {
+	return finding.Say("take disks out of the document, and handle them in one of their own")
 }
 
-// otherDocuments are libvirt's documents that one may take for a domain XML,
-// and what to do with them instead. The commands were tried on libvirt 9.0.
-var otherDocuments = []struct {
-	root   string
-	remedy finding.Remedy
-}{
-	{"domainsnapshot", finding.Say("its <domain> is a copy, apart from the guest's definition: fix it alone (%s), "+
-		"put the result in its place, the same with <inactiveDomain>, then %s", finding.Command("xmllint --xpath /domainsnapshot/domain FILE | chainfix"), redefine)},
-	{"inactiveDomain", finding.Say("call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then %s", redefine)},
-	{"domaincheckpoint", finding.Say("no guest is started from a checkpoint, so nothing in it needs fixing; %s", definition)},
-	{"domainbackup", finding.Say("a backup's description has no chain that a guest is started with; %s", definition)},
-	{"domstatus", finding.Say("this is libvirt's private record of a running guest, never to be edited; %s", definition)},
-	{"pool", finding.Say("a storage pool has no guest's disks; %s", definition)},
-	{"volume", finding.Say("a storage volume has no guest's disks; its chain is in its header: %s", finding.Command("qemu-img rebase -u -f FORMAT -F FORMAT -b NAME IMAGE"))},
-	{"network", finding.Say("a network has no disks; %s", definition)},
-	{"devices", finding.Say("this is a part of a definition; %s", definition)},
+// remedyFor says what to do with a document that has another root than a
+// domain's or a disk's: one of libvirt's other documents, which one may take for a
+// domain XML. The commands were tried on libvirt 9.0.
+func remedyFor(root string) finding.Remedy {
+	// What chainfix reads.
+	definition := finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
+	// Puts the XML of a snapshot in the place of what libvirt has.
+	redefine := finding.Command("virsh snapshot-create VM FILE --redefine")
+	switch root {
+	case "domainsnapshot":
+		return finding.Say("its <domain> is a copy, apart from the guest's definition: fix it alone (%s), "+
+			"put the result in its place, the same with <inactiveDomain>, then %s", finding.Command("xmllint --xpath /domainsnapshot/domain FILE | chainfix"), redefine)
+	case "inactiveDomain":
+		return finding.Say("call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then %s", redefine)
+	case "domaincheckpoint":
+		return finding.Say("no guest is started from a checkpoint, so nothing in it needs fixing; %s", definition)
+	case "domainbackup":
+		return finding.Say("a backup's description has no chain that a guest is started with; %s", definition)
+	case "domstatus":
+		return finding.Say("this is libvirt's private record of a running guest, never to be edited; %s", definition)
+	case "pool":
+		return finding.Say("a storage pool has no guest's disks; %s", definition)
+	case "volume":
+		return finding.Say("a storage volume has no guest's disks; its chain is in its header: %s", finding.Command("qemu-img rebase -u -f FORMAT -F FORMAT -b NAME IMAGE"))
+	case "network":
+		return finding.Say("a network has no disks; %s", definition)
+	case "devices":
+		return finding.Say("this is a part of a definition; %s", definition)
+	}
+	return definition
 }

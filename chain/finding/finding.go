@@ -64,9 +64,11 @@ type Explanation struct {
 
 // Explain returns the explanation of code; false if there is no such code.
 func Explain(code Code) (Explanation, bool) {
-	for _, e := range explanations {
-		if e.Code == code {
-			return e, true
+	for _, group := range explanations {
+		for _, e := range group {
+			if e.Code == code {
+				return e, true
+			}
 		}
 	}
 	return Explanation{}, false
@@ -74,7 +76,7 @@ func Explain(code Code) (Explanation, bool) {
 
 // Explanations returns the explanation of every code: first those about documents,
 // last those about chains.
-func Explanations() []Explanation { return slices.Clone(explanations) }
+func Explanations() []Explanation { return slices.Concat(explanations...) }
 
 // What several codes' remedies have in common.
 const (
@@ -86,4 +88,4 @@ const (
 )
 
 // explanations has those of all codes, by what the findings are about.
-var explanations = slices.Concat(aboutDocuments, aboutGuests, aboutDisks, aboutImages, aboutFormats, aboutChains)
+var explanations = [][]Explanation{aboutDocuments, aboutGuests, aboutDisks, aboutImages, aboutFormats, aboutChains}

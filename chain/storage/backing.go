@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirtxml"
@@ -153,36 +154,36 @@ func absolute(path string) error {
 // credentials are the options of QEMU's network drivers that identify a user,
 // or hold or name a secret (qapi/block-core.json, QEMU 7.2 and 10.0), and those that
 // rbd: strings hand to Ceph.
-var credentials = map[string]bool{
-	"user": true, "username": true, "password": true, "password-secret": true,
-	"proxy-username": true, "proxy-password": true, "proxy-password-secret": true,
-	"cookie-secret": true, "key-secret": true, "=keyvalue-pairs": true,
-	"id": true, "key": true, "keyring": true, "keyfile": true,
+var credentials = []string{
+	"user", "username", "password", "password-secret",
+	"proxy-username", "proxy-password", "proxy-password-secret",
+	"cookie-secret", "key-secret", "=keyvalue-pairs",
+	"id", "key", "keyring", "keyfile",
 }
 
 // known are the other options that QEMU reads and libvirt drops. They may be
 // shown; a name that is not among them may be a secret that has slipped.
-var known = map[string]bool{
-	"tls-creds": true, "tls-hostname": true, "reconnect-delay": true, "open-timeout": true,
-	"namespace": true, "auth-client-required": true, "auth_supported": true, "auth_client_required": true, "encrypt": true,
-	"initiator-name": true, "header-digest": true,
-	"host_key_check": true, "host-key-check": true,
-	"sslverify": true, "cookie": true, "readahead": true, "timeout": true,
-	"debug": true, "logfile": true, "snapshot": true, "snap-id": true, "tag": true,
-	"uid": true, "gid": true, "tcp-syn-count": true, "readahead-size": true, "page-cache-size": true, "pagecache": true,
-	"numeric": true, "to": true, "ipv4": true, "ipv6": true, "keep-alive": true, "mptcp": true, "abstract": true, "tight": true,
-	"locking": true, "aio": true, "aio-max-batch": true, "drop-cache": true, "x-check-cache-dropped": true, "pr-manager": true,
-	"offset": true, "size": true, "file": true, "backing": true, "driver": true, "filename": true, "path": true, "socket": true,
-	"host": true, "port": true, "server": true, "export": true, "url": true, "type": true, "lun": true,
-	"node-name": true, "read-only": true, "auto-read-only": true, "discard": true, "cache": true, "detect-zeroes": true, "force-share": true,
+var known = []string{
+	"tls-creds", "tls-hostname", "reconnect-delay", "open-timeout",
+	"namespace", "auth-client-required", "auth_supported", "auth_client_required", "encrypt",
+	"initiator-name", "header-digest",
+	"host_key_check", "host-key-check",
+	"sslverify", "cookie", "readahead", "timeout",
+	"debug", "logfile", "snapshot", "snap-id", "tag",
+	"uid", "gid", "tcp-syn-count", "readahead-size", "page-cache-size", "pagecache",
+	"numeric", "to", "ipv4", "ipv6", "keep-alive", "mptcp", "abstract", "tight",
+	"locking", "aio", "aio-max-batch", "drop-cache", "x-check-cache-dropped", "pr-manager",
+	"offset", "size", "file", "backing", "driver", "filename", "path", "socket",
+	"host", "port", "server", "export", "url", "type", "lun",
+	"node-name", "read-only", "auto-read-only", "discard", "cache", "detect-zeroes", "force-share",
 }
 
 // unmapped refuses an option that libvirt would drop.
 func unmapped(option string) error {
 	switch {
-	case credentials[option]:
+	case slices.Contains(credentials, option):
 		return fmt.Errorf("%w: %q", ErrCredentials, option)
-	case known[option]:
+	case slices.Contains(known, option):
 		return fmt.Errorf("%w: %q", ErrUnmapped, option)
 	}
 	return ErrUnmapped

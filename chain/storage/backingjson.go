@@ -272,7 +272,7 @@ func (o *options) parse(key, text string, limit uint64) uint64 {
 func (o *options) done() {
 	keys := slices.Sorted(maps.Keys(o.values))
 	for _, key := range keys {
-		if credentials[key] {
+		if slices.Contains(credentials, key) {
 			o.fail(unmapped(key))
 		}
 	}

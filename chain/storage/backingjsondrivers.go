@@ -48,11 +48,11 @@ func parseDriver(o *options, format bool) (*libvirtxml.DomainDiskSource, error) 
 		return nil, o.err
 	}
 	name := o.name("driver")
-	parse, ok := drivers[name]
+	parse := driverNamed(name)
 	if name == "raw" && format {
-		parse, ok = parseRaw, true
+		parse = parseRaw
 	}
-	if !ok {
+	if parse == nil {
 		o.fail(fmt.Errorf("%w: libvirt reads no such driver there", ErrBacking))
 		return nil, o.err
 	}
@@ -72,24 +72,37 @@ type driverParser func(name string, o *options) (*libvirtxml.DomainDiskSource, e
 
 // drivers are those of libvirt's jsonParsers, the same in 9.0 and 11.3, without
 // raw.
-var drivers = map[string]driverParser{
-	"file":        parseFile,
-	"host_device": parseFile,
-	"host_cdrom":  parseFile,
-	"http":        parseCurl,
-	"https":       parseCurl,
-	"ftp":         parseCurl,
-	"ftps":        parseCurl,
-	"tftp":        parseCurl,
-	"gluster":     parseGluster,
-	"iscsi":       parseISCSI,
-	"nbd":         parseNBDOptions,
-	"sheepdog":    parseSheepdog,
-	"ssh":         parseSSH,
-	"rbd":         parseRBDOptions,
-	"nfs":         parseNFS,
-	"vxhs":        parseVxHS,
-	"nvme":        parseNVMe,
+var drivers = []struct {
+	name  string
+	parse driverParser
+}{
+	{"file", parseFile},
+	{"host_device", parseFile},
+	{"host_cdrom", parseFile},
+	{"http", parseCurl},
+	{"https", parseCurl},
+	{"ftp", parseCurl},
+	{"ftps", parseCurl},
+	{"tftp", parseCurl},
+	{"gluster", parseGluster},
+	{"iscsi", parseISCSI},
+	{"nbd", parseNBDOptions},
+	{"sheepdog", parseSheepdog},
+	{"ssh", parseSSH},
+	{"rbd", parseRBDOptions},
+	{"nfs", parseNFS},
+	{"vxhs", parseVxHS},
+	{"nvme", parseNVMe},
+}
+
+// driverNamed returns the parser of a driver, nil if there is none.
+func driverNamed(name string) driverParser {
+	for _, d := range drivers {
+		if d.name == name {
+			return d.parse
+		}
+	}
+	return nil
 }
 
 // parseRaw: an offset and a size make a slice. libvirt takes a missing size for

@@ -16,7 +16,7 @@ func TestProtocols(t *testing.T) {
 		if p.curl && !p.paths || p.Query && !p.curl {
 			t.Errorf("%s has URLs without paths", p.Name)
 		}
-		if _, ok := drivers[p.Name]; !ok {
+		if driverNamed(p.Name) == nil {
 			t.Errorf("no JSON description of %s is read", p.Name)
 		}
 		if IsProtocolDriver(p.Name) != p.driver {

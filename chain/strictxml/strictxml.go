@@ -47,7 +47,8 @@ var (
 	// ErrAmbiguous is returned for a DOCTYPE, whose entities and default
 	// attributes libxml2 knows and encoding/xml does not.
 	ErrAmbiguous = errors.New("ambiguous XML")
-	// ErrLimit is returned for a document that exceeds one of the [Limits].
+	// ErrLimit is returned for a document that exceeds one of the [Limits], or
+	// has an attribute value that is too long for libxml2 (10,000,000 bytes).
 	ErrLimit = errors.New("input exceeds a limit")
 )
 
@@ -85,7 +86,7 @@ type Reader struct {
 	bounded bool // only the bounds are kept
 	bom     int  // length of the byte order mark
 	dec     *xml.Decoder
-	source  tagLimiter // of dec, if bounded
+	source  source // of dec
 
 	begun   bool
 	rooted  bool       // the root has begun
@@ -102,7 +103,8 @@ func NewReader(text []byte, limits Limits) *Reader {
 	if bytes.HasPrefix(text, byteOrderMark) {
 		r.bom = len(byteOrderMark)
 	}
-	r.dec = xml.NewDecoder(bytes.NewReader(text[r.bom:]))
+	r.source = source{text: text[r.bom:], limit: len(text)}
+	r.dec = xml.NewDecoder(&r.source)
 	return r
 }
 
@@ -111,7 +113,7 @@ func NewReader(text []byte, limits Limits) *Reader {
 // of those encoding/xml takes thirty times as much memory as the text.
 func NewBoundedReader(text []byte, depth int) *Reader {
 	r := &Reader{data: text, limits: Limits{Depth: depth}, bounded: true}
-	r.source.text = text
+	r.source = source{text: text, limit: len(text)}
 	r.dec = xml.NewDecoder(&r.source)
 	return r
 }
@@ -121,7 +123,7 @@ func (r *Reader) Start() int { return r.start }
 
 // End is where the last token ends, and the next one begins. Of <a/> the start
 // tag ends there, and the end tag is empty.
-func (r *Reader) End() int { return r.bom + int(r.dec.InputOffset()) }
+func (r *Reader) End() int { return r.bom + int(r.dec.InputOffset()) + r.source.skipped }
 
 // Line is the line on which the last token ends, from 1.
 func (r *Reader) Line() int { return 1 + bytes.Count(r.data[:r.End()], []byte{'\n'}) }
@@ -140,10 +142,15 @@ func (r *Reader) Token() (xml.Token, error) {
 		}
 	}
 	r.start = r.End()
-	if err := r.lookAhead(r.data[r.start:]); err != nil {
+	text := r.data[r.start:]
+	if r.unended {
+		// encoding/xml makes the end tag up, and reads nothing.
+		r.unended, text = false, nil
+	}
+	if err := r.lookAhead(text); err != nil {
 		return nil, err
 	}
-	token, err := r.dec.RawToken()
+	token, err := r.read(text)
 	if err == io.EOF {
 		return nil, r.finish()
 	}
@@ -192,11 +199,6 @@ func (r *Reader) finish() error {
 // lookAhead checks, before encoding/xml reads it, a token that it would read too
 // leniently, or at a cost without bounds.
 func (r *Reader) lookAhead(text []byte) error {
-	if r.unended {
-		// encoding/xml makes the end tag up, and reads nothing.
-		r.unended = false
-		return nil
-	}
 	r.source.limit = len(r.data)
 	if len(text) < 2 || text[0] != '<' {
 		return nil
@@ -213,9 +215,9 @@ func (r *Reader) lookAhead(text []byte) error {
 	case text[1] != '!':
 	case bytes.HasPrefix(text, []byte("<!DOCTYPE")):
 		return r.fail(r.start, ErrAmbiguous, "a DOCTYPE can define entities and default attributes, which libvirt applies")
-	case bytes.HasPrefix(text, []byte("<![CDATA[")) && len(r.open) == 0:
+	case bytes.HasPrefix(text, []byte(cdataStart)) && len(r.open) == 0:
 		return r.fail(r.start, ErrSyntax, "CDATA outside the root element")
-	case !bytes.HasPrefix(text, []byte("<![CDATA[")) && !bytes.HasPrefix(text, []byte("<!--")):
+	case !bytes.HasPrefix(text, []byte(cdataStart)) && !bytes.HasPrefix(text, []byte(commentStart)):
 		return r.fail(r.start, ErrSyntax, "markup declaration outside a DOCTYPE")
 	}
 	return nil
@@ -293,39 +295,6 @@ func (r *Reader) procInst(t xml.ProcInst) error {
 		return r.fail(r.start, ErrSyntax, "no white space behind the target of a processing instruction")
 	}
 	return nil
-}
-
-// tagLimiter is a text that can be read up to a limit.
-type tagLimiter struct {
-	text  []byte
-	next  int // of text
-	limit int // how far the current token may go
-}
-
-// ReadByte implements [io.ByteReader], which is what xml.Decoder reads by.
-func (l *tagLimiter) ReadByte() (byte, error) {
-	switch {
-	case l.next == len(l.text):
-		return 0, io.EOF
-	case l.next >= l.limit:
-		return 0, errors.New("a start tag is too long")
-	}
-	b := l.text[l.next]
-	l.next++
-	return b, nil
-}
-
-// Read implements [io.Reader].
-func (l *tagLimiter) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	b, err := l.ReadByte()
-	if err != nil {
-		return 0, err
-	}
-	p[0] = b
-	return 1, nil
 }
 
 // maxShown is how much is shown of a text that a document or the system has, in

@@ -77,6 +77,16 @@ func TestLongTag(t *testing.T) {
 	}
 }
 
+// A strict reader takes an attribute value that is as long as libxml2's longest.
+func TestLongValue(t *testing.T) {
+	for length, want := range map[int]error{10_000_000: nil, 10_000_001: strictxml.ErrLimit} {
+		text := "<a b='" + strings.Repeat("x", length) + "'/>"
+		if err := readAll(strictxml.NewReader([]byte(text), limits)); !errors.Is(err, want) {
+			t.Errorf("a value of %d bytes: %v, want %v", length, err, want)
+		}
+	}
+}
+
 // Where a token is, and how its tag is laid out, is what xmlfix edits by.
 func TestPlaces(t *testing.T) {
 	text := "<a>\n<b c='1'\td=\"x\ny\"/></a>"

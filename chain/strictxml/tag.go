@@ -52,9 +52,13 @@ func spaced(text []byte) []byte {
 	return text
 }
 
+// maxValue is the size of the longest attribute value that libxml2 reads, in bytes
+// (XML_MAX_TEXT_LENGTH). encoding/xml takes three times as much memory for one.
+const maxValue = 10_000_000
+
 // scan finds the attributes of the start tag that text begins with. It
 // checks what encoding/xml does not: that there is white space between them,
-// and that each is there once. What is malformed in another way ends the scan
+// that each is there once, and how long they are. What is malformed in another way ends the scan
 // early, for encoding/xml to report.
 func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err error) {
 	t.Attrs = t.Attrs[:0]
@@ -89,6 +93,9 @@ func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err er
 		length := bytes.IndexByte(text[i+1:], a.Quote)
 		if length < 0 {
 			return 0, "", nil
+		}
+		if length > maxValue {
+			return i, "an attribute value has more than " + strconv.Itoa(maxValue) + " bytes", ErrLimit
 		}
 		if badReference(text[i+1 : i+1+length]) {
 			return i, badReferenceDetail, ErrSyntax

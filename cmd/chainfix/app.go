@@ -143,7 +143,12 @@ func atMost(c *cli.Context, n int, what string) error {
 
 // write hands bytes to an output and makes a failure the program's.
 func write(w io.Writer, p []byte) error {
-	if _, err := w.Write(p); err != nil {
+	_, err := w.Write(p)
+	return writeError(err)
+}
+
+func writeError(err error) error {
+	if err != nil {
 		return inputError(fmt.Errorf("cannot write: %w", err))
 	}
 	return nil

@@ -1,56 +1,67 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
-
-	"github.com/aymanbagabas/go-udiff"
+	"io"
 
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// maxDiffLines is the number of lines of the longest document of which there is
-// a diff: each line takes a multiple of an empty one's byte meanwhile.
-const maxDiffLines = 1 << 18
+// diffContext is the number of unchanged lines around a change that diff -u shows.
+const diffContext = 3
 
-// diffOf shows the edits of a document, with lines of context around them. They
-// are not searched for: what compares two texts gives up where many bytes differ,
-// and shows more than what has changed, which may be a secret.
-func diffOf(doc *xmlfix.Document, name string, before []byte, context int) (string, error) {
-	if bytes.Count(before, []byte{'\n'}) > maxDiffLines {
-		return "", fmt.Errorf("%q has more than %d lines, too many for a diff", name, maxDiffLines)
-	}
-	edits, err := doc.Edits()
-	if err != nil {
-		return "", err
-	}
-	return udiff.ToUnified(shownName(name)+".orig", shownName(name), string(before), oneEachLine(before, edits), context)
+// diff is what the edits of a document change, for [diff.write]. It is made of
+// the edits and of what is near them: what compares two texts gives up where many
+// bytes differ, and shows more than what has changed, which may be a secret. So it
+// takes no more memory than the edits, however long the document is or its lines
+// are. Libraries that take edits (gopls's) keep all lines, and the whole diff.
+type diff struct {
+	name    string
+	before  []byte
+	context int // lines around each change
+	changes []change
 }
 
-// oneEachLine joins edits of one line, so that no two change the same.
-func oneEachLine(before []byte, edits []xmlfix.Edit) []udiff.Edit {
-	for i, e := range edits {
+// change is one place of a document where whole lines are replaced.
+type change struct {
+	start, end int      // of these lines
+	line       int      // how many lines are before them
+	text       [][]byte // the new ones, in pieces
+}
+
+func diffOf(doc *xmlfix.Document, name string, before []byte, context int) (*diff, error) {
+	edits, err := doc.Edits()
+	if err != nil {
+		return nil, err
+	}
+	return newDiff(name, before, edits, context), nil
+}
+
+// newDiff changes the edits: they begin with lines then, where they can.
+func newDiff(name string, before []byte, edits []xmlfix.Edit, context int) *diff {
+	d := &diff{name: name, before: before, context: context}
+	for i := range edits {
 		room := len(before)
 		if i+1 < len(edits) {
 			room = edits[i+1].Start
 		}
-		edits[i] = ofWholeLines(before, e, room)
+		edits[i] = ofWholeLines(before, edits[i], room)
 	}
-	var all []udiff.Edit
+	at, line := 0, 0
 	for len(edits) > 0 {
-		start, end, text := edits[0].Start, edits[0].End, []byte(edits[0].Text)
-		for edits = edits[1:]; len(edits) > 0; edits = edits[1:] {
-			next := edits[0]
-			between := before[end:next.Start]
-			if bytes.IndexByte(between, '\n') >= 0 {
-				break
-			}
-			text = append(append(text, between...), next.Text...)
-			end = next.End
+		n := 1
+		for n < len(edits) && bytes.IndexByte(before[edits[n-1].End:edits[n].Start], '\n') < 0 {
+			n++
 		}
-		all = append(all, udiff.Edit{Start: start, End: end, New: string(text)})
+		c := changeOf(before, edits[:n])
+		line += bytes.Count(before[at:c.start], []byte{'\n'})
+		at, c.line = c.start, line
+		d.changes = append(d.changes, c)
+		edits = edits[n:]
 	}
-	return all
+	return d
 }
 
 // ofWholeLines returns the edit that makes the same of a document, but begins at
@@ -69,4 +80,131 @@ func ofWholeLines(before []byte, e xmlfix.Edit, room int) xmlfix.Edit {
 		}
 	}
 	return e
+}
+
+// changeOf widens edits, of which each begins on the line where the one before it
+// ends, to the whole lines that they change.
+func changeOf(before []byte, edits []xmlfix.Edit) change {
+	start, end := edits[0].Start, edits[len(edits)-1].End
+	c := change{start: bytes.LastIndexByte(before[:start], '\n') + 1, end: end}
+	last := byte('\n') // of the new text, if there is any
+	add := func(piece []byte) {
+		if len(piece) > 0 {
+			c.text = append(c.text, piece)
+			last = piece[len(piece)-1]
+		}
+	}
+	at := c.start
+	for _, e := range edits {
+		add(before[at:e.Start])
+		add([]byte(e.Text))
+		at = e.End
+	}
+	if last != '\n' || end > 0 && before[end-1] != '\n' {
+		c.end = nextLine(before, end)
+		add(before[end:c.end])
+	}
+	return c
+}
+
+// nextLine returns where the line ends in which at is, or that begins there.
+func nextLine(text []byte, at int) int {
+	if n := bytes.IndexByte(text[at:], '\n'); n >= 0 {
+		return at + n + 1
+	}
+	return len(text)
+}
+
+// linesOf counts lines that the pieces have together. Only the last line of a
+// document may lack its end.
+func linesOf(pieces ...[]byte) int {
+	n := 0
+	last := byte('\n')
+	for _, piece := range pieces {
+		n += bytes.Count(piece, []byte{'\n'})
+		if len(piece) > 0 {
+			last = piece[len(piece)-1]
+		}
+	}
+	if last != '\n' {
+		n++
+	}
+	return n
+}
+
+// write writes the diff as diff -u does, nothing where nothing changes, and makes a
+// failure the program's.
+func (d *diff) write(w io.Writer) error {
+	if len(d.changes) == 0 {
+		return nil
+	}
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "--- %s.orig\n+++ %s\n", shownName(d.name), shownName(d.name))
+	grown := 0 // lines that there are more of than before
+	for changes := d.changes; len(changes) > 0; {
+		n := 1
+		for n < len(changes) && changes[n].line <= changes[n-1].line+d.gone(changes[n-1])+2*d.context {
+			n++
+		}
+		grown += d.writeHunk(out, changes[:n], grown)
+		changes = changes[n:]
+	}
+	return writeError(out.Flush())
+}
+
+// gone counts the lines that a change takes out.
+func (d *diff) gone(c change) int { return linesOf(d.before[c.start:c.end]) }
+
+// writeHunk writes changes that are near each other, with the lines between and
+// around them. It returns how many lines there are more of after it than before.
+func (d *diff) writeHunk(out *bufio.Writer, changes []change, grown int) int {
+	first, last := changes[0], changes[len(changes)-1]
+	start, end := first.start, last.end
+	for range d.context {
+		start = bytes.LastIndexByte(d.before[:max(start-1, 0)], '\n') + 1
+		end = nextLine(d.before, end)
+	}
+	line := first.line - linesOf(d.before[start:first.start])
+	lines, more := linesOf(d.before[start:end]), 0
+	for _, c := range changes {
+		more += linesOf(c.text...) - d.gone(c)
+	}
+	fmt.Fprintf(out, "@@ -%s +%s @@\n", linesAt(line, lines), linesAt(line+grown, lines+more))
+	for _, c := range changes {
+		writeLines(out, ' ', d.before[start:c.start])
+		writeLines(out, '-', d.before[c.start:c.end])
+		writeLines(out, '+', c.text...)
+		start = c.end
+	}
+	writeLines(out, ' ', d.before[start:end])
+	return more
+}
+
+// linesAt is how a hunk's header names lines: the number of the first, from 1, and
+// how many, if not one. Where there are none it is the line before that counts.
+func linesAt(before, lines int) string {
+	switch lines {
+	case 0:
+		return fmt.Sprintf("%d,0", before)
+	case 1:
+		return fmt.Sprint(before + 1)
+	}
+	return fmt.Sprintf("%d,%d", before+1, lines)
+}
+
+// writeLines writes the lines that the pieces have together, each behind a mark.
+func writeLines(out *bufio.Writer, mark byte, pieces ...[]byte) {
+	begun := false
+	for _, piece := range pieces {
+		for line := range bytes.Lines(piece) {
+			if !begun {
+				out.WriteByte(mark)
+			}
+			out.Write(line)
+			begun = line[len(line)-1] != '\n'
+		}
+	}
+	if begun {
+		out.WriteString("\n\\ No newline at end of file\n")
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/xmlfix"
@@ -94,9 +93,9 @@ func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []
 		return inputError(err)
 	}
 	changed := string(before) != string(after)
-	diff := ""
+	var shown *diff
 	if changed && o.diff {
-		if diff, err = diffOf(doc, in.name, before, udiff.DefaultContextLines); err != nil {
+		if shown, err = diffOf(doc, in.name, before, diffContext); err != nil {
 			return inputError(err)
 		}
 	}
@@ -106,7 +105,7 @@ func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []
 		}
 	}
 	if changed && o.diff {
-		if err := write(std.out, []byte(diff)); err != nil {
+		if err := shown.write(std.out); err != nil {
 			return err
 		}
 	}

@@ -61,16 +61,42 @@ func allFlags() []flagRow {
 func flagsOf(groups ...[]flagRow) []cli.Flag {
 	var flags []cli.Flag
 	for _, row := range slices.Concat(groups...) {
-		flags = append(flags, row.Flag)
+		flags = append(flags, plainNamed(row.Flag))
 	}
 	return flags
 }
+
+// plainNamed returns a flag that tells its names at once. cli asks for the names of
+// every flag for every flag, and looks each time for what version 1 of it had
+// behind them, by a regular expression: that takes a twentieth of a run.
+func plainNamed(f cli.Flag) cli.Flag {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		return boolFlag{f}
+	case *cli.StringFlag:
+		return stringFlag{f}
+	case *cli.StringSliceFlag:
+		return stringSliceFlag{f}
+	}
+	return f
+}
+
+type (
+	boolFlag        struct{ *cli.BoolFlag }
+	stringFlag      struct{ *cli.StringFlag }
+	stringSliceFlag struct{ *cli.StringSliceFlag }
+)
+
+// Names implements [cli.Flag].
+func (f boolFlag) Names() []string        { return append([]string{f.Name}, f.Aliases...) }
+func (f stringFlag) Names() []string      { return append([]string{f.Name}, f.Aliases...) }
+func (f stringSliceFlag) Names() []string { return append([]string{f.Name}, f.Aliases...) }
 
 // optionsOf returns what the flags of the command that runs say.
 func optionsOf(c *cli.Context) (*options, error) {
 	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs, timeout: c.Duration("timeout")}
 	for _, row := range allFlags() {
-		if !c.IsSet(row.Names()[0]) {
+		if !c.IsSet(plainNamed(row.Flag).Names()[0]) {
 			continue
 		}
 		if err := row.set(o, c); err != nil {

@@ -123,15 +123,15 @@ func dryRunGuest(std streams, r *host.Report) (status int, err error) {
 	}
 	// That it can be done is a part of the answer.
 	_, err = r.Examination.Document.Bytes()
-	diff := ""
+	var shown *diff
 	if err == nil {
-		diff, err = diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
+		shown, err = diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
 	}
 	if err != nil {
 		printOutcome(std, host.Outcome{Guest: r.Guest.Name, Step: host.Left, Err: err})
 		return exitInput, nil
 	}
-	return exitDone, write(std.out, []byte(diff))
+	return exitDone, shown.write(std.out)
 }
 
 func hostRollback(c *cli.Context, std streams) error {

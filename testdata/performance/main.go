@@ -40,10 +40,8 @@ const virtualSize = 16 << 20
 
 func measure(dir string, w io.Writer) error {
 	for program, pkg := range map[string]string{"chainfix": "./cmd/chainfix", "smallest": "./testdata/performance/smallest"} {
-		build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", filepath.Join(dir, program), pkg)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", program, err, out)
+		if err := install(pkg, filepath.Join(dir, program)); err != nil {
+			return fmt.Errorf("%s: %w", program, err)
 		}
 	}
 	chainfix := filepath.Join(dir, "chainfix")
@@ -94,6 +92,20 @@ func measure(dir string, w io.Writer) error {
 	} {
 		if err := compare(w, row.a, row.b, row.runs, row.as, row.bs); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// install builds a program and puts a copy in its place, as people have it. The
+// linker writes a file page by page, and until the file is read from the disk anew
+// Linux maps it so, too: a program of 17 MiB then starts a millisecond later.
+func install(pkg, path string) error {
+	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", path+".built", pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	for _, step := range []*exec.Cmd{build, exec.Command("cp", path+".built", path)} {
+		if out, err := step.CombinedOutput(); err != nil {
+			return fmt.Errorf("%w\n%s", err, out)
 		}
 	}
 	return nil
