@@ -137,7 +137,7 @@ func TestConnectionIsCut(t *testing.T) {
 			}
 		})
 	}
-	if calls < 80 {
+	if calls < 50 {
 		t.Errorf("there were only %d calls", calls)
 	}
 }
