@@ -91,6 +91,9 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg))
 		return result{e, err}
 	}) {
+		if ctx.Err() != nil {
+			break
+		}
 		if r.err != nil {
 			return r.err
 		}
@@ -108,6 +111,9 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 // problem of this document alone.
 func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*examined, error) {
 	data, err := r.read(ctx, in)
+	if ctx.Err() != nil {
+		return nil, inputError(context.Cause(ctx))
+	}
 	if err != nil {
 		return unreadable(in.name, err), nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,6 +64,9 @@ func probeImages(c *cli.Context, std streams) error {
 		images := image.NewCache(nil)
 		images.SetRequests(requests)
 		in, err := (&chain.Walker{Images: images}).Inspect(c.Context, src)
+		if c.Context.Err() != nil {
+			return inputError(context.Cause(c.Context))
+		}
 		if err != nil {
 			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
 			worst = exitInput

@@ -165,6 +165,9 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	}
 	planned := make(map[string]bool) // by UUID
 	for r, err := range w.Scan.Reports(ctx) {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}
