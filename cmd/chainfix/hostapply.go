@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -74,13 +75,24 @@ func hostApply(c *cli.Context, std streams) error {
 			return err
 		}
 	}
-	switch {
+	switch cause := interrupted(c.Context); {
+	case cause != nil && dir != "":
+		return inputError(fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir)))
 	case errors.Is(err, host.ErrLeftOut):
 		return ended(exitRefused)
 	case err != nil:
 		return inputError(err)
 	}
 	return nil
+}
+
+// rollbackOf is the command that takes a run back, to be pasted.
+func (o *options) rollbackOf(dir string) string {
+	connect := ""
+	if o.connect != defaultConnect() {
+		connect = "--connect " + finding.ShellWord(o.connect) + " "
+	}
+	return "chainfix host rollback " + connect + finding.ShellWord(dir)
 }
 
 // pathLine is a path as scripts take it, a line: as it is, and quoted only if it
@@ -149,7 +161,9 @@ func hostRollback(c *cli.Context, std streams) error {
 	defer d.Close()
 	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	err = b.Run(c.Context, c.Args().First())
-	switch {
+	switch cause := interrupted(c.Context); {
+	case cause != nil:
+		return inputError(fmt.Errorf("%w; the same command carries on", cause))
 	case errors.Is(err, host.ErrLeft):
 		return ended(exitRefused)
 	case err != nil:
