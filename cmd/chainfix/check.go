@@ -52,8 +52,13 @@ func check(c *cli.Context, std streams) error {
 	if err := report.begin(); err != nil {
 		return err
 	}
-	worst, read := exitDone, false
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
+	worst, read, done := exitDone, false, 0
 	err = eachDocument(c.Context, std, w, args, func(e *examined) error {
+		if done++; len(args) > 1 {
+			progress.say("%d of %d documents", done, len(args))
+		}
 		read = read || e.Err == nil
 		worst = max(worst, e.status())
 		printFindings(std.err, e)

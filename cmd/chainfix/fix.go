@@ -31,6 +31,8 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
 	in := inputOf(c.Args().First())
 	data, err := reader{requests: w.requests, stdin: std.in}.read(c.Context, in)
 	if err != nil {

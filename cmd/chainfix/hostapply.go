@@ -52,19 +52,25 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
+	progress.say("connecting to libvirt")
 	d, err := host.Connect(c.Context, o.connect)
 	if err != nil {
 		return inputError(err)
 	}
 	defer d.Close()
 	setInventory(s, d)
+	reported := progress.ofScan(s)
 	if o.dryRun {
-		return hostDryRun(c, std, s, w)
+		return hostDryRun(c, std, s, w, reported)
 	}
 	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
-		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
+		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) },
+		Progress:  func(done, total int) { progress.say("%d of %d guests done", done, total) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
+		reported()
 		return nil
 	})
 	if err == nil || errors.Is(err, host.ErrLeftOut) || errors.Is(err, host.ErrLeft) {
@@ -106,10 +112,11 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
+func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, reported func()) error {
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		reported()
 		status, err := dryRunGuest(std, r)
 		worst = max(worst, status)
 		return err

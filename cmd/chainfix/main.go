@@ -13,7 +13,7 @@ import (
 func main() {
 	signals := endingSignals()
 	ctx, cancel := context.WithCancelCause(context.Background())
-	std := streams{os.Stdin, standardOutput(), os.Stderr}
+	std := onTerminal(streams{os.Stdin, standardOutput(), os.Stderr}, os.Getenv("TERM"))
 	done := make(chan int, 1)
 	go func() {
 		status := run(ctx, os.Args, std)

@@ -57,6 +57,8 @@ func probeImages(c *cli.Context, std streams) error {
 		return err
 	}
 	worst, requests := exitDone, limit.New(o.jobs, o.timeout)
+	progress := startProgress(c.Context, std, requests)
+	defer progress.end()
 	before := "[" // what is written before the next image in JSON, or before the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
