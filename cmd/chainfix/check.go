@@ -52,8 +52,13 @@ func check(c *cli.Context, std streams) error {
 	if err := report.begin(); err != nil {
 		return err
 	}
-	worst, read := exitDone, false
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
+	worst, read, done := exitDone, false, 0
 	err = eachDocument(c.Context, std, w, args, func(e *examined) error {
+		if done++; len(args) > 1 {
+			progress.say("%d of %d documents", done, len(args))
+		}
 		read = read || e.Err == nil
 		worst = max(worst, e.status())
 		printFindings(std.err, e)
@@ -91,6 +96,9 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg))
 		return result{e, err}
 	}) {
+		if ctx.Err() != nil {
+			break
+		}
 		if r.err != nil {
 			return r.err
 		}
@@ -108,6 +116,9 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 // problem of this document alone.
 func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*examined, error) {
 	data, err := r.read(ctx, in)
+	if ctx.Err() != nil {
+		return nil, inputError(context.Cause(ctx))
+	}
 	if err != nil {
 		return unreadable(in.name, err), nil
 	}

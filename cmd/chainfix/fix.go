@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -30,6 +31,8 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
 	in := inputOf(c.Args().First())
 	data, err := reader{requests: w.requests, stdin: std.in}.read(c.Context, in)
 	if err != nil {
@@ -47,7 +50,7 @@ func fix(c *cli.Context, std streams) error {
 	if status := e.status(); status == exitRefused || status == exitInput {
 		return ended(status)
 	}
-	return o.deliver(std, in, e.Document, data)
+	return o.deliver(c.Context, std, in, e.Document, data)
 }
 
 func stripCommand(std streams) *cli.Command {
@@ -82,13 +85,16 @@ func strip(c *cli.Context, std streams) error {
 	for _, disk := range doc.Disks() {
 		disk.RemoveChain()
 	}
-	return o.deliver(std, in, doc, data)
+	return o.deliver(c.Context, std, in, doc, data)
 }
 
 // deliver hands over the document as its edits have made it, as --diff, --list and
 // --write ask for, and returns the error that ends the program.
-func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []byte) error {
+func (o *options) deliver(ctx context.Context, std streams, in input, doc *xmlfix.Document, before []byte) error {
 	after, err := doc.Bytes()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return inputError(err)
 	}
@@ -110,7 +116,7 @@ func (o *options) deliver(std streams, in input, doc *xmlfix.Document, before []
 		}
 	}
 	if changed && o.write {
-		lost, err := replaceFile(in.path, after)
+		lost, err := replaceFile(ctx, in.path, after)
 		if err != nil {
 			return inputError(err)
 		}

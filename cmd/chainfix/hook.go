@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,9 @@ func hook(c *cli.Context, std streams) error {
 	switch {
 	case err == nil && (explicit == nil || !call.rewrites()):
 		return nil
+	case c.Context.Err() != nil:
+		journal.note(context.Cause(c.Context).Error())
+		return inputError(context.Cause(c.Context))
 	case err == nil:
 		journal.note("every chain is explicit now")
 		return write(std.out, explicit)

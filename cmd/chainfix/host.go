@@ -103,6 +103,9 @@ func printReport(std streams, r *host.Report) {
 // eachReport goes through the reports of a scan.
 func eachReport(ctx context.Context, s *host.Scan, use func(*host.Report) error) error {
 	for r, err := range s.Reports(ctx) {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return inputError(err)
 		}

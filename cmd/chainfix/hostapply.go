@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -51,19 +52,25 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
+	progress.say("connecting to libvirt")
 	d, err := host.Connect(c.Context, o.connect)
 	if err != nil {
 		return inputError(err)
 	}
 	defer d.Close()
 	setInventory(s, d)
+	reported := progress.ofScan(s)
 	if o.dryRun {
-		return hostDryRun(c, std, s, w)
+		return hostDryRun(c, std, s, w, reported)
 	}
 	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
-		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
+		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) },
+		Progress:  func(done, total int) { progress.say("%d of %d guests done", done, total) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
+		reported()
 		return nil
 	})
 	if err == nil || errors.Is(err, host.ErrLeftOut) || errors.Is(err, host.ErrLeft) {
@@ -74,13 +81,24 @@ func hostApply(c *cli.Context, std streams) error {
 			return err
 		}
 	}
-	switch {
+	switch cause := interrupted(c.Context); {
+	case cause != nil && dir != "":
+		return inputError(fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir)))
 	case errors.Is(err, host.ErrLeftOut):
 		return ended(exitRefused)
 	case err != nil:
 		return inputError(err)
 	}
 	return nil
+}
+
+// rollbackOf is the command that takes a run back, to be pasted.
+func (o *options) rollbackOf(dir string) string {
+	connect := ""
+	if o.connect != defaultConnect() {
+		connect = "--connect " + finding.ShellWord(o.connect) + " "
+	}
+	return "chainfix host rollback " + connect + finding.ShellWord(dir)
 }
 
 // pathLine is a path as scripts take it, a line: as it is, and quoted only if it
@@ -94,10 +112,11 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers) error {
+func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, reported func()) error {
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		reported()
 		status, err := dryRunGuest(std, r)
 		worst = max(worst, status)
 		return err
@@ -149,7 +168,9 @@ func hostRollback(c *cli.Context, std streams) error {
 	defer d.Close()
 	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
 	err = b.Run(c.Context, c.Args().First())
-	switch {
+	switch cause := interrupted(c.Context); {
+	case cause != nil:
+		return inputError(fmt.Errorf("%w; the same command carries on", cause))
 	case errors.Is(err, host.ErrLeft):
 		return ended(exitRefused)
 	case err != nil:

@@ -253,9 +253,9 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 	return all
 }
 
-// TestKilled kills the real program at moments of the whole of its run. Nothing
-// is lost, the next apply carries on in the same folder, and all can be taken
-// back.
+// TestKilled kills the real program at moments of the whole of its run, and sends it
+// signals by which it ends itself. Nothing is lost, the next apply carries on in the same
+// folder, and all can be taken back.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "strace")
@@ -271,10 +271,11 @@ func TestKilled(t *testing.T) {
 			if killed == kills {
 				break
 			}
-			t.Run(fmt.Sprintf("nothing is lost at %s %d, round %d", m.call, m.n, round), func(t *testing.T) {
+			signal := []string{"KILL", "INT", "TERM", "HUP"}[i%4]
+			t.Run(fmt.Sprintf("nothing is lost at %s %d by %s, round %d", m.call, m.n, signal, round), func(t *testing.T) {
 				stateDir := filepath.Join(h.Dir, fmt.Sprintf("killed%d-%d", round, i))
 				// With --seccomp-bpf strace 6.1 does not count.
-				out, dead := h.strace(t, stateDir, "/dev/null", "-e", "trace="+m.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", m.call, m.n))
+				out, dead := h.strace(t, stateDir, "/dev/null", "-e", "trace="+m.call, "-e", fmt.Sprintf("inject=%s:signal=%s:when=%d", m.call, signal, m.n))
 				if !dead {
 					_, run := lastSteps(t, stateDir)
 					h.rollback(t, run)

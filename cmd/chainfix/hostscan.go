@@ -3,11 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
@@ -37,6 +35,11 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	progress := startProgress(c.Context, std, w.requests)
+	defer progress.end()
+	if o.from == "" {
+		progress.say("connecting to libvirt")
+	}
 	inventory, end, err := o.inventory(c.Context, w.requests)
 	if err != nil {
 		return err
@@ -47,10 +50,9 @@ func hostScan(c *cli.Context, std streams) error {
 	if o.json {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
 	}
-	progress := newProgress(std.err)
+	reported := progress.ofScan(s)
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
-		progress.clear()
 		printReport(std, r)
 		switch r.Verdict() {
 		case chain.Refused:
@@ -58,13 +60,9 @@ func hostScan(c *cli.Context, std streams) error {
 		case chain.Fixable:
 			worst = max(worst, exitChange)
 		}
-		if err := out.guest(r); err != nil {
-			return err
-		}
-		progress.guest(r.Guest.Name)
-		return nil
+		reported()
+		return out.guest(r)
 	})
-	progress.clear()
 	if err != nil {
 		return err
 	}
@@ -190,33 +188,4 @@ func (s *summary) String() string {
 			target, count(predict.Starts), count(predict.Refuses), count(predict.Misopens))
 	}
 	return text
-}
-
-// progress shows on a terminal how far a scan has come. Anywhere else it is
-// silent.
-type progress struct {
-	w     io.Writer // nil: no terminal
-	count int
-	shown bool
-}
-
-func newProgress(w io.Writer) *progress {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &progress{w: w}
-	}
-	return &progress{}
-}
-
-func (p *progress) guest(name string) {
-	if p.count++; p.w != nil {
-		fmt.Fprintf(p.w, "\r\x1b[K%d guests, last %q", p.count, name)
-		p.shown = true
-	}
-}
-
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
-		p.shown = false
-	}
 }

@@ -27,6 +27,9 @@ func inputOf(arg string) input {
 	return input{name: arg, path: arg}
 }
 
+// patient requests wait as long as it takes.
+var patient = limit.New(maxJobs, 0)
+
 // reader reads documents.
 type reader struct {
 	requests *limit.Requests // nil bounds nothing
@@ -54,7 +57,7 @@ func (r reader) read(ctx context.Context, in input) (data []byte, err error) {
 			return data, inputReadError(in, err)
 		}
 	}
-	data, err = readDocument(file)
+	data, err = limit.Do(ctx, patient, in.name, func(context.Context) ([]byte, error) { return readDocument(file) })
 	return data, inputReadError(in, err)
 }
 

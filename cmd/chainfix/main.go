@@ -4,19 +4,45 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 )
 
 func main() {
-	status := run(context.Background(), os.Args, streams{os.Stdin, standardOutput(), os.Stderr})
+	signals := endingSignals()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	std := onTerminal(streams{os.Stdin, standardOutput(), os.Stderr}, os.Getenv("TERM"))
+	done := make(chan int, 1)
+	go func() {
+		status := run(ctx, os.Args, std)
+		done <- closeStreams(std, status)
+	}()
+	status, i, ended := await(done, signals, cancel, echo, grace)
+	if i == nil {
+		os.Exit(status)
+	}
+	if !ended {
+		runWithin(grace, func() {
+			fmt.Fprintln(std.err, "chainfix: "+i.Error())
+			closeStreams(std, exitInput)
+		})
+	}
+	dieOf(i.signal)
+}
+
+// closeStreams returns the exit status, which is another one if what was written did
+// not arrive. Who reads the streams then need not wait for the end of the process, for
+// which the kernel waits until none of its threads hangs any more.
+func closeStreams(std streams, status int) int {
 	// Some file systems say only now that there is no room.
 	if err := os.Stdout.Close(); err != nil && status != exitInput {
-		fmt.Fprintln(os.Stderr, "chainfix: cannot write to standard output: "+unwrapPath(err).Error())
+		fmt.Fprintln(std.err, "chainfix: cannot write to standard output: "+unwrapPath(err).Error())
 		status = exitInput
 	}
-	os.Exit(status)
+	os.Stderr.Close()
+	return status
 }
 
 // streams are the standard streams of one run.
@@ -39,6 +65,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	err := app.RunContext(ctx, withCommand(app, args))
 	if out.err != nil {
 		err = inputError(out.err)
+	}
+	if cause := interrupted(ctx); cause != nil && !errors.Is(err, cause) {
+		err = inputError(cause)
 	}
 	if err == nil {
 		return exitDone

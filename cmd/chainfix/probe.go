@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,6 +57,8 @@ func probeImages(c *cli.Context, std streams) error {
 		return err
 	}
 	worst, requests := exitDone, limit.New(o.jobs, o.timeout)
+	progress := startProgress(c.Context, std, requests)
+	defer progress.end()
 	before := "[" // what is written before the next image in JSON, or before the end of none
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
@@ -63,6 +66,9 @@ func probeImages(c *cli.Context, std streams) error {
 		images := image.NewCache(nil)
 		images.SetRequests(requests)
 		in, err := (&chain.Walker{Images: images}).Inspect(c.Context, src)
+		if c.Context.Err() != nil {
+			return inputError(context.Cause(c.Context))
+		}
 		if err != nil {
 			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
 			worst = exitInput

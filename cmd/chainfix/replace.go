@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +13,9 @@ import (
 // replaceFile puts data in the place of a regular file: readers see the old
 // content or the new one, and after a crash one of the two is there. The new file
 // has the owner, the group, the mode, the access control list and the label of
-// the old one; lost says which of them it could not be given.
-func replaceFile(path string, data []byte) (lost string, err error) {
+// the old one; lost says which of them it could not be given. Once ctx has ended the
+// old one stays.
+func replaceFile(ctx context.Context, path string, data []byte) (lost string, err error) {
 	fail := func(err error) (string, error) {
 		return "", fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
 	}
@@ -32,12 +34,17 @@ func replaceFile(path string, data []byte) (lost string, err error) {
 		return fail(err)
 	}
 	defer file.Cleanup()
+	// It goes at once with ctx, whatever is waited for here then.
+	defer context.AfterFunc(ctx, func() { os.Remove(file.Name()) })()
 	if _, err := file.Write(data); err != nil {
 		return fail(err)
 	}
 	lost, err = keepAccess(file.File, path, &was)
 	if err != nil {
 		return fail(err)
+	}
+	if ctx.Err() != nil {
+		return fail(context.Cause(ctx))
 	}
 	if err := file.CloseAtomicallyReplace(); err != nil {
 		return fail(err)

@@ -32,7 +32,7 @@ func TestRewriteKeepsOwnerAndMode(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if lost, err := replaceFile(path, []byte("new")); err != nil || lost != "" {
+		if lost, err := replaceFile(t.Context(), path, []byte("new")); err != nil || lost != "" {
 			t.Fatalf("lost %q, %v", lost, err)
 		}
 		var st unix.Stat_t
@@ -84,7 +84,7 @@ func TestRewriteTellsWhatItCannotKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		withoutChown(t, func() {
-			if lost, err := replaceFile(path, []byte("new")); err != nil || lost != "owner and group" {
+			if lost, err := replaceFile(t.Context(), path, []byte("new")); err != nil || lost != "owner and group" {
 				t.Errorf("lost %q, %v", lost, err)
 			}
 		})
@@ -121,7 +121,7 @@ func TestRewriteKeepsAccessControlList(t *testing.T) {
 		if err := unix.Setxattr(on, key, list, 0); err != nil {
 			peers.Lacking(t, fmt.Sprintf("no access control lists here: %v", err))
 		}
-		if lost, err := replaceFile(path, []byte("new")); err != nil || lost != "" {
+		if lost, err := replaceFile(t.Context(), path, []byte("new")); err != nil || lost != "" {
 			t.Fatalf("lost %q, %v", lost, err)
 		}
 		got, ok := attribute(path, aclAttribute)
@@ -142,7 +142,7 @@ func TestFileWithSeveralNamesIsNotRewritten(t *testing.T) {
 	if err := os.Link(first, second); err != nil {
 		t.Fatal(err)
 	}
-	_, err := replaceFile(first, []byte("new"))
+	_, err := replaceFile(t.Context(), first, []byte("new"))
 	if err == nil || !strings.Contains(err.Error(), "2 names (hard links)") || !strings.Contains(err.Error(), "chainfix FILE > NEW") {
 		t.Errorf("error: %v", err)
 	}

@@ -37,6 +37,9 @@ type Apply struct {
 	// it was scanned, and of those that a run before this one left half
 	// done.
 	OnOutcome func(Outcome)
+	// Progress, which may be nil, is called once all guests are planned, and then after
+	// each of them, with how many of them have been given their new definition, or left.
+	Progress func(done, total int)
 }
 
 // Outcome is what has become of a guest.
@@ -82,15 +85,20 @@ func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string
 	if err := w.plan(ctx, report); err != nil {
 		return run.Dir, err
 	}
+	var planned []*runGuest
 	for _, g := range run.guests {
-		if g.step != Planned {
-			continue
+		if g.step == Planned {
+			planned = append(planned, g)
 		}
+	}
+	a.progress(0, len(planned))
+	for i, g := range planned {
 		why := w.define(ctx, g)
 		if why != nil && fatal(ctx, why) {
 			return run.Dir, why
 		}
 		w.outcome(g, why)
+		a.progress(i+1, len(planned))
 	}
 	if err := run.finish(); err != nil {
 		return run.Dir, err
@@ -102,6 +110,12 @@ func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string
 		return run.Dir, ErrLeftOut
 	}
 	return run.Dir, nil
+}
+
+func (a *Apply) progress(done, total int) {
+	if a.Progress != nil {
+		a.Progress(done, total)
+	}
 }
 
 // applying is an Apply under way.
@@ -165,6 +179,9 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	}
 	planned := make(map[string]bool) // by UUID
 	for r, err := range w.Scan.Reports(ctx) {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,9 @@ type Scan struct {
 	// no reported guest: a pool, the metadata of a snapshot, a guest that is not
 	// in Names.
 	Warn func(name string, err error)
+	// OnRead, which may be nil, is called with the name of each guest that has a
+	// definition once that is read: with all of them before the first report.
+	OnRead func(guest string)
 }
 
 // Report is what a scan finds out about one guest.
@@ -192,6 +195,9 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy}
 	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
+		if s.OnRead != nil {
+			s.OnRead(guest)
+		}
 		if err != nil && !s.asked(guest) {
 			// Its report will not say so.
 			warn(guest, err)

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/testdata/peers"
+	"github.com/chainfix/chainfix/testdata/slowfs/mount"
+)
+
+// stuck is a run of the program that waits for something that does not come.
+type stuck struct {
+	args  []string
+	stdin *os.File // nil for none
+	await func()   // returns once the program waits
+	// release, which may be nil, lets go of threads that the kernel does not let go:
+	// until then the process of the program is not gone.
+	release func()
+}
+
+// stuckRuns are ways to wait, by what it is for.
+var stuckRuns = map[string]func(t *testing.T) stuck{
+	"fix, standard input":    func(t *testing.T) stuck { return stuckOnInput(t, "fix") },
+	"strip, standard input":  func(t *testing.T) stuck { return stuckOnInput(t, "strip") },
+	"check, standard input":  func(t *testing.T) stuck { return stuckOnInput(t, "check") },
+	"hook, standard input":   func(t *testing.T) stuck { return stuckOnInput(t, "hook", "g", "migrate", "begin", "-") },
+	"verify, standard input": func(t *testing.T) stuck { return stuckOnInput(t, "hook", "--verify", "g", "prepare", "begin", "-") },
+	"fix, FIFO":              func(t *testing.T) stuck { return stuckOnFIFO(t, "fix") },
+	"strip, FIFO":            func(t *testing.T) stuck { return stuckOnFIFO(t, "strip") },
+	"check, FIFO":            func(t *testing.T) stuck { return stuckOnFIFO(t, "check", "--output", "json") },
+	"host scan, libvirt":     func(t *testing.T) stuck { return stuckOnLibvirt(t, "scan") },
+	"host apply, libvirt":    func(t *testing.T) stuck { return stuckOnLibvirt(t, "apply", "--state-dir", "state") },
+	"dry run, libvirt":       func(t *testing.T) stuck { return stuckOnLibvirt(t, "apply", "--dry-run") },
+	"host rollback, libvirt": func(t *testing.T) stuck { return stuckOnLibvirt(t, "rollback", "state/run") },
+	"check, names": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-lookup", 64)
+		return s.stuck("check", s.documents...)
+	},
+	"check, images": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-read", 64)
+		return s.stuck("check", s.documents...)
+	},
+	"check, images on NFS": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-read-intr", 64)
+		return s.stuck("check", s.documents...)
+	},
+	"check, documents": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-open", 64)
+		return s.stuck("check", s.images...)
+	},
+	"fix, image": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-open", 1)
+		return s.stuck("fix", s.documents...)
+	},
+	"fix -w, image": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-getattr-intr", 1)
+		return s.stuck("fix", "-w", s.documents[0])
+	},
+	"probe, image": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-read", 1)
+		return s.stuck("probe", s.images...)
+	},
+	"hook, image": stuckHook,
+	"host scan, images": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-getattr", 64)
+		return s.stuck("host scan", "--from", s.definitions)
+	},
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+// stuckOnInput is given a part of its standard input.
+func stuckOnInput(t *testing.T, args ...string) stuck {
+	r, w := pipe(t)
+	return stuck{args: args, stdin: r, await: func() {
+		// More than the pipe holds: some of it has been read.
+		if _, err := w.Write(make([]byte, 1<<17)); err != nil {
+			t.Fatal(err)
+		}
+	}}
+}
+
+func fifo(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// stuckOnFIFO has a FIFO for its last argument, which somebody opens and never writes
+// to.
+func stuckOnFIFO(t *testing.T, args ...string) stuck {
+	path := fifo(t)
+	return stuck{args: append(args, path), await: func() {
+		w, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the program
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+	}}
+}
+
+// stuckOnLibvirt calls a libvirt that takes its first call and does not answer.
+func stuckOnLibvirt(t *testing.T, command string, args ...string) stuck {
+	dir, err := os.MkdirTemp("", "silent-") // the path of a socket has little room
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	listener, err := net.Listen("unix", filepath.Join(dir, "sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	uri := "qemu+unix:///session?socket=" + listener.Addr().String()
+	return stuck{args: append([]string{"host", command, "--connect", uri}, args...), await: func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := readPacket(conn); err != nil {
+			t.Fatal(err)
+		}
+	}}
+}
+
+// hangingStorage is a file system of which every image hangs, each that of one guest.
+type hangingStorage struct {
+	*peers.SlowFS
+	fault       string
+	images      []string
+	definitions string   // the folder of the guests' definitions
+	documents   []string // the paths of these
+}
+
+func newHangingStorage(t *testing.T, fault string, images int) *hangingStorage {
+	t.Helper()
+	source := t.TempDir()
+	s := &hangingStorage{SlowFS: peers.StartSlowFS(t, source, mount.Options{}), fault: fault, definitions: t.TempDir()}
+	for n := range images {
+		image, guest := fmt.Sprintf("%s-%d", fault, n), fmt.Sprintf("guest%d", n)
+		writeFile(t, filepath.Join(source, image), qcow2Disk)
+		s.images = append(s.images, filepath.Join(s.Dir, image))
+		s.documents = append(s.documents, filepath.Join(s.definitions, guest+".xml"))
+		writeFile(t, s.documents[n], []byte(guestWithDisk(guest, "qcow2", s.images[n])))
+	}
+	return s
+}
+
+// stuck is a command that waits for all of them.
+func (s *hangingStorage) stuck(command string, args ...string) stuck {
+	run := stuck{args: slices.Concat(strings.Fields(command), []string{"--timeout=1h"}, args), await: func() { s.AwaitHung(len(s.images)) }}
+	if !strings.Contains(s.fault, "intr") {
+		run.release = s.Close
+	}
+	return run
+}
+
+// stuckHook is given the definition of a guest whose image hangs.
+func stuckHook(t *testing.T) stuck {
+	s := newHangingStorage(t, "hang-read", 1)
+	run := s.stuck("hook", "guest0", "restore", "begin", "-")
+	document, err := os.Open(s.documents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { document.Close() })
+	run.stdin = document
+	return run
+}
