@@ -146,6 +146,7 @@ func TestConnectionIsCut(t *testing.T) {
 const (
 	getXML     = 14  // DOMAIN_GET_XML_DESC
 	blockJobOf = 238 // DOMAIN_GET_BLOCK_JOB_INFO
+	listGuests = 273 // CONNECT_LIST_ALL_DOMAINS
 	defineXML  = 350 // DOMAIN_DEFINE_XML_FLAGS
 )
 

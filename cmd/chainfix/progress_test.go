@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -254,7 +255,7 @@ func TestSignalOnTerminal(t *testing.T) {
 func TestProgressOfHost(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)
-	const list = 273 // CONNECT_LIST_ALL_DOMAINS
+	const transient = 8 // VIR_CONNECT_LIST_DOMAINS_TRANSIENT
 	for _, tt := range []struct {
 		args []string
 		line string // while output that begins so is written
@@ -267,14 +268,11 @@ func TestProgressOfHost(t *testing.T) {
 		t.Run(strings.Join(tt.args[:1], " "), func(t *testing.T) {
 			s, end := newScreen(t, 100)
 			read := make(chan struct{})
-			seen := 0
-			link := newLink(t, h.Libvirt, func(_ int, procedure uint32, _ []byte) (forward, reply bool) {
-				if procedure == list {
-					// That with the guests that have no definition comes last.
-					if seen++; seen == 2 {
-						s.await(`^3 guests read$`)
-						close(read)
-					}
+			link := newLink(t, h.Libvirt, func(_ int, procedure uint32, packet []byte) (forward, reply bool) {
+				// The guests that have no definition come last.
+				if procedure == listGuests && binary.BigEndian.Uint32(packet[32:]) == transient {
+					s.await(`^3 guests read$`)
+					close(read)
 				}
 				return true, true
 			})

@@ -347,7 +347,6 @@ func TestInterruptedRewriteThatWaits(t *testing.T) {
 // is so.
 func TestInterruptedApply(t *testing.T) {
 	t.Parallel()
-	const define, lookup = 350, 24 // remote_protocol.x: of virDomainDefineXMLFlags and virDomainLookupByUUID
 	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)
 	for i, tt := range []struct {
@@ -355,7 +354,7 @@ func TestInterruptedApply(t *testing.T) {
 		procedure uint32
 		nth       int
 		step      string
-	}{{unix.SIGINT, lookup, 2, ""}, {unix.SIGTERM, define, 1, "defining"}, {unix.SIGHUP, define, 2, "defining"}, {unix.SIGINT, define, 3, "defining"}} {
+	}{{unix.SIGINT, getXML, 2, ""}, {unix.SIGTERM, defineXML, 1, "defining"}, {unix.SIGHUP, defineXML, 2, "defining"}, {unix.SIGINT, defineXML, 3, "defining"}} {
 		t.Run(fmt.Sprintf("%v at call %d of %d", tt.signal, tt.nth, tt.procedure), func(t *testing.T) {
 			stopped := make(chan struct{})
 			seen := 0
@@ -391,7 +390,7 @@ func TestInterruptedApply(t *testing.T) {
 			if !strings.HasSuffix(out, run+"\n") || run == "" {
 				t.Errorf("the run's folder is not printed: %s", out)
 			}
-			if tt.procedure == define && strings.Count(out, "defined ") != tt.nth-1 {
+			if tt.procedure == defineXML && strings.Count(out, "defined ") != tt.nth-1 {
 				t.Errorf("at definition %d: %s", tt.nth, out)
 			}
 			lastLine(t, complaints, "interrupted ("+unix.SignalName(tt.signal)+"); the same command carries on, and chainfix host rollback ")
