@@ -488,7 +488,8 @@ func TestFullDisk(t *testing.T) {
 		}
 		enough := func() bool {
 			defer func() {
-				if err := unix.Unmount(disk, 0); err != nil {
+				// A process that another test is just starting may have a file open there.
+				if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
 					t.Fatal(err)
 				}
 			}()
