@@ -78,7 +78,7 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 				yield(nil, err)
 				return
 			}
-			guest, err := f.read(ctx, file)
+			guest, err := limit.Row(ctx, f.Requests, func(ctx context.Context) (*Guest, error) { return f.read(ctx, file) })
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -102,7 +102,7 @@ func (f *Folder) read(ctx context.Context, file xmlFile) (*Guest, error) {
 		return nil, fmt.Errorf("%q: %w", file.path, err)
 	}
 	name := guest.Name
-	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name, guest.ManagedSave) }
 
 	if f.StatusDir != "" {
 		status, err := xmlFile{path: filepath.Join(f.StatusDir, name+".xml")}.read(ctx, f.Requests)
@@ -153,7 +153,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 			}
 			if err == nil {
 				name := guest.Name
-				guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+				guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name, true) }
 			} else {
 				err = fmt.Errorf("%q: %w", file.path, err)
 			}
@@ -164,7 +164,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 	}
 }
 
-func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata, error] {
+func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Seq2[*Metadata, error] {
 	return func(yield func(*Metadata, error) bool) {
 		for _, of := range []struct {
 			kind MetadataKind
@@ -183,7 +183,7 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 				}
 			}
 		}
-		if f.ManagedSaveDir == "" {
+		if f.ManagedSaveDir == "" || !saved {
 			return
 		}
 		path := filepath.Join(f.ManagedSaveDir, guest+".save")
