@@ -115,12 +115,7 @@ func rewriteFlags() []flagRow {
 		{&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
 			func(o *options, c *cli.Context) error { o.list = c.Bool("list"); return nil }},
 		{&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
-			func(o *options, c *cli.Context) error {
-				if o.write = c.Bool("write"); o.write && inputOf(c.Args().First()).path == "" {
-					return usageError("-w needs a FILE to rewrite")
-				}
-				return nil
-			}},
+			func(o *options, c *cli.Context) error { o.write = c.Bool("write"); return nil }},
 	}
 }
 

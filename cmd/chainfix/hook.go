@@ -19,11 +19,12 @@ import (
 // so that no server can make it wait.
 func hookCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      hookName,
-		Usage:     "make chains explicit, or verify them, as a hook of libvirt's; XML on standard input",
-		ArgsUsage: "GUEST OPERATION SUB-OPERATION EXTRA",
-		Flags:     flagsOf(hookFlags(), statementFlags(), timeoutFlags(hookTimeout)),
-		Action:    func(c *cli.Context) error { return hook(c, std) },
+		Name:        hookName,
+		Usage:       "make chains explicit, or verify them, as a hook of libvirt's; XML on standard input",
+		ArgsUsage:   "GUEST OPERATION SUB-OPERATION EXTRA",
+		Description: hookDescription,
+		Flags:       flagsOf(hookFlags(), statementFlags(), timeoutFlags(hookTimeout)),
+		Action:      func(c *cli.Context) error { return hook(c, std) },
 	}
 }
 

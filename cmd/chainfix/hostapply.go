@@ -19,21 +19,23 @@ import (
 
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "apply",
-		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
-		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), jobsFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return hostApply(c, std) },
+		Name:        "apply",
+		Usage:       "make the chains of all guests explicit that scan calls fixable",
+		ArgsUsage:   "[GUEST...]",
+		Description: applyDescription,
+		Flags:       flagsOf(connectFlags(), applyFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
 
 func hostRollbackCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "rollback",
-		Usage:     "give the guests of a run of apply their old definitions again",
-		ArgsUsage: "RUN",
-		Flags:     flagsOf(connectFlags()),
-		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
+		Name:        "rollback",
+		Usage:       "give the guests of a run of apply their old definitions again",
+		ArgsUsage:   "RUN",
+		Description: rollbackDescription,
+		Flags:       flagsOf(connectFlags()),
+		Action:      func(c *cli.Context) error { return hostRollback(c, std) },
 	}
 }
 
@@ -55,9 +57,9 @@ func hostApply(c *cli.Context, std streams) error {
 	progress := startProgress(c.Context, std, w.requests)
 	defer progress.end()
 	progress.say("connecting to libvirt")
-	d, err := host.Connect(c.Context, o.connect)
+	d, err := connectTo(c.Context, o.connect)
 	if err != nil {
-		return inputError(err)
+		return err
 	}
 	defer d.Close()
 	setInventory(s, d)
@@ -161,9 +163,9 @@ func hostRollback(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	d, err := host.Connect(c.Context, o.connect)
+	d, err := connectTo(c.Context, o.connect)
 	if err != nil {
-		return inputError(err)
+		return err
 	}
 	defer d.Close()
 	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}

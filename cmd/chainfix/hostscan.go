@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -18,11 +19,12 @@ const scanName = "scan"
 
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      scanName,
-		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
-		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return hostScan(c, std) },
+		Name:        scanName,
+		Usage:       "say of all guests whether their chains are explicit, and what libvirt will make of them",
+		ArgsUsage:   "[GUEST...]",
+		Description: scanDescription,
+		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
 
@@ -63,6 +65,9 @@ func hostScan(c *cli.Context, std streams) error {
 		reported()
 		return out.guest(r)
 	})
+	if errors.Is(err, host.ErrNoDefinitions) {
+		return withHint(err, emptyFolderHint(c.Context, o.from, w.requests))
+	}
 	if err != nil {
 		return err
 	}

@@ -19,11 +19,12 @@ import (
 
 func probeCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "probe",
-		Usage:     "say what an image's own header claims; opens nothing it names",
-		ArgsUsage: "IMAGE...",
-		Flags:     flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
-		Action:    func(c *cli.Context) error { return probeImages(c, std) },
+		Name:        "probe",
+		Usage:       "say what an image's own header claims; opens nothing it names",
+		ArgsUsage:   "IMAGE...",
+		Description: probeDescription,
+		Flags:       flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
+		Action:      func(c *cli.Context) error { return probeImages(c, std) },
 	}
 }
 
@@ -50,7 +51,7 @@ type referenceJSON struct {
 
 func probeImages(c *cli.Context, std streams) error {
 	if c.NArg() == 0 {
-		return usageError("probe needs an IMAGE")
+		return seeHelp(pathOf(c), usageError("probe needs an IMAGE"))
 	}
 	o, err := optionsOf(c)
 	if err != nil {
