@@ -51,6 +51,10 @@ type Finding struct {
 	// written into the XML. A program that changes many guests should change
 	// this one only if the operator names it.
 	ByName bool
+	// Misopens says that the XML's own chain contradicts the headers of its images,
+	// beyond doubt and so that a guest which starts with it as it is sees other bytes
+	// than the headers tell. Nothing that could not be looked at is needed to say so.
+	Misopens bool
 }
 
 // Explanation says, for people, what findings with a code mean and what to do about
