@@ -97,8 +97,9 @@ func (k *walk) isThere(src *libvirtxml.DomainDiskSource) bool {
 	return err == nil
 }
 
-// sameBytes reports whether two sources that are there are two names of the same
-// bytes, such as a device and a path to it. It is true where that cannot be told.
+// sameBytes reports whether two sources that are there may be two names of the same
+// bytes: a device and a path to it, or a file that is seen through two mounts. It is true
+// where that cannot be told.
 func (k *walk) sameBytes(a, b *libvirtxml.DomainDiskSource) bool {
 	var extents [2]storage.Extent
 	for i, src := range []*libvirtxml.DomainDiskSource{a, b} {
@@ -111,7 +112,7 @@ func (k *walk) sameBytes(a, b *libvirtxml.DomainDiskSource) bool {
 		}
 	}
 	// A device may end before the file that it is a part of.
-	return extents[0].File == extents[1].File && extents[0].Start == extents[1].Start
+	return extents[0].File == extents[1].File && extents[0].Start == extents[1].Start || k.images.Alike(k.ctx, a, b)
 }
 
 // readsAs reports whether an image was read and is one of format.

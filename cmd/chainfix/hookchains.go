@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +29,18 @@ type notYet struct{ error }
 
 func (notYet) Is(target error) bool { return target == errNotYet }
 
-// poolDir is where the system's libvirt keeps the definitions of its storage pools.
-const poolDir = "/etc/libvirt/storage"
+// poolDir is where the libvirt of this user keeps the definitions of its storage pools;
+// "" if that is not known.
+func poolDir() string {
+	if os.Geteuid() == 0 {
+		return "/etc/libvirt/storage"
+	}
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(config, "libvirt/storage")
+}
 
 // document reads what is needed: the policy, and a guest's XML. The error is one line.
 func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document, error) {
@@ -37,9 +48,8 @@ func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document
 	if err != nil {
 		return nil, nil, err
 	}
-	if walkers.volumes == nil && os.Geteuid() == 0 {
-		// That of another user's libvirt is somewhere else.
-		if known, err := pools.Read(ctx, poolDir, walkers.requests); err == nil {
+	if walkers.volumes == nil {
+		if known, err := pools.Read(ctx, poolDir(), walkers.requests); err == nil {
 			walkers.volumes = known
 		}
 	}

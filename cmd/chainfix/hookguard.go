@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -57,8 +58,12 @@ func (h *hookRun) guard(ctx context.Context) error {
 			wrong = append(wrong, s.wrong)
 		}
 		if s.doubt != "" {
-			h.journal.note(s.doubt)
 			doubts = append(doubts, s.doubt)
+		}
+	}
+	if len(doubts) > 1 { // one is told in the end
+		for _, doubt := range doubts {
+			h.journal.note(doubt)
 		}
 	}
 	switch {
@@ -83,7 +88,7 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	stated.Live = false // see [hookRun.explicit]
 	found, err := w.Walk(ctx, stated)
 	if err != nil {
-		return guardSays{doubt: about + err.Error()}
+		return guardSays{doubt: about + cmp.Or(context.Cause(ctx), err).Error()}
 	}
 	for _, f := range found.Findings {
 		if f.Misopens {
@@ -91,6 +96,9 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 			f.Remedy = h.letItStart(f, found)
 			return guardSays{wrong: about + inOneLine(f)}
 		}
+	}
+	if h.call.operation == "start" {
+		return guardSays{} // what the XML stated was told before, and the rest libvirt has seen
 	}
 	for _, f := range found.Findings {
 		if f.Severity == finding.Refuse || slices.Contains(unseen, f.Code) {

@@ -38,7 +38,7 @@ func withoutReader(t *testing.T, calls string) string {
 }
 
 // hookLimit is the --timeout of these tests: a hook that did not keep it would not end.
-const hookLimit = 500 * time.Millisecond
+const hookLimit = time.Second
 
 // TestHookEndsInTime: a hook ends although what it asks for hangs so that nothing ends
 // the process that asks, and nobody who has a file of the hook open waits any longer. The
@@ -54,15 +54,11 @@ func TestHookEndsInTime(t *testing.T) {
 		says   string // on standard error
 		logged string
 	}{
-		{"read", "", []string{"hang-read"}, 1, exitDone, "[image-unanswered]", "[image-unanswered]"},
-		{"open", "", []string{"hang-open"}, 1, exitDone, "[image-unanswered]", "[image-unanswered]"},
-		{"lookup", "", []string{"hang-lookup"}, 1, exitDone, "[image-unanswered]", "[image-unanswered]"},
-		{"getattr", "", []string{"hang-getattr"}, 1, exitDone, "[image-unanswered]", "[image-unanswered]"},
-		{"verified", "--verify", []string{"hang-read"}, 1, exitRefused, "[image-unanswered]", "refused: "},
-		{"two, verified", "--verify", []string{"hang-read", "hang-open"}, 1, exitRefused, "", "refused: "},
-		{"beside a wrong one", "", []string{"hang-read", "stale"}, 1, exitRefused, "[chain-stale]", "[chain-stale]"},
-		{"policy", "--policy DIR/hang-open.yaml", []string{"stale"}, 1, exitDone, "hang-open.yaml", "hang-open.yaml"},
-		{"log", "--log DIR/hang-lookup.log", []string{"hang-read"}, 2, exitDone, "there was no answer within 500ms", ""},
+		{"read", "", []string{"hang-read"}, 1, exitDone, "no answer within", "no answer within"},
+		{"open, verified", "--verify", []string{"hang-open"}, 1, exitRefused, "no answer within", "refused: "},
+		{"beside a wrong one", "", []string{"hang-getattr", "stale"}, 1, exitRefused, "[chain-stale]", "[chain-stale]"},
+		{"policy", "--policy DIR/hang-open.yaml", []string{"stale"}, 1, exitDone, "no answer within", "no answer within"},
+		{"log", "--log DIR/hang-lookup.log", []string{"hang-read"}, 2, exitDone, "there was no answer within 1s", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
