@@ -16,6 +16,12 @@ func rowOf(ctx context.Context) *row {
 	return q
 }
 
+// WithoutRow returns a context like ctx that does not end with it, and with which requests
+// are part of no row: for what is found out once, while others wait for it.
+func WithoutRow(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), rowKey{}, (*row)(nil))
+}
+
 // errRowLeft is why the context of a row ends that waits for a request without an answer.
 var errRowLeft = errors.New("a request of the row had no answer")
 
@@ -32,7 +38,8 @@ func (q *row) leave() {
 //
 // If one of them has no answer in time, f is called again, and its requests are made by
 // workers. The first call may go on meanwhile, with a context that has ended, and nobody
-// sees what it returns: f must not change anything but what it returns.
+// sees what it returns: f must not change anything but what it returns, nor hold what
+// others wait for while it makes a request; see [WithoutRow].
 func Row[T any](ctx context.Context, r *Requests, f func(context.Context) (T, error)) (T, error) {
 	if r == nil || rowOf(ctx) != nil {
 		return f(ctx)

@@ -184,9 +184,10 @@ Exit status:
 
 const hookDescription = `
 Runs as a hook of libvirt's for QEMU guests, with the guest's XML on standard
-input: for one that arrives, or is restored, it prints the XML with every chain
-explicit, if it can; with --verify it fails for one that is refused. The last
-four words are libvirt's, and never flags.
+input. It fails for a guest that starts with an explicit chain which contradicts
+the headers of its images, so that it would see wrong bytes. For one that
+arrives, or is restored, it prints the XML with every chain explicit, if it can.
+The last four words are libvirt's, and never flags.
 
 Examples, in /etc/libvirt/hooks/qemu:
   exec chainfix hook "$@"
@@ -195,6 +196,6 @@ Examples, in /etc/libvirt/hooks/qemu:
 Exit status:
   0  done, or nothing to do, or left as it is
   2  the command line is wrong
-  3  with --verify: a chain is refused
+  3  the guest would see wrong bytes; with --verify: a chain is refused
   4  with --verify: the XML cannot be read
 `

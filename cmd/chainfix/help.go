@@ -25,7 +25,7 @@ var flagSections = []struct {
 	{"Which guests", []string{"connect", "from"}},
 	{"What is changed", []string{"dry-run", "state-dir"}},
 	{"What is printed", []string{"output", "log"}},
-	{"What ends the hook with an error", []string{"verify"}},
+	{"What is refused", []string{"verify", "no-guard"}},
 	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
 	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},
 	{"How images are read", []string{"network", "qemu-img", "jobs", "timeout"}},
