@@ -20,8 +20,9 @@ type options struct {
 	diff, list, write bool // what becomes of the document, see deliver
 	json              bool // --output json
 
-	verify bool   // the hook fails where a chain is refused
-	log    string // the file for the hook's messages, "" for none
+	verify  bool   // the hook fails where a chain is refused
+	log     string // the file for the hook's messages, "" for none
+	logJSON bool   // they are objects, one a line
 
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
@@ -123,18 +124,21 @@ func rewriteFlags() []flagRow {
 func outputFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"},
-			func(o *options, c *cli.Context) error {
-				switch c.String("output") {
-				case "text":
-					o.json = false
-				case "json":
-					o.json = true
-				default:
-					return usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
-				}
-				return nil
+			func(o *options, c *cli.Context) (err error) {
+				o.json, err = isJSON("output", c.String("output"))
+				return err
 			}},
 	}
+}
+
+func isJSON(what, word string) (bool, error) {
+	switch word {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usageError("unknown %s %q (want \"text\" or \"json\")", what, word)
 }
 
 // hookFlags are those of the hook alone.
@@ -151,6 +155,15 @@ func hookFlags() []flagRow {
 			func(*options, *cli.Context) error { return nil }},
 		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
 			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
+		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write to the file of --log as `text|json`"},
+			func(o *options, c *cli.Context) error {
+				if !c.IsSet("log") {
+					return usageError("--log-format needs --log")
+				}
+				var err error
+				o.logJSON, err = isJSON("log-format", c.String("log-format"))
+				return err
+			}},
 		timeoutFlag(hookTimeout, "take no longer than `TIME` in all; what was not looked at by then is as good as unreadable"),
 	}
 }
