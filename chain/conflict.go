@@ -1,11 +1,15 @@
 package chain
 
 import (
+	"context"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -76,15 +80,29 @@ func (k *walk) disagreement() Disagreement {
 func (k *walk) keepsChain() bool {
 	top, err := k.Locate(k.ctx, k.stated.Layers[0])
 	name := storage.Name(top.At())
-	if err != nil || name == "" {
+	switch {
+	case err != nil || name == "":
+		return false
+	case slices.Contains(k.Policy.KeptChains, name):
+		return true
+	}
+	own, err := k.Identify(k.ctx, top.At())
+	if err != nil || len(k.Policy.KeptChains) == 0 {
 		return false
 	}
-	for _, kept := range k.Policy.KeptChains {
-		if kept == name || strings.HasPrefix(kept, "/") && k.sameFile(top.At(), storage.LocalSource(kept, false)) {
-			return true
+	// Those that do not answer cost one limit together.
+	ctx, cancel := context.WithCancelCause(limit.WithoutRow(k.ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(k.ctx, func() { cancel(context.Cause(k.ctx)) })()
+	var kept atomic.Bool
+	atOnce(len(k.Policy.KeptChains), func(i int) {
+		if path := k.Policy.KeptChains[i]; strings.HasPrefix(path, "/") {
+			if id, err := k.Identify(ctx, storage.LocalSource(path, false)); err == nil && id == own {
+				kept.Store(true)
+			}
 		}
-	}
-	return false
+	})
+	return kept.Load()
 }
 
 // isThere reports whether a source is a local image that exists, for all that can be
