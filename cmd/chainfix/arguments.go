@@ -52,6 +52,9 @@ func readWords(app *cli.App, words []string) (*commandLine, error) {
 		l.help = true
 		return l, l.find(l.command.Subcommands, l.path, words[1:])
 	}
+	if strings.HasPrefix(words[0], "-") {
+		return nil, seeHelp(l.path, usageError("the commands of %s stand before their flags", l.command.Name))
+	}
 	if err := l.find(l.command.Subcommands, l.path, words[:1]); err != nil {
 		return nil, err
 	}
@@ -64,11 +67,23 @@ func isHelp(word string) bool { return slices.Contains([]string{"-h", "--help", 
 func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	l.command, l.path, l.implied = app.Command("fix"), []string{"fix"}, true
 	err := l.read(words)
-	if len(l.names) == 0 {
-		return l, err
+	several := slices.ContainsFunc(l.flags, func(word string) bool {
+		return slices.ContainsFunc(rewriteFlags(), func(f flagRow) bool { return isFlag(f, word) })
+	})
+	if err == nil && (len(l.names) < 2 || several) {
+		return l, nil
 	}
-	if near := nearest(l.names[0], commandNames(app.Commands)); near != "" && (err != nil || len(l.names) > 1) {
-		return l, seeHelp([]string{near}, usageError("no command is called %q; did you mean %q?", l.names[0], near))
+	// It is more likely that a command was meant than that all this is for fix.
+	known := commandNames(app.Commands)
+	for _, word := range words {
+		if slices.Contains(known, word) {
+			return l, seeHelp([]string{word}, usageError("the command %q stands before its flags", word))
+		}
+	}
+	if len(l.names) > 0 {
+		if near := nearest(l.names[0], known); near != "" {
+			return l, seeHelp([]string{near}, usageError("no command is called %q; did you mean %q?", l.names[0], near))
+		}
 	}
 	return l, err
 }
@@ -125,12 +140,12 @@ func (l *commandLine) read(words []string) error {
 
 // readFlag takes a flag and its value from the words, and returns how many these are.
 func (l *commandLine) readFlag(words []string) (taken int, err error) {
-	name, _, valued := strings.Cut(strings.TrimPrefix(words[0][1:], "-"), "=")
-	if isHelp("-" + name) {
+	if isHelp(words[0]) {
 		l.help = true
 		return 1, nil
 	}
-	i := slices.IndexFunc(l.command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	valued := strings.Contains(words[0], "=")
+	i := slices.IndexFunc(l.command.Flags, func(f cli.Flag) bool { return isFlag(f, words[0]) })
 	if i < 0 {
 		return 0, l.noFlag(words[0])
 	}
@@ -142,6 +157,12 @@ func (l *commandLine) readFlag(words []string) (taken int, err error) {
 	}
 	l.flags = append(l.flags, words[:taken]...)
 	return taken, nil
+}
+
+// isFlag reports whether a word is a flag, with its value or without.
+func isFlag(f cli.Flag, word string) bool {
+	name, _, _ := strings.Cut(word, "=")
+	return slices.ContainsFunc(f.Names(), func(known string) bool { return name == "-"+known || name == "--"+known })
 }
 
 // noFlag is the error about a word that looks like a flag.
