@@ -67,10 +67,7 @@ func isHelp(word string) bool { return slices.Contains([]string{"-h", "--help", 
 func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	l.command, l.path, l.implied = app.Command("fix"), []string{"fix"}, true
 	err := l.read(words)
-	several := slices.ContainsFunc(l.flags, func(word string) bool {
-		return slices.ContainsFunc(rewriteFlags(), func(f flagRow) bool { return isFlag(f, word) })
-	})
-	if err == nil && (len(l.names) < 2 || several) {
+	if err == nil && (len(l.names) < 2 || l.takesSeveral()) {
 		return l, nil
 	}
 	// It is more likely that a command was meant than that all this is for fix.
@@ -86,6 +83,14 @@ func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 		}
 	}
 	return l, err
+}
+
+// takesSeveral reports whether there is a flag with which fix takes several documents.
+func (l *commandLine) takesSeveral() bool {
+	known := flagsOf(rewriteFlags())
+	return slices.ContainsFunc(l.flags, func(word string) bool {
+		return slices.ContainsFunc(known, func(f cli.Flag) bool { return isFlag(f, word) })
+	})
 }
 
 // find goes down to the command that the words name, from the one at the path.
