@@ -74,7 +74,7 @@ func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	known := commandNames(app.Commands)
 	for _, word := range words {
 		if slices.Contains(known, word) {
-			return l, seeHelp([]string{word}, usageError("the command %q stands before its flags", word))
+			return l, seeHelp([]string{word}, usageError("the command %q stands first", word))
 		}
 	}
 	if len(l.names) > 0 {
