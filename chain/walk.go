@@ -294,6 +294,11 @@ func (k *walk) recheckIdentity() {
 // conclude sets the verdict.
 func (k *walk) conclude() {
 	c := k.chain
+	for i, only := range k.onlyXML {
+		if only && i < len(c.Layers) {
+			c.Layers[i].XMLAlone = true
+		}
+	}
 	switch {
 	case k.refused():
 		c.Verdict = Refused

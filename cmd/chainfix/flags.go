@@ -27,6 +27,8 @@ type options struct {
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
 	stateDir string // the folder of the runs; "" for the default
+	// rebaseScript is the file for the commands that record formats, "" for none.
+	rebaseScript string
 
 	// What is nil was not given, so that the policy file decides.
 	rule         *chain.Rule
@@ -54,7 +56,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), rebaseFlags(), applyFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

@@ -21,7 +21,7 @@ func hostScanCommand(std streams) *cli.Command {
 		Name:      scanName,
 		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), fromFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -46,6 +46,7 @@ func hostScan(c *cli.Context, std streams) error {
 	}
 	defer end()
 	setInventory(s, inventory)
+	script := o.newRebase(w)
 	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
 	if o.json {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
@@ -54,6 +55,7 @@ func hostScan(c *cli.Context, std streams) error {
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		script.add(r)
 		switch r.Verdict() {
 		case chain.Refused:
 			worst = max(worst, exitRefused)
@@ -70,6 +72,9 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	w.sayUnmet(std.err)
+	if err := script.write(c.Context, std); err != nil {
+		return err
+	}
 	return ended(worst)
 }
 
