@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,14 +79,16 @@ func rebaseRows() []rebaseRow {
 
 		{name: "bitmaps", images: overRaw, trust: "base.img=raw", comment: "LEFT OUT",
 			make: func(h *rebaseHost, dir string) { h.run(dir, "qemu-img", "bitmap", "--add", "-f", "qcow2", "top", "b") }},
+		{name: "lazy refcounts", make: created("-o", "lazy_refcounts=on"), trust: "base.img=raw", format: "raw"},
+		{name: "extended L2", make: created("-o", "extended_l2=on"), trust: "base.img=raw", format: "raw"},
+		{name: "zstd", make: created("-o", "compression_type=zstd"), trust: "base.img=raw", format: "raw"},
+		{name: "internal snapshot", trust: "base.img=raw", format: "raw", make: func(h *rebaseHost, dir string) {
+			created()(h, dir)
+			h.run(dir, "qemu-img", "snapshot", "-c", "s", "top")
+		}},
 		{name: "encrypted", trust: "base.img=raw", comment: "LEFT OUT",
 			disk: `<driver name='qemu' type='qcow2'/><source file='DIR/top'><encryption format='luks'><secret type='passphrase' uuid='00000000-0000-4000-8000-000000000001'/></encryption></source>`,
-			make: func(h *rebaseHost, dir string) {
-				h.put(filepath.Join(dir, "base.img"), rawDisk)
-				h.run(dir, "qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=secret7", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-					"-b", "base.img", "-F", "raw", "top")
-				h.put(filepath.Join(dir, "top"), unrecorded(h.T, filepath.Join(dir, "top")))
-			}},
+			make: created("--object", "secret,id=s,data=secret7", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10")},
 		{name: "unknown bit", images: with(unknownBit), trust: "base.img=raw", comment: "LEFT OUT"},
 		{name: "unknown extension", images: with(bytesOf(extended("", mkimage.Extension{Type: 0x4711, Data: []byte("x")}))), trust: "base.img=raw", comment: "LEFT OUT"},
 		{name: "not closed", images: with(dirty), trust: "base.img=raw", comment: "LEFT OUT"},
@@ -115,6 +118,15 @@ func rebaseRows() []rebaseRow {
 					h.Fatal(err)
 				}
 			}},
+	}
+}
+
+// created makes an overlay by qemu-img, with options, and takes its record away.
+func created(options ...string) func(*rebaseHost, string) {
+	return func(h *rebaseHost, dir string) {
+		h.put(filepath.Join(dir, "base.img"), rawDisk)
+		h.run(dir, "qemu-img", slices.Concat([]string{"create", "-q", "-f", "qcow2"}, options, []string{"-b", "base.img", "-F", "raw", "top"})...)
+		h.put(filepath.Join(dir, "top"), unrecorded(h.T, filepath.Join(dir, "top")))
 	}
 }
 
@@ -329,11 +341,11 @@ func TestRebaseScript(t *testing.T) {
 	if ran.status != exitChange {
 		t.Errorf("scan: status %d\n%s", ran.status, ran.errors)
 	}
-	h.l.Virsh("start", "--paused", guests[1])
-	h.run(dirs[2], "qemu-io", "-f", "qcow2", "-c", "write 0 512", "top")
-	h.hold(images[4])
-
-	leave := map[int]string{1: "is not shut off", 2: "was written to", 4: "lock"}
+	leave := map[string]string{"stated qcow2": "is not shut off", "version 2": "was written to", "large clusters": "lock"}
+	at := func(name string) int { return slices.IndexFunc(rows, func(r rebaseRow) bool { return r.name == name }) }
+	h.l.Virsh("start", "--paused", guests[at("stated qcow2")])
+	h.run(dirs[at("version 2")], "qemu-io", "-f", "qcow2", "-c", "write 0 512", "top")
+	h.hold(images[at("large clusters")])
 	status, out = h.script("sh", script+".undo")
 	t.Log(out)
 	if status != 1 {
@@ -345,7 +357,7 @@ func TestRebaseScript(t *testing.T) {
 		}
 		now, _ := os.ReadFile(images[n])
 		said := saidOf(out, images[n])
-		if back := bytes.Equal(now, pristine[images[n]]); back != (leave[n] == "") || !strings.Contains(said, leave[n]) {
+		if back := bytes.Equal(now, pristine[images[n]]); back != (leave[r.name] == "") || !strings.Contains(said, leave[r.name]) {
 			t.Errorf("%q: as before: %v; said: %q", r.name, back, said)
 		}
 	}

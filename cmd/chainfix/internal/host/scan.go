@@ -212,6 +212,9 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	}
 	w = w.WithEvidence(all.evidence)
 	w.Met = s.Met
+	if finder, connected := s.Inventory.(chain.VolumeFinder); connected {
+		w.FindVolumes = &foundVolumes{VolumeFinder: finder, known: make(map[[2]string]foundVolume)}
+	}
 	return w, all.guests(ctx, s.Inventory), nil
 }
 
