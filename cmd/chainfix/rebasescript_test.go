@@ -308,6 +308,14 @@ func TestRebaseScript(t *testing.T) {
 		pristine[images[n]], _ = os.ReadFile(images[n])
 	}
 
+	cut := filepath.Join(h.l.Dir, "cut.sh")
+	writeFile(t, cut, bytes.TrimSuffix(text, []byte("main\n")))
+	if status, out := h.script("sh", cut); status != 0 || out != "" {
+		t.Errorf("a script without its end: status %d\n%s", status, out)
+	}
+	if status, out := h.script("sh", script+".undo"); status != 0 || out != "nothing was recorded\n" {
+		t.Errorf("undo of nothing: status %d\n%s", status, out)
+	}
 	status, out := h.script("sh", script)
 	t.Log(out)
 	if status != 1 { // some are left

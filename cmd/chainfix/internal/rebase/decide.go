@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/ordered"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -28,35 +30,47 @@ type decision struct {
 	question string
 }
 
+// maxHeads bounds the first clusters that are in memory at the same time, in bytes.
+const maxHeads = 64 << 20
+
+// decisions says what becomes of each overlay, until ctx ends. Many are read at the same
+// time.
+func (p *Plan) decisions(ctx context.Context) iter.Seq[decision] {
+	bounds := ordered.Bounds{AtOnce: p.requests.Jobs(), Items: 1024, Bytes: maxHeads}
+	return ordered.Map(ctx, bounds, slices.Values(p.overlays), func(ctx context.Context, take ordered.Take, o *overlay) decision {
+		if err := take(int64(o.layer.Header.ClusterSize)); err != nil {
+			return decision{overlay: o, leftOut: err.Error()}
+		}
+		return p.decide(ctx, o)
+	})
+}
+
 // decide says what becomes of an overlay.
-func (p *Plan) decide(ctx context.Context, o *overlay) (decision, error) {
+func (p *Plan) decide(ctx context.Context, o *overlay) decision {
 	d := decision{overlay: o}
 	if d.leftOut = o.whyUnfit(); d.leftOut != "" {
-		return d, nil
+		return d
 	}
 	d.path, _ = o.layer.LocalPath()
 	format, question := p.formatFor(o)
 	if question != "" {
 		d.question = question
-		return d, nil
+		return d
 	}
 	if !format.IsAgreedName() {
 		d.leftOut = "its backing image is " + string(format) + ", for which QEMU and libvirt have no name in common: only the XML can state it"
-		return d, nil
+		return d
 	}
 	err := p.names(ctx, o)
 	if err == nil {
 		err = p.readHead(ctx, &d)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return d, context.Cause(ctx)
-	case err != nil:
+	if err != nil {
 		d.leftOut = err.Error()
-	default:
+	} else {
 		d.format = format
 	}
-	return d, nil
+	return d
 }
 
 // whyUnfit says why the header of an overlay is not to be changed by the scripts,

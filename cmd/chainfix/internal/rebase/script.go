@@ -71,22 +71,22 @@ func (p *Plan) Write(ctx context.Context, file string) (Summary, error) {
 		"What it changes is taken back by: sh "+finding.ShellWord(path+undoSuffix)) + start + commonScript + recordScript)
 	undo.WriteString(prologue("This takes back what the other script has changed, in those images to which nobody has written since.",
 		"The other script: sh "+finding.ShellWord(path)) + start + commonScript + undoScript)
-	for _, o := range p.overlays {
-		d, err := p.decide(ctx, o)
+	for d := range p.decisions(ctx) {
 		switch {
-		case err != nil:
-			return sum, err
 		case d.leftOut != "":
 			sum.LeftOut++
-			record.WriteString(comment("LEFT OUT", o, d.leftOut))
+			record.WriteString(comment("LEFT OUT", d.overlay, d.leftOut))
 		case d.format == "":
 			sum.Questions++
-			record.WriteString(comment("QUESTION", o, d.question))
+			record.WriteString(comment("QUESTION", d.overlay, d.question))
 		default:
 			sum.Recorded++
-			record.WriteString(d.call("record", string(d.format), o.layer.Header.Backing.Name))
+			record.WriteString(d.call("record", string(d.format), d.layer.Header.Backing.Name))
 			undo.WriteString(d.call("restore"))
 		}
+	}
+	if ctx.Err() != nil {
+		return sum, context.Cause(ctx)
 	}
 	// The last line: a script that was cut short does nothing.
 	const epilogue = "\n\texit \"$failed\"\n}\n\nmain\n"
