@@ -351,7 +351,11 @@ func TestRebaseScript(t *testing.T) {
 	}
 	leave := map[string]string{"stated qcow2": "is not shut off", "version 2": "was written to", "large clusters": "lock"}
 	at := func(name string) int { return slices.IndexFunc(rows, func(r rebaseRow) bool { return r.name == name }) }
+	before := len(h.l.DebugLog())
 	h.l.Virsh("start", "--paused", guests[at("stated qcow2")])
+	if log := h.l.DebugLog()[before:]; strings.Contains(log, "virStorageFileProbeFormat") || !strings.Contains(log, "virStorageSourceGetMetadata") {
+		t.Error("libvirt guesses although the format is recorded, or its log does not tell")
+	}
 	h.run(dirs[at("version 2")], "qemu-io", "-f", "qcow2", "-c", "write 0 512", "top")
 	h.hold(images[at("large clusters")])
 	status, out = h.script("sh", script+".undo")
