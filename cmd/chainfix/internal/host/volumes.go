@@ -57,7 +57,9 @@ func (f *foundVolumes) FindVolume(ctx context.Context, pool, volume string) (pat
 	found, known := f.known[key]
 	if !known {
 		found.path, found.ok = f.VolumeFinder.FindVolume(ctx, pool, volume)
-		f.known[key] = found
+		if ctx.Err() == nil { // or it may have been asked in vain
+			f.known[key] = found
+		}
 	}
 	return found.path, found.ok
 }
