@@ -246,7 +246,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			if disk.Chain == nil {
 				break
 			}
-			p, err := predict.Disk(ctx, w, disk.Stated, target)
+			p, err := predict.Disk(ctx, w, disk.Stated, libvirt.Pair{Libvirt: target})
 			if err != nil && !errors.Is(err, predict.ErrUnseen) {
 				return err
 			}
