@@ -13,15 +13,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
-// scanName is the one command that takes several --target-libvirt.
-const scanName = "scan"
-
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      scanName,
+		Name:      "scan",
 		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), fromFlags(), predictFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -45,7 +42,9 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	defer end()
-	setInventory(s, inventory)
+	if err := o.setInventory(s, inventory); err != nil {
+		return err
+	}
 	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
 	if o.json {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
@@ -108,7 +107,7 @@ func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
 // not start if one of its disks is refused, and else sees wrong bytes if one of
 // them is opened wrongly.
 type targetOutcome struct {
-	target  libvirt.Version
+	target  libvirt.Pair
 	outcome predict.Outcome
 	unknown bool // one of the disks cannot be looked at from here
 }
@@ -156,7 +155,7 @@ func worseOutcome(a, b predict.Outcome) predict.Outcome {
 type summary struct {
 	guests   int
 	verdicts map[chain.Verdict]int
-	targets  []libvirt.Version
+	targets  []libvirt.Pair
 	outcomes map[targetOutcome]int
 }
 

@@ -46,7 +46,7 @@ func predictDocument(t *testing.T, document string) predict.Prediction {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prediction, err := predict.Disk(t.Context(), new(chain.Walker), stated, target)
+	prediction, err := predict.Disk(t.Context(), new(chain.Walker), stated, libvirt.Pair{Libvirt: target})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ func TestUnansweredImagesCostTheirOwnGuests(t *testing.T) {
 		scan := func(hanging bool) ran {
 			dir := t.TempDir()
 			h.write(t, dir, hanging)
-			return within(t, exec.Command(program, "host", "scan", limit, "--output", "json", "--target-libvirt", "9.0.0", "--from", dir))
+			return within(t, exec.Command(program, "host", "scan", limit, "--output", "json", "--predict", "9.0.0", "--from", dir))
 		}
 		others, r := guestsOf(t, scan(false)), scan(true)
 		if r.status != exitRefused {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ type Scan struct {
 	// image that a reported guest has.
 	Met *chain.Met
 	// Targets are the libvirts to predict for. None means the inventory's
-	// own, if that is known.
-	Targets []libvirt.Version
+	// own, or if that is not known, the policy's target, if there is one. The
+	// inventory's libvirt has the QEMU of the inventory, unless it is with another.
+	Targets []libvirt.Pair
 	// Names are the guests to report on; none means all. Every definition
 	// counts, whether it is reported on or not.
 	Names []string
@@ -67,7 +69,7 @@ type Report struct {
 
 // Prediction is what a version of libvirt would do with a disk as it is.
 type Prediction struct {
-	Target libvirt.Version
+	Target libvirt.Pair
 	predict.Prediction
 	// Err says why that is unknown here; it wraps
 	// [predict.ErrUnseen]. Then the rest is not valid.
@@ -215,11 +217,20 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	return w, all.guests(ctx, s.Inventory), nil
 }
 
-func (s *Scan) targets() []libvirt.Version {
-	if own := s.Inventory.Version(); len(s.Targets) == 0 && own.Known() {
-		return []libvirt.Version{own}
+func (s *Scan) targets() []libvirt.Pair {
+	own := cmp.Or(s.Inventory.Version(), s.Policy.Target)
+	if len(s.Targets) == 0 && own.Known() {
+		return []libvirt.Pair{{Libvirt: own}}
 	}
 	return s.Targets
+}
+
+// withOwn gives a target that is the inventory's libvirt its QEMU.
+func (s *Scan) withOwn(target libvirt.Pair) libvirt.Pair {
+	if !target.QEMU.Known() && target.Libvirt == s.Inventory.Version() {
+		target.QEMU = s.Inventory.QEMU()
+	}
+	return target
 }
 
 func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
@@ -246,7 +257,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			if disk.Chain == nil {
 				break
 			}
-			p, err := predict.Disk(ctx, w, disk.Stated, target)
+			p, err := predict.Disk(ctx, w, disk.Stated, s.withOwn(target))
 			if err != nil && !errors.Is(err, predict.ErrUnseen) {
 				return err
 			}
