@@ -376,6 +376,7 @@ var aboutChains = []Explanation{
 		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",
 		"If the chain should go on, add type='file' or type='block'; else remove the content."},
 	{TargetTooOld, "the libvirt that will read the XML does not understand what would have to be written",
-		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs.",
+		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs. As a warning: the chain has more than 25 layers, and libvirt 10.8 to 11.10, " +
+			"one of which will read the XML or may, does not start a guest on it, whether the XML states the chain or not.",
 		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else upgrade that libvirt first, or shorten the chain where its length is what is wrong."},
 }
