@@ -69,6 +69,14 @@ var (
 	// NestingIsBounded: because of a bound of the JSON library.
 	NestingIsBounded = Fact{What: "cannot start a guest on a chain of more than about 25 layers",
 		Since: Version{10, 8, 0}, Until: Version{12, 0, 0}, Known: released}
+	// FirmwareFormats: a <loader> and an <nvram> have a format (9.0, 11.3 and 12.9
+	// run).
+	FirmwareFormats = Fact{What: "takes the format of a <loader> and an <nvram>, and tells QEMU that such an image has no backing image; before, it opens the file as raw",
+		Since: Version{9, 2, 0}, Known: released}
+	// TPMSources: the state of an emulated TPM may be in a file of any name, which
+	// swtpm reads and writes as it is (schemas of 9.0 and 11.3).
+	TPMSources = Fact{What: "takes the <source> of an emulated TPM; 9.0 ignores it, and where between the two this changed is not known",
+		Since: Version{11, 3, 0}, Known: read}
 	// DropsBelowRaw: an explicit chain may go on below a raw image; 9.0 refuses
 	// that, 11.3 drops what is there. Where between them this changed is not
 	// known.
@@ -78,7 +86,7 @@ var (
 
 // facts are all of them, but for the features.
 var facts = []*Fact{&ExplicitChains, &UnrecordedIsRaw, &UnrecordedIsRefused, &BackingVolumes,
-	&UnknownFormatIsRaw, &DataStores, &NestingIsBounded, &DropsBelowRaw}
+	&UnknownFormatIsRaw, &DataStores, &NestingIsBounded, &FirmwareFormats, &TPMSources, &DropsBelowRaw}
 
 // Facts returns every fact that is no feature of a storage source, by version.
 func Facts() []Fact {
