@@ -205,9 +205,12 @@ func unanswered(what string, err error) (f finding.Finding, ok bool) {
 	if !errors.As(err, &why) {
 		return f, false
 	}
+	look := finding.Say("see whether its server answers")
+	if strings.HasPrefix(why.Path, "/") {
+		look = finding.Say("see whether its storage answers: %s", finding.Command("timeout 10 stat "+finding.ShellWord(why.Path)))
+	}
 	return finding.Finding{Code: finding.ImageUnanswered, Severity: finding.Refuse, Text: what + " gives " + why.Error(),
-		Remedy: finding.Say("see whether its storage answers: %s; where it is only slow, give it more time: %s",
-			finding.Command("timeout 10 stat "+finding.ShellWord(why.Path)), finding.Command("--timeout 60s"))}, true
+		Remedy: finding.Say("%s; where it is only slow, give it more time: %s", look, finding.Command("--timeout 60s"))}, true
 }
 
 // unread ends the walk at an image that the Walker's opener does not read.

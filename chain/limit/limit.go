@@ -230,13 +230,13 @@ func (q *request) mount() string {
 // run makes a request when it is its turn. It does not wait for the answer.
 func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 	if err := r.unanswered(*q.path.Load()); err != nil {
-		r.end(q, nil, nil, err)
+		r.end(q, nil, failed(err))
 		return
 	}
 	select {
 	case r.slots <- struct{}{}:
 	case <-ctx.Done():
-		r.end(q, nil, nil, errLeft)
+		r.end(q, nil, failed(errLeft))
 		return
 	}
 	free := sync.OnceFunc(func() { <-r.slots })
@@ -247,11 +247,16 @@ func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 	// Of which file system it is may itself never be answered.
 	where := newRequest(*q.path.Load())
 	r.ask(where, func() {}, func() (any, error) { r.mounts.follow(where); return nil, nil })
-	<-where.done
+	select {
+	case <-where.done:
+	case <-ctx.Done():
+		r.end(q, free, failed(errLeft))
+		return
+	}
 	q.at.Store(where.at.Load())
 	switch {
 	case where.err != nil:
-		r.end(q, free, nil, where.err)
+		r.end(q, free, failed(where.err))
 	case r.isSilent(q.mount()):
 		free()
 		r.joinCrowd(ctx, q, f)
@@ -271,9 +276,9 @@ func (r *Requests) joinCrowd(ctx context.Context, q *request, f func() (any, err
 			return f()
 		})
 	case <-ctx.Done():
-		r.end(q, nil, nil, errLeft)
+		r.end(q, nil, failed(errLeft))
 	case <-timer.C:
-		r.end(q, nil, nil, r.giveUp(q))
+		r.end(q, nil, func() (any, error) { return nil, r.giveUp(q) })
 	}
 }
 
@@ -285,23 +290,25 @@ func (r *Requests) ask(q *request, free func(), f func() (any, error)) {
 	r.pending[q] = struct{}{}
 	r.mu.Unlock()
 	if r.timeout > 0 {
-		q.timer = time.AfterFunc(r.timeout, func() { r.end(q, free, nil, r.giveUp(q)) })
+		q.timer = time.AfterFunc(r.timeout, func() { r.end(q, free, func() (any, error) { return nil, r.giveUp(q) }) })
 	}
 	r.workers.do(func() {
 		value, err := f()
 		if q.timer != nil {
 			q.timer.Stop()
 		}
-		r.end(q, free, value, err)
+		r.end(q, free, func() (any, error) { return value, err })
 	})
 }
 
+func failed(err error) func() (any, error) { return func() (any, error) { return nil, err } }
+
 // end ends a request, the first time that it is called.
-func (r *Requests) end(q *request, free func(), value any, err error) {
+func (r *Requests) end(q *request, free func(), outcome func() (any, error)) {
 	q.ended.Do(func() {
-		q.value, q.err = value, err
-		if q.keep != nil && err != errLeft {
-			q.keep(value, err)
+		q.value, q.err = outcome()
+		if q.keep != nil && q.err != errLeft {
+			q.keep(q.value, q.err)
 		}
 		r.mu.Lock()
 		delete(r.pending, q)

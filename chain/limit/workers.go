@@ -24,6 +24,7 @@ func (w *workers) work(f func()) {
 	defer timer.Stop()
 	for {
 		f()
+		f = nil // what it holds may go
 		timer.Reset(idleTime)
 		select {
 		case f = <-w.idle:

@@ -94,7 +94,8 @@ func (f stringSliceFlag) Names() []string { return append([]string{f.Name}, f.Al
 
 // optionsOf returns what the flags of the command that runs say.
 func optionsOf(c *cli.Context) (*options, error) {
-	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs, timeout: c.Duration("timeout")}
+	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs}
+	o.timeout, _ = parseTimeout(c.String("timeout")) // the command's own, where none is given
 	for _, row := range allFlags() {
 		if !c.IsSet(plainNamed(row.Flag).Names()[0]) {
 			continue
@@ -308,14 +309,24 @@ const maxJobs = 1024
 // timeoutFlags bound how long an image may take to answer.
 func timeoutFlags(timeout time.Duration) []flagRow {
 	return []flagRow{
-		{&cli.DurationFlag{Name: "timeout", Value: timeout, Usage: "refuse an image whose storage does not answer within `TIME`"},
-			func(o *options, c *cli.Context) error {
-				if o.timeout <= 0 {
-					return usageError("--timeout %s (want more than 0)", o.timeout)
-				}
-				return nil
+		{&cli.StringFlag{Name: "timeout", Value: timeout.String(), Usage: "refuse an image whose storage does not answer within `TIME`"},
+			func(o *options, c *cli.Context) (err error) {
+				o.timeout, err = parseTimeout(c.String("timeout"))
+				return err
 			}},
 	}
+}
+
+// parseTimeout reads a time: "90s", "1m30s", or as timeout(1) takes it, 90.
+func parseTimeout(word string) (time.Duration, error) {
+	timeout, err := time.ParseDuration(word)
+	if err != nil {
+		timeout, err = time.ParseDuration(word + "s")
+	}
+	if err != nil || timeout <= 0 {
+		return 0, usageError("--timeout %q (want a time of more than 0, as 10s)", word)
+	}
+	return timeout, nil
 }
 
 func valueOf(c *cli.Context, name string) *string {

@@ -96,7 +96,7 @@ func TestSignalEnds(t *testing.T) {
 					cmd.Stdin = run.stdin
 				}
 				s := start(t, cmd)
-				run.await()
+				run.await(s.Process.Pid)
 				if err := s.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
@@ -106,6 +106,15 @@ func TestSignalEnds(t *testing.T) {
 				}
 				if got := s.diedOf(t); got != signal {
 					t.Errorf("the program died of %v: %v", got, s.ProcessState)
+				}
+				if run.stateDir != "" {
+					// How to go on, and the run's folder.
+					words, _, _ := strings.Cut(complaints, ";")
+					complaints = words + "\n"
+					if _, folder := lastSteps(t, run.stateDir); out != folder+"\n" && out != "" {
+						t.Errorf("printed: %s", out)
+					}
+					out = ""
 				}
 				if want := "interrupted (" + unix.SignalName(signal) + ")\n"; strings.Count(complaints, "\n") != 1 || !strings.HasPrefix(complaints, "chainfix: ") || !strings.HasSuffix(complaints, want) {
 					t.Errorf("want a line that ends in %q: %q", want, complaints)
@@ -167,7 +176,7 @@ func TestSignalToFirstProcess(t *testing.T) {
 		cmd.Stdin = run.stdin
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID}
 		s := start(t, cmd)
-		run.await()
+		run.await(s.Process.Pid)
 		if err := s.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}

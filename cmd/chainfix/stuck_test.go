@@ -18,11 +18,13 @@ import (
 // stuck is a run of the program that waits for something that does not come.
 type stuck struct {
 	args  []string
-	stdin *os.File // nil for none
-	await func()   // returns once the program waits
+	stdin *os.File          // nil for none
+	await func(process int) // returns once the program waits
 	// release, which may be nil, lets go of threads that the kernel does not let go:
 	// until then the process of the program is not gone.
 	release func()
+	// stateDir is where a run of apply has begun; "" for none.
+	stateDir string
 }
 
 // stuckRuns are ways to wait, by what it is for.
@@ -72,6 +74,40 @@ var stuckRuns = map[string]func(t *testing.T) stuck{
 		s := newHangingStorage(t, "hang-getattr", 64)
 		return s.stuck("host scan", "--from", s.definitions)
 	},
+	"host scan of libvirt, images": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-lookup-intr", 4)
+		return s.stuck("host scan", "--connect", s.defined(t).URI())
+	},
+	"host apply, images": func(t *testing.T) stuck {
+		s := newHangingStorage(t, "hang-open-intr", 4)
+		return begun(t, s.stuck("host apply", "--connect", s.defined(t).URI()))
+	},
+	"check, stopped server": func(t *testing.T) stuck { s := newStoppedStorage(t); return s.stuckInKernel("check", s.documents...) },
+	"host scan, stopped server": func(t *testing.T) stuck {
+		s := newStoppedStorage(t)
+		return s.stuckInKernel("host scan", "--from", s.definitions)
+	},
+	"host scan of libvirt, stopped server": func(t *testing.T) stuck {
+		s := newStoppedStorage(t)
+		return s.stuckInKernel("host scan", "--connect", s.defined(t).URI())
+	},
+	"host apply, stopped server": func(t *testing.T) stuck {
+		s := newStoppedStorage(t)
+		return begun(t, s.stuckInKernel("host apply", "--connect", s.defined(t).URI()))
+	},
+	"hook, stopped server": func(t *testing.T) stuck {
+		s := newStoppedStorage(t)
+		run := s.stuckInKernel("hook", "guest0", "restore", "begin", "-")
+		run.stdin = s.document(t)
+		return run
+	},
+}
+
+// begun gives a run of apply a folder.
+func begun(t *testing.T, run stuck) stuck {
+	run.stateDir = filepath.Join(t.TempDir(), "state")
+	run.args = append(run.args, "--state-dir", run.stateDir)
+	return run
 }
 
 func pipe(t *testing.T) (r, w *os.File) {
@@ -87,7 +123,7 @@ func pipe(t *testing.T) (r, w *os.File) {
 // stuckOnInput is given a part of its standard input.
 func stuckOnInput(t *testing.T, args ...string) stuck {
 	r, w := pipe(t)
-	return stuck{args: args, stdin: r, await: func() {
+	return stuck{args: args, stdin: r, await: func(int) {
 		// More than the pipe holds: some of it has been read.
 		if _, err := w.Write(make([]byte, 1<<17)); err != nil {
 			t.Fatal(err)
@@ -108,7 +144,7 @@ func fifo(t *testing.T) string {
 // to.
 func stuckOnFIFO(t *testing.T, args ...string) stuck {
 	path := fifo(t)
-	return stuck{args: append(args, path), await: func() {
+	return stuck{args: append(args, path), await: func(int) {
 		w, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the program
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +166,7 @@ func stuckOnLibvirt(t *testing.T, command string, args ...string) stuck {
 	}
 	t.Cleanup(func() { listener.Close() })
 	uri := "qemu+unix:///session?socket=" + listener.Addr().String()
-	return stuck{args: append([]string{"host", command, "--connect", uri}, args...), await: func() {
+	return stuck{args: append([]string{"host", command, "--connect", uri}, args...), await: func(int) {
 		conn, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +203,7 @@ func newHangingStorage(t *testing.T, fault string, images int) *hangingStorage {
 
 // stuck is a command that waits for all of them.
 func (s *hangingStorage) stuck(command string, args ...string) stuck {
-	run := stuck{args: slices.Concat(strings.Fields(command), []string{"--timeout=1h"}, args), await: func() { s.AwaitHung(len(s.images)) }}
+	run := stuck{args: slices.Concat(strings.Fields(command), []string{"--timeout=1h"}, args), await: func(int) { s.AwaitHung(len(s.images)) }}
 	if !strings.Contains(s.fault, "intr") {
 		run.release = s.Close
 	}
@@ -178,11 +214,57 @@ func (s *hangingStorage) stuck(command string, args ...string) stuck {
 func stuckHook(t *testing.T) stuck {
 	s := newHangingStorage(t, "hang-read", 1)
 	run := s.stuck("hook", "guest0", "restore", "begin", "-")
+	run.stdin = s.document(t)
+	return run
+}
+
+// document is the definition of the first guest, as standard input.
+func (s *hangingStorage) document(t *testing.T) *os.File {
 	document, err := os.Open(s.documents[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { document.Close() })
-	run.stdin = document
+	return document
+}
+
+// defined is a libvirt that has the guests.
+func (s *hangingStorage) defined(t *testing.T) *peers.Libvirt {
+	l := peers.StartLibvirt(t)
+	for _, path := range s.documents {
+		document, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Define(string(document))
+	}
+	return l
+}
+
+// newStoppedStorage is a file system whose server does not even take a request. A
+// process that waits for it can be killed.
+func newStoppedStorage(t *testing.T) *hangingStorage {
+	s := newHangingStorage(t, "plain", 4)
+	s.Stop()
+	return s
+}
+
+// stuckInKernel is a command that waits for requests that nobody has taken.
+func (s *hangingStorage) stuckInKernel(command string, args ...string) stuck {
+	run := s.stuck(command, args...)
+	run.release = nil
+	run.await = func(process int) {
+		for {
+			waits, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", process))
+			if err != nil || len(waits) == 0 {
+				return // it has ended, as its test will notice
+			}
+			for _, path := range waits {
+				if wait, err := os.ReadFile(path); err == nil && strings.Contains(string(wait), "request_wait_answer") {
+					return
+				}
+			}
+		}
+	}
 	return run
 }

@@ -30,7 +30,8 @@ type walkers struct {
 func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	w := &walkers{opener: storage.FileOpener{}, requests: limit.New(o.jobs, o.timeout), trustFlags: len(o.trust)}
 	if o.network {
-		w.opener = &remote.Opener{QemuImg: o.qemuImg}
+		// Its own limit is for those who have no other.
+		w.opener = &remote.Opener{QemuImg: o.qemuImg, Timeout: 2 * o.timeout}
 	}
 	poolDir := ""
 	if o.policyFile != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/user"
@@ -45,6 +46,14 @@ cgroup_controllers = [ ]
 migration_host = "127.0.0.2"
 `
 
+// displayPorts gives a daemon ports of its own for the consoles of its guests: two that
+// look for a free one at the same moment find the same.
+func displayPorts() string {
+	const first, each, last = 5900, 64, 60000
+	from := first + each*rand.IntN((last-first)/each)
+	return fmt.Sprintf("remote_display_port_min = %d\nremote_display_port_max = %d\n", from, from+each-1)
+}
+
 // StartLibvirt starts a daemon that ends with the test.
 func StartLibvirt(t testing.TB) *Libvirt {
 	t.Helper()
@@ -58,7 +67,7 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	l := &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t}
 	for path, content := range map[string]string{
 		"images/none": "", "run/none": "", "cache/none": "",
-		"config/libvirt/qemu.conf":     qemuConf,
+		"config/libvirt/qemu.conf":     qemuConf + displayPorts(),
 		"config/libvirt/libvirtd.conf": l.daemonConf(),
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(l.path(path)), 0o755), os.WriteFile(l.path(path), []byte(content), 0o644)); err != nil {

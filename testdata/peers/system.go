@@ -68,7 +68,7 @@ func StartSystem(t testing.TB, hostname string) *System {
 	s := &System{Libvirt: &Libvirt{Dir: dir, Images: filepath.Join(dir, "images"), t: t, system: true}}
 	for path, content := range map[string]string{
 		"images/none": "", "run/none": "", "cache/none": "", "lib/none": "", "log/none": "", "config/libvirt/hooks/none": "",
-		"config/libvirt/qemu.conf":     qemuConf + "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\n",
+		"config/libvirt/qemu.conf":     qemuConf + displayPorts() + "user = \"root\"\ngroup = \"root\"\ndynamic_ownership = 0\n",
 		"config/libvirt/libvirtd.conf": s.daemonConf() + "auth_unix_rw = \"none\"\n",
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(s.path(path)), 0o755), os.WriteFile(s.path(path), []byte(content), 0o644)); err != nil {

@@ -3,10 +3,12 @@
 // through testdata/slowfs, with one worker and with as many as chainfix takes by
 // itself.
 //
-//	go run ./testdata/performance/slow [-delay D] [-cache D]
+//	go run ./testdata/performance/slow [-delay D] [-cache D] [-local]
 //
 // It takes root, and /dev/fuse. The definitions are on the machine's own file system.
-// Each scan has a mount of its own, of which the kernel remembers nothing before.
+// Each scan has a mount of its own, of which the kernel remembers nothing before. With
+// -local the images are on the machine's own file system too; then each scan is run nine
+// times, in turn, and the median counts.
 package main
 
 import (
@@ -30,10 +32,11 @@ func main() {
 	var slowness mount.Options
 	flag.DurationVar(&slowness.Delay, "delay", 5*time.Millisecond, "how long each request takes")
 	flag.DurationVar(&slowness.Cache, "cache", time.Hour, "how long the kernel remembers names and attributes")
+	local := flag.Bool("local", false, "measure without the slow file system")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "chainfix-slow-")
 	if err == nil {
-		err = measure(dir, os.Stdout, slowness)
+		err = measure(dir, os.Stdout, slowness, *local)
 		os.RemoveAll(dir)
 	}
 	if err != nil {
@@ -42,26 +45,22 @@ func main() {
 	}
 }
 
-func measure(dir string, w io.Writer, slowness mount.Options) error {
+func measure(dir string, w io.Writer, slowness mount.Options, local bool) error {
 	chainfix := filepath.Join(dir, "chainfix")
 	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", chainfix, "./cmd/chainfix")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	help, err := exec.Command(chainfix, "host", "scan", "--help").Output()
-	if err != nil {
-		return fmt.Errorf("chainfix host scan --help: %w", err)
-	}
-	ways := [][]string{nil}
-	if bytes.Contains(help, []byte("--jobs")) {
-		ways = [][]string{{"--jobs", "1"}, nil}
-	}
+	ways := [][]string{{"--jobs", "1"}, nil}
 	images := filepath.Join(dir, "images")
 	if err := makeImages(images); err != nil {
 		return err
 	}
 
+	if local {
+		return measureLocal(dir, w, chainfix, images, ways)
+	}
 	fmt.Fprintf(w, "%d guests, %d images, %v a request, names and attributes remembered for %v\n\n", guests, guests*disks*layers, slowness.Delay, slowness.Cache)
 	fmt.Fprintln(w, "| flags | s | requests an image | most at the same time | output |")
 	fmt.Fprintln(w, "| --- | ---: | --- | ---: | --- |")
@@ -111,6 +110,17 @@ func scan(chainfix string, flags []string, dir, images string, slowness mount.Op
 	if _, err := slow.Counts(); err != nil { // what mounting took
 		return result{}, err
 	}
+	if r, err = run(chainfix, definitions, flags); err != nil {
+		return result{}, err
+	}
+	// The place of the mount is another one for each scan.
+	r.output = bytes.ReplaceAll(r.output, []byte(slow.Dir), []byte("/images"))
+	r.counts, err = slow.Counts()
+	return r, err
+}
+
+// run scans the definitions of a folder.
+func run(chainfix, definitions string, flags []string) (r result, err error) {
 	var complaint strings.Builder
 	cmd := exec.Command(chainfix, append([]string{"host", "scan", "--from", definitions, "--output", "json"}, flags...)...)
 	cmd.Stderr = &complaint
@@ -121,10 +131,37 @@ func scan(chainfix string, flags []string, dir, images string, slowness mount.Op
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
 		return result{}, fmt.Errorf("chainfix host scan: %w\n%s", err, complaint.String())
 	}
-	// The place of the mount is another one for each scan.
-	r.output = bytes.ReplaceAll(r.output, []byte(slow.Dir), []byte("/images"))
-	r.counts, err = slow.Counts()
-	return r, err
+	return r, nil
+}
+
+// measureLocal scans the images where they are, also with a policy of thousands of
+// statements.
+func measureLocal(dir string, w io.Writer, chainfix, images string, ways [][]string) error {
+	definitions, policy := filepath.Join(dir, "definitions"), filepath.Join(dir, "policy.yaml")
+	if err := errors.Join(makeDefinitions(definitions, images), makePolicy(policy, images)); err != nil {
+		return err
+	}
+	ways = append(ways, []string{"--policy", policy})
+	took := make([][]time.Duration, len(ways))
+	for range 9 {
+		for i, flags := range ways {
+			r, err := run(chainfix, definitions, flags)
+			if err != nil {
+				return err
+			}
+			took[i] = append(took[i], r.took)
+		}
+	}
+	fmt.Fprintf(w, "%d guests, %d images on a local disk\n\n| flags | s |\n| --- | ---: |\n", guests, guests*disks*layers)
+	for i, flags := range ways {
+		slices.Sort(took[i])
+		name := "none"
+		if len(flags) > 0 {
+			name = flags[0]
+		}
+		fmt.Fprintf(w, "| %s | %.3f |\n", name, took[i][len(took[i])/2].Seconds())
+	}
+	return nil
 }
 
 // perImage lists operations with how many of each an image took.

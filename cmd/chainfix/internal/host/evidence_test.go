@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"libvirt.org/go/libvirtxml"
@@ -324,11 +325,14 @@ func TestComplaints(t *testing.T) {
 // counting counts how often each image is opened.
 type counting struct {
 	storage.FileOpener
+	mu     *sync.Mutex
 	opened map[string]int
 }
 
 func (c counting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
+	c.mu.Lock()
 	c.opened[src.File.File]++
+	c.mu.Unlock()
 	return c.FileOpener.Open(ctx, src)
 }
 
@@ -348,7 +352,7 @@ func TestEachImageIsOpenedOnce(t *testing.T) {
 	}
 	h.guest("d", diskOf(fileDisk, "qcow2", baseFile))
 	h.guest("e", diskOf(fileDisk, "raw", "<source file='DIR/lone.img'/>"))
-	opener := counting{opened: make(map[string]int)}
+	opener := counting{mu: new(sync.Mutex), opened: make(map[string]int)}
 	var targets []libvirt.Version
 	for _, v := range []string{"6.0.0", "9.0.0", "11.3.0"} {
 		version, err := libvirt.ParseVersion(v)
