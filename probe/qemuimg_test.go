@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +94,16 @@ func qemuHasDriver(t testing.TB, f probe.Format) bool {
 	}
 	return has
 }
+
+// qemuMajor is the first number of the version of the qemu-img that is installed; 0 if
+// it does not say.
+var qemuMajor = sync.OnceValue(func() (major int) {
+	out, _, _ := command("", "qemu-img", "--version")
+	if v := regexp.MustCompile(`version (\d+)\.`).FindSubmatch(out); v != nil {
+		major, _ = strconv.Atoi(string(v[1]))
+	}
+	return major
+})
 
 func command(dir, program string, args ...string) (stdout []byte, stderr string, err error) {
 	var out, messages bytes.Buffer
@@ -193,7 +205,7 @@ func (c *comparison) setOurs() {
 // there were, and then what is left.
 func (c *comparison) agree() (deliberate []string, unexplained string) {
 	for _, d := range differences {
-		if d.drop(c) {
+		if differsHere(d.name) && d.drop(c) {
 			deliberate = append(deliberate, d.name)
 		}
 	}

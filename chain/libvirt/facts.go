@@ -92,6 +92,14 @@ var (
 	// TakesOddJSON: since the JSON library is json-c.
 	TakesOddJSON = Fact{What: "takes a `json:` name that gives an option twice, or NaN for a number; QEMU, and libvirt before, refuse it",
 		Since: NestingIsBounded.Since, Detection: true, Known: released + ", " + run}
+	// FirmwareFormats: a <loader> and an <nvram> have a format (9.0, 11.3 and 12.9
+	// run).
+	FirmwareFormats = Fact{What: "takes the format of a <loader> and an <nvram>, and tells QEMU that such an image has no backing image; before, it opens the file as raw",
+		Since: Version{9, 2, 0}, Known: released + ", " + run}
+	// TPMSources: the state of an emulated TPM may be in a file of any name, which
+	// swtpm reads and writes as it is (schemas of 9.0 and 11.3).
+	TPMSources = Fact{What: "takes the <source> of an emulated TPM; before, it ignores it",
+		NotYet: Version{9, 0, 0}, Since: Version{11, 3, 0}, Known: read}
 	// DropsBelowRaw: an explicit chain may go on below a raw image.
 	DropsBelowRaw = Fact{What: "starts with an explicit chain that goes on below a raw image, and QEMU opens what is there, of which the guest sees nothing; before, it refuses that",
 		NotYet: Version{9, 0, 0}, Since: Version{11, 3, 0}, Detection: true, Known: run}
@@ -127,7 +135,8 @@ var (
 
 // facts are those of libvirt, but for the features.
 var facts = []*Fact{&ExplicitChains, &UnrecordedIsRaw, &UnrecordedIsRefused, &BackingVolumes, &Slices,
-	&CountsLayers, &HasEngines, &RefusesLeftovers, &UnknownFormatIsRaw, &NestingIsBounded, &TakesOddJSON, &DataStores, &DeletesLeftovers, &DropsBelowRaw,
+	&CountsLayers, &HasEngines, &RefusesLeftovers, &FirmwareFormats, &UnknownFormatIsRaw, &NestingIsBounded, &TakesOddJSON, &DataStores, &DeletesLeftovers,
+	&DropsBelowRaw, &TPMSources,
 	&RBDNamespaces, &PadsExtensions, &RefusesProbedDataFile, &NeedsQEMU72, &RefusesTFTP}
 
 // Facts returns every fact that is no feature of a storage source: those of libvirt

@@ -109,7 +109,7 @@ func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
 type targetOutcome struct {
 	target  libvirt.Pair
 	outcome predict.Outcome
-	unknown bool // one of the disks cannot be looked at from here
+	unknown bool // the definition, or one of the disks, cannot be looked at from here
 }
 
 // String says it for people.
@@ -125,13 +125,21 @@ func (o targetOutcome) String() string {
 	return "libvirt " + o.target.String() + " starts it as it is"
 }
 
+// word says it for programs.
+func (o targetOutcome) word() string {
+	if o.unknown && o.outcome == predict.Starts {
+		return "unknown"
+	}
+	return o.outcome.String()
+}
+
 func outcomes(r *host.Report) []targetOutcome {
-	var all []targetOutcome
+	all := make([]targetOutcome, len(r.Targets))
+	for i, target := range r.Targets {
+		all[i] = targetOutcome{target: target, unknown: r.Err != nil || r.Examination.Err != nil}
+	}
 	for _, disk := range r.Predictions {
 		for i, p := range disk {
-			if i == len(all) {
-				all = append(all, targetOutcome{target: p.Target})
-			}
 			if p.Err != nil {
 				all[i].unknown = true
 				continue
@@ -177,14 +185,19 @@ func (s *summary) add(r *host.Report) {
 	}
 }
 
-// String has a line for the verdicts and one for each target.
+// String has a line for the verdicts and one for each target. The numbers of a line are
+// all guests together.
 func (s *summary) String() string {
 	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
 		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
 	for _, target := range s.targets {
 		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
-		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d\n",
+		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d",
 			target, count(predict.Starts), count(predict.Refuses), count(predict.Misopens))
+		if unknown := s.outcomes[targetOutcome{target: target, unknown: true}]; unknown > 0 {
+			text += fmt.Sprintf("; of %d it cannot be told from here", unknown)
+		}
+		text += "\n"
 	}
 	return text
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os/exec"
 	"regexp"
 	"sync"
+	"testing"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 )
@@ -23,6 +25,17 @@ func versionOf(program string) (libvirt.Version, error) {
 		return libvirt.Version{}, err
 	}
 	return libvirt.ParseVersion(string(regexp.MustCompile(`[0-9]+\.[0-9]+\.[0-9]+`).Find(out)))
+}
+
+// installedPair returns both.
+func installedPair(t *testing.T) libvirt.Pair {
+	t.Helper()
+	own, err := installed()
+	qemu, qemuErr := installedQEMU()
+	if err := errors.Join(err, qemuErr); err != nil {
+		t.Fatal(err)
+	}
+	return libvirt.Pair{Libvirt: own, QEMU: qemu}
 }
 
 // since is what is wanted of the installed libvirt where a version has changed

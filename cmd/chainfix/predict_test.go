@@ -23,10 +23,7 @@ import (
 // definition.
 func predictDocument(t *testing.T, document string) predict.Prediction {
 	t.Helper()
-	target, err := installed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	target := installedPair(t)
 	d, err := xmlfix.Parse("guest.xml", []byte(document))
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +32,7 @@ func predictDocument(t *testing.T, document string) predict.Prediction {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prediction, err := predict.Disk(t.Context(), new(chain.Walker), stated, libvirt.Pair{Libvirt: target})
+	prediction, err := predict.Disk(t.Context(), new(chain.Walker), stated, target)
 	if err != nil {
 		t.Fatal(err)
 	}

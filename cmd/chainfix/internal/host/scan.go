@@ -62,8 +62,11 @@ type Report struct {
 	Examination *xmlfix.Examination
 	// Findings are about the guest as a whole.
 	Findings []finding.Finding
+	// Targets are the libvirts that the predictions are for.
+	Targets []libvirt.Pair
 	// Predictions are, for each disk, what becomes of it as it is, target by
-	// target in the order of [Scan.Targets].
+	// target in the order of Targets. There are none where the definition
+	// could not be read.
 	Predictions [][]Prediction
 }
 
@@ -71,8 +74,8 @@ type Report struct {
 type Prediction struct {
 	Target libvirt.Pair
 	predict.Prediction
-	// Err says why that is unknown here; it wraps
-	// [predict.ErrUnseen]. Then the rest is not valid.
+	// Err says why that is unknown here: it wraps [predict.ErrUnseen], or is
+	// about a disk that could not be read. Then the rest is not valid.
 	Err error
 }
 
@@ -148,7 +151,7 @@ func (s *Scan) report(ctx context.Context, w *chain.Walker, g foundGuest) report
 	if g.Guest == nil {
 		return reportOrEnd{err: g.err}
 	}
-	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err}
+	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.targets()}
 	if r.Err == nil {
 		if err := s.examine(ctx, w, r); err != nil {
 			return reportOrEnd{err: err}
@@ -253,9 +256,10 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			}
 		}
 		var all []Prediction
-		for _, target := range s.targets() {
+		for _, target := range r.Targets {
 			if disk.Chain == nil {
-				break
+				all = append(all, unreadable(disk, target))
+				continue
 			}
 			p, err := predict.Disk(ctx, w, disk.Stated, s.withOwn(target))
 			if err != nil && !errors.Is(err, predict.ErrUnseen) {
@@ -266,6 +270,18 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 		r.Predictions = append(r.Predictions, all)
 	}
 	return nil
+}
+
+// unreadable is the prediction for a disk that could not be read, or was not walked
+// because there is no room for its chain.
+func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
+	var e *xmlfix.Error
+	if errors.As(disk.Err, &e) {
+		if words, sure := e.Objection.By(target.Libvirt); sure {
+			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
+		}
+	}
+	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
 }
 
 // guestFindings are what keeps a guest from being changed: its definition may not count
