@@ -75,6 +75,8 @@ type Header struct {
 	// use: if there are entries in it, QEMU opens the image for writing only.
 	Dirty   bool
 	Corrupt bool // qcow2 incompatible bit 1: QEMU opens the image read-only
+	// Zstd is qcow2's compression type 1, which some builds of QEMU lack.
+	Zstd bool
 }
 
 // References returns every reference of h to another file, the backing image

@@ -20,6 +20,8 @@ const (
 	qcow2AutoclearBitmaps     = 1 << 0
 	qcow2AutoclearDataFileRaw = 1 << 1
 
+	qcow2Zstd = 1
+
 	qcow2CryptAES  = 1
 	qcow2CryptLUKS = 2
 )
@@ -78,6 +80,7 @@ func readQcow2(m *image) (*Header, error) {
 		ClusterSize: f.clusterSize,
 		Dirty:       f.incompat&qcow2IncompatDirty != 0,
 		Corrupt:     f.incompat&qcow2IncompatCorrupt != 0,
+		Zstd:        f.compression == qcow2Zstd,
 	}
 	switch f.crypt {
 	case qcow2CryptAES:
@@ -174,7 +177,7 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 func (m *image) qcow2Features(f *qcow2Fields) error {
 	compressed := f.incompat&qcow2IncompatCompression != 0
 	switch {
-	case f.compression > 1: // 0 is zlib, 1 zstd
+	case f.compression > qcow2Zstd: // 0 is zlib
 		return m.unsupported("compression_type", 104, "%d", f.compression)
 	case compressed != (f.compression != 0):
 		return m.corrupt("compression_type", 104, "%d contradicts incompatible_features %#x", f.compression, f.incompat)

@@ -35,6 +35,7 @@ type info struct {
 			DataFile    *string `json:"data-file"`
 			DataFileRaw bool    `json:"data-file-raw"`
 			Corrupt     bool    `json:"corrupt"`
+			Compression string  `json:"compression-type"`
 
 			CreateType string       `json:"create-type"`
 			Extents    []extentInfo `json:"extents"`
@@ -131,6 +132,9 @@ func infoOf(h *probe.Header) *info {
 	}
 	i.FormatSpecific.Data.DataFileRaw = h.DataFileRaw
 	i.FormatSpecific.Data.Corrupt = h.Corrupt
+	if h.Format == probe.Qcow2 {
+		i.FormatSpecific.Data.Compression = map[bool]string{true: "zstd", false: "zlib"}[h.Zstd]
+	}
 	if h.Format == probe.VMDK {
 		i.FormatSpecific.Data.CreateType = h.Subformat
 	}

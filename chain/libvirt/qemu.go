@@ -21,13 +21,16 @@ var (
 	// HasParallels: QEMU 5.2 was run as Debian 11 has it, which leaves it out.
 	HasParallels = Fact{What: "opens parallels images",
 		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
+	// HasZstd: likewise.
+	HasZstd = Fact{What: "opens a qcow2 image whose compression type is zstd",
+		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
 	// RefusesCharacterDevices: as files (QEMU's list of removed features).
 	RefusesCharacterDevices = Fact{What: "refuses a character device as a file; before, it opens it",
 		Since: Version{6, 0, 0}, OfQEMU: true, Known: documented + ", " + run}
 )
 
 // qemuFacts are all of them.
-var qemuFacts = []*Fact{&NoVxHS, &RefusesCharacterDevices, &NoSheepdog, &HasParallels, &PlainDataFiles, &NoGluster}
+var qemuFacts = []*Fact{&NoVxHS, &RefusesCharacterDevices, &NoSheepdog, &HasParallels, &HasZstd, &PlainDataFiles, &NoGluster}
 
 // Pair is a libvirt and the QEMU that it runs. A QEMU that is not known is the one
 // that a distribution pairs with that libvirt: see [Pair.Complete].

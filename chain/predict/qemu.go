@@ -139,6 +139,9 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	default:
 		return refuses(broken.Error())
 	}
+	if h.Zstd && !p.does(libvirt.HasZstd) {
+		return refuses("Unknown compression type: zstd")
+	}
 	secret := layer.Source.Encryption != nil
 	writes := p.layer == 0 && !p.stated.ReadOnly
 	switch {
