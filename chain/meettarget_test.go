@@ -65,12 +65,12 @@ func TestDeepChains(t *testing.T) {
 		{libvirt.Version{Major: 10, Minor: 7}, 31, false},
 		{libvirt.Version{Major: 10, Minor: 8}, 31, true},
 		{libvirt.Version{Major: 11, Minor: 10}, 31, true},
-		{libvirt.Version{Major: 11, Minor: 10}, 26, true},
-		{libvirt.Version{Major: 11, Minor: 10}, 25, false},
+		{libvirt.Version{Major: 11, Minor: 10}, 27, true},
+		{libvirt.Version{Major: 11, Minor: 10}, 26, false},
 		{libvirt.Version{Major: 12}, 31, false},
 		{libvirt.Version{}, 31, true},
-		{libvirt.Version{}, 26, true},
-		{libvirt.Version{}, 25, false},
+		{libvirt.Version{}, 27, true},
+		{libvirt.Version{}, 26, false},
 	} {
 		got := f.walk(t, chain.Policy{Target: c.target}, f.top(fmt.Sprint(c.layers-1)))
 		wantFixable(t, got, c.layers)

@@ -141,8 +141,8 @@ func TestPredictionByVersion(t *testing.T) {
 			f.qcow2("top", img{backing: "vdi", backingFormat: "vdi"})
 			return f.explicit("top", f.layer("vdi", probe.VDI), f.layer("leaf", probe.Qcow2))
 		}, "5.0 starts, 5.10 refuses"},
-		{"25 layers", layers(25), "5.0 starts"},
-		{"26 layers", layers(26), "5.0 starts, 10.8 refuses, 12.0 starts"},
+		{"26 layers, the last of them raw", layers(26), "5.0 starts"},
+		{"27 layers, the last of them raw", layers(27), "5.0 starts, 10.8 refuses, 12.0 starts"},
 		{"201 layers", layers(201), "5.0 refuses"},
 		{"sd bus, recorded", onSD(recordedOver("raw", "raw")), "5.0 starts"},
 		{"sd bus, recorded vhdx", onSD(recordedOver("vhdx", "vhdx")), "5.0 starts, 6.0 refuses, 6.1 starts"},

@@ -8,6 +8,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
 )
 
 // requirement is something that a chain says and that not every libvirt
@@ -56,7 +57,11 @@ func (k *walk) meetTarget() {
 // would find as many layers by itself and would not start them either.
 func (k *walk) warnOfDepth() {
 	target, bound := k.Policy.Target, libvirt.NestingIsBounded
-	if len(k.chain.Layers) <= libvirt.DeepestNested || target.Known() && !bound.Holds(target) {
+	counted := len(k.chain.Layers)
+	if counted > 0 && k.chain.Layers[counted-1].Format == probe.Raw {
+		counted--
+	}
+	if counted <= libvirt.DeepestNested || target.Known() && !bound.Holds(target) {
 		return
 	}
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.TargetTooOld, Severity: finding.Warn,

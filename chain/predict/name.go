@@ -111,6 +111,7 @@ func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recor
 	if !w.format.CanHaveBacking() {
 		return nil // it is taken to be there
 	}
+	p.nests(p.layer+1, w.format)
 	// Libvirt leaves to QEMU what is below it.
 	layer := chain.Layer{Source: src, Format: w.format, From: chain.Header}
 	l, err := p.image(layer, w.format)

@@ -230,8 +230,8 @@ type predictor struct {
 
 	found Prediction // as long as nothing is refused
 	late  error      // a refusal of an optional disk that is not early
-	// nested refuses a chain that is nested too deeply for a command line,
-	// which libvirt makes when it has been through the whole chain.
+	// nested refuses a chain that is nested too deeply, which libvirt finds out
+	// when it has been through the whole of it.
 	nested error
 }
 
@@ -319,6 +319,11 @@ func (p *predictor) run() error {
 	if err := p.bounded(len(layers), top); err != nil {
 		return err
 	}
+	for i, layer := range layers {
+		if p.nests(i+1, layer.Format); !layer.Format.CanHaveBacking() {
+			break // QEMU sees nothing of the chain below
+		}
+	}
 	p.layers, p.terminated, p.start = layers, terminated, top
 	last, l, err := p.explicit()
 	if err != nil || last.Source == nil {
@@ -348,8 +353,14 @@ func (p *predictor) bounded(n int, of chain.Layer) error {
 		return p.libvirt(fmt.Sprintf("backing chains more than %d layers deep are not supported", chain.MaxLayers))
 	case n > chain.MaxLayers:
 		return p.libvirt("backing store for " + storage.Describe(of.Source) + " is self-referential or too deeply nested")
-	case n > libvirt.DeepestNested && p.does(libvirt.NestingIsBounded):
-		p.nested = p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))
 	}
 	return nil
+}
+
+// nests notes that with the nth image of a chain, which has a format, libvirt cannot
+// read any more what QEMU says of the chain.
+func (p *predictor) nests(n int, format probe.Format) {
+	if n > libvirt.DeepestNested && format != probe.Raw && p.does(libvirt.NestingIsBounded) {
+		p.nested = p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))
+	}
 }

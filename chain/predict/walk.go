@@ -62,6 +62,7 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 		if f := w.record.Format; f != "" && f != w.format {
 			p.misopens("libvirt reads " + string(w.format) + " as the format that " + storage.Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
 		}
+		p.nests(p.layer+1, w.format)
 		next, err := p.imageAs(below, w.format, w.record)
 		if err == nil {
 			err = p.deviceDriver(below, next)
@@ -155,6 +156,7 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 
 // probed says what comes of an image that libvirt takes for what its header says.
 func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w recordedFormat) error {
+	p.nests(p.layer+1, layer.Format)
 	l, err := p.image(layer, layer.Format)
 	if err != nil {
 		return err
