@@ -92,11 +92,9 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 }
 
 // expected is the prediction that an outcome of libvirt alone bears out. Right
-// bytes are not enough: an overlay that covers the whole disk hides a base that
-// was opened wrongly. And where libvirt itself follows an image whose format it
-// has guessed, a qed overlay's, nobody looks what comes of that. The files that
-// hold the data of a vmdk descriptor are another matter: QEMU opens them on the
-// word of an image whose format somebody stated.
+// bytes are not enough ([covered]), nor is anything where libvirt follows a guess
+// ([qedBase]). The files that hold the data of a vmdk descriptor are another
+// matter: QEMU opens them on the word of an image whose format somebody stated.
 func (c *truth) expected(t *testing.T, theirs outcome) predict.Outcome {
 	t.Helper()
 	switch {

@@ -87,6 +87,19 @@ func withData(name string) mkimage.Qcow2 {
 	return mkimage.Qcow2{VirtualSize: attackSize, DataFile: name}
 }
 
+// behindRecord is an overlay whose data file's name stands behind a record of 3 bytes.
+func behindRecord(name string) mkimage.Qcow2 {
+	q := named("base.img", "raw")
+	q.DataFile = name
+	return q
+}
+
+// slicedDisk is a top that is a part of a file.
+var slicedDisk = fmt.Sprintf(`<driver name='qemu' type='qcow2'/><source file='DIR/top'><slices><slice type='storage' offset='%d' size='%d'/></slices></source>`,
+	sliceAt, len(bytesOf(named("base.img", "raw"))))
+
+const sliceAt = 1 << 16
+
 // put writes an image whose names are known only with the folder.
 func put(t *testing.T, dir, name string, q mkimage.Qcow2) {
 	t.Helper()
@@ -95,8 +108,11 @@ func put(t *testing.T, dir, name string, q mkimage.Qcow2) {
 	}
 }
 
-// layers makes n images over base.img, of which "top" is the first.
-func layers(n int) func(*testing.T, string) {
+// layers makes n images over base.img, which is raw, of which "top" is the first.
+func layers(n int) func(*testing.T, string) { return layersOver("raw", n) }
+
+// layersOver does so where base.img has another format.
+func layersOver(base string, n int) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		for i := range n {
 			name, below := "l"+strconv.Itoa(i), "l"+strconv.Itoa(i+1)
@@ -108,7 +124,7 @@ func layers(n int) func(*testing.T, string) {
 			}
 			format := "qcow2"
 			if i == n-1 {
-				format = "raw"
+				format = base
 			}
 			put(t, dir, name, mkimage.Qcow2{ClusterBits: 12, VirtualSize: attackSize, Backing: below, BackingFormat: format})
 		}
@@ -131,6 +147,9 @@ func oddChains() []oddChain {
 		return files(unrecorded, bytesOf(q), "secret", rawDisk)
 	}
 	two := []string{"top", "base.img"}
+	last := since("12.8", nil, becomes(starts, damagedHeader))
+	readJSON := since("10.8", nil, becomes(starts, oddJSON))
+	zstd := patched(patched(qcow2Disk, 79, 8), 104, 1)
 	return []oddChain{
 		// The format is recorded.
 		{name: "raw", images: files(named("base.img", "raw"), rawDisk), truth: rawDisk, want: starts},
@@ -145,6 +164,10 @@ func oddChains() []oddChain {
 		{name: "vmdk with a missing extent", images: files(named("base.img", "vmdk"), textVMDK), want: refuses},
 		{name: "three layers", images: files(named("middle", "qcow2"), rawDisk, "middle", bytesOf(named("base.img", "raw"))), truth: rawDisk, want: starts},
 		{name: "raw over a forged qcow2", images: files(named("base.img", "raw"), forgedQcow2("secret"), "secret", rawDisk), stated: two, truth: disk(forgedQcow2("secret")), want: starts},
+		{name: "24 layers over qcow2", images: map[string][]byte{"base.img": qcow2Disk}, prepare: layersOver("qcow2", 24), truth: rawDisk, want: starts},
+		{name: "25 layers over raw", images: map[string][]byte{"base.img": rawDisk}, prepare: layers(25), truth: rawDisk, want: starts},
+		{name: "26 layers over raw", images: map[string][]byte{"base.img": rawDisk}, prepare: layers(26), truth: rawDisk, want: nested(starts, refuses)},
+		{name: "25 layers over qcow2", images: map[string][]byte{"base.img": qcow2Disk}, prepare: layersOver("qcow2", 25), truth: rawDisk, want: nested(starts, refuses)},
 		{name: "30 layers", images: map[string][]byte{"base.img": rawDisk}, prepare: layers(30), truth: rawDisk, want: nested(starts, refuses)},
 		{name: "201 layers", images: map[string][]byte{"base.img": rawDisk}, prepare: layers(200), want: refuses},
 		{name: "200 layers", images: map[string][]byte{"base.img": rawDisk}, prepare: layers(199), want: nested(starts, refuses)},
@@ -187,7 +210,8 @@ func oddChains() []oddChain {
 		{name: "recorded parallels, raw in the XML", images: files(named("base.img", "parallels"), ploopDisk), disk: topDisk + over("base.img", "raw", end), truth: rawDisk, want: misopens},
 		{name: "CVE-2022-47951", images: files(unrecorded, textVMDK, "secret", rawDisk), stated: two, truth: rawDisk, want: misopens},
 		{name: "vmdk of capacity 0", images: files(unrecorded, capacity0("secret"), "secret", rawDisk), stated: two, want: misopens},
-		{name: "CVE-2024-32498 relative", images: forged(withData("secret")), stated: two, want: since("12.8", misopens, refuses), unseen: true},
+		{name: "CVE-2024-32498 relative", images: forged(withData("secret")), stated: two, want: since("12.8", misopens, refuses),
+			but: since("10.10", becomes(refuses, noLook), nil)},
 		{name: "CVE-2024-32498", stated: two, images: map[string][]byte{"top": bytesOf(unrecorded), "secret": rawDisk},
 			prepare: func(t *testing.T, dir string) { put(t, dir, "base.img", withData(dir+"/secret")) }, want: since("12.8", misopens, refuses)},
 		{name: "vpc differencing", images: files(unrecorded, bytesOf(mkimage.VPC{VirtualSize: attackSize, Parent: "secret"}), "secret", vpcDisk), truth: rawDisk, want: misopens},
@@ -257,6 +281,10 @@ func oddChains() []oddChain {
 		{name: "json: name of a format driver", prepare: jsonOverlay(`{"driver":"qcow2","file":{"driver":"file","filename":"DIR/base.img"}}`, ""), images: map[string][]byte{"base.img": qcow2Disk}, want: refuses},
 		{name: "json: name that is none", prepare: jsonOverlay(`{`, "raw"), images: map[string][]byte{"base.img": rawDisk}, want: refuses},
 		{name: "json: name with a dropped key", prepare: jsonOverlay(`{"driver":"file","filename":"DIR/base.img","locking":"off"}`, "raw"), images: map[string][]byte{"base.img": rawDisk}, truth: rawDisk, want: starts},
+		{name: "json: name with a key twice", prepare: jsonOverlay(`{"driver":"file","filename":"DIR/gone","filename":"DIR/base.img"}`, "raw"), images: map[string][]byte{"base.img": rawDisk}, truth: rawDisk, want: since("10.8", refuses, misopens), but: readJSON},
+		{name: "json: name with NaN", prepare: jsonOverlay(`{"driver":"file","filename":"DIR/base.img","x":NaN}`, "raw"), images: map[string][]byte{"base.img": rawDisk}, truth: rawDisk, want: since("10.8", refuses, misopens), but: readJSON},
+		{name: "json: name of a device that is a file", prepare: jsonOverlay(`{"driver":"host_device","filename":"DIR/base.img"}`, "raw"), images: map[string][]byte{"base.img": rawDisk}, want: refuses},
+		{name: "tftp name", images: files(named("tftp://127.0.0.1/x", "raw"), rawDisk), want: refuses},
 		{name: "json: null-co", prepare: jsonOverlay(`{"driver":"null-co"}`, "raw"), images: map[string][]byte{"base.img": rawDisk}, want: refuses},
 		{name: "nbd+unix name", prepare: overNBD("raw", "raw"), images: map[string][]byte{"base.img": rawDisk}, truth: rawDisk, want: starts},
 		{name: "nbd+unix name, unrecorded", prepare: overNBD("raw", ""), images: map[string][]byte{"base.img": rawDisk}, want: refuses},
@@ -299,9 +327,12 @@ func oddChains() []oddChain {
 		{name: "AES top", images: map[string][]byte{"top": patched(qcow2Disk, 35, 1)}, want: refuses},
 		{name: "AES base", images: files(named("base.img", "qcow2"), patched(qcow2Disk, 35, 1)), want: refuses},
 		{name: "AES qcow base", images: files(named("base.img", "qcow"), patched(qcowDisk, 39, 1)), want: refuses},
+		{name: "zstd", images: files(named("base.img", "qcow2"), zstd), truth: rawDisk, want: sinceQEMU("7.2", refuses, starts)},
+		{name: "zstd top", images: map[string][]byte{"top": zstd}, truth: rawDisk, want: sinceQEMU("7.2", refuses, starts)},
 		{name: "compression without its bit", images: files(named("base.img", "qcow2"), patched(qcow2Disk, 104, 1)), want: refuses},
 
-		{name: "two records", images: files(extended("raw", mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("qcow2\x00\x00\x00")}), qcow2Disk), truth: rawDisk, want: since("12.8", misopens, starts)},
+		{name: "two records", images: files(extended("raw", mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("qcow2\x00\x00\x00")}), qcow2Disk), truth: rawDisk, want: misopens, but: last},
+		{name: "two records, the first of 3 bytes", images: files(extended("raw", mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("qcow2")}), qcow2Disk), truth: rawDisk, want: misopens, but: last},
 		{name: "name inside the header", images: files(named("base.img", "raw"), rawDisk, "top", patched(bytesOf(named("base.img", "raw")), 8, be64(72)...)), want: refuses},
 		{name: "qcow2 cut short", images: files(named("base.img", "qcow2"), qcow2Disk[:104]), truth: rawDisk, want: misopens},
 		{name: "qcow2 cut very short", images: files(named("base.img", "qcow2"), qcow2Disk[:20]), want: refuses},
@@ -351,6 +382,10 @@ func oddChains() []oddChain {
 		{name: "cdrom over a forged header", attributes: "device='cdrom'", images: forged(mkimage.Qcow2{VirtualSize: attackSize, Backing: "secret"}), want: refuses},
 		{name: "corrupt cdrom", attributes: "device='cdrom'", images: map[string][]byte{"top": patched(qcow2Disk, 79, 2)}, truth: rawDisk, want: starts},
 		{name: "empty cdrom", attributes: "device='cdrom'", images: map[string][]byte{"x": nil}, disk: `<driver name='qemu' type='raw'/>`, want: starts},
+		{name: "shared", images: files(named("base.img", "raw"), rawDisk), disk: topDisk + "<shareable/>", want: refuses},
+		{name: "shared raw", images: map[string][]byte{"top": rawDisk}, disk: typed("raw") + "<shareable/>", truth: rawDisk, want: starts},
+		{name: "slice with a chain", images: map[string][]byte{"top": append(make([]byte, sliceAt), bytesOf(named("base.img", "raw"))...), "base.img": rawDisk}, disk: slicedDisk, truth: rawDisk, want: misopens},
+		{name: "slice with an explicit chain", images: map[string][]byte{"top": append(make([]byte, sliceAt), bytesOf(named("base.img", "raw"))...), "base.img": rawDisk}, disk: slicedDisk + over("base.img", "raw", end), truth: rawDisk, want: starts},
 		{name: "secret for a plain image", images: map[string][]byte{"top": qcow2Disk}, disk: `<driver name='qemu' type='qcow2'/><source file='DIR/top'><encryption format='luks'><secret type='passphrase' uuid='c1f11a6d-8c5d-4a3e-ac7a-4e171c5e0d4a'/></encryption></source>`, want: refuses},
 
 		// Data files.
@@ -362,6 +397,11 @@ func oddChains() []oddChain {
 		{name: "CVE-2024-4467 data file in json", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) {
 			put(t, dir, "top", withData(`json:{"driver":"file","filename":"`+dir+`/data"}`))
 		}, stated: []string{"top"}, want: since("10.10", sinceQEMU("7.2.13", misopens, refuses), misopens)},
+		{name: "relative data file behind a short record", images: files(behindRecord("data"), rawDisk, "data", disk(nil)), truth: rawDisk, want: since("12.8", refuses, starts)},
+		{name: "data file behind a short record", images: map[string][]byte{"base.img": rawDisk, "data": disk(nil)}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", behindRecord(dir+"/data")) }, truth: rawDisk, want: starts},
+		{name: "data file of an unknown protocol", images: map[string][]byte{"top": bytesOf(withData("a:b.raw")), "a:b.raw": rawDisk}, stated: []string{"top"}, want: refuses},
+		{name: "data file by file:", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", withData("file:"+dir+"/data")) },
+			stated: []string{"top"}, want: sinceQEMU("7.2.13", misopens, refuses)},
 		{name: "data file without a name", images: map[string][]byte{"top": patched(qcow2Disk, 79, 4)}, want: refuses},
 	}
 }

@@ -17,6 +17,7 @@ import (
 // guest sees, and go through what people do on a host.
 var everywhere = []string{
 	"TestWhatTheGuestSees", "TestPredictionIsOutcome", "TestOptionalDiskIsPredicted", "TestLeftoverOfTransientDiskIsPredicted",
+	"TestUnreadableDiskIsRefused", "TestFirmwareChainIsLost",
 	"TestGuestStartsOnceItIsFixed", "TestPipelineKeepsPasswords", "TestRefusalLeavesTheDefinition",
 	"TestGuestStartsFromAServer", "TestServerWithoutRanges", "TestGuestStartsFromAVolume",
 	"TestHost", "TestGuestsMigrate", "TestGuestsAreRestored", "TestGuestsStart",
