@@ -84,6 +84,8 @@ type Header struct {
 	// or extensions, that QEMU 10.0 does not know. It opens the image all the
 	// same, and clears such autoclear bits when it writes to it.
 	Unknown bool
+	// Zstd is qcow2's compression type 1, which some builds of QEMU lack.
+	Zstd bool
 }
 
 // References returns every reference of h to another file, the backing image

@@ -23,6 +23,8 @@ const (
 
 	qcow2CompatKnown = 1<<1 - 1 // lazy refcounts
 
+	qcow2Zstd = 1
+
 	qcow2CryptAES  = 1
 	qcow2CryptLUKS = 2
 )
@@ -84,6 +86,7 @@ func readQcow2(m *image) (*Header, error) {
 		Corrupt:     f.incompat&qcow2IncompatCorrupt != 0,
 		Bitmaps:     ext.bitmaps,
 		Unknown:     ext.unknown || f.compat&^qcow2CompatKnown != 0 || f.autoclear&^qcow2AutoclearKnown != 0,
+		Zstd:        f.compression == qcow2Zstd,
 	}
 	switch f.crypt {
 	case qcow2CryptAES:
@@ -181,7 +184,7 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 func (m *image) qcow2Features(f *qcow2Fields) error {
 	compressed := f.incompat&qcow2IncompatCompression != 0
 	switch {
-	case f.compression > 1: // 0 is zlib, 1 zstd
+	case f.compression > qcow2Zstd: // 0 is zlib
 		return m.unsupported("compression_type", 104, "%d", f.compression)
 	case compressed != (f.compression != 0):
 		return m.corrupt("compression_type", 104, "%d contradicts incompatible_features %#x", f.compression, f.incompat)

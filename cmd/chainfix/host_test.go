@@ -201,6 +201,17 @@ func TestHost(t *testing.T) {
 		}
 	}
 
+	t.Run("another libvirt than the one that runs", func(t *testing.T) {
+		for _, command := range []string{"scan", "apply"} {
+			r := runHost(t, l, append([]string{command, "--target-libvirt", "1.2"}, uri...)...)
+			if r.status != exitUsage || r.out != "" || !strings.Contains(r.errors, "--predict 1.2") {
+				t.Errorf("%s: status %d\n%s%s", command, r.status, r.errors, r.out)
+			}
+		}
+		if qemu := d.QEMU(); !qemu.Known() {
+			t.Error("nobody knows the QEMU that runs")
+		}
+	})
 	t.Run("the files say what the daemon says", func(t *testing.T) {
 		stored, _ := scanHost(t, l, exitRefused, "--from", l.SystemConfigDir(), "--target-libvirt", target)
 		want := report

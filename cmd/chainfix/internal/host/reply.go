@@ -11,6 +11,7 @@ import (
 // "siiiii": its name, its UUID, its number.
 var replies = map[uint32]string{
 	1:   "",                     // CONNECT_OPEN
+	4:   "ii",                   // CONNECT_GET_VERSION
 	14:  "s",                    // DOMAIN_GET_XML_DESC
 	24:  "siiiii",               // DOMAIN_LOOKUP_BY_UUID
 	66:  "[i]",                  // AUTH_LIST
