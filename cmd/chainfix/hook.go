@@ -73,7 +73,7 @@ func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
 	// Of an image that does not answer it is said which one it is, and of more of
 	// them at least that time is up, before nobody waits any more.
 	h.timeout = limit * 7 / 10
-	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, errTimeUp{limit})
+	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, timeUpError{limit})
 	defer cancel()
 	if h.call.operation == "start" || h.call.operation == "prepare" && !h.verify {
 		err = h.guard(ctx)
@@ -104,7 +104,7 @@ func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) erro
 		return write(h.std.out, explicit)
 	case errors.Is(err, errContradicted), h.verify && h.call.operation != "start" && !errors.Is(err, errNotYet):
 		h.journal.note("refused: " + err.Error())
-		if errors.As(err, new(errTimeUp)) {
+		if errors.As(err, new(timeUpError)) {
 			return &statusError{exitRefused, err}
 		}
 		return err

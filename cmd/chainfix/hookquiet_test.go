@@ -122,7 +122,7 @@ func TestHookManyLongChains(t *testing.T) {
 	disk := "<disk type='file'><driver type='qcow2'/><source file='" + dir + "/0'/></disk>"
 	in := strings.NewReader("<domain><name>g</name><devices>" + strings.Repeat(disk, 1000) + "</devices></domain>")
 	var out, complaints bytes.Buffer
-	status := run(t.Context(), []string{"chainfix", "hook", "--verify", "g", "prepare", "begin", "-"}, streams{in, &out, &complaints})
+	status := run(t.Context(), []string{"chainfix", "hook", "--verify", "--timeout=1m", "g", "prepare", "begin", "-"}, streams{in, &out, &complaints})
 	if status != exitRefused || !strings.Contains(complaints.String(), "[input-too-large]") {
 		t.Errorf("status %d, %.500s", status, &complaints)
 	}
