@@ -55,10 +55,10 @@ func (k *walk) dataFile(layer Layer) bool {
 		switch {
 		case names(stated, name) || k.isDataFile(stated.Source, id, err):
 			return k.checkDataFile(keeps, err)
-		case relative && k.Policy.Disagreement == HeadersWin:
+		case relative && k.disagreement() == HeadersWin:
 			k.refuseRelativeDataFile(layer, keeps)
 			return false
-		case !k.headerWins(layer):
+		case !k.headerWins(layer, err == nil):
 			return !k.refused()
 		}
 	}
@@ -92,7 +92,7 @@ func (k *walk) setDataStore(layer Layer, store *libvirtxml.DomainDiskDataStore) 
 // none, or removes that name. QEMU refuses to open such an image.
 func (k *walk) dataStoreWithoutFile(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + storage.Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
-	if k.Policy.Disagreement != HeadersWin {
+	if k.disagreement() != HeadersWin {
 		k.refuse(finding.DataFileConflict, text, finding.Say("remove the <dataStore> from the XML (%s); or %s", k.edit(), k.refreshRemedy()))
 		return false
 	}
@@ -138,9 +138,10 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 }
 
 // headerWins resolves the conflict of an XML and a header that name different data
-// files. It reports whether the header's counts.
-func (k *walk) headerWins(layer Layer) bool {
+// files, of which the header's may be there. It reports whether that counts.
+func (k *walk) headerWins(layer Layer, there bool) bool {
 	text := "the XML names " + storage.Describe(layer.Source.DataStore.Source) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
-	return k.resolveConflict(finding.DataFileConflict, text) == winnerHeader
+	return k.resolveConflict(conflict{code: finding.DataFileConflict, text: text,
+		misopens: there && k.isThere(layer.Source.DataStore.Source)}) == winnerHeader
 }

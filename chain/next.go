@@ -59,7 +59,7 @@ func (k *walk) next() (Layer, storage.Record) {
 // operator wants the chain rebuilt: a guess that somebody once wrote into the XML
 // is still a guess.
 func (k *walk) withoutXMLFormat(layer Layer, rec storage.Record) (Layer, storage.Record) {
-	if k.Policy.Disagreement == HeadersWin && layer.From == XML && rec.Format != layer.Format {
+	if k.disagreement() == HeadersWin && layer.From == XML && rec.Format != layer.Format {
 		k.xmlFormat = layer.Format
 		layer.Format, layer.From = "", Unstated
 	}
@@ -77,7 +77,7 @@ func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 // loops refuses a chain in which the XML names an image again that is above it
 // already, unless the operator wants the headers to win.
 func (k *walk) loops(stated Layer) bool {
-	if k.Policy.Disagreement == HeadersWin {
+	if k.disagreement() == HeadersWin {
 		return false
 	}
 	layer, _ := k.Locate(k.ctx, stated)
@@ -93,9 +93,10 @@ func (k *walk) loops(stated Layer) bool {
 		if o.id == (image.ID{File: file, Offset: part.Offset}) {
 			above := k.chain.Layers[len(k.chain.Layers)-1]
 			k.chain.Layers = append(k.chain.Layers, layer)
-			k.refuse(finding.ChainLoop, "the XML names "+storage.Describe(layer.Source)+" below "+storage.Describe(above.Source)+", but that is the same image as layer "+
-				strconv.Itoa(o.layer)+", "+storage.Describe(k.chain.Layers[o.layer].Source),
-				finding.Say("remove its <backingStore> from the XML (%s), or %s", k.edit(), k.refreshRemedy()))
+			k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.ChainLoop, Severity: finding.Refuse, Misopens: k.disagreement() != XMLWins,
+				Text: "the XML names " + storage.Describe(layer.Source) + " below " + storage.Describe(above.Source) + ", but that is the same image as layer " +
+					strconv.Itoa(o.layer) + ", " + storage.Describe(k.chain.Layers[o.layer].Source),
+				Remedy: finding.Say("remove its <backingStore> from the XML (%s), or %s", k.edit(), k.refreshRemedy())})
 			return true
 		}
 	}
@@ -184,7 +185,9 @@ func (k *walk) chainTooLong(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
 	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
-	switch k.resolveConflict(finding.ChainStale, text) {
+	// What is stated below a raw image is no image's backing image: libvirt refuses it or
+	// drops it.
+	switch k.resolveConflict(conflict{code: finding.ChainStale, text: text, misopens: overlay.Format.CanHaveBacking()}) {
 	case winnerHeader:
 		k.rewriting = true
 	case winnerXML:
@@ -197,13 +200,14 @@ func (k *walk) chainTooLong(overlay Layer) Layer {
 // the guest would read zeros where its base should be. It reports whether to go on.
 func (k *walk) chainTooShort(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
-	return k.resolveConflict(finding.ChainCut, text) == winnerHeader
+	return k.resolveConflict(conflict{code: finding.ChainCut, text: text, misopens: true}) == winnerHeader
 }
 
 // compare returns which image is below overlay, and in which format, where both the
 // XML and the header name one.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
-	switch k.winnerOfNames(overlay, stated, backing) {
+	names := k.winnerOfNames(overlay, stated, backing)
+	switch names {
 	case noWinner:
 		return Layer{}, storage.Record{}
 	case winnerHeader:
@@ -220,7 +224,9 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return stated, rec
 	}
 	text := "the XML states that " + storage.Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.Format)
-	switch k.resolveConflictBy(finding.FormatConflict, text, "", k.formatRemedy(stated, rec.Format)) {
+	// An image that is not of the format which its overlay records shows nothing of that.
+	misopens := names == winnerBoth && k.readsAs(stated, format) && k.readsAs(stated, rec.Format)
+	switch k.resolveConflict(conflict{code: finding.FormatConflict, text: text, remedy: k.formatRemedy(stated, rec.Format), misopens: misopens}) {
 	case winnerHeader:
 		k.rewriting = true
 		return Layer{Source: stated.Source, Format: rec.Format, From: Header}, rec
@@ -228,47 +234,6 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 		return stated, rec
 	}
 	return Layer{}, storage.Record{}
-}
-
-// winner is which of the XML and a header counts where they differ.
-type winner int
-
-const (
-	noWinner winner = iota // a refusal says why
-	winnerXML
-	winnerHeader
-	// winnerXMLAlone: the XML, which names another image than the header does.
-	// What the header records is not of that image.
-	winnerXMLAlone
-)
-
-// resolveConflict returns which of the XML and a header wins where they differ, as
-// text says. The operator's policy decides; if it does not, the disk is refused.
-func (k *walk) resolveConflict(code finding.Code, text string) winner {
-	return k.resolveConflictBy(code, text, "", k.chooseRemedy())
-}
-
-// resolveConflictBy is resolveConflict with a remedy of its own, and with more to
-// say where the disk is refused.
-func (k *walk) resolveConflictBy(code finding.Code, text, more string, remedy finding.Remedy) winner {
-	switch k.Policy.Disagreement {
-	case HeadersWin:
-		k.note(code, finding.Warn, text+"; the header wins")
-		return winnerHeader
-	case XMLWins:
-		k.note(finding.ChainKept, finding.Warn, text+"; the XML wins")
-		return winnerXML
-	}
-	k.refuse(code, text+more, remedy)
-	return noWinner
-}
-
-// resolveNames is resolveConflictBy for the names of two images.
-func (k *walk) resolveNames(text, more string, remedy finding.Remedy) winner {
-	if w := k.resolveConflictBy(finding.ChainConflict, text, more, remedy); w != winnerXML {
-		return w
-	}
-	return winnerXMLAlone
 }
 
 // winnerOfNames returns whether the XML or the header counts on which image is
@@ -289,25 +254,21 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 	headerSlice, _ := storage.SliceOf(named)
 	sameSlice := xmlSlice == headerSlice
 	if xmlName == headerName && sameSlice {
-		return winnerXML
+		return winnerBoth
 	}
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.resolveNames(text, ", which is not looked at, because only the XML says that "+
-			storage.Describe(overlay.Source)+" is "+string(overlay.Format), k.chooseRemedy())
+		return k.resolveNames(conflict{text: text, more: ", which is not looked at, because only the XML says that " +
+			storage.Describe(overlay.Source) + " is " + string(overlay.Format)})
 	}
 	xmlID, xmlErr := k.Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Identify(k.ctx, named)
 	// An image that cannot be identified may exist.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
-	exists := func(src *libvirtxml.DomainDiskSource, err error) bool {
-		_, local := storage.LocalPath(src)
-		return local && err == nil
-	}
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
-		return winnerXML // two spellings of one image: the XML's stays
+		return winnerBoth // the XML's spelling stays
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
 		mend := finding.Remedy{}
 		if overlay.Format.CanRename() {
@@ -317,13 +278,13 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 		return winnerXML
 	case gone:
 		return winnerXML
-	case exists(stated.At(), xmlErr) && exists(named, headerErr):
-		return k.resolveNames(text, ", and both are there", k.chooseRemedy())
-	case errors.Is(xmlErr, fs.ErrNotExist) && exists(named, headerErr):
-		return k.resolveNames(text, ", and only the header's is there",
-			finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit()))
+	case k.isThere(stated.At()) && k.isThere(named):
+		return k.resolveNames(conflict{text: text, more: ", and both are there", misopens: !k.sameBytes(stated.At(), named)})
+	case errors.Is(xmlErr, fs.ErrNotExist) && k.isThere(named):
+		return k.resolveNames(conflict{text: text, more: ", and only the header's is there",
+			remedy: finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit())})
 	}
-	return k.resolveNames(text, "", k.chooseRemedy())
+	return k.resolveNames(conflict{text: text})
 }
 
 // BorneOut returns what a record is worth once the backing image has been read: a

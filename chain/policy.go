@@ -116,4 +116,8 @@ type Policy struct {
 	// Disagreement is what counts where the XML's explicit chain and the
 	// headers differ.
 	Disagreement Disagreement
+	// KeptChains are the disks whose explicit chain stays as the XML states it, whatever
+	// the Disagreement is. Each is named by its own image: an absolute path, which may be
+	// any name of the file, or for an image that is no local file its [storage.Name].
+	KeptChains []string
 }

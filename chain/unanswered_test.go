@@ -135,6 +135,27 @@ func TestUnansweredPolicy(t *testing.T) {
 	}
 }
 
+// TestUnansweredKeptChain: so does a disk that a policy keeps.
+func TestUnansweredKeptChain(t *testing.T) {
+	f := conflictingFiles(t)
+	inBubble(t, "kept", func(t *testing.T) {
+		opener := unanswering{f, "silent", make(chan struct{}), new(atomic.Int64)}
+		defer close(opener.released)
+		images := image.NewCache(opener)
+		images.SetRequests(limit.New(2, 10*time.Second))
+		w := &chain.Walker{Images: images, Policy: chain.Policy{KeptChains: []string{f.path("silent"), f.path("./flat")}}}
+		begun := time.Now()
+		found, err := w.Walk(t.Context(), f.explicit("flat", f.layer("base", probe.Raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFinding(t, found, finding.ChainKept, finding.Warn)
+		if asked, took := opener.asked.Load(), time.Since(begun); asked != 1 || took != 10*time.Second {
+			t.Errorf("asked for %d times in %s", asked, took)
+		}
+	})
+}
+
 // inBubble runs a subtest with a clock of its own, and lets the goroutines that have made
 // its requests end.
 func inBubble(t *testing.T, name string, f func(t *testing.T)) {

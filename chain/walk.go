@@ -156,6 +156,9 @@ type walk struct {
 	rewriting bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
+
+	// kept says, once keptKnown is set, that the policy keeps the XML's chain.
+	kept, keptKnown bool
 }
 
 // opened is a layer of the chain that was opened.
@@ -323,6 +326,10 @@ func (k *walk) conclude() {
 func (k *walk) concludeForTarget() {
 	c := k.chain
 	code, reason := k.chainIgnored()
+	for i := range c.Findings {
+		// Of a chain that is ignored the guest sees nothing.
+		c.Findings[i].Misopens = c.Findings[i].Misopens && code == ""
+	}
 	switch {
 	case c.Verdict != Fixable && c.Verdict != Explicit:
 	case code != "":

@@ -371,7 +371,7 @@ var aboutChains = []Explanation{
 		"The XML states the whole chain, so nothing will be guessed; whether it is right cannot be told from here.",
 		"Run chainfix check on the host that has the images."},
 	{ChainKept, "the XML disagrees with a header and was kept",
-		"--keep-xml was given.",
+		"--keep-xml was given, or the policy file keeps the chain of this disk.",
 		"Nothing, if you are sure. Mend the image when you can: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingTypeless, "a <backingStore> has content but no type",
 		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",

@@ -51,6 +51,10 @@ type Finding struct {
 	// written into the XML. A program that changes many guests should change
 	// this one only if the operator names it.
 	ByName bool
+	// Misopens says that the XML's own chain contradicts the headers of its images,
+	// beyond doubt and so that a guest which starts with it as it is sees other bytes
+	// than the headers tell. Nothing that could not be looked at is needed to say so.
+	Misopens bool
 }
 
 // Explanation says, for people, what findings with a code mean and what to do about
@@ -81,7 +85,8 @@ func Explanations() []Explanation { return slices.Concat(explanations...) }
 // What several codes' remedies have in common.
 const (
 	decide = "Find out which is right (qemu-img info --backing-chain on images that you trust, the guest's history, the " +
-		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps what the XML says."
+		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps what the XML says, " +
+		"and so does, for one disk and for good, an entry under \"disks\" of the policy file."
 	state = "If you know what the image is, say so: --trust PATH=FORMAT. Say raw if any guest has or had it as a raw disk. " +
 		"Better still, record the format in the overlay, where every tool will find it: " +
 		"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY (the guest must be off; no data is touched)."

@@ -88,6 +88,16 @@ func (c *Cache) Extent(ctx context.Context, src *libvirtxml.DomainDiskSource, id
 	})
 }
 
+// Alike reports whether two sources have one inode number and were changed last at the
+// same moment, although they are of different file systems: like one file that is seen
+// through two mounts, or its copy in a snapshot that is still as it was.
+func (c *Cache) Alike(ctx context.Context, a, b *libvirtxml.DomainDiskSource) bool {
+	first, known := c.stamp(ctx, a)
+	second, knownToo := c.stamp(ctx, b)
+	return known && knownToo && first.file.Device != second.file.Device && first.file.Inode != 0 &&
+		first.file.Inode == second.file.Inode && first.changed == second.changed
+}
+
 // stamp is what a name led to, and when that was changed last if a
 // [storage.ChangeTimer] knows.
 type stamp struct {

@@ -61,6 +61,16 @@ func FuzzParse(f *testing.F) {
 			folders[folder.Path] = true
 			paths = append(paths, folder.Path)
 		}
+		kept := make(map[string]bool)
+		for _, name := range policy.KeptChains {
+			if kept[name] {
+				t.Fatalf("%q is there twice", name)
+			}
+			kept[name] = true
+			if !strings.Contains(name, "://") || strings.HasPrefix(name, "/") {
+				paths = append(paths, name)
+			}
+		}
 		said := make(map[chain.Statement]chain.Statement)
 		for _, statement := range policy.Trust {
 			if statement.Format.LibvirtName() == "" {

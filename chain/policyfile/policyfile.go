@@ -73,7 +73,7 @@ func Parse(name string, data []byte) (*File, error) {
 	if content == nil {
 		return &File{}, nil
 	}
-	values, err := r.mapping(content, "a policy", "version", "rule", "target-libvirt", "pools", "formats", "folders")
+	values, err := r.mapping(content, "a policy", "version", "rule", "target-libvirt", "pools", "formats", "folders", "disks")
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,9 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, err
 	}
 	if f.Policy.Folders, err = r.folders(values["folders"]); err != nil {
+		return nil, err
+	}
+	if f.Policy.KeptChains, err = r.disks(values["disks"]); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -215,4 +218,47 @@ func (r reader) folder(n *yaml.Node) (chain.Folder, error) {
 		f.TrustHeaders, err = r.headers(n)
 	}
 	return f, err
+}
+
+// disks reads the statements about single disks, and returns those whose chain is kept:
+// so far nothing else can be said of a disk.
+func (r reader) disks(n *yaml.Node) ([]string, error) {
+	items, err := r.sequence(n, "disks")
+	if err != nil {
+		return nil, err
+	}
+	var kept []string
+	lines := make(map[string]int)
+	for _, item := range items {
+		name, err := r.disk(item)
+		if err != nil {
+			return nil, err
+		}
+		if line, ok := lines[name]; ok {
+			return nil, r.fail(item, ErrContradiction, "the disk is on line %d already", line)
+		}
+		lines[name] = item.Line
+		kept = append(kept, name)
+	}
+	return kept, nil
+}
+
+// disk reads the name of the disk's own image.
+func (r reader) disk(n *yaml.Node) (name string, err error) {
+	values, err := r.mapping(n, "a disk", "path", "source", "chain")
+	if err != nil {
+		return "", err
+	}
+	if len(values) != 2 || values["chain"] == nil {
+		return "", r.fail(n, ErrKey, `"chain" and one of "path" and "source" must be there`)
+	}
+	if word, err := r.text(values["chain"], "chain"); err != nil {
+		return "", err
+	} else if word != "kept" {
+		return "", r.fail(values["chain"], ErrValue, `chain must be "kept"`)
+	}
+	if values["path"] != nil {
+		return r.image(values["path"], "path")
+	}
+	return r.source(values["source"], "source")
 }

@@ -47,6 +47,7 @@ func TestExample(t *testing.T) {
 				{Path: "/srv/golden/incoming", Rule: pointer(chain.Declared)},
 				{Path: "/srv/old", Rule: pointer(chain.Leaf)},
 			},
+			KeptChains: []string{"/srv/images/old.qcow2"},
 		},
 		Pools: "/etc/libvirt/storage",
 	}
@@ -103,6 +104,8 @@ func TestPoliciesThatAreRead(t *testing.T) {
 		"sources": {"version: 1\nformats: [{source: 'nbd+unix:///export?socket=/run/a b', format: raw}, {source: 'rbd://a:1,b:2/pool/image@snap', format: raw}]\n",
 			policyfile.File{Policy: chain.Policy{Trust: []chain.Statement{
 				{Path: "nbd+unix:///export?socket=/run/a b", Format: probe.Raw}, {Path: "rbd://a:1,b:2/pool/image@snap", Format: probe.Raw}}}}},
+		"kept chains": {"version: 1\ndisks: [{path: 'file:///a%20b', chain: kept}, {source: 'nbd://h:10809/x', chain: kept}]\n",
+			policyfile.File{Policy: chain.Policy{KeptChains: []string{"/a b", "nbd://h:10809/x"}}}},
 		"both of a folder": {"version: 1\nfolders: [{path: /, rule: leaf, headers: believed}]\n",
 			policyfile.File{Policy: chain.Policy{Folders: []chain.Folder{{Path: "/", Rule: pointer(chain.Leaf), TrustHeaders: true}}}}},
 	} {
@@ -184,6 +187,11 @@ var bad = []struct {
 	{name: "folder without a path", text: "version: 1\nfolders: [{rule: leaf, headers: believed}]\n", line: 2, column: 11, kind: policyfile.ErrKey, detail: `"path" is missing`},
 	{name: "folder of which nothing is said", text: "version: 1\nfolders: [{path: /a}]\n", line: 2, column: 11, kind: policyfile.ErrKey, detail: `"rule" or "headers"`},
 
+	{name: "disk without a chain", text: "version: 1\ndisks: [{path: /a}]\n", line: 2, column: 9, kind: policyfile.ErrKey, detail: `"chain" and one of`},
+	{name: "disk without an image", text: "version: 1\ndisks: [{chain: kept}]\n", line: 2, column: 9, kind: policyfile.ErrKey, detail: `"chain" and one of`},
+	{name: "disk with two images", text: "version: 1\ndisks: [{path: /a, source: 'nbd://h/a', chain: kept}]\n", line: 2, column: 9, kind: policyfile.ErrKey, detail: `"chain" and one of`},
+	{name: "unknown key of a disk", text: "version: 1\ndisks: [{glob: '/a*', chain: kept}]\n", line: 2, column: 10, kind: policyfile.ErrKey, detail: `"glob" is none`},
+
 	// Values.
 	{name: "list", text: "- a\n", line: 1, column: 1, kind: policyfile.ErrValue, detail: "a policy must be a mapping"},
 	{name: "text", text: "leaf\n", line: 1, column: 1, kind: policyfile.ErrValue, detail: "a policy must be a mapping"},
@@ -232,6 +240,10 @@ var bad = []struct {
 	{name: "unknown headers", text: "version: 1\nfolders: [{path: /a, headers: trusted}]\n", line: 2, column: 31, kind: policyfile.ErrValue, detail: `"believed" or "judged"`},
 	{name: "headers as a truth value", text: "version: 1\nfolders: [{path: /a, headers: true}]\n", line: 2, column: 31, kind: policyfile.ErrValue, detail: "put it in quotes"},
 
+	{name: "chain that is not kept", text: "version: 1\ndisks: [{path: /a, chain: headers}]\n", line: 2, column: 27, kind: policyfile.ErrValue, detail: `chain must be "kept"`},
+	{name: "relative image of a disk", text: "version: 1\ndisks: [{path: a, chain: kept}]\n", line: 2, column: 16, kind: policyfile.ErrValue, detail: "absolute"},
+	{name: "disks of text", text: "version: 1\ndisks: [/a]\n", line: 2, column: 9, kind: policyfile.ErrValue, detail: "a disk must be a mapping"},
+
 	// Two things about one.
 	{name: "two formats of one path", text: "version: 1\nformats:\n  - {path: /a, format: raw}\n  - {path: /b, format: raw}\n  - {path: /a, format: qcow2}\n",
 		line: 5, column: 5, kind: policyfile.ErrContradiction, detail: "qcow2 here is stated to be raw on line 3", readerOnly: true},
@@ -241,6 +253,8 @@ var bad = []struct {
 		line: 2, column: 47, kind: policyfile.ErrContradiction, detail: "on line 2", readerOnly: true},
 	{name: "one folder twice", text: "version: 1\nfolders:\n  - {path: /a, rule: leaf}\n  - {path: /a, headers: believed}\n",
 		line: 4, column: 5, kind: policyfile.ErrContradiction, detail: `"/a" is on line 3 already`, readerOnly: true},
+	{name: "one disk twice", text: "version: 1\ndisks:\n  - {path: /a, chain: kept}\n  - {path: 'file:///a', chain: kept}\n",
+		line: 4, column: 5, kind: policyfile.ErrContradiction, detail: "on line 3 already", readerOnly: true},
 }
 
 func TestPoliciesThatAreRefused(t *testing.T) {

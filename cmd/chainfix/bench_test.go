@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -44,6 +46,30 @@ func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		if got := run(context.Background(), args, streams{nil, io.Discard, io.Discard}); got != exitChange {
 			b.Fatalf("exit status %d", got)
+		}
+	}
+}
+
+// BenchmarkGuard is what libvirt waits for at the start of a guest with a chain of three
+// images: the program, which starts itself again to read.
+func BenchmarkGuard(b *testing.B) {
+	dir := b.TempDir()
+	path := func(i int) string { return filepath.Join(dir, fmt.Sprint(i)) }
+	for i, image := range []mkimage.Qcow2{{Backing: "1", BackingFormat: "qcow2"}, {Backing: "2", BackingFormat: "qcow2"}, {}} {
+		image.VirtualSize = demoSize
+		if err := os.WriteFile(path(i), bytesOf(image), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	below := func(i int, further string) string {
+		return fmt.Sprintf("<backingStore type='file'><format type='qcow2'/><source file='%s'/>%s</backingStore>", path(i), further)
+	}
+	xml := hookGuest("g", path(0), below(1, below(2, "<backingStore/>")))
+	for b.Loop() {
+		cmd := exec.Command("chainfix", "hook", "g", "prepare", "begin", "-")
+		cmd.Stdin = strings.NewReader(xml)
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			b.Fatalf("%v\n%s", err, out)
 		}
 	}
 }

@@ -148,10 +148,18 @@ func outputFlags() []flagRow {
 // hookFlags are those of the hook alone.
 func hookFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused: the guest does not start, arrive or get restored"},
-			func(o *options, c *cli.Context) error { o.verify = c.Bool("verify"); return nil }},
+		{&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused for any reason: the guest does not start, arrive or get restored"},
+			func(o *options, c *cli.Context) error {
+				if o.verify = c.Bool("verify"); o.verify && c.Bool("no-guard") {
+					return usageError("--verify and --no-guard contradict each other")
+				}
+				return nil
+			}},
+		{&cli.BoolFlag{Name: "no-guard", Usage: "let guests start whose explicit chain contradicts the headers of its images"},
+			func(*options, *cli.Context) error { return nil }},
 		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
 			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
+		timeoutFlag(hookTimeout, "take no longer than `TIME` in all; what was not looked at by then is as good as unreadable"),
 	}
 }
 
@@ -327,13 +335,15 @@ const maxJobs = 1024
 
 // timeoutFlags bound how long an image may take to answer.
 func timeoutFlags(timeout time.Duration) []flagRow {
-	return []flagRow{
-		{&cli.StringFlag{Name: "timeout", Value: timeout.String(), Usage: "refuse an image whose storage does not answer within `TIME`"},
-			func(o *options, c *cli.Context) (err error) {
-				o.timeout, err = parseTimeout(c.String("timeout"))
-				return err
-			}},
-	}
+	return []flagRow{timeoutFlag(timeout, "refuse an image whose storage does not answer within `TIME`")}
+}
+
+func timeoutFlag(timeout time.Duration, usage string) flagRow {
+	return flagRow{&cli.StringFlag{Name: "timeout", Value: timeout.String(), Usage: usage},
+		func(o *options, c *cli.Context) (err error) {
+			o.timeout, err = parseTimeout(c.String("timeout"))
+			return err
+		}}
 }
 
 // parseTimeout reads a time: "90s", "1m30s", or as timeout(1) takes it, 90.

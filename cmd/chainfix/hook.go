@@ -20,9 +20,9 @@ import (
 func hookCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:      hookName,
-		Usage:     "make chains explicit, or verify them, as a hook of libvirt's; XML on standard input",
+		Usage:     "keep guests from starting with a wrong chain, and make chains explicit on the way, as a hook of libvirt's; XML on standard input",
 		ArgsUsage: "GUEST OPERATION SUB-OPERATION EXTRA",
-		Flags:     flagsOf(hookFlags(), statementFlags(), timeoutFlags(hookTimeout)),
+		Flags:     flagsOf(hookFlags(), statementFlags()),
 		Action:    func(c *cli.Context) error { return hook(c, std) },
 	}
 }
@@ -33,37 +33,91 @@ func hook(c *cli.Context, std streams) error {
 	}
 	call, _ := readHookCall(c.Args().Slice())
 	// Where there is nothing to do no flag can be wrong.
-	if call.idle() || !call.rewrites() && !c.Bool("verify") {
+	if call.idle() || !call.rewrites() && c.Bool("no-guard") && !c.Bool("verify") {
 		return nil
 	}
 	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	journal := hookJournal{path: o.log, call: call, err: std.err}
-	explicit, err := o.explicitFor(c.Context, call, std.in, journal)
+	h := &hookRun{options: o, call: call, std: std, journal: hookJournal{path: o.log, call: call, err: std.err}}
+	if c.Context.Value(apartKey{}) != nil {
+		return h.apart(c.Context, hookWords(c))
+	}
+	explicit, err := h.work(c.Context)
+	return h.conclude(c.Context, explicit, err)
+}
+
+// hookWords are the words of the command line from "hook" on, as they were before
+// [guardHook] saw them.
+func hookWords(c *cli.Context) []string {
+	words := c.Lineage()[1].Args().Slice()
+	if at := len(words) - 5; at > 0 && words[at] == "--" {
+		words = slices.Delete(slices.Clone(words), at, at+1)
+	}
+	return words
+}
+
+// hookRun is one run of the hook.
+type hookRun struct {
+	*options
+	call    hookCall
+	std     streams
+	journal hookJournal
+}
+
+// work does what the moment asks for: it returns the XML with every chain explicit, if
+// that is to replace libvirt's, and an error if something keeps it from that, or is wrong.
+func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
+	limit := h.timeout
+	// Of an image that does not answer it is said which one it is, and of more of
+	// them at least that time is up, before nobody waits any more.
+	h.timeout = limit * 7 / 10
+	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, timeUpError{limit})
+	defer cancel()
+	if h.call.operation == "start" || h.call.operation == "prepare" && !h.verify {
+		err = h.guard(ctx)
+	} else {
+		explicit, err = h.explicit(ctx)
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = context.Cause(ctx)
+	}
+	return explicit, err
+}
+
+// conclude prints the XML, or says what is wrong. Only what refuses the operation is the
+// program's error.
+func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) error {
+	as := "the XML is left as it is: "
+	if !h.call.rewrites() {
+		as = "the guest starts, and it cannot be told whether its chain is right: "
+	}
 	switch {
-	case err == nil && (explicit == nil || !call.rewrites()):
+	case err == nil && (explicit == nil || !h.call.rewrites()):
 		return nil
-	case c.Context.Err() != nil:
-		journal.note(context.Cause(c.Context).Error())
-		return inputError(context.Cause(c.Context))
+	case ctx.Err() != nil:
+		h.journal.note(context.Cause(ctx).Error())
+		return inputError(context.Cause(ctx))
 	case err == nil:
-		journal.note("every chain is explicit now")
-		return write(std.out, explicit)
-	case o.verify && !call.goesOnToPrepare() && !errors.Is(err, errNotYet):
-		journal.note("refused: " + err.Error())
+		h.journal.note("every chain is explicit now")
+		return write(h.std.out, explicit)
+	case errors.Is(err, errContradicted), h.verify && h.call.operation != "start" && !h.call.goesOnToPrepare() && !errors.Is(err, errNotYet):
+		h.journal.note("refused: " + err.Error())
+		if errors.As(err, new(timeUpError)) {
+			return &statusError{exitRefused, err}
+		}
 		return err
 	}
-	journal.note("the XML is left as it is: " + err.Error())
-	fmt.Fprintf(std.err, "chainfix: warning: the XML is left as it is: %v\n", err)
+	h.journal.note(as + err.Error())
+	fmt.Fprintf(h.std.err, "chainfix: warning: %s%v\n", as, err)
 	return nil
 }
 
 const hookName = "hook"
 
-// hookTimeout is how long an image may take to answer a hook, for which libvirt
-// waits, and everybody who asks it for that guest.
+// hookTimeout is how long a hook may take in all, since libvirt waits for it, and
+// everybody who asks it for that guest.
 const hookTimeout = 2 * time.Second
 
 // hookCall is what libvirt says of the moment at which it runs a hook script:
@@ -91,12 +145,12 @@ func readHookCall(words []string) (hookCall, bool) {
 // idle reports that the moment is none at which chainfix does anything, those
 // of a libvirt to come included.
 func (c hookCall) idle() bool {
-	return c.subOperation != "begin" || !slices.Contains([]string{"migrate", "restore", "prepare"}, c.operation)
+	return c.subOperation != "begin" || !slices.Contains([]string{"migrate", "restore", "prepare", "start"}, c.operation)
 }
 
 // rewrites reports that libvirt takes the hook's standard output, if there is
 // any, for the guest's XML.
-func (c hookCall) rewrites() bool { return c.operation != "prepare" }
+func (c hookCall) rewrites() bool { return c.operation == "migrate" || c.operation == "restore" }
 
 // goesOnToPrepare reports that a refusal is left to "prepare", which comes next with
 // the same XML. libvirt 11.3 takes a hook that fails in "restore" for a success: it

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -27,16 +29,33 @@ type notYet struct{ error }
 
 func (notYet) Is(target error) bool { return target == errNotYet }
 
-// explicitFor reads a guest's XML and returns it with every chain explicit; nil
-// if that is what it says already. The error is one line.
-func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reader, journal hookJournal) ([]byte, error) {
-	walkers, err := o.walkers(ctx)
-	if err != nil {
-		return nil, err
+// poolDir is where the libvirt of this user keeps the definitions of its storage pools;
+// "" if that is not known.
+func poolDir() string {
+	if os.Geteuid() == 0 {
+		return "/etc/libvirt/storage"
 	}
-	data, err := reader{stdin: stdin}.read(ctx, inputOf("-"))
+	config, err := os.UserConfigDir()
 	if err != nil {
-		return nil, inputError(err)
+		return ""
+	}
+	return filepath.Join(config, "libvirt/storage")
+}
+
+// document reads what is needed: the policy, and a guest's XML. The error is one line.
+func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document, error) {
+	walkers, err := h.walkers(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if walkers.volumes == nil {
+		if known, err := pools.Read(ctx, poolDir(), walkers.requests); err == nil {
+			walkers.volumes = known
+		}
+	}
+	data, err := reader{stdin: h.std.in}.read(ctx, inputOf("-"))
+	if err != nil {
+		return nil, nil, inputError(err)
 	}
 	doc, err := xmlfix.Parse(stdinName, data)
 	if err != nil {
@@ -45,9 +64,18 @@ func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reade
 			status = exitRefused
 		}
 		f, _ := problemFinding(err)
-		return nil, &statusError{status, errors.New(inOneLine(f))}
+		return nil, nil, &statusError{status, errors.New(inOneLine(f))}
 	}
-	walker := walkers.walker()
+	return walkers.walker(), doc, nil
+}
+
+// explicit reads a guest's XML and returns it with every chain explicit; nil if that is
+// what it says already. The error is one line.
+func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
+	walker, doc, err := h.document(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var refused, absent []string
 	// In "prepare" the XML has an id already, but libvirt has detected nothing
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
@@ -58,21 +86,24 @@ func (o *options) explicitFor(ctx context.Context, call hookCall, stdin io.Reade
 		return nil, inputError(err)
 	}
 	for _, disk := range disks {
-		findings, err := makeExplicit(ctx, walker, disk, call.rewrites())
+		findings, err := makeExplicit(ctx, walker, disk, h.call.rewrites())
 		if err != nil {
 			return nil, inputError(err)
 		}
 		for _, f := range findings {
+			if f.Misopens && !h.call.rewrites() {
+				f.Remedy = h.letItStart(f, disk.Chain)
+			}
 			text := "disk " + strconv.Quote(disk.Target) + ": " + inOneLine(f)
 			switch {
 			case f.Severity < finding.Warn:
 				continue
-			case f.Severity == finding.Refuse && f.Code == finding.ImageMissing && call.operation == "migrate":
+			case f.Severity == finding.Refuse && f.Code == finding.ImageMissing && h.call.operation == "migrate":
 				absent = append(absent, text)
 			case f.Severity == finding.Refuse:
 				refused = append(refused, text)
 			}
-			journal.note(text)
+			h.journal.note(text)
 		}
 	}
 	switch {

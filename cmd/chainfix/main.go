@@ -12,7 +12,7 @@ import (
 
 func main() {
 	signals := endingSignals()
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(readingApart(context.Background()))
 	std := onTerminal(streams{os.Stdin, standardOutput(), os.Stderr}, os.Getenv("TERM"))
 	done := make(chan int, 1)
 	go func() {
@@ -21,6 +21,7 @@ func main() {
 	}()
 	status, i, ended := await(done, signals, cancel, echo, grace)
 	if i == nil {
+		answer(status)
 		os.Exit(status)
 	}
 	if !ended {

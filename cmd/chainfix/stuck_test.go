@@ -259,6 +259,10 @@ func (s *hangingStorage) stuckInKernel(command string, args ...string) stuck {
 			if err != nil || len(waits) == 0 {
 				return // it has ended, as its test will notice
 			}
+			for _, reader := range childrenOf(process) {
+				those, _ := filepath.Glob("/proc/" + reader + "/task/*/wchan")
+				waits = append(waits, those...)
+			}
 			for _, path := range waits {
 				if wait, err := os.ReadFile(path); err == nil && strings.Contains(string(wait), "request_wait_answer") {
 					return
@@ -267,4 +271,15 @@ func (s *hangingStorage) stuckInKernel(command string, args ...string) stuck {
 		}
 	}
 	return run
+}
+
+// childrenOf returns the processes that a process has started, such as the reader of a
+// hook.
+func childrenOf(process int) (children []string) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", process))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list)
+		children = append(children, strings.Fields(string(text))...)
+	}
+	return children
 }

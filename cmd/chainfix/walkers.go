@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/image"
@@ -37,6 +39,9 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	if o.policyFile != nil {
 		w.file = *o.policyFile
 		file, err := limit.Do(ctx, w.requests, w.file, func(context.Context) (*policyfile.File, error) { return policyfile.Read(w.file) })
+		if errors.As(err, new(*limit.UnansweredError)) {
+			err = fmt.Errorf("%s gives %w", shownName(w.file), err)
+		}
 		if err != nil {
 			return nil, inputError(err)
 		}

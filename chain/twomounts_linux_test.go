@@ -1,0 +1,33 @@
+package chain_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/testdata/peers"
+	"github.com/chainfix/chainfix/testdata/slowfs/mount"
+)
+
+// TestOneFileThroughTwoMounts: a file that is seen through two mounts cannot be told from
+// two files, but nothing says that they differ. Its copy does differ.
+func TestOneFileThroughTwoMounts(t *testing.T) {
+	f := newFiles(t)
+	mounted := peers.StartSlowFS(t, f.dir, mount.Options{Cache: time.Hour})
+	f.raw("base", 1<<20)
+	f.raw("copy", 1<<20)
+	f.qcow2("top", img{backing: "base", backingFormat: "raw"})
+	for name, misopens := range map[string]bool{"base": false, "copy": true} {
+		stated := f.explicit("top", f.layer(filepath.Join(mounted.Dir, name), probe.Raw))
+		got, err := (&chain.Walker{}).Walk(t.Context(), stated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reported := wantRefused(t, got, finding.ChainConflict); reported.Misopens != misopens {
+			t.Errorf("%s: %+v", name, reported)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// The guard keeps a guest from starting whose explicit chain contradicts the headers
+// of its images, beyond doubt and so that it would see other bytes. libvirt never looks:
+// the XML wins, silently. Whatever leaves a doubt lets the guest start.
+
+// errContradicted is returned for a chain with which no guest is to start.
+var errContradicted = errors.New("the chain contradicts the headers")
+
+// contradiction is an error with the text of another.
+type contradiction struct{ error }
+
+func (contradiction) Is(target error) bool { return target == errContradicted }
+
+// guardJobs is how many disks of a guest the guard looks at at the same time: one that
+// hangs must not hide what is wrong with another.
+const guardJobs = 16
+
+// guardSays is what the guard finds out about a disk: "" for nothing.
+type guardSays struct {
+	wrong string // why the guest must not start
+	doubt string // why it cannot be told whether the chain is right
+}
+
+// guard returns an [errContradicted] if the guest must not start, and another error if
+// it cannot be told of all its disks.
+func (h *hookRun) guard(ctx context.Context) error {
+	w, doc, err := h.document(ctx)
+	if err != nil {
+		return err
+	}
+	says := make([]guardSays, len(doc.Disks()))
+	var group errgroup.Group
+	group.SetLimit(guardJobs)
+	for i, disk := range doc.Disks() {
+		group.Go(func() error { says[i] = h.guardDisk(ctx, w, disk); return nil })
+	}
+	group.Wait()
+	var wrong, doubts []string
+	for _, s := range says {
+		if s.wrong != "" {
+			wrong = append(wrong, s.wrong)
+		}
+		if s.doubt != "" {
+			doubts = append(doubts, s.doubt)
+		}
+	}
+	if len(doubts) > 1 { // one is told in the end
+		for _, doubt := range doubts {
+			h.journal.note(doubt)
+		}
+	}
+	switch {
+	case len(wrong) > 0:
+		return &statusError{exitRefused, contradiction{firstOf(wrong)}}
+	case len(doubts) > 0:
+		return firstOf(doubts)
+	}
+	return nil
+}
+
+func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.Disk) guardSays {
+	stated, err := disk.Stated()
+	about := "disk " + strconv.Quote(stated.Target) + ": "
+	if err != nil {
+		f, _ := problemFinding(err)
+		return guardSays{doubt: about + inOneLine(f)}
+	}
+	if !statesChain(stated) {
+		return guardSays{}
+	}
+	stated.Live = false // see [hookRun.explicit]
+	found, err := w.Walk(ctx, stated)
+	if err != nil {
+		return guardSays{doubt: about + cmp.Or(context.Cause(ctx), err).Error()}
+	}
+	for _, f := range found.Findings {
+		if f.Misopens {
+			f.Text += ": the guest would see wrong bytes"
+			f.Remedy = h.letItStart(f, found)
+			return guardSays{wrong: about + inOneLine(f)}
+		}
+	}
+	if h.call.operation == "start" {
+		return guardSays{} // what the XML stated was told before, and the rest libvirt has seen
+	}
+	for _, f := range found.Findings {
+		if f.Severity == finding.Refuse || slices.Contains(unseen, f.Code) {
+			return guardSays{doubt: about + inOneLine(f)}
+		}
+	}
+	return guardSays{}
+}
+
+// unseen are the findings about an explicit chain of which a part was not looked at.
+var unseen = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, finding.ChainUnverified, finding.SourceInexpressible}
+
+// statesChain reports whether the XML states something that headers could contradict.
+func statesChain(s chain.Stated) bool {
+	top := s.Layers[0]
+	return len(s.Layers) > 1 || s.Inexpressible != "" || s.Terminated && top.Format.CanHaveBacking() ||
+		top.Source != nil && top.Source.DataStore != nil
+}
+
+// letItStart says what to do about a chain with which the guest does not start: mend it,
+// or keep it for good, or let this guest start as it is.
+func (h *hookRun) letItStart(f finding.Finding, found *chain.Chain) finding.Remedy {
+	guest := finding.GuestWord(h.call.guest)
+	refresh := "--refresh"
+	for _, command := range f.Remedy.Commands {
+		if strings.HasPrefix(command, refresh) {
+			refresh = command // with the statements that it takes
+		}
+	}
+	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it, by an entry under \"disks\" in the file of --policy: %s; "+
+		"or let this guest start unchecked, by a line at the head of the hook script: %s",
+		finding.Command("chainfix host apply "+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
+}
+
+// keptEntry is the entry of a policy file that keeps the chain of the disk which has
+// this image.
+func keptEntry(top chain.Layer) finding.Remedy {
+	name, key, word := storage.ShownName(top.At()), "path", "PATH"
+	if finding.ShellWord(name) != word {
+		word = strconv.Quote(name)
+	}
+	if _, local := top.LocalPath(); !local {
+		key = "source"
+	}
+	return finding.Command("- {" + key + ": " + word + ", chain: kept}")
+}
