@@ -85,7 +85,7 @@ func TestNamesInPredictions(t *testing.T) {
 			sd := f.top("top.qcow2")
 			sd.Bus = "sd"
 			for version, stated := range map[string]chain.Stated{"9.0": f.top("top.qcow2"), "11.3": f.top("top.qcow2"), "5.0": f.top("top.qcow2"), "9.0.1": sd} {
-				p, err := predict.Disk(context.Background(), &chain.Walker{}, stated, mustVersion(t, version))
+				p, err := predict.Disk(context.Background(), &chain.Walker{}, stated, mustPair(t, version))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -43,7 +43,7 @@ func TestImageIsOpenedOnce(t *testing.T) {
 		if err != nil || got.Verdict != chain.Fixable || len(got.Layers) != 3 || got.Layers[1].Header.Backing.Name != "raw" {
 			t.Fatalf("%q: %+v, %v", top, got, err)
 		}
-		if p, err := predict.Disk(context.Background(), w, f.top(top), mustVersion(t, "9.0")); err != nil || p.Outcome != predict.Starts {
+		if p, err := predict.Disk(context.Background(), w, f.top(top), mustPair(t, "9.0")); err != nil || p.Outcome != predict.Starts {
 			t.Fatalf("%q: %+v, %v", top, p, err)
 		}
 	}

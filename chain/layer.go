@@ -63,10 +63,14 @@ type Layer struct {
 	// Located is where the image is, if Source names it by a storage pool's
 	// volume and the pool is known; else nil.
 	Located *libvirtxml.DomainDiskSource
-	Format  probe.Format   // "" while From is Unstated, and for a folder that QEMU presents as an image
-	From    Origin         // who stated Format
-	Header  *probe.Header  // what the image says of itself; nil if it was not read
-	ID      storage.FileID // the file or device that was opened; the zero FileID if none was
+	Format  probe.Format // "" while From is Unstated, and for a folder that QEMU presents as an image
+	From    Origin       // who stated Format
+	// XMLAlone says that Format is from the XML's <backingStore> and that nobody
+	// else states it: libvirt and chainfix write guesses there. It is set in the
+	// layers of a [Chain] that were visited, never in the top.
+	XMLAlone bool
+	Header   *probe.Header  // what the image says of itself; nil if it was not read
+	ID       storage.FileID // the file or device that was opened; the zero FileID if none was
 }
 
 // HeaderFormat returns the format that the image's header must have: that of the

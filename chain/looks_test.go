@@ -99,7 +99,7 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	c := counted(f)
 	f.touched, f.opened = make(map[string]bool), make(map[string]int)
 	stated := chain.Stated{Layers: []chain.Layer{f.layer("top.vmdk", probe.VMDK)}}
-	p, err := predict.Disk(t.Context(), &chain.Walker{Images: image.NewCache(c)}, stated, libvirt.Version{Major: 9})
+	p, err := predict.Disk(t.Context(), &chain.Walker{Images: image.NewCache(c)}, stated, libvirt.Pair{Libvirt: libvirt.Version{Major: 9}})
 	if err != nil || p.Outcome != predict.Starts || !strings.Contains(p.Reason, `"flat"`) {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -130,11 +130,11 @@ func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
 				t.Errorf("an empty file, format %q: %+v", format, reported)
 			}
 		}
-		_, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-it"), mustVersion(t, "9.0"))
+		_, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-it"), mustPair(t, "9.0"))
 		if !errors.Is(err, predict.ErrUnseen) || !errors.Is(err, syscall.EIO) {
 			t.Errorf("format %q: prediction: %v", format, err)
 		}
-		if _, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-empty"), mustVersion(t, "9.0")); err != nil {
+		if _, err := predict.Disk(t.Context(), new(chain.Walker), f.top("over-empty"), mustPair(t, "9.0")); err != nil {
 			t.Errorf("an empty file, format %q: prediction: %v", format, err)
 		}
 	}

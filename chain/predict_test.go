@@ -28,12 +28,21 @@ func mustVersion(t *testing.T, s string) libvirt.Version {
 	return v
 }
 
+func mustPair(t *testing.T, s string) libvirt.Pair {
+	t.Helper()
+	p, err := libvirt.ParsePair(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // predict predicts with a new Walker, through f's own Opener.
 func (f *files) predict(t *testing.T, stated chain.Stated, target string) predict.Prediction {
 	t.Helper()
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
 	w := &chain.Walker{Images: image.NewCache(f)}
-	got, err := predict.Disk(context.Background(), w, stated, mustVersion(t, target))
+	got, err := predict.Disk(context.Background(), w, stated, mustPair(t, target))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +141,8 @@ func TestPredictionByVersion(t *testing.T) {
 			f.qcow2("top", img{backing: "vdi", backingFormat: "vdi"})
 			return f.explicit("top", f.layer("vdi", probe.VDI), f.layer("leaf", probe.Qcow2))
 		}, "5.0 starts, 5.10 refuses"},
-		{"25 layers", layers(25), "5.0 starts"},
-		{"26 layers", layers(26), "5.0 starts, 10.8 refuses, 12.0 starts"},
+		{"26 layers, the last of them raw", layers(26), "5.0 starts"},
+		{"27 layers, the last of them raw", layers(27), "5.0 starts, 10.8 refuses, 12.0 starts"},
 		{"201 layers", layers(201), "5.0 refuses"},
 		{"sd bus, recorded", onSD(recordedOver("raw", "raw")), "5.0 starts"},
 		{"sd bus, recorded vhdx", onSD(recordedOver("vhdx", "vhdx")), "5.0 starts, 6.0 refuses, 6.1 starts"},
@@ -141,7 +150,7 @@ func TestPredictionByVersion(t *testing.T) {
 		{"data file", dataFile("DIR/raw"), "5.0 starts"},
 		{"missing data file", dataFile("DIR/gone"), "5.0 refuses"},
 		{"relative data file", dataFile("raw"), "5.0 refuses, 10.10 starts"},
-		{"data file in json", dataFile(`json:{"driver":"file","filename":"DIR/raw"}`), "5.0 refuses, 10.10 misopens"},
+		{"data file in json", dataFile(`json:{"driver":"file","filename":"DIR/raw"}`), "5.0 misopens, 9.0 refuses, 9.9 misopens"},
 		{"data store", dataStore("raw"), "5.0 starts"},
 		{"missing data store", dataStore("gone"), "5.0 starts, 10.10 refuses"},
 	}
@@ -151,22 +160,28 @@ func TestPredictionByVersion(t *testing.T) {
 	f.qcow2("middle", img{backing: "raw", backingFormat: "raw"})
 	f.write("vhdx", mkimage.VHDX{VirtualSize: overlaySize})
 	for _, c := range cases {
-		stated := c.stated(f)
-		for _, version := range []string{"5.0", "5.10", "6.0", "6.1", "9.0", "9.9", "9.10", "10.7", "10.8", "10.10", "11.3", "11.10", "12.0"} {
-			want := ""
-			for _, step := range strings.Split(c.want, ", ") {
-				since, outcome, _ := strings.Cut(step, " ")
-				if !mustVersion(t, version).Before(mustVersion(t, since)) {
-					want = outcome
-				}
+		f.checkVersions(t, c.name, c.stated(f), c.want)
+	}
+}
+
+// checkVersions compares the predictions for many versions with what each does, and
+// all from it up to the next: "5.0 starts, 6.0 refuses".
+func (f *files) checkVersions(t *testing.T, name string, stated chain.Stated, wants string) {
+	t.Helper()
+	for _, version := range []string{"5.0", "5.10", "6.0", "6.1", "7.0", "9.0", "9.9", "9.10", "10.7", "10.8", "10.10", "11.2", "11.3", "11.4", "11.10", "12.0", "12.7", "12.8", "12.9"} {
+		want := ""
+		for _, step := range strings.Split(wants, ", ") {
+			since, outcome, _ := strings.Cut(step, " ")
+			if !mustVersion(t, version).Before(mustVersion(t, since)) {
+				want = outcome
 			}
-			got := f.predict(t, stated, version)
-			if got.Outcome.String() != want {
-				t.Errorf("%s, libvirt %s: %v (%s), want %s", c.name, version, got.Outcome, got.Reason, want)
-			}
-			if got.Outcome != predict.Starts && (got.Reason == "" || got.Layer < 0) {
-				t.Errorf("%s, libvirt %s: nothing is said: %+v", c.name, version, got)
-			}
+		}
+		got := f.predict(t, stated, version)
+		if got.Outcome.String() != want {
+			t.Errorf("%s, libvirt %s: %v (%s), want %s", name, version, got.Outcome, got.Reason, want)
+		}
+		if got.Outcome != predict.Starts && (got.Reason == "" || got.Layer < 0) {
+			t.Errorf("%s, libvirt %s: nothing is said: %+v", name, version, got)
 		}
 	}
 }
@@ -195,7 +210,7 @@ func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 				walk()
 			}
 			for _, version := range []string{"5.0", "6.0", "9.0", "9.10", "11.3"} {
-				if _, err := predict.Disk(context.Background(), w, f.top("top"), mustVersion(t, version)); err != nil {
+				if _, err := predict.Disk(context.Background(), w, f.top("top"), mustPair(t, version)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -224,7 +239,7 @@ func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 		return s
 	}
 	w := new(chain.Walker)
-	target := mustVersion(t, "9.0")
+	target := mustPair(t, "9.0")
 	for name, stated := range map[string]chain.Stated{"network": network(probe.Qcow2), "volume": volume(probe.Qcow2)} {
 		if got, err := predict.Disk(context.Background(), w, stated, target); !errors.Is(err, predict.ErrUnseen) {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -239,7 +254,7 @@ func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := predict.Disk(context.Background(), w, network(probe.Raw), libvirt.Version{}); !errors.Is(err, predict.ErrNoTarget) {
+	if _, err := predict.Disk(context.Background(), w, network(probe.Raw), libvirt.Pair{}); !errors.Is(err, predict.ErrNoTarget) {
 		t.Errorf("no target: %v", err)
 	}
 	if _, err := predict.Disk(context.Background(), w, chain.Stated{}, target); !errors.Is(err, chain.ErrNoTop) {
@@ -294,7 +309,7 @@ func FuzzPredict(f *testing.F) {
 		f.Add(bytesOf(mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "c"}}}), version|32)
 		f.Add(bytesOf(mkimage.VPC{VirtualSize: 1 << 16, Parent: "c"}), version|40)
 	}
-	versions := []string{"5.0", "5.10", "6.0", "6.1", "9.0", "9.10", "10.10", "12.0"}
+	versions := []string{"5.0", "5.10", "6.0", "6.1", "9.0", "9.10", "11.3", "12.0"}
 	f.Fuzz(func(t *testing.T, base []byte, how uint8) {
 		var top []byte
 		format := probe.Qcow2
@@ -311,7 +326,7 @@ func FuzzPredict(f *testing.F) {
 		if how>>5&1 == 1 {
 			stated.Bus = "sd"
 		}
-		target, err := libvirt.ParseVersion(versions[how&7])
+		target, err := libvirt.ParsePair(versions[how&7])
 		if err != nil {
 			t.Fatal(err)
 		}

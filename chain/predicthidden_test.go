@@ -54,7 +54,7 @@ func TestPredictionFollowsNoGuess(t *testing.T) {
 				f.qcow2("top.qcow2", img{backing: "base.img", backingFormat: record})
 				f.touched, f.opened = map[string]bool{}, map[string]int{}
 				w := &chain.Walker{Images: image.NewCache(f), Evidence: evidence}
-				_, err := predict.Disk(t.Context(), w, disk, libvirt.Version{Major: 9})
+				_, err := predict.Disk(t.Context(), w, disk, libvirt.Pair{Libvirt: libvirt.Version{Major: 9}})
 				return err
 			}
 			for _, record := range []string{"", "raw"} {

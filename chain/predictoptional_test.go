@@ -80,7 +80,7 @@ func TestTransientLeftover(t *testing.T) {
 		if len(c.stated.Layers) == 0 {
 			continue
 		}
-		p, err := predict.Disk(t.Context(), w, c.stated, mustVersion(t, "9.0"))
+		p, err := predict.Disk(t.Context(), w, c.stated, mustPair(t, "9.0"))
 		if err != nil || (p.Outcome == predict.Refuses) != c.found {
 			t.Errorf("%s: predicted %+v, %v", c.name, p, err)
 		}

@@ -125,7 +125,7 @@ func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 			s.Layers, s.Terminated = append(s.Layers, f.layer("base.img", format)), true
 			return s
 		}
-		version := mustVersion(t, "9.0")
+		version := mustPair(t, "9.0")
 		predicted := func(s chain.Stated) predict.Outcome {
 			t.Helper()
 			p, err := predict.Disk(context.Background(), &chain.Walker{Images: image.NewCache(f)}, s, version)
@@ -220,7 +220,7 @@ func TestRecordOfAnotherImageConfirmsNothing(t *testing.T) {
 			}
 			f.touched = map[string]bool{}
 			w := &chain.Walker{Images: image.NewCache(f)}
-			if _, err := predict.Disk(t.Context(), w, disk, libvirt.Version{Major: 9}); !errors.Is(err, predict.ErrUnseen) {
+			if _, err := predict.Disk(t.Context(), w, disk, libvirt.Pair{Libvirt: libvirt.Version{Major: 9}}); !errors.Is(err, predict.ErrUnseen) {
 				t.Errorf("predicted: %v", err)
 			}
 			if f.touched[f.path("secret")] {

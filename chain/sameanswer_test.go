@@ -304,8 +304,8 @@ func answers(w *chain.Walker, disk chain.Stated) (c *chain.Chain, text string, e
 		return nil, "", err
 	}
 	all := []any{c}
-	for _, target := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}} {
-		p, err := predict.Disk(context.Background(), w, disk, target)
+	for _, target := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}, {Major: 12}, {Major: 12, Minor: 8}} {
+		p, err := predict.Disk(context.Background(), w, disk, libvirt.Pair{Libvirt: target})
 		all = append(all, p, fmt.Sprint(err))
 	}
 	said, err := json.MarshalIndent(all, "", " ")

@@ -8,6 +8,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
 )
 
 // requirement is something that a chain says and that not every libvirt
@@ -16,27 +17,21 @@ type requirement struct {
 	layer int    // whose; or WholeDisk
 	what  string // for people, such as "a source of protocol nfs"
 	since libvirt.Version
-	// before, if it is known: those older than this understand it too.
-	before libvirt.Version
 }
 
 // String returns what is needed: "a source of protocol nfs needs libvirt 7.0.0
 // or newer".
 func (r requirement) String() string {
-	s := r.what + " needs libvirt " + r.since.String() + " or newer"
-	if r.before.Known() {
-		s += ", or one before " + r.before.String()
-	}
-	return s
+	return r.what + " needs libvirt " + r.since.String() + " or newer"
 }
 
 // met reports whether target understands what r is about. If it is not known,
 // every libvirt from [libvirt.Oldest] on has to.
 func (r requirement) met(target libvirt.Version) bool {
 	if !target.Known() {
-		return !libvirt.Oldest.Before(r.since) && !r.before.Known()
+		return !libvirt.Oldest.Before(r.since)
 	}
-	return !target.Before(r.since) || target.Before(r.before)
+	return !target.Before(r.since)
 }
 
 // meetTarget refuses a chain that the libvirt which will read it would not
@@ -47,9 +42,6 @@ func (k *walk) meetTarget() {
 		f := finding.Finding{Code: finding.TargetTooOld, Severity: finding.Refuse, Text: r.String(),
 			Remedy: finding.Say("if the libvirt that will read the XML is new enough, say so: %s", targetFlag(r.since))}
 		switch target := k.Policy.Target; {
-		case r.layer == finding.WholeDisk && !target.Known():
-			// The depth alone: most versions can do it.
-			f.Severity = finding.Warn
 		case r.layer == 0, !target.Known() && k.states(k.chain.Layers[r.layer].Source):
 			continue
 		case target.Known():
@@ -57,6 +49,26 @@ func (k *walk) meetTarget() {
 		}
 		k.findAt(r.layer, f)
 	}
+	k.warnOfDepth()
+}
+
+// warnOfDepth warns of a chain with which the libvirt that reads it, or one that may
+// be the one, does not start a guest. It is written all the same: that libvirt
+// would find as many layers by itself and would not start them either.
+func (k *walk) warnOfDepth() {
+	target, bound := k.Policy.Target, libvirt.NestingIsBounded
+	counted := len(k.chain.Layers)
+	if counted > 0 && k.chain.Layers[counted-1].Format == probe.Raw {
+		counted--
+	}
+	if counted <= libvirt.DeepestNested || target.Known() && !bound.Holds(target) {
+		return
+	}
+	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.TargetTooOld, Severity: finding.Warn,
+		Text: fmt.Sprintf("the chain has %d layers: libvirt from %s on does not start a guest on more than %d, until %s does",
+			len(k.chain.Layers), bound.Since, libvirt.DeepestNested, bound.Until),
+		Remedy: finding.Say("shorten the chain (%s on a running guest, %s on one that is off), or keep to a libvirt before %s or from %s on",
+			finding.Command("virsh blockcommit"), finding.Command("qemu-img commit"), bound.Since, bound.Until)})
 }
 
 // targetFlag names the libvirt that will read the XML.
@@ -82,9 +94,6 @@ func unsupported(layers []Layer, target libvirt.Version) []requirement {
 	}
 	if len(layers) > 1 || len(layers) == 1 && layers[0].Format.CanHaveBacking() {
 		need(requirement{layer: finding.WholeDisk, what: "an explicit chain", since: libvirt.ExplicitChains.Since})
-	}
-	if len(layers) > libvirt.DeepestNested {
-		need(requirement{layer: finding.WholeDisk, what: fmt.Sprintf("a chain of more than %d layers", libvirt.DeepestNested), since: libvirt.NestingIsBounded.Until, before: libvirt.NestingIsBounded.Since})
 	}
 	for i, layer := range layers {
 		if layer.Source == nil {

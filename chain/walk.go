@@ -31,7 +31,10 @@ type Walker struct {
 	// one of local files and devices, for this Walker alone.
 	Images  *image.Cache
 	Volumes storage.Volumes // finds the volumes of storage pools; nil finds none
-	Policy  Policy          // what the operator decides
+	// FindVolumes is a libvirt to be asked for volumes that backing images are; nil
+	// asks none, and every backing image that a header names is written by its path.
+	FindVolumes VolumeFinder
+	Policy      Policy // what the operator decides
 	// Evidence is what the other disks of the host, or of the document, say;
 	// nil knows of none.
 	Evidence *Evidence
@@ -60,7 +63,7 @@ func (w *Walker) prepare() {
 // what they remember.
 func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	w.prepare()
-	knowing := &Walker{Images: w.images, Volumes: w.Volumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
+	knowing := &Walker{Images: w.images, Volumes: w.Volumes, FindVolumes: w.FindVolumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
 	knowing.once.Do(func() { knowing.images, knowing.trust, knowing.folders = w.images, w.trust, w.folders })
 	return knowing
 }
@@ -297,6 +300,11 @@ func (k *walk) recheckIdentity() {
 // conclude sets the verdict.
 func (k *walk) conclude() {
 	c := k.chain
+	for i, only := range k.onlyXML {
+		if only && i < len(c.Layers) {
+			c.Layers[i].XMLAlone = true
+		}
+	}
 	switch {
 	case k.refused():
 		c.Verdict = Refused
@@ -308,6 +316,9 @@ func (k *walk) conclude() {
 	}
 	k.concludeForTarget()
 	k.markForReview()
+	if c.Verdict == Fixable {
+		k.nameVolumes()
+	}
 }
 
 // concludeForTarget changes the verdict if the libvirt that reads the XML ignores the

@@ -75,6 +75,17 @@ type Header struct {
 	// use: if there are entries in it, QEMU opens the image for writing only.
 	Dirty   bool
 	Corrupt bool // qcow2 incompatible bit 1: QEMU opens the image read-only
+
+	// Bitmaps says that a qcow2 header has the bitmaps extension, whether its
+	// autoclear bit is set or not: whoever rewrites the header also writes the
+	// bitmaps anew, elsewhere in the image.
+	Bitmaps bool
+	// Unknown says that a qcow2 header has compatible or autoclear feature bits,
+	// or extensions, that QEMU 10.0 does not know. It opens the image all the
+	// same, and clears such autoclear bits when it writes to it.
+	Unknown bool
+	// Zstd is qcow2's compression type 1, which some builds of QEMU lack.
+	Zstd bool
 }
 
 // References returns every reference of h to another file, the backing image

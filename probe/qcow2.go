@@ -19,6 +19,11 @@ const (
 
 	qcow2AutoclearBitmaps     = 1 << 0
 	qcow2AutoclearDataFileRaw = 1 << 1
+	qcow2AutoclearKnown       = 1<<2 - 1
+
+	qcow2CompatKnown = 1<<1 - 1 // lazy refcounts
+
+	qcow2Zstd = 1
 
 	qcow2CryptAES  = 1
 	qcow2CryptLUKS = 2
@@ -42,6 +47,7 @@ type qcow2Fields struct {
 
 	// Of version 3; a version 2 image has these implied values.
 	incompat     uint64 // 0
+	compat       uint64 // 0
 	autoclear    uint64 // 0
 	refOrder     uint32 // 4
 	headerLength uint32 // 72
@@ -78,6 +84,9 @@ func readQcow2(m *image) (*Header, error) {
 		ClusterSize: f.clusterSize,
 		Dirty:       f.incompat&qcow2IncompatDirty != 0,
 		Corrupt:     f.incompat&qcow2IncompatCorrupt != 0,
+		Bitmaps:     ext.bitmaps,
+		Unknown:     ext.unknown || f.compat&^qcow2CompatKnown != 0 || f.autoclear&^qcow2AutoclearKnown != 0,
+		Zstd:        f.compression == qcow2Zstd,
 	}
 	switch f.crypt {
 	case qcow2CryptAES:
@@ -144,6 +153,7 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 			return nil, err
 		}
 		f.incompat = binary.BigEndian.Uint64(b[72:])
+		f.compat = binary.BigEndian.Uint64(b[80:])
 		f.autoclear = binary.BigEndian.Uint64(b[88:])
 		f.refOrder = binary.BigEndian.Uint32(b[96:])
 		f.headerLength = binary.BigEndian.Uint32(b[100:])
@@ -174,7 +184,7 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 func (m *image) qcow2Features(f *qcow2Fields) error {
 	compressed := f.incompat&qcow2IncompatCompression != 0
 	switch {
-	case f.compression > 1: // 0 is zlib, 1 zstd
+	case f.compression > qcow2Zstd: // 0 is zlib
 		return m.unsupported("compression_type", 104, "%d", f.compression)
 	case compressed != (f.compression != 0):
 		return m.corrupt("compression_type", 104, "%d contradicts incompatible_features %#x", f.compression, f.incompat)

@@ -79,13 +79,13 @@ var qcow2Cases = []readCase{
 	{name: "unknown incompatible bit 5", image: v3image(be64(72, 1<<5)), err: probe.ErrUnsupported, field: "incompatible_features"},
 	{name: "unknown incompatible bit 63", image: v3image(be64(72, 1<<63)), err: probe.ErrUnsupported, field: "incompatible_features"},
 	{name: "lazy refcounts", image: v3image(be64(80, 1)), want: version3(nil)},
-	{name: "unknown compatible bit", image: v3image(be64(80, 1<<63)), want: version3(nil)},
-	{name: "unknown autoclear bit", image: v3image(be64(88, 1<<63)), want: version3(nil)},
+	{name: "unknown compatible bit", image: v3image(be64(80, 1<<63)), want: version3(hasUnknown)},
+	{name: "unknown autoclear bit", image: v3image(be64(88, 1<<63)), want: version3(hasUnknown)},
 
 	{name: "compression bit without type", image: v3image(be64(72, 1<<3)), err: probe.ErrCorrupt, field: "compression_type"},
 	{name: "compression bit, header without type", image: v3image(be64(72, 1<<3), be32(100, 104), be64(104, 0)), err: probe.ErrCorrupt, field: "compression_type"},
 	{name: "compression type without bit", image: v3image(byteAt(104, 1)), err: probe.ErrCorrupt, field: "compression_type"},
-	{name: "compression zstd", image: v3image(byteAt(104, 1), be64(72, 1<<3)), want: version3(nil)},
+	{name: "compression zstd", image: v3image(byteAt(104, 1), be64(72, 1<<3)), want: version3(func(h *probe.Header) { h.Zstd = true })},
 	{name: "compression unknown", image: v3image(byteAt(104, 2), be64(72, 1<<3)), err: probe.ErrUnsupported, field: "compression_type"},
 
 	{name: "AES", image: v3image(be32(32, 1)), want: version3(func(h *probe.Header) { h.Encryption = probe.AES })},

@@ -17,6 +17,8 @@ type qcow2Ext struct {
 	format   []byte     // the backing image's format; nil if none is recorded
 	dataFile *Reference // nil if none is named
 	luks     bool       // a LUKS header is pointed to
+	bitmaps  bool       // there is a bitmaps extension
+	unknown  bool       // there is an extension of another type
 }
 
 // qcow2Extensions reads the extension area: from the end of the header to the
@@ -60,6 +62,8 @@ func (m *image) qcow2Extensions(f *qcow2Fields) (*qcow2Ext, error) {
 			if err := m.qcow2Extension(f, &ext, kind, off, n); err != nil {
 				return nil, err
 			}
+		default:
+			ext.unknown = true
 		}
 		off += (n + 7) &^ 7
 	}
@@ -96,6 +100,7 @@ func (m *image) qcow2Extension(f *qcow2Fields, ext *qcow2Ext, kind uint32, off, 
 		return m.qcow2LUKS(f, ext, off, n)
 
 	case qcow2ExtBitmaps:
+		ext.bitmaps = true
 		return m.qcow2Bitmaps(f, off, n)
 	}
 	return nil

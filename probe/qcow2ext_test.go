@@ -41,6 +41,23 @@ func withBacking(off int64) func(h *probe.Header) {
 	return func(h *probe.Header) { h.Backing = &probe.Reference{Name: "/base", Offset: off} }
 }
 
+// hasUnknown is for a header with something in it that QEMU does not know.
+func hasUnknown(h *probe.Header) { h.Unknown = true }
+
+// also is a change and one more.
+func also(first, second func(h *probe.Header)) func(h *probe.Header) {
+	return func(h *probe.Header) { first(h); second(h) }
+}
+
+// afterUnknown is a header of [recorded] that has an unknown extension as well.
+func afterUnknown(format string, off int64) *probe.Header {
+	h := recorded(format, off)
+	h.Unknown = true
+	return h
+}
+
+func hasBitmaps(h *probe.Header) { h.Bitmaps = true }
+
 // dataFileImage has a data file but no backing image.
 func dataFileImage(name string, edits ...edit) []byte {
 	return apply(must(mkimage.Qcow2{VirtualSize: 1 << 20, DataFile: name}.Bytes()), edits...)
@@ -57,8 +74,8 @@ var qcow2ExtensionCases = []readCase{
 	{name: "format qcow2, padded by 3", image: extended(exts(format("qcow2"))), want: recorded("qcow2", 136)},
 	{name: "format of 8 bytes, not padded", image: extended(exts(format("host_dev"))), want: recorded("host_dev", 136)},
 	{name: "format behind others", image: extended(exts(unknown("12345"), unknown(""), ext(extFeatureNames, strings.Repeat("x", 48)), format("raw"))),
-		want: recorded("raw", 216)},
-	{name: "format behind the first 4 KiB", image: extended(exts(unknown(strings.Repeat("x", 10000)), format("raw"))), want: recorded("raw", 10144)},
+		want: afterUnknown("raw", 216)},
+	{name: "format behind the first 4 KiB", image: extended(exts(unknown(strings.Repeat("x", 10000)), format("raw"))), want: afterUnknown("raw", 10144)},
 	{name: "format behind the end", image: extended(exts(ext(0, ""), format("raw"))), want: version3(withBacking(144))},
 	{name: "format in version 2", image: must(mkimage.Qcow2{Version: 2, VirtualSize: 1 << 20, Backing: "/base", BackingFormat: "raw"}.Bytes()),
 		want: version3(func(h *probe.Header) {
@@ -72,7 +89,7 @@ var qcow2ExtensionCases = []readCase{
 		want: recorded("raw", 128)},
 	{name: "end missing, name within the padding", image: v3image(put(112, be(mkimage.ExtBackingFormat, uint32(3))+"raw"), v1name(123, "/base")),
 		want: recorded("raw", 123)},
-	{name: "end missing in a cluster", image: clusters(9, be32(112, 0x1234), be32(116, 512-120)), want: version3(func(h *probe.Header) { h.ClusterSize = 512 })},
+	{name: "end missing in a cluster", image: clusters(9, be32(112, 0x1234), be32(116, 512-120)), want: version3(func(h *probe.Header) { h.ClusterSize, h.Unknown = 512, true })},
 	{name: "end missing, 7 bytes left", image: clusters(9, be32(100, 105), be32(105, 0x1234), be32(109, 512-113-7)),
 		err: probe.ErrCorrupt, field: "header extension"},
 	{name: "end missing, 1 byte left", image: v3image(put(112, be(mkimage.ExtBackingFormat, uint32(3))+"raw\x00\x00\x00\x00\x00"), v1name(129, "/base")),
@@ -97,14 +114,14 @@ var qcow2ExtensionCases = []readCase{
 	{name: "format twice, the same", image: extended(exts(format("raw"), format("raw"))), err: probe.ErrCorrupt, field: "header extension", differs: "extension twice"},
 	{name: "data file twice", image: extended(exts(ext(mkimage.ExtDataFile, "a"), ext(mkimage.ExtDataFile, "b")), be64(72, 4)),
 		err: probe.ErrCorrupt, field: "header extension", differs: "extension twice"},
-	{name: "unknown twice", image: extended(exts(unknown("a"), unknown("b"))), want: version3(withBacking(152))},
+	{name: "unknown twice", image: extended(exts(unknown("a"), unknown("b"))), want: version3(also(withBacking(152), hasUnknown))},
 
 	{name: "longer than what is left", image: extended(exts(unknown("x")), be32(116, 17)), err: probe.ErrCorrupt, field: "header extension"},
-	{name: "as long as what is left", image: extended(exts(unknown("x")), be32(116, 16)), want: version3(withBacking(136))},
+	{name: "as long as what is left", image: extended(exts(unknown("x")), be32(116, 16)), want: version3(also(withBacking(136), hasUnknown))},
 	{name: "longer than a cluster", image: extended(exts(unknown("x")), be32(116, 65537)), err: probe.ErrCorrupt, field: "header extension"},
 	{name: "length 2^32-1", image: extended(exts(unknown("x")), be32(116, 1<<32-1)), err: probe.ErrCorrupt, field: "header extension"},
 	{name: "length 2^32-1 of the end", image: extended(nil, be32(116, 1<<32-1)), err: probe.ErrCorrupt, field: "header extension"},
-	{name: "unknown of 5000 bytes", image: extended(exts(unknown(strings.Repeat("x", 5000)))), want: version3(withBacking(5128))},
+	{name: "unknown of 5000 bytes", image: extended(exts(unknown(strings.Repeat("x", 5000)))), want: version3(also(withBacking(5128), hasUnknown))},
 	{name: "behind the image's end", image: v3image(be32(112, 0x1234), be32(116, 5000), end(4000)), err: probe.ErrTruncated, field: "header extension", differs: "truncated"},
 	{name: "feature names are not read", image: extended(exts(ext(extFeatureNames, "odd"))), want: version3(withBacking(136))},
 
@@ -138,9 +155,9 @@ var qcow2ExtensionCases = []readCase{
 	{name: "LUKS header behind the end", image: extended(exts(ext(extLUKS, be(uint64(1<<62), uint64(1<<63)))), be32(32, 2)),
 		err: probe.ErrTruncated, field: "full disk encryption header"},
 
-	{name: "bitmaps, stale", image: extended(exts(ext(extBitmaps, strings.Repeat("x", 24)))), want: version3(withBacking(152))},
+	{name: "bitmaps, stale", image: extended(exts(ext(extBitmaps, strings.Repeat("x", 24)))), want: version3(also(withBacking(152), hasBitmaps))},
 	{name: "bitmaps, stale, length", image: extended(exts(ext(extBitmaps, "x"))), err: probe.ErrCorrupt, field: "bitmaps extension"},
-	{name: "bitmaps", image: bitmaps(1, 0, 24, 65536), want: version3(withBacking(152)), differs: "bitmap directory"},
+	{name: "bitmaps", image: bitmaps(1, 0, 24, 65536), want: version3(also(withBacking(152), hasBitmaps)), differs: "bitmap directory"},
 	{name: "bitmaps, reserved", image: bitmaps(1, 1, 24, 65536), err: probe.ErrCorrupt, field: "bitmaps extension"},
 	{name: "bitmaps, none", image: bitmaps(0, 0, 24, 65536), err: probe.ErrCorrupt, field: "nb_bitmaps"},
 	{name: "bitmaps, 65536", image: bitmaps(65536, 0, 24, 65536), err: probe.ErrCorrupt, field: "nb_bitmaps"},

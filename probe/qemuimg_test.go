@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +35,7 @@ type info struct {
 			DataFile    *string `json:"data-file"`
 			DataFileRaw bool    `json:"data-file-raw"`
 			Corrupt     bool    `json:"corrupt"`
+			Compression string  `json:"compression-type"`
 
 			CreateType string       `json:"create-type"`
 			Extents    []extentInfo `json:"extents"`
@@ -93,6 +96,16 @@ func qemuHasDriver(t testing.TB, f probe.Format) bool {
 	return has
 }
 
+// qemuMajor is the first number of the version of the qemu-img that is installed; 0 if
+// it does not say.
+var qemuMajor = sync.OnceValue(func() (major int) {
+	out, _, _ := command("", "qemu-img", "--version")
+	if v := regexp.MustCompile(`version (\d+)\.`).FindSubmatch(out); v != nil {
+		major, _ = strconv.Atoi(string(v[1]))
+	}
+	return major
+})
+
 func command(dir, program string, args ...string) (stdout []byte, stderr string, err error) {
 	var out, messages bytes.Buffer
 	cmd := exec.Command(program, args...)
@@ -119,6 +132,9 @@ func infoOf(h *probe.Header) *info {
 	}
 	i.FormatSpecific.Data.DataFileRaw = h.DataFileRaw
 	i.FormatSpecific.Data.Corrupt = h.Corrupt
+	if h.Format == probe.Qcow2 {
+		i.FormatSpecific.Data.Compression = map[bool]string{true: "zstd", false: "zlib"}[h.Zstd]
+	}
 	if h.Format == probe.VMDK {
 		i.FormatSpecific.Data.CreateType = h.Subformat
 	}
@@ -193,7 +209,7 @@ func (c *comparison) setOurs() {
 // there were, and then what is left.
 func (c *comparison) agree() (deliberate []string, unexplained string) {
 	for _, d := range differences {
-		if d.drop(c) {
+		if differsHere(d.name) && d.drop(c) {
 			deliberate = append(deliberate, d.name)
 		}
 	}

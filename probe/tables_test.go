@@ -73,7 +73,7 @@ func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 	golden, everyDriver := newGolden(), true
 	unseen := make(map[string]bool)
 	for _, d := range differences {
-		unseen[d.name] = true
+		unseen[d.name] = differsHere(d.name)
 	}
 	for _, table := range readTables {
 		if !qemuHasDriver(t, table.format) {
@@ -95,16 +95,19 @@ func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 			if unexplained != "" {
 				t.Errorf("%s/%s: %s", table.format, c.name, unexplained)
 			}
-			if want := []string{c.differs}; !slices.Equal(deliberate, slices.DeleteFunc(want, func(s string) bool { return s == "" })) {
+			if want := []string{c.differs}; !slices.Equal(deliberate, slices.DeleteFunc(want, func(s string) bool { return s == "" || !differsHere(s) })) {
 				t.Errorf("%s/%s: deliberate differences %q, want %q", table.format, c.name, deliberate, c.differs)
 			}
 			delete(unseen, c.differs)
 		}
 	}
-	if everyDriver {
+	if everyDriver && qemuMajor() == goldenMajor {
 		golden.compare(t)
 	}
-	for name := range unseen {
+	for name, wanted := range unseen {
+		if !wanted {
+			continue
+		}
 		t.Errorf("no case shows the deliberate difference %q", name)
 	}
 }

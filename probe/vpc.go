@@ -15,7 +15,7 @@ const (
 )
 
 // readVPC reads the format of Microsoft's "Virtual Hard Disk Image Format
-// Specification" (VHD), big-endian, with the checks of block/vpc.c (QEMU 7.2): a
+// Specification" (VHD), big-endian, with the checks of block/vpc.c (QEMU 10.0): a
 // footer at the image's end, and, unless the image is fixed, a copy of it in
 // front.
 //
@@ -86,20 +86,19 @@ func vpcChecksum(footer []byte) uint32 {
 	return ^sum
 }
 
-// vpcSectors returns the size of the disk. Which of two fields says it depends
-// on the program that wrote the image: for most it is the geometry, because
-// their Current Size is too large; for some, and wherever the geometry is at
-// its maximum, it is the Current Size. QEMU 10.0 turns the rule around: it goes
-// by the geometry for "vpc " and "qemu" alone.
+// vpcSectors returns the size of the disk, as QEMU since 10.0 reads it. Which of
+// two fields says it depends on the program that wrote the image: of Virtual PC
+// and of QEMU before 2.6, whose Current Size is too large, it is the geometry,
+// unless that is at its maximum; of all others it is the Current Size.
+//
+// QEMU before 10.0 goes by the geometry of all but five creators. What others
+// made, such as VirtualBox ("vbox"), has other sizes there, mostly larger ones
+// by less than a cylinder.
 func vpcSectors(footer []byte) uint64 {
 	geometry := uint64(binary.BigEndian.Uint16(footer[56:])) * uint64(footer[58]) * uint64(footer[59])
-	current := binary.BigEndian.Uint64(footer[48:]) / sectorSize
-	if geometry == vpcMaxGeometry {
-		return current
-	}
-	switch string(footer[28:32]) { // Creator Application
-	case "win ", "qem2", "d2v ", "CTXS", "tap\x00": // Hyper-V, QEMU, disk2vhd, XenConverter, XenServer
-		return current
+	switch creator := string(footer[28:32]); {
+	case geometry == vpcMaxGeometry, creator != "vpc " && creator != "qemu":
+		return binary.BigEndian.Uint64(footer[48:]) / sectorSize
 	}
 	return geometry
 }

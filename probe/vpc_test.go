@@ -27,17 +27,11 @@ func vpcParentImage(name string, edits ...edit) []byte {
 // vpcChecksum corrects the checksum of the footer that QEMU looks at.
 func vpcChecksum(b []byte) []byte {
 	b = append([]byte(nil), b...)
-	footer := b
-	if !strings.HasPrefix(string(b), "conectix") {
-		if len(b) < 512 {
-			return b
-		}
-		footer = b[(len(b)+511)/512*512-512:]
-	}
-	if len(footer) < 68 {
+	at := vpcFooter(b)
+	if at < 0 || len(b)-at < 68 {
 		return b
 	}
-	footer = footer[:min(len(footer), 512)]
+	footer := b[at:min(len(b), at+512)]
 	clear(footer[64:68])
 	var sum uint32
 	for _, c := range footer {
@@ -45,6 +39,18 @@ func vpcChecksum(b []byte) []byte {
 	}
 	binary.BigEndian.PutUint32(footer[64:], ^sum)
 	return b
+}
+
+// vpcFooter is where the footer that QEMU looks at begins; -1 if the image is too
+// small for one.
+func vpcFooter(b []byte) int {
+	switch {
+	case strings.HasPrefix(string(b), "conectix"):
+		return 0
+	case len(b) < 512:
+		return -1
+	}
+	return (len(b)+511)/512*512 - 512
 }
 
 // vpcSizes says the size in both ways.
@@ -100,7 +106,15 @@ var vpcCases = []readCase{
 
 	{name: "geometry of Virtual PC", image: vpcImage(vpcSizes(0, "vpc ", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 10*4*17*512)},
 	{name: "geometry of old QEMU", image: vpcImage(vpcSizes(0, "qemu", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 10*4*17*512)},
-	{name: "geometry of anybody", image: vpcImage(vpcSizes(0, "vbox", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 10*4*17*512)},
+	{name: "size of VirtualBox", image: vpcImage(vpcSizes(0, "vbox", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20), differs: "vpc of a creator that QEMU does not know"},
+	{name: "size of VirtualBox, smaller than the geometry", image: vpcImage(vpcSizes(0, "vbox", 1<<19, 10, 8, 17)), want: vpcHeader("dynamic", 1<<19), differs: "vpc of a creator that QEMU does not know"},
+	{name: "size of VirtualBox, larger than the blocks", image: vpcImage(vpcSizes(0, "vbox", 1<<20+512, 10, 4, 17)), err: probe.ErrCorrupt, field: "Max Table Entries",
+		differs: "vpc of a creator that QEMU does not know"},
+	{name: "size of VirtualBox, as large as the blocks, its geometry larger", image: vpcImage(vpcSizes(0, "vbox", 1<<20, 31, 4, 17)), want: vpcHeader("dynamic", 1<<20),
+		differs: "vpc of a creator that QEMU does not know"},
+	{name: "size of VirtualBox, fixed", image: vpcFixedImage(vpcSizes(1024, "vbox", 1024, 1, 1, 1)), want: vpcHeader("fixed", 1024), differs: "vpc of a creator that QEMU does not know"},
+	{name: "size of VirtualBox and its geometry alike", image: vpcImage(vpcSizes(0, "vbox", 10*4*17*512, 10, 4, 17)), want: vpcHeader("dynamic", 10*4*17*512)},
+	{name: "size of Azure", image: vpcImage(vpcSizes(0, "wa\x00\x00", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20), differs: "vpc of a creator that QEMU does not know"},
 	{name: "geometry of a fixed image", image: vpcFixedImage(vpcSizes(1024, "vpc ", 1024, 1, 1, 1)), want: vpcHeader("fixed", 512)},
 	{name: "geometry of nothing", image: vpcImage(vpcSizes(0, "vpc ", 1<<20, 0, 4, 17)), want: vpcHeader("dynamic", 0)},
 	{name: "geometry at its maximum", image: vpcImage(vpcSizes(0, "vpc ", 1<<20-1, 65535, 16, 255)), want: vpcHeader("dynamic", 1<<20-512)},
@@ -108,7 +122,7 @@ var vpcCases = []readCase{
 	{name: "size of new QEMU", image: vpcImage(vpcSizes(0, "qem2", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20)},
 	{name: "size of disk2vhd", image: vpcImage(vpcSizes(0, "d2v ", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20)},
 	{name: "size of XenServer", image: vpcImage(vpcSizes(0, "tap\x00", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20)},
-	{name: "geometry of nearly XenServer", image: vpcImage(vpcSizes(0, "tape", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 10*4*17*512)},
+	{name: "size of nearly XenServer", image: vpcImage(vpcSizes(0, "tape", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20), differs: "vpc of a creator that QEMU does not know"},
 	{name: "size of XenConverter", image: vpcImage(vpcSizes(0, "CTXS", 1<<20, 10, 4, 17)), want: vpcHeader("dynamic", 1<<20)},
 	{name: "size of 2040 GiB", image: vpcFixedImage(be64(1024+48, 2040<<30)), want: vpcHeader("fixed", 2040<<30)},
 	{name: "size of 2040 GiB and a sector", image: vpcFixedImage(be64(1024+48, 2040<<30+512)), err: probe.ErrCorrupt, field: "Current Size"},

@@ -49,7 +49,7 @@ func (k *Disk) Stated() (chain.Stated, error) {
 	stated.Bus, _ = k.elem.child("target").attr("bus")
 
 	if e, err := checkDisk(k.elem); err != nil {
-		return stated, k.fail(e.pos, ErrDisk, err.Error())
+		return stated, k.unreadable(e.pos, err)
 	}
 	stores := k.elem.backingStores()
 	beyond := inexpressible(stores)
@@ -62,7 +62,7 @@ func (k *Disk) Stated() (chain.Stated, error) {
 		err = checkFormats(beyond)
 	}
 	if err != nil {
-		return stated, k.fail(k.elem.pos, ErrDisk, err.Error())
+		return stated, k.unreadable(k.elem.pos, err)
 	}
 	if last := lastOf(stores); last != nil && !last.typed() {
 		read.Terminated, read.Typeless = true, len(last.children) > 0
@@ -104,6 +104,13 @@ func indexed(elements ...*element) bool {
 	return false
 }
 
-func (k *Disk) fail(pos Position, sentinel error, detail string) error {
+// unreadable is the error of a disk that cannot be read, with what libvirt says of it.
+func (k *Disk) unreadable(pos Position, err error) error {
+	e := k.fail(pos, ErrDisk, err.Error())
+	e.Objection = objectionOf(err)
+	return e
+}
+
+func (k *Disk) fail(pos Position, sentinel error, detail string) *Error {
 	return &Error{Name: k.doc.name, Pos: pos, Code: codeOf(sentinel), Detail: detail, Remedy: remedyOf(sentinel, k.doc.DomainName()), Err: sentinel}
 }

@@ -35,7 +35,8 @@
 // Whatever the two would read differently in a place that matters is an error:
 // every DOCTYPE anywhere; a default name space on the way to a disk; prefixed
 // names, and repeated elements, inside a disk. Outside the disks a document
-// must be well-formed, and that is all.
+// must be well-formed, and that is all; of the images that are named there nothing
+// is ever written, only warned.
 //
 // Package chain/strictxml knows what is well-formed; this one knows the elements of
 // a disk.

@@ -8,6 +8,7 @@ type Document struct {
 	domainName string
 	live       bool
 	disks      []*Disk
+	elsewhere  []*elsewhere
 }
 
 // Name returns the name that was given to [Parse].

@@ -88,6 +88,8 @@ type Error struct {
 	Detail string         // what is wrong; nothing in it can drive a terminal
 	Remedy finding.Remedy // what to do about it; says nothing for ErrRefused
 	Err    error          // one of the Err... variables
+	// Objection is what libvirt says of a disk that it does not accept; mostly of none.
+	Objection Objection
 }
 
 // Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds

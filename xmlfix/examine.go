@@ -17,6 +17,9 @@ type Examination struct {
 	// Fixable. It is nil if the text cannot be read, and Err says why.
 	Document *Document
 	Disks    []DiskExamination
+	// Findings are about images that the definition names elsewhere than in a
+	// disk: warnings, which the verdict does not count.
+	Findings []PlacedFinding
 	Err      error
 }
 
@@ -46,6 +49,9 @@ func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*E
 		if d := &e.Disks[i]; d.Chain != nil && d.Chain.Verdict == chain.Fixable {
 			d.Err = d.Disk.SetChain(d.Chain)
 		}
+	}
+	if e.Findings, err = doc.lostChains(ctx, w); err != nil {
+		return nil, err
 	}
 	return e, nil
 }

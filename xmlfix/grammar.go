@@ -3,6 +3,8 @@ package xmlfix
 import (
 	"errors"
 	"slices"
+
+	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
 // singletons are, for each element whose content is read here, the children of
@@ -59,11 +61,11 @@ func sourceNames(sourceType string) []string {
 // at fault.
 func checkDisk(disk *element) (*element, error) {
 	if value, ok := disk.attr("type"); ok && !slices.Contains(diskTypes, value) {
-		return disk, errors.New("unknown disk type " + quote(value))
+		return disk, ofDisk("Invalid value for attribute 'type' in element 'disk': '"+strictxml.Shown(value)+"'", "unknown disk type "+quote(value))
 	}
 	driver := disk.child("driver")
 	if value, ok := driver.attr("type"); ok && value == "" {
-		return driver, errors.New("the type of the <driver> is empty")
+		return driver, ofDisk("unknown driver format value ''", "the type of the <driver> is empty")
 	}
 	if store := disk.child("source").child("dataStore"); store != nil {
 		if err := checkDataStoreElement(store); err != nil {
@@ -81,15 +83,21 @@ func checkDisk(disk *element) (*element, error) {
 	return nil, nil
 }
 
+// What libvirt says of a <backingStore> that lacks one of them.
+const (
+	noStoreFormat = "missing disk backing store format"
+	noStoreSource = "missing disk backing store source"
+)
+
 func checkStore(store *element) error {
 	value, _ := store.attr("type")
 	switch {
 	case value != "nvme" && !slices.Contains(storeTypes, value):
-		return errors.New("unknown type " + quote(value) + " of a <backingStore>")
+		return ofStore("unknown storage source type '"+strictxml.Shown(value)+"'", "unknown type "+quote(value)+" of a <backingStore>")
 	case store.child("format") == nil:
-		return errors.New("a <backingStore> has no <format>")
+		return ofStore(noStoreFormat, "a <backingStore> has no <format>")
 	case store.child("source") == nil:
-		return errors.New("a <backingStore> has no <source>")
+		return ofStore(noStoreSource, "a <backingStore> has no <source>")
 	}
 	source := store.child("source")
 	names := sourceNames(value)
@@ -98,7 +106,11 @@ func checkStore(store *element) error {
 		return value != ""
 	}
 	if len(names) == 0 && len(source.attrs) == 0 || len(names) > 0 && !slices.ContainsFunc(names, named) {
-		return errors.New("a <backingStore> has an empty <source>")
+		const detail = "a <backingStore> has an empty <source>"
+		if value == "file" || value == "block" {
+			return ofStore(noStoreSource, detail)
+		}
+		return errors.New(detail)
 	}
 	if store := store.child("source").child("dataStore"); store != nil {
 		return checkDataStoreElement(store)
@@ -109,21 +121,24 @@ func checkStore(store *element) error {
 // checkDataStoreElement demands what libvirt does since it knows the element
 // (10.10); libvirt 9.0 ignores it, whatever it holds.
 func checkDataStoreElement(store *element) error {
+	const notRaw = "a <dataStore> is not stated to be raw"
 	value, typed := store.attr("type")
 	format, _ := store.child("format").attr("type")
 	switch {
 	case !typed:
-		return errors.New("a <dataStore> has no type")
+		return ofDataStore("Missing required attribute 'type' in element 'dataStore'", "a <dataStore> has no type")
 	case value == "nvme":
 		return errors.New("a <dataStore> of type nvme cannot be expressed by libvirtxml")
 	case !slices.Contains(storeTypes, value):
-		return errors.New("unknown type " + quote(value) + " of a <dataStore>")
-	case format != "raw":
-		return errors.New("a <dataStore> is not stated to be raw")
+		return ofDataStore("unknown storage source type '"+strictxml.Shown(value)+"'", "unknown type "+quote(value)+" of a <dataStore>")
+	case format == "":
+		return ofDataStore("missing data file store format", notRaw)
 	case store.child("source") == nil:
-		return errors.New("a <dataStore> has no <source>")
+		return ofDataStore("missing disk data file store source", "a <dataStore> has no <source>")
 	case store.child("source").child("dataStore") != nil:
-		return errors.New("a <dataStore> has a <dataStore>")
+		return ofDataStore("The <source> of <dataStore> can't have another nested <dataStore> or <backingStore> element", "a <dataStore> has a <dataStore>")
+	case format != "raw":
+		return ofDataStore("only 'raw' images supported as <dataStore>", notRaw)
 	}
 	return nil
 }
@@ -146,7 +161,7 @@ func checkFormats(stores []*element) error {
 		if !store.typed() {
 			break
 		}
-		if _, err := formatNamed(formatOf(store.child("format"))); err != nil {
+		if _, err := storeFormat(formatOf(store.child("format"))); err != nil {
 			return err
 		}
 	}

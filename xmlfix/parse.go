@@ -41,10 +41,11 @@ type parser struct {
 	named      bool // the domain's first <name> has begun
 	domainName strings.Builder
 	disk       *Disk
-	elem       *element // the innermost that is open in disk
-	elements   int      // in all disks so far
-	attrs      int      // of these
-	pos        Position // of the element in a disk that began last
+	elem       *element   // the innermost that is open in disk
+	image      *elsewhere // the one that is open; nil if nothing is kept of it
+	elements   int        // in all disks so far
+	attrs      int        // of these
+	pos        Position   // of the element in a disk that began last
 }
 
 // kind says what is read in an element.
@@ -57,6 +58,11 @@ const (
 	devices
 	domainName
 	inDisk // a disk or anything in it
+	osElement
+	tpm
+	tpmBackend
+	elsewhereImage  // an element that names an image outside of the disks
+	elsewhereSource // the <source> in one
 )
 
 func (p *parser) fail(offset int, sentinel error, detail string) error {
@@ -119,8 +125,11 @@ func (p *parser) start(t xml.StartElement, start int) error {
 		return err
 	}
 	p.open = append(p.open, k)
-	if k == inDisk {
+	switch k {
+	case inDisk:
 		return p.startInDisk(t, start)
+	case elsewhereImage, elsewhereSource:
+		p.startElsewhere(k, t, start)
 	}
 	return nil
 }
@@ -151,10 +160,12 @@ func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 	case parent == root && t.Name.Local == "name" && !p.named:
 		p.named = true
 		return domainName, nil
+	case parent == root && t.Name.Local == "os":
+		return osElement, nil
 	case parent == devices && t.Name.Local == "disk":
 		return inDisk, nil
 	}
-	return other, nil
+	return p.kindElsewhere(parent, t.Name.Local), nil
 }
 
 func (p *parser) checkRoot(t xml.StartElement, start int) error {
@@ -264,6 +275,8 @@ func (p *parser) text(t xml.CharData, start int) error {
 		}
 	case inDisk:
 		return p.textInDisk(t, start)
+	case elsewhereImage:
+		p.textElsewhere(t)
 	}
 	return nil
 }

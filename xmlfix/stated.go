@@ -1,12 +1,12 @@
 package xmlfix
 
 import (
-	"errors"
 	"fmt"
 
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/strictxml"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -73,7 +73,7 @@ func mirrorTarget(mirror *libvirtxml.DomainDiskMirror) *chain.Layer {
 	target := chain.Layer{Source: mirror.Source}
 	if mirror.Format != nil && mirror.Format.Type != "" {
 		var err error
-		if target, err = layerOf(mirror.Source, mirror.Format.Type); err != nil {
+		if target, err = layerOf(mirror.Source, mirror.Format.Type, storeFormat); err != nil {
 			return nil
 		}
 	}
@@ -104,37 +104,58 @@ func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {
 	if name == "aio" {
 		name = "raw"
 	}
-	return layerOf(src, name)
+	return layerOf(src, name, driverFormat)
 }
 
 func storeLayer(store *libvirtxml.DomainDiskBackingStore) (chain.Layer, error) {
-	if store.Format == nil || store.Format.Type == "" {
-		return chain.Layer{}, errors.New("a <backingStore> has no <format type>")
+	name := ""
+	if store.Format != nil {
+		name = store.Format.Type
 	}
-	return layerOf(store.Source, store.Format.Type)
+	return layerOf(store.Source, name, storeFormat)
 }
 
-func layerOf(src *libvirtxml.DomainDiskSource, name string) (chain.Layer, error) {
+// layerOf returns a layer of the format that is called name; named is [driverFormat] or
+// [storeFormat].
+func layerOf(src *libvirtxml.DomainDiskSource, name string, named func(string) (probe.Format, error)) (chain.Layer, error) {
 	if src.Dir != nil && (name == "fat" || name == "dir") || src.Volume != nil && name == "fat" {
 		// QEMU makes the image up, of a folder in a pool too: there is no
 		// format to state.
 		return chain.Layer{Source: src, From: chain.Protocol}, nil
 	}
-	f, err := formatNamed(name)
+	f, err := named(name)
 	if err != nil {
 		return chain.Layer{}, err
 	}
 	return chain.Layer{Source: src, Format: f, From: chain.XML}, nil
 }
 
-// formatNamed returns the format that a <format type> states. aio is a word
-// that libvirt has for raw in a <driver> only.
-func formatNamed(name string) (probe.Format, error) {
-	f, ok := probe.FromLibvirt(name)
-	if !ok || name == "aio" {
-		return "", errors.New("format " + quote(name) + " is none that libvirt gives to QEMU")
+// driverFormat returns the format that a <driver type> states.
+func driverFormat(name string) (probe.Format, error) {
+	return formatNamed(name, ofDisk, "unknown driver format value ")
+}
+
+// storeFormat returns the format that a <format type> states.
+func storeFormat(name string) (probe.Format, error) {
+	if name == "" {
+		return "", ofStore(noStoreFormat, "a <backingStore> has no <format type>")
 	}
-	return f, nil
+	return formatNamed(name, ofStore, "unknown storage source format ")
+}
+
+// formatNamed returns the format that libvirt has the name for. unknown begins what it
+// says of a name that it does not know, and objecting makes the error. aio is a word
+// for raw in a <driver> only, where the caller has seen to it.
+func formatNamed(name string, objecting func(words, detail string) error, unknown string) (probe.Format, error) {
+	f, ok := probe.FromLibvirt(name)
+	if ok && name != "aio" {
+		return f, nil
+	}
+	words := neverGiven[name]
+	if words == "" {
+		words = unknown + "'" + strictxml.Shown(name) + "'"
+	}
+	return "", objecting(words, "format "+quote(name)+" is none that libvirt gives to QEMU")
 }
 
 // sourceType returns the type attribute that goes with a source; "" for an

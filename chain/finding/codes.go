@@ -311,6 +311,7 @@ const (
 	ChainKept           Code = "chain-kept"
 	BackingTypeless     Code = "backing-typeless"
 	TargetTooOld        Code = "target-too-old"
+	ChainElsewhere      Code = "chain-elsewhere"
 )
 
 var aboutChains = []Explanation{
@@ -380,6 +381,12 @@ var aboutChains = []Explanation{
 		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",
 		"If the chain should go on, add type='file' or type='block'; else remove the content."},
 	{TargetTooOld, "the libvirt that will read the XML does not understand what would have to be written",
-		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs.",
+		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs. As a warning: the chain has more than 25 layers, and libvirt 10.8 to 11.10, " +
+			"one of which will read the XML or may, does not start a guest on it, whether the XML states the chain or not.",
 		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else upgrade that libvirt first, or shorten the chain where its length is what is wrong."},
+	{ChainElsewhere, "an image that is no disk's has a chain, which is lost",
+		"A definition names images in other places too: firmware (<loader>), its variables (<nvram>), a <kernel>, an <initrd>, the <source> of a TPM. No chain can be stated there. Of " +
+			"firmware and its variables libvirt since 9.2 takes the format, and tells QEMU that nothing is below; before, it opens the file as raw, whatever is stated. " +
+			"All others are read byte by byte. So the guest sees zeros, or the bytes of a container. These places are left as they are, and what such an image names is not looked at.",
+		"Name an image there that has the whole content in it, in the format that is stated: if nobody but you can have written the image, qemu-img convert makes one of a chain."},
 }

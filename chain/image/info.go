@@ -148,7 +148,7 @@ func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.Domai
 		}
 		h := ParsedHeader{Claim: f}
 		h.Header, h.HeaderErr = probe.Read(r, info.Size, f)
-		h.CutShort, h.Libvirt = opensCutShort(r, info.Size, f, h.HeaderErr), viewOfLibvirt(r.loadedHead(), info.Size, h.Header)
+		h.CutShort, h.Libvirt = opensCutShort(r, info.Size, f, h.HeaderErr), viewOfLibvirt(f, r.loadedHead(), info.Size, h.Header)
 		info.headers = append(info.headers, h)
 	}
 	// What was asked for comes first: an image on the network of which one

@@ -17,50 +17,73 @@ type LibvirtView struct {
 	// Backing says that it finds the name of a backing image. Where it finds none it
 	// tells QEMU that there is none.
 	Backing bool
-	// Record is what it reads as the recorded format, up to a NUL; valid
-	// only if Recorded.
+	// Padded and Unpadded are what it finds in the extensions of a qcow2
+	// header, if it fills them up to multiples of 8 bytes, as QEMU does, and if
+	// it does not. Of other formats they are the same.
+	Padded, Unpadded Extensions
+}
+
+// Extensions are what libvirt finds in the extensions of a header.
+type Extensions struct {
+	// Record is what it reads as the recorded format of the backing image, up
+	// to a NUL; valid only if Recorded. Of two records the last counts.
 	Record   string
 	Recorded bool
+	// DataFile says that it finds the name of an external data file.
+	DataFile bool
 }
 
 // viewOfLibvirt tells what libvirt sees of an image of size bytes that begins
 // with head and in which QEMU sees h (storage_file_probe.c, 9.0). It neither
 // checks the header nor the magic: it reads two fields and takes what lies
 // there, if that is among the bytes that it has read.
-func viewOfLibvirt(head []byte, size int64, h *probe.Header) LibvirtView {
-	if h == nil || h.Backing == nil {
+func viewOfLibvirt(claim probe.Format, head []byte, size int64, h *probe.Header) LibvirtView {
+	if claim == probe.COW {
+		return LibvirtView{Backing: size >= cowName+1024 && len(head) > cowName && head[cowName] != 0}
+	}
+	if h == nil {
 		return LibvirtView{}
 	}
-	s := LibvirtView{Backing: true, Record: h.Backing.Format, Recorded: h.Backing.FormatRecorded}
+	var qemus Extensions
+	if h.Backing != nil {
+		qemus.Record, qemus.Recorded = h.Backing.Format, h.Backing.FormatRecorded
+	}
+	qemus.DataFile = h.DataFile != nil
+	s := LibvirtView{Backing: h.Backing != nil && findsBacking(head, size, h), Padded: qemus, Unpadded: qemus}
+	if h.Format == probe.Qcow2 {
+		s.Padded, s.Unpadded = readExtensions(head, size, qemus, 8), readExtensions(head, size, qemus, 1)
+	}
+	return s
+}
+
+// cowName is where a cow image has the name of its backing image, of 1024 bytes.
+const cowName = 8
+
+// findsBacking reports whether libvirt finds the backing image that h names.
+func findsBacking(head []byte, size int64, h *probe.Header) bool {
 	switch h.Format {
 	case probe.Qcow, probe.Qcow2:
 		if len(head) < 20 {
-			return LibvirtView{}
+			return false
 		}
-		off, n := binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:]))
-		s.Backing = withinBuffer(off, n, size)
-		if h.Format == probe.Qcow2 {
-			s.Record, s.Recorded = unpaddedRecord(head, size, s.Record, s.Recorded)
-		}
+		return withinBuffer(binary.BigEndian.Uint64(head[8:]), uint64(binary.BigEndian.Uint32(head[16:])), size)
 	case probe.QED:
 		if len(head) < 64 {
-			return LibvirtView{}
+			return false
 		}
-		off, n := uint64(binary.LittleEndian.Uint32(head[56:])), uint64(binary.LittleEndian.Uint32(head[60:]))
-		s.Backing = withinBuffer(off, n, size)
+		return withinBuffer(uint64(binary.LittleEndian.Uint32(head[56:])), uint64(binary.LittleEndian.Uint32(head[60:])), size)
 	case probe.VMDK:
 		// Of a text descriptor it reads no name, and in a sparse image it
 		// wants an equals sign and a quote where QEMU skips two characters.
 		const hint = `parentFileNameHint="`
 		at := h.Backing.Offset
-		s.Backing = bytes.HasPrefix(head, []byte("KDMV")) && withinBuffer(uint64(at), uint64(len(h.Backing.Name))+1, size)
+		found := bytes.HasPrefix(head, []byte("KDMV")) && withinBuffer(uint64(at), uint64(len(h.Backing.Name))+1, size)
 		if at >= int64(len(hint)) && at <= int64(len(head)) {
-			s.Backing = s.Backing && string(head[at-int64(len(hint)):at]) == hint
+			found = found && string(head[at-int64(len(hint)):at]) == hint
 		}
-	default:
-		return LibvirtView{}
+		return found
 	}
-	return s
+	return false
 }
 
 // withinBuffer reports whether n bytes at off are among those that libvirt has
@@ -70,39 +93,48 @@ func withinBuffer(off, n uint64, size int64) bool {
 	return off <= buffer && n <= buffer-off
 }
 
-// unpaddedRecord reads the format out of the extensions of a qcow2 header, as
-// libvirt does up to 11.3: it does not fill an extension up to a multiple of 8
-// bytes, so that it goes astray behind one of another length, and of two records
-// the last counts. Where head ends too soon, QEMU's reading is returned.
-func unpaddedRecord(head []byte, size int64, qemus string, qemuRecorded bool) (record string, recorded bool) {
-	const formatExtension = 0xE2792ACA
+// readExtensions reads the extensions of a qcow2 header as libvirt does, with each
+// filled up to a multiple of so many bytes (libvirt 9.0 to 12.9). With 1 it goes
+// astray behind one whose length is no multiple of 8. Without the name of a
+// backing image it reads on to the end of what it has. Where head ends too soon,
+// QEMU's reading is returned.
+func readExtensions(head []byte, size int64, qemus Extensions, multiple uint64) (found Extensions) {
+	const formatExtension, dataFileExtension = 0xE2792ACA, 0x44415441
 	be := binary.BigEndian
 	off, end := uint64(72), be.Uint64(head[8:])
 	if be.Uint32(head[4:]) > 2 {
 		if len(head) < 104 {
-			return qemus, qemuRecorded
+			return qemus
 		}
 		off = uint64(be.Uint32(head[100:]))
 	}
 	buffer := min(uint64(max(size, 0)), LibvirtReads)
-	for off+8 < buffer && off+8 < end {
+	if end == 0 || end > buffer {
+		end = buffer
+	}
+	if multiple == 1 {
+		end-- // the bound was another one then, too
+	}
+	for off+8 < buffer && off+8 <= end {
 		if off+8 > uint64(len(head)) {
-			return qemus, qemuRecorded
+			return qemus
 		}
 		kind, n := be.Uint32(head[off:]), uint64(be.Uint32(head[off+4:]))
 		off += 8
 		switch {
 		case n > buffer-off || kind == 0:
-			return record, recorded
+			return found
 		case off+n > uint64(len(head)):
-			return qemus, qemuRecorded
+			return qemus
 		case kind == formatExtension:
 			name, _, _ := bytes.Cut(head[off:off+n], []byte{0})
-			record, recorded = string(name), true
+			found.Record, found.Recorded = string(name), true
+		case kind == dataFileExtension:
+			found.DataFile = qemus.DataFile
 		}
-		off += n
+		off += (n + multiple - 1) / multiple * multiple
 	}
-	return record, recorded
+	return found
 }
 
 // LibvirtsChoice is the format for which libvirt's probing takes the image.

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,9 +39,57 @@ func TestHolds(t *testing.T) {
 		{libvirt.NestingIsBounded, "10.7", false},
 		{libvirt.NestingIsBounded, "11.10.9", true},
 		{libvirt.NestingIsBounded, "12.0", false},
+		{libvirt.PadsExtensions, "11.3", false},
+		{libvirt.PadsExtensions, "12.0", false},
+		{libvirt.PadsExtensions, "12.8", true},
+		{libvirt.PlainDataFiles, "7.2.12", false},
+		{libvirt.PlainDataFiles, "7.2.13", true},
+		{libvirt.PlainDataFiles, "8.0", false},
+		{libvirt.PlainDataFiles, "9.1", true},
 	} {
 		if got := c.fact.Holds(version(c.version)); got != c.want {
 			t.Errorf("libvirt %s %s: %v", c.version, c.fact.What, got)
+		}
+	}
+}
+
+// TestUndecided: between the last version that is known not to do something and
+// the first that is known to, nobody knows.
+func TestUndecided(t *testing.T) {
+	fact := libvirt.Fact{NotYet: libvirt.Version{Major: 9}, Since: libvirt.Version{Major: 11}, Stable: libvirt.Version{Major: 10, Minor: 2, Release: 5}}
+	for text, want := range map[string]bool{"8.0": false, "9.0": false, "9.0.1": true, "10.2.4": true, "10.2.5": false, "10.3": true, "11.0": false, "12.0": false} {
+		v, err := libvirt.ParseVersion(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, known := (libvirt.Pair{Libvirt: v}).Does(fact); known == want {
+			t.Errorf("%s: known %v", text, known)
+		}
+	}
+}
+
+// TestParsePair: a libvirt alone has the QEMU that a distribution pairs with it.
+func TestParsePair(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"9.0": {"9.0.0", "9.0.0+7.2.22"}, "12.9+11.1": {"12.9.0+11.1.0", "12.9.0+11.1.0"}, "12.9": {"12.9.0", "12.9.0+11.1.0"},
+		"1.0": {"1.0.0", "1.0.0+3.1.0"}, "11.2": {"11.2.0", "11.2.0+9.1.0"}, "": {}, "9": {}, "9.0+": {}, "+7.2": {}, "9.0+7.2+1.0": {}, "9.0 + 7.2": {}, "9.0+x": {},
+	} {
+		p, err := libvirt.ParsePair(text)
+		switch {
+		case want[0] == "" && err == nil:
+			t.Errorf("ParsePair(%q) = %v, want an error", text, p)
+		case want[0] != "" && (err != nil || p.String() != want[0] || p.Complete().String() != want[1]):
+			t.Errorf("ParsePair(%q) = %v, %v, complete %v", text, p, err, p.Complete())
+		}
+	}
+}
+
+// TestReleasesAreOrdered, as [libvirt.Pair.Complete] wants them.
+func TestReleasesAreOrdered(t *testing.T) {
+	all := libvirt.Releases()
+	for i := 1; i < len(all); i++ {
+		if !all[i-1].Libvirt.Before(all[i].Libvirt) || all[i].QEMU.Before(all[i-1].QEMU) {
+			t.Errorf("%v stands before %v", all[i-1], all[i])
 		}
 	}
 }
@@ -51,7 +100,7 @@ func TestDetectors(t *testing.T) {
 	for _, v := range libvirt.Detectors() {
 		got = append(got, v.String())
 	}
-	if diff := cmp.Diff([]string{"6.1.0", "9.10.0", "10.10.0", "11.3.0"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"6.1.0", "9.0.1", "9.10.0", "10.8.0", "10.10.0", "11.3.0", "11.3.1", "11.6.0", "12.8.0"}, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -59,21 +108,28 @@ func TestDetectors(t *testing.T) {
 // TestEveryFactIsListed: a fact that facts.go declares and does not list would
 // be missing in the documents, and no detector would know it.
 func TestEveryFactIsListed(t *testing.T) {
-	source, err := parser.ParseFile(token.NewFileSet(), "facts.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	declared := 0
-	ast.Inspect(source, func(n ast.Node) bool {
-		if lit, ok := n.(*ast.CompositeLit); ok {
-			if name, ok := lit.Type.(*ast.Ident); ok && name.Name == "Fact" {
-				declared++
+	for file, listed := range map[string][]libvirt.Fact{"facts.go": factsOf(false), "qemu.go": factsOf(true)} {
+		source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declared := 0
+		ast.Inspect(source, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.CompositeLit); ok {
+				if name, ok := lit.Type.(*ast.Ident); ok && name.Name == "Fact" {
+					declared++
+				}
+			}
+			return true
+		})
+		if declared != len(listed) {
+			t.Errorf("%s declares %d facts and lists %d", file, declared, len(listed))
+		}
+		for _, f := range listed {
+			if f.What == "" || f.Known == "" || f.NotYet.Known() && !f.NotYet.Before(f.Since) {
+				t.Errorf("%s: %+v", file, f)
 			}
 		}
-		return true
-	})
-	if listed := len(libvirt.Facts()); declared != listed {
-		t.Errorf("facts.go declares %d facts and lists %d", declared, listed)
 	}
 }
 
@@ -82,19 +138,39 @@ func TestFactsAreDocumented(t *testing.T) {
 	const path, begin, end = "../../docs/prediction.md",
 		"<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/libvirt -run TestFactsAreDocumented -->\n",
 		"<!-- End of what is generated. -->\n"
-	var table strings.Builder
-	table.WriteString("\n| libvirt | since | until | known by |\n| --- | --- | --- | --- |\n")
-	for _, f := range libvirt.Facts() {
-		since, until := f.Since.String(), f.Until.String()
-		if !f.Since.Known() {
-			since = "ever"
+	var text strings.Builder
+	table := func(program string, facts []libvirt.Fact) {
+		text.WriteString("\n| " + program + " | not yet | since | until | known by |\n| --- | --- | --- | --- | --- |\n")
+		for _, f := range facts {
+			since := "ever"
+			if f.Since.Known() {
+				since = f.Since.String()
+			}
+			if f.Stable.Known() {
+				since = fmt.Sprintf("%s, and %s of %d.%d", since, f.Stable, f.Stable.Major, f.Stable.Minor)
+			}
+			what := strings.NewReplacer("<", "\\<").Replace(f.What)
+			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", what, known(f.NotYet), since, known(f.Until), f.Known)
 		}
-		if !f.Until.Known() {
-			until = ""
-		}
-		what := strings.NewReplacer("<", "\\<").Replace(f.What)
-		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", what, since, until, f.Known)
 	}
-	table.WriteString("\n")
-	golden.Part(t, path, begin, table.String(), end)
+	table("libvirt", factsOf(false))
+	table("QEMU", factsOf(true))
+	text.WriteString("\n| from libvirt | QEMU | as in |\n| --- | --- | --- |\n")
+	for _, r := range libvirt.Releases() {
+		fmt.Fprintf(&text, "| %s | %s | %s |\n", r.Libvirt, r.QEMU, r.Where)
+	}
+	text.WriteString("\n")
+	golden.Part(t, path, begin, text.String(), end)
+}
+
+// factsOf returns the facts about libvirt or QEMU.
+func factsOf(qemu bool) []libvirt.Fact {
+	return slices.DeleteFunc(libvirt.Facts(), func(f libvirt.Fact) bool { return f.OfQEMU != qemu })
+}
+
+func known(v libvirt.Version) string {
+	if !v.Known() {
+		return ""
+	}
+	return v.String()
 }

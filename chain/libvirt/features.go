@@ -23,7 +23,7 @@ func Features() []Feature { return features }
 // release notes: librbd, the delay and the namespace. What 5.10 had, when explicit
 // chains came, is not in the list.
 var features = []Feature{
-	{Fact{What: "a slice", Since: Version{6, 1, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+	{Fact{What: "a slice", Since: Slices.Since, Known: Slices.Known}, func(s *libvirtxml.DomainDiskSource) bool {
 		return s.Slices != nil && len(s.Slices.Slices) > 0
 	}},
 	{Fact{What: "the query of a URI", Since: Version{6, 2, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.Network != nil && s.Network.Query != "" }},
@@ -48,9 +48,7 @@ var features = []Feature{
 		return s.Network != nil && s.Network.Protocol == "ssh" && s.Network.Identity != nil
 	}},
 	{Fact{What: "<dataStore>", Since: Version{10, 10, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool { return s.DataStore != nil }},
-	// pool/namespace/image. Older ones ask for an image "namespace/image" in
-	// the pool.
-	{Fact{What: "an rbd namespace", Since: Version{11, 6, 0}, Known: documented}, func(s *libvirtxml.DomainDiskSource) bool {
+	{Fact{What: "an rbd namespace", Since: RBDNamespaces.Since, Known: RBDNamespaces.Known}, func(s *libvirtxml.DomainDiskSource) bool {
 		return s.Network != nil && s.Network.Protocol == "rbd" && strings.Count(s.Network.Name, "/") > 1
 	}},
 }

@@ -1,4 +1,4 @@
-// Package libvirt knows the versions of libvirt and every fact that differs from
+// Package libvirt knows the versions of libvirt and QEMU, and every fact that differs from
 // one to another: what each understands of a domain XML, and what it makes of a
 // backing chain that the XML does not state. Every such fact is one [Fact], and
 // stands nowhere else.
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Version is a version of libvirt. The zero Version is one that nobody told.
+// Version is a version of libvirt or QEMU. The zero Version is one that nobody told.
 type Version struct{ Major, Minor, Release int }
 
 // ParseVersion reads X.Y or X.Y.Z, each number at most 999, as libvirt counts

@@ -9,17 +9,18 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/storage"
-	"github.com/chainfix/chainfix/probe"
 )
 
 // checkDataFiles checks the other files that hold the data of an image whose format
-// somebody stated: QEMU opens them on the header's word. found tells that
+// somebody stated: QEMU opens them on the header's word. walks tells that
 // libvirt reads the header.
-func (p *predictor) checkDataFiles(layer chain.Layer, h *probe.Header, found bool) error {
+func (p *predictor) checkDataFiles(layer chain.Layer, l *image.View, walks bool) error {
+	h := l.Header
 	if h.DataFile != nil || layer.Source.DataStore != nil {
-		if err := p.dataIn(layer, h, found); err != nil {
+		if err := p.dataIn(layer, l, walks); err != nil {
 			return err
 		}
 	}
@@ -48,8 +49,8 @@ func (p *predictor) checkDataFiles(layer chain.Layer, h *probe.Header, found boo
 }
 
 // dataIn checks the external data file of a qcow2 image.
-func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error {
-	what := storage.Describe(layer.Source)
+func (p *predictor) dataIn(layer chain.Layer, l *image.View, walks bool) error {
+	what, h := storage.Describe(layer.Source), l.Header
 	if store := layer.Source.DataStore; store != nil && p.does(libvirt.DataStores) {
 		if h.DataFile == nil {
 			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
@@ -60,21 +61,48 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 		return nil
 	}
 	name := h.DataFile.Name
-	quoted := strconv.Quote(storage.Printable(name))
+	walks = walks && p.does(libvirt.DataStores) && headerAtStart(layer)
+	finds := walks && p.extensions(l).DataFile
 	switch {
+	case name == "" && finds:
+		return p.libvirt("invalid empty data-file definition")
 	case name == "":
 		return p.qemu("QEMU refuses " + what + ": it has its data in another file and does not say in which")
-	case p.does(libvirt.DataStores) && found && !storage.LooksLikeFile(name):
-		p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
-		return nil
-	case p.does(libvirt.DataStores) && found:
+	case finds && !storage.LooksLikeFile(name):
+		return p.describedData(layer, name)
+	case finds:
 		if file, ok := p.path(layer, name); ok {
 			return p.mustExist(what, storage.LocalSource(file, false))
 		}
 		return nil
+	}
+	return p.qemusDataFile(layer, name, walks)
+}
+
+// describedData says what comes of a data file's name that libvirt takes for
+// the description of another place.
+func (p *predictor) describedData(layer chain.Layer, name string) error {
+	quoted, what := strconv.Quote(storage.Printable(name)), storage.Describe(layer.Source)
+	if _, err := storage.ParseBacking(name, layer.At()); p.nothingIn(err) || errors.Is(err, storage.ErrCredentials) && opensWithCredentials(name) {
+		return p.libvirt("libvirt can make nothing of " + quoted + ", the name of the data file of " + what)
+	}
+	p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
+	return nil
+}
+
+// qemusDataFile says what QEMU does with the name of a data file of which libvirt
+// tells it nothing, though it may have read the header. QEMU starts from the
+// directory in which libvirt starts it.
+func (p *predictor) qemusDataFile(layer chain.Layer, name string, missed bool) error {
+	quoted, what := strconv.Quote(storage.Printable(name)), storage.Describe(layer.Source)
+	switch {
+	case !storage.LooksLikeFile(name) && !p.does(libvirt.PlainDataFiles):
+		if protocol, _, _ := strings.Cut(name, ":"); !qemuOpens(protocol) {
+			return p.qemu("Could not open " + quoted + ", the data file of " + what + ": Unknown protocol " + strconv.Quote(storage.Printable(protocol)))
+		}
+		p.misopens("QEMU " + p.target.QEMU.String() + " takes " + quoted + ", the data file of " + what + ", for a description of another place, and opens that")
+		return nil
 	case !strings.HasPrefix(name, "/"):
-		// QEMU takes it for a plain file name (QEMU 7.2.13 and 9.1), and starts from
-		// the directory in which libvirt starts it.
 		if _, err := p.Identify(p.ctx, storage.LocalSource("/"+name, false)); err == nil {
 			p.misopens("QEMU looks for " + quoted + ", the data file of " + what + ", in its own working directory, /")
 			return nil
@@ -84,8 +112,22 @@ func (p *predictor) dataIn(layer chain.Layer, h *probe.Header, found bool) error
 	if err := p.mustExist(what, storage.LocalSource(name, false)); err != nil {
 		return err
 	}
-	p.remark("QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start")
+	words := "QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start"
+	if missed {
+		words = "libvirt " + p.target.Libvirt.String() + " does not find the name of the data file of " + what + " in its header. QEMU opens " + quoted +
+			", if it may: libvirt does not give it the file (\"Permission denied\")"
+	}
+	p.remark(words)
 	return nil
+}
+
+// qemuOpens reports whether a QEMU has a driver for PROTOCOL:NAME.
+func qemuOpens(protocol string) bool {
+	switch protocol {
+	case "json", "fat", "vvfat", "blkdebug", "blkverify", "blkreplay", "null-co", "null-aio", "tftp":
+		return true
+	}
+	return storage.IsProtocolDriver(strings.SplitN(protocol, "+", 2)[0])
 }
 
 // mustExist refuses a data file that is missing.

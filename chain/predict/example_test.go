@@ -44,7 +44,7 @@ func ExampleDisk() {
 	}}}
 	walker := new(chain.Walker) // one for all, so that each image is opened once
 	for _, version := range []string{"5.10", "6.0", "11.3"} {
-		target, err := libvirt.ParseVersion(version)
+		target, err := libvirt.ParsePair(version)
 		if err != nil {
 			panic(err)
 		}

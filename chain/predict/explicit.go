@@ -54,7 +54,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 				return chain.Layer{}, nil, err
 			}
 		}
-		if _, err := p.postpone(p.checkDataFiles(layer, l.Header, walks)); err != nil {
+		if _, err := p.postpone(p.checkDataFiles(layer, l, walks)); err != nil {
 			return chain.Layer{}, nil, err
 		}
 		if i == 0 {
@@ -124,6 +124,13 @@ func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, err
 		layer = located
 	}
 	_, local := layer.LocalPath()
+	if err := p.protocol(layer.At()); err != nil {
+		return layer, nil, err
+	}
+	p.readsNamespace(layer)
+	if part, ok := storage.SliceOf(layer.At()); ok && !p.does(libvirt.Slices) {
+		p.misopens("the XML states a part of a file, " + storage.Describe(layer.Source) + part.String() + ", of which libvirt " + p.target.Libvirt.String() + " takes the whole")
+	}
 	claim := layer.HeaderFormat()
 	if layer.From == chain.Unstated {
 		if layer.Source.Dir != nil {
@@ -155,20 +162,35 @@ func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, err
 }
 
 // leaf checks a stated image that has nothing below it. What the XML goes
-// on to all the same libvirt 9.0 refuses.
+// on to all the same libvirt 9.0 refuses; a newer one has QEMU open it.
 func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer) error {
-	if len(further) > 0 && !(p.does(libvirt.DropsBelowRaw) && layer.Format == probe.Raw) {
+	if len(further) > 0 {
 		if p.layer > 0 {
 			if err := p.checkExistence(further); err != nil {
 				return err
 			}
 		}
-		return p.commandLine("storage format '" + layer.Format.LibvirtName() + "' does not support backing store")
+		if !p.does(libvirt.DropsBelowRaw) || layer.Format != probe.Raw {
+			return p.commandLine("storage format '" + layer.Format.LibvirtName() + "' does not support backing store")
+		}
+		for i, layer := range further {
+			if located, err := p.Locate(p.ctx, layer); err == nil {
+				layer = located
+			}
+			if _, err := p.Identify(p.ctx, layer.At()); errors.Is(err, fs.ErrNotExist) {
+				p.layer += 1 + i
+				return p.qemu("Could not open " + storage.Describe(layer.Source) + ": No such file or directory")
+			}
+		}
+	}
+	if p.layer > 0 && !p.terminated && len(further) == 0 && layer.Format == probe.Raw && layer.Source.Encryption == nil && l != nil && !p.does(libvirt.HasEngines) {
+		// It reads the header, and notes the encryption.
+		return p.raw(layer, l)
 	}
 	if l == nil || l.Header == nil {
 		return nil
 	}
-	return p.checkDataFiles(layer, l.Header, false)
+	return p.checkDataFiles(layer, l, false)
 }
 
 // checkExistence checks what the XML states below an image that can have no backing

@@ -41,7 +41,7 @@ func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w reco
 	switch {
 	case errors.Is(err, storage.ErrNoDirectory):
 		return p.unread(overlay, err)
-	case errors.Is(err, storage.ErrBacking), errors.Is(err, storage.ErrNoPool), errors.Is(err, storage.ErrRelative), errors.Is(err, storage.ErrDuplicate):
+	case p.nothingIn(err):
 		return p.libvirt("libvirt can make nothing of what " + what + err.Error())
 	case errors.Is(err, storage.ErrCredentials) && opensWithCredentials(ref.Name):
 		words := "libvirt leaves to QEMU what is below " + storage.Describe(overlay.Source) + ", because the name " + strconv.Quote(storage.Printable(ref.Name)) + " holds credentials"
@@ -55,12 +55,28 @@ func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w reco
 		return p.libvirt(w.refusal)
 	case w.format == "" && !w.safe && !p.does(libvirt.UnrecordedIsRaw):
 		return p.unspecified(overlay, ref)
-	case errors.Is(err, storage.ErrDisputed):
+	case errors.Is(err, storage.ErrDisputed), oddJSON(err):
 		p.misopens(what + err.Error())
+	case namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name):
+		p.misopens(what + p.wrongNamespace(ref.Name))
 	default:
 		p.remark("libvirt drops a part of the name by which " + what + err.Error())
 	}
 	return nil
+}
+
+// nothingIn reports whether libvirt refuses a name of which [storage.ParseBacking]
+// makes err.
+func (p *predictor) nothingIn(err error) bool {
+	if oddJSON(err) && p.does(libvirt.TakesOddJSON) {
+		return false
+	}
+	return errors.Is(err, storage.ErrBacking) || errors.Is(err, storage.ErrNoPool) || errors.Is(err, storage.ErrRelative) || errors.Is(err, storage.ErrDuplicate)
+}
+
+// oddJSON reports whether err is of JSON that not every library takes.
+func oddJSON(err error) bool {
+	return errors.Is(err, storage.ErrDuplicateKey) || errors.Is(err, storage.ErrNotANumber)
 }
 
 // opensWithCredentials reports whether libvirt leaves a chain to QEMU because
@@ -84,9 +100,18 @@ func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recor
 		return p.commandLine("mishandled storage format '(null)'")
 	case src.Dir != nil:
 		return p.libvirt("storage type 'dir' requires use of storage format 'fat'")
-	case !w.format.CanHaveBacking():
+	}
+	if err := p.protocol(src); err != nil {
+		return err
+	}
+	if namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name) {
+		p.misopens(storage.Describe(overlay.Source) + " names its backing image " + p.wrongNamespace(ref.Name))
+		return nil
+	}
+	if !w.format.CanHaveBacking() {
 		return nil // it is taken to be there
 	}
+	p.nests(p.layer+1, w.format)
 	// Libvirt leaves to QEMU what is below it.
 	layer := chain.Layer{Source: src, Format: w.format, From: chain.Header}
 	l, err := p.image(layer, w.format)

@@ -1,14 +1,15 @@
-// Package predict says what a libvirt of some version, with a QEMU of its time, does
+// Package predict says what a libvirt of some version, with the QEMU that it runs, does
 // with a disk as its definition is:
 //
 //	stated, err := document.Disks()[0].Stated()
 //	...
-//	prediction, err := predict.Disk(ctx, walker, stated, libvirt.Version{Major: 11, Minor: 3})
+//	prediction, err := predict.Disk(ctx, walker, stated, libvirt.Pair{Libvirt: libvirt.Version{Major: 11, Minor: 3}})
 //	if errors.Is(err, predict.ErrUnseen) {
 //		// It depends on an image that cannot be read here.
 //	}
 //
-// The rules that differ from version to version are in package libvirt.
+// The rules that differ from version to version are in package libvirt. Where it is
+// not known whether a version has one, the worse of both is predicted.
 package predict
 
 import (
@@ -16,12 +17,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
 )
 
 // Outcome is what becomes of a disk when a guest is started with its
@@ -76,10 +80,12 @@ var (
 	ErrUnseen = errors.New("what happens depends on an image that cannot be read here")
 )
 
-// Disk says what the libvirt of version target, with a QEMU of its time,
-// does with one disk when the guest starts. stated is the definition as it is;
-// of a policy nothing counts. The rules are those of libvirt 9.0 and 11.3, by
-// version where they differ, and of QEMU 7.2 and 10.0.
+// Disk says what a libvirt and its QEMU, or the one that a distribution pairs with it,
+// do with one disk when the guest starts. stated is the definition as it is;
+// of a policy nothing counts. The rules are those of libvirt 7.0, 9.0, 11.3 and 12.9, by
+// version where they differ, and of QEMU 5.2, 7.2, 10.0 and 11.1. Where it is not known
+// which of two rules holds ([libvirt.Pair.Does]) the outcome is the worse of
+// the two, and the reason says so.
 //
 // It reads what a walk of w reads, and shares its memory: after a Walk it opens
 // nothing that was opened before. An image that is only named by one whose format nobody stated
@@ -99,17 +105,71 @@ var (
 // The error is for a context that has ended, wraps the error of an image that
 // could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
 // [chain.ErrNoTop].
-func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Version) (Prediction, error) {
+func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Pair) (Prediction, error) {
 	switch {
 	case len(stated.Layers) == 0:
 		return Prediction{}, chain.ErrNoTop
-	case !target.Known():
+	case !target.Libvirt.Known():
 		return Prediction{}, ErrNoTarget
 	}
-	p := &predictor{Walker: w, ctx: ctx, stated: stated, target: target, found: Prediction{Layer: finding.WholeDisk}}
+	return worst(&predictor{Walker: w, ctx: ctx, stated: stated, target: target.Complete()})
+}
+
+// worst predicts, and if that depends on a fact of which it is not known whether it
+// holds, predicts the worse of both: as long as there are such facts, which are few.
+// What happens with newer ones and older ones together counts too.
+func worst(p *predictor) (Prediction, error) {
+	assumed := p.assumed
+	found, err := p.predict()
+	if p.undecided == nil || err != nil && !errors.Is(err, ErrUnseen) {
+		return found, err
+	}
+	fact := *p.undecided
+	assume := func(holds bool) (Prediction, error) {
+		with := maps.Clone(assumed)
+		if with == nil {
+			with = make(map[libvirt.Fact]bool)
+		}
+		with[fact] = holds
+		return worst(&predictor{Walker: p.Walker, ctx: p.ctx, stated: p.stated, target: p.target, assumed: with})
+	}
+	without, err := assume(false)
+	if err != nil {
+		return Prediction{}, err
+	}
+	with, err := assume(true)
+	if err != nil {
+		return Prediction{}, err
+	}
+	if without.Outcome == with.Outcome {
+		return without, nil
+	}
+	found = without
+	if with.Outcome > without.Outcome {
+		found = with
+	}
+	found.Reason += "; it is not known whether " + p.versionOf(fact) + " " + strings.ReplaceAll(fact.What, "`", "")
+	return found, nil
+}
+
+// versionOf returns the program and the version that a fact is about, for people.
+func (p *predictor) versionOf(f libvirt.Fact) string {
+	if f.OfQEMU {
+		return "QEMU " + p.target.QEMU.String()
+	}
+	return "libvirt " + p.target.Libvirt.String()
+}
+
+// predict is one prediction.
+func (p *predictor) predict() (Prediction, error) {
+	ctx := p.ctx
+	p.found = Prediction{Layer: finding.WholeDisk}
 	err := p.run()
-	if err == nil {
+	if err == nil || errors.Is(err, errNoMore) {
 		err = p.late
+	}
+	if p.nested != nil && !isEarly(err) && !(errors.Is(err, ErrUnseen) && p.optional()) {
+		err = p.nested
 	}
 	if err == nil || errors.Is(err, ErrUnseen) && !p.optional() {
 		err = cmp.Or(p.leftover(), err)
@@ -142,13 +202,18 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
+func isEarly(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.early
+}
+
 // predictor is the state of one Predict.
 type predictor struct {
 	*chain.Walker
 	ctx    context.Context
 	stated chain.Stated
-	target libvirt.Version
-	layer  int // that is being looked at
+	target libvirt.Pair // complete
+	layer  int          // that is being looked at
 	ids    []image.ID
 
 	// layers are those of the XML that libvirt takes, and start the one from
@@ -157,12 +222,31 @@ type predictor struct {
 	terminated bool
 	start      chain.Layer
 
+	// assumed are the facts of which it is not known whether they hold, as they
+	// are taken to be, and undecided the first one that was asked for and is not
+	// among them. It is taken not to hold.
+	assumed   map[libvirt.Fact]bool
+	undecided *libvirt.Fact
+
 	found Prediction // as long as nothing is refused
 	late  error      // a refusal of an optional disk that is not early
+	// nested refuses a chain that is nested too deeply, which libvirt finds out
+	// when it has been through the whole of it.
+	nested error
 }
 
-// does reports whether the libvirt does what a fact says.
-func (p *predictor) does(f libvirt.Fact) bool { return f.Holds(p.target) }
+// does reports whether the libvirt or its QEMU does what a fact says.
+func (p *predictor) does(f libvirt.Fact) bool {
+	does, known := p.target.Does(f)
+	if known {
+		return does
+	}
+	holds, ok := p.assumed[f]
+	if !ok && p.undecided == nil {
+		p.undecided = &f
+	}
+	return holds
+}
 
 // libvirt ends the prediction with the refusal of a libvirt that finds out what
 // is in the chain.
@@ -218,6 +302,9 @@ func (p *predictor) remark(words string) {
 func (p *predictor) run() error {
 	layers, terminated := p.stated.Layers, p.stated.Terminated
 	top := layers[0]
+	if p.does(libvirt.NeedsQEMU72) && p.target.QEMU.Before(libvirt.Version{Major: 7, Minor: 2}) {
+		return p.commandLine("libvirt " + p.target.Libvirt.String() + " does not run QEMU " + p.target.QEMU.String())
+	}
 	if storage.IsEmpty(top.Source) || storage.IsChainless(top.Source, top.Format) {
 		return nil
 	}
@@ -226,8 +313,16 @@ func (p *predictor) run() error {
 		// libvirt forgets the explicit chain (sd: 9.0 and 11.3).
 		layers, terminated = layers[:1:1], false
 	}
+	if p.stated.Shareable && !p.stated.ReadOnly && top.HeaderFormat() != "" && top.Format != probe.Raw {
+		return p.commandLine("shared access for disk '" + p.stated.Target + "' requires use of supported storage format")
+	}
 	if err := p.bounded(len(layers), top); err != nil {
 		return err
+	}
+	for i, layer := range layers {
+		if p.nests(i+1, layer.Format); !layer.Format.CanHaveBacking() {
+			break // QEMU sees nothing of the chain below
+		}
 	}
 	p.layers, p.terminated, p.start = layers, terminated, top
 	last, l, err := p.explicit()
@@ -245,6 +340,7 @@ func (p *predictor) run() error {
 		if err := p.detect(last, l); errors.As(err, &r) && r.early {
 			return err
 		}
+		before.undecided = p.undecided
 		*p = before
 	}
 	return p.follow(last, l.Header)
@@ -253,10 +349,18 @@ func (p *predictor) run() error {
 // bounded refuses a chain of n layers that is too deep.
 func (p *predictor) bounded(n int, of chain.Layer) error {
 	switch {
+	case n > chain.MaxLayers && !p.does(libvirt.CountsLayers):
+		return p.libvirt(fmt.Sprintf("backing chains more than %d layers deep are not supported", chain.MaxLayers))
 	case n > chain.MaxLayers:
 		return p.libvirt("backing store for " + storage.Describe(of.Source) + " is self-referential or too deeply nested")
-	case n > libvirt.DeepestNested && p.does(libvirt.NestingIsBounded):
-		return p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))
 	}
 	return nil
+}
+
+// nests notes that with the nth image of a chain, which has a format, libvirt cannot
+// read any more what QEMU says of the chain.
+func (p *predictor) nests(n int, format probe.Format) {
+	if n > libvirt.DeepestNested && format != probe.Raw && p.does(libvirt.NestingIsBounded) {
+		p.nested = p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))
+	}
 }

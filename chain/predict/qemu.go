@@ -9,6 +9,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -42,11 +43,23 @@ func (p *predictor) image(layer chain.Layer, claim probe.Format) (*image.View, e
 func (p *predictor) notImage(layer chain.Layer) error {
 	words := storage.Describe(layer.Source) + " is " + storage.ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
 	_, err := p.Identify(p.ctx, layer.At())
+	if format := layer.HeaderFormat(); errors.Is(err, storage.ErrCharacterDevice) && (format == probe.Raw || format == "") && !p.does(libvirt.RefusesCharacterDevices) {
+		words = "QEMU " + p.target.QEMU.String() + " opens " + storage.Describe(layer.Source) + ", a character device"
+		if format == "" {
+			p.misopens(words + ", though nobody recorded what it is")
+		} else {
+			p.remark(words)
+		}
+		return errNoMore
+	}
 	if stops := errors.Is(err, storage.ErrDirectory) || errors.Is(err, storage.ErrSocket); stops && p.reads(layer) {
 		return p.libvirt(words)
 	}
 	return p.qemu(words)
 }
+
+// errNoMore ends a prediction with what was found so far.
+var errNoMore = errors.New("nothing more can be said")
 
 // reads reports whether libvirt reads the header of the image that is being
 // looked at: of those that the XML states it reads the last one, if that does not
@@ -109,6 +122,9 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	if f == probe.Raw {
 		return nil
 	}
+	if f == probe.Parallels && !p.does(libvirt.HasParallels) {
+		return refuses("Unknown driver 'parallels'")
+	}
 	var broken *probe.Error
 	switch {
 	case l.HeaderErr == nil:
@@ -123,6 +139,9 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	default:
 		return refuses(broken.Error())
 	}
+	if h.Zstd && !p.does(libvirt.HasZstd) {
+		return refuses("Unknown compression type: zstd")
+	}
 	secret := layer.Source.Encryption != nil
 	writes := p.layer == 0 && !p.stated.ReadOnly
 	switch {
@@ -131,7 +150,7 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	case h.Encryption == probe.AES:
 		return refuses("it has the old AES encryption")
 	case h.Encryption != probe.Plain && !secret && p.layer >= len(p.layers):
-		return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+		return p.noSecret()
 	case h.Encryption != probe.Plain && !secret:
 		return refuses("it is encrypted, and the XML has no secret for it")
 	case h.Encryption == probe.Plain && secret:
@@ -213,7 +232,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		if h == nil {
 			return nil
 		}
-		if err := p.checkDataFiles(layer, h, false); err != nil {
+		if err := p.checkDataFiles(layer, l, false); err != nil {
 			return err
 		}
 		overlay = layer

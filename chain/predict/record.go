@@ -26,9 +26,9 @@ type recordedFormat struct {
 // meant is the format that the record speaks for; "" for none.
 func (w recordedFormat) meant() probe.Format { return cmp.Or(w.record.Format, w.record.Meant) }
 
-// reads returns what libvirt makes of the reference in the header of an
+// readRecord returns what libvirt makes of the reference in the header of an
 // overlay of format f.
-func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s image.LibvirtView) recordedFormat {
+func (p *predictor) readRecord(f probe.Format, ref *probe.Reference, s image.Extensions) recordedFormat {
 	rec := storage.ReadRecord(ref)
 	switch {
 	case f == probe.QED && ref.FormatRecorded:
@@ -51,7 +51,7 @@ func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s image
 	case "fat":
 		return recordedFormat{refusal: "storage format 'fat' is supported only with 'dir' storage type"}
 	case "none":
-		if !libvirt.UnknownFormatIsRaw.Holds(target) {
+		if !p.does(libvirt.UnknownFormatIsRaw) {
 			return recordedFormat{refusal: "unknown storage file meta->format 0: Invalid argument"}
 		}
 	case "aio": // a name for <driver> only
@@ -60,8 +60,16 @@ func reads(target libvirt.Version, f probe.Format, ref *probe.Reference, s image
 			return recordedFormat{format: known, record: rec}
 		}
 	}
-	if libvirt.UnknownFormatIsRaw.Holds(target) {
+	if p.does(libvirt.UnknownFormatIsRaw) {
 		return recordedFormat{format: probe.Raw, fallback: true, record: rec}
 	}
 	return recordedFormat{record: rec}
+}
+
+// extensions returns what libvirt finds in the extensions of an image's header.
+func (p *predictor) extensions(l *image.View) image.Extensions {
+	if l.Libvirt.Padded == l.Libvirt.Unpadded || p.does(libvirt.PadsExtensions) {
+		return l.Libvirt.Padded
+	}
+	return l.Libvirt.Unpadded
 }

@@ -24,14 +24,20 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	if err := p.seenBefore(layer, l); err != nil {
 		return err
 	}
-	for layer.Format.CanHaveBacking() && l.Header.Backing != nil {
+	for layer.Format.CanHaveBacking() {
+		if atStart, err := p.startOfFile(layer, l); err != nil || !atStart {
+			return err
+		}
+		if l.Header.Backing == nil {
+			return nil
+		}
 		backing := l.Header.Backing
 		if !l.Libvirt.Backing {
 			p.backingNotSeen(layer, l)
 			return nil
 		}
 		src, err := p.named(layer, backing.Name)
-		w := reads(p.target, layer.Format, backing, l.Libvirt)
+		w := p.readRecord(layer.Format, backing, p.extensions(l))
 		p.layer++
 		if err != nil {
 			return p.unparsable(layer, backing, w, err)
@@ -56,7 +62,11 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 		if f := w.record.Format; f != "" && f != w.format {
 			p.misopens("libvirt reads " + string(w.format) + " as the format that " + storage.Describe(layer.Source) + " records of its backing image, QEMU " + string(f))
 		}
+		p.nests(p.layer+1, w.format)
 		next, err := p.imageAs(below, w.format, w.record)
+		if err == nil {
+			err = p.deviceDriver(below, next)
+		}
 		if postponed, err := p.postpone(err); postponed || err != nil {
 			return err
 		}
@@ -69,7 +79,7 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 		if _, err := p.postpone(p.opens(below, next)); err != nil || next.Header == nil {
 			return err
 		}
-		if _, err := p.postpone(p.checkDataFiles(below, next.Header, true)); err != nil {
+		if _, err := p.postpone(p.checkDataFiles(below, next, true)); err != nil {
 			return err
 		}
 		layer, l = below, next
@@ -108,6 +118,9 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	}
 	layer.Format, layer.From = "", chain.Unstated
 	l, err := p.image(layer, "")
+	if err == nil {
+		err = p.deviceDriver(layer, l)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,6 +136,9 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	}
 	switch layer.Format {
 	case probe.COW:
+		if cow, err := p.image(layer, probe.COW); err == nil && cow.Libvirt.Backing && !w.safe {
+			return p.unspecified(overlay, ref)
+		}
 		return p.libvirt("'cow' storage format is not supported")
 	case probe.ISO:
 		layer.Format = probe.Raw
@@ -140,13 +156,14 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 
 // probed says what comes of an image that libvirt takes for what its header says.
 func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w recordedFormat) error {
+	p.nests(p.layer+1, layer.Format)
 	l, err := p.image(layer, layer.Format)
 	if err != nil {
 		return err
 	}
 	h := l.Header
 	what := storage.Describe(layer.Source)
-	if l.Libvirt.Backing && !w.safe {
+	if !w.safe && (l.Libvirt.Backing || p.extensions(l).DataFile && p.does(libvirt.RefusesProbedDataFile)) {
 		return p.unspecified(overlay, ref)
 	}
 	if err := p.opens(layer, l); err != nil || h == nil {
@@ -185,7 +202,7 @@ func (p *predictor) raw(layer chain.Layer, l *image.View) error {
 	}
 	for _, s := range l.Signatures {
 		if s.Format == probe.LUKS && s.QEMU {
-			return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+			return p.noSecret()
 		}
 	}
 	return nil
@@ -216,9 +233,63 @@ const vhdFooter = 512 // bytes
 func (p *predictor) seenBefore(layer chain.Layer, l *image.View) error {
 	for _, id := range p.ids {
 		if id == l.ID {
-			return p.libvirt("backing store for " + storage.Describe(layer.Source) + " is self-referential or too deeply nested")
+			return p.libvirt(p.tooDeep(layer))
 		}
 	}
 	p.ids = append(p.ids, l.ID)
 	return nil
+}
+
+// startOfFile reports whether libvirt finds the header of an image where it looks:
+// at the start of the file or device, also of a slice of it. Else it tells QEMU
+// that there is nothing below the image.
+func (p *predictor) startOfFile(layer chain.Layer, l *image.View) (bool, error) {
+	if headerAtStart(layer) {
+		return true, nil
+	}
+	whole := *layer.At()
+	whole.Slices = nil
+	start, err := p.Look(p.ctx, &whole, layer.Format)
+	switch {
+	case err != nil:
+		return false, p.unread(layer, err)
+	case start.Header != nil && (start.Header.Backing != nil || start.Header.DataFile != nil):
+		p.misopens("libvirt reads the header at the start of what " + storage.Describe(layer.Source) + " is a slice of, and goes on to what that names")
+	case l.Header.Backing != nil:
+		p.misopens("libvirt looks for the header of " + storage.Describe(layer.Source) +
+			" at the start of the whole, and so tells QEMU of no backing image: the guest sees zeros where that has data")
+	}
+	return false, nil
+}
+
+// headerAtStart reports whether an image begins where its file or device does.
+func headerAtStart(layer chain.Layer) bool {
+	part, ok := storage.SliceOf(layer.At())
+	return !ok || part.Offset == 0
+}
+
+// deviceDriver refuses a file that a json: name calls a device. Of other names
+// libvirt finds out which of the two they lead to.
+func (p *predictor) deviceDriver(layer chain.Layer, l *image.View) error {
+	if layer.Source.Block == nil || l.ID.File.Block {
+		return nil
+	}
+	return p.qemu("QEMU refuses " + storage.Describe(layer.Source) + ": the driver 'host_device' does not open a regular file")
+}
+
+// tooDeep is libvirt's refusal of a chain that comes back to an image.
+func (p *predictor) tooDeep(layer chain.Layer) string {
+	words := "backing store for " + storage.Describe(layer.Source) + " is self-referential"
+	if p.does(libvirt.CountsLayers) {
+		words += " or too deeply nested"
+	}
+	return words
+}
+
+// noSecret is its refusal of a LUKS image that it finds.
+func (p *predictor) noSecret() error {
+	if p.does(libvirt.HasEngines) {
+		return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")
+	}
+	return p.commandLine("missing secret info for 'luks' driver")
 }

@@ -29,6 +29,11 @@ var (
 	// ErrDuplicate: a backing string gives one option twice, or as a value
 	// and as an object.
 	ErrDuplicate = errors.New("backing string gives an option twice")
+	// ErrDuplicateKey and ErrNotANumber: a json: description gives a key twice,
+	// or NaN or Infinity for a number. QEMU refuses both, and libvirt before
+	// 10.8.
+	ErrDuplicateKey = fmt.Errorf("%w in JSON", ErrDuplicate)
+	ErrNotANumber   = fmt.Errorf("%w: it has NaN or Infinity for a number", ErrBacking)
 	// ErrNoPool: an rbd image without its pool, or a gluster file without its
 	// volume. libvirt cannot start a guest with either.
 	ErrNoPool = errors.New("backing string lacks a pool and image, or a volume and file")

@@ -37,7 +37,12 @@ func (o *object) add(key string, value any) error {
 // pairs; libvirt refuses the first, and its versions differ about the rest.
 func decodeObject(text string) (*object, error) {
 	malformed := fmt.Errorf("%w: it is no JSON object", ErrBacking)
-	if !utf8.ValidString(text) || !json.Valid([]byte(text)) || halfSurrogate(text) {
+	switch {
+	case !utf8.ValidString(text):
+		return nil, malformed
+	case !json.Valid([]byte(text)) && json.Valid(withoutNaN(text)):
+		return nil, ErrNotANumber
+	case !json.Valid([]byte(text)), halfSurrogate(text):
 		return nil, malformed
 	}
 	d := decoder{json.NewDecoder(strings.NewReader(text))}
@@ -50,6 +55,30 @@ func decodeObject(text string) (*object, error) {
 		return o, nil
 	}
 	return nil, malformed
+}
+
+// withoutNaN returns JSON with 0 in the place of NaN and Infinity, wherever they
+// stand outside a string.
+func withoutNaN(text string) []byte {
+	var out []byte
+	quoted := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case quoted && text[i] == '\\' && i+1 < len(text):
+			out = append(out, text[i])
+			i++
+		case text[i] == '"':
+			quoted = !quoted
+		case !quoted && strings.HasPrefix(text[i:], "NaN"):
+			out, i = append(out, '0'), i+len("NaN")-1
+			continue
+		case !quoted && strings.HasPrefix(text[i:], "Infinity"):
+			out, i = append(out, '0'), i+len("Infinity")-1
+			continue
+		}
+		out = append(out, text[i])
+	}
+	return out
 }
 
 // halfSurrogate reports whether valid JSON has an escape that is one half of a
@@ -136,7 +165,7 @@ func (d decoder) value(depth int) (any, error) {
 			return nil, err
 		}
 		if err := o.add(key.(string), value); err != nil {
-			return nil, err
+			return nil, ErrDuplicateKey
 		}
 	}
 	_, err = d.Token()

@@ -14,11 +14,12 @@ import (
 // device: a directory, a FIFO, a socket, a character device.
 var ErrNotImage = errors.New("neither a regular file nor a block device")
 
-// The two kinds of [ErrNotImage] at which libvirt 9.0 stops where it reads a
-// header. A character device it reads like an image, and at a FIFO it waits.
+// Kinds of [ErrNotImage]. Where libvirt 9.0 reads a header it stops at the first
+// two; a character device it reads like an image, and at a FIFO it waits.
 var (
-	ErrDirectory = fmt.Errorf("%w: a directory", ErrNotImage)
-	ErrSocket    = fmt.Errorf("%w: a socket", ErrNotImage)
+	ErrDirectory       = fmt.Errorf("%w: a directory", ErrNotImage)
+	ErrSocket          = fmt.Errorf("%w: a socket", ErrNotImage)
+	ErrCharacterDevice = fmt.Errorf("%w: a character device", ErrNotImage)
 )
 
 // ErrNotReadable: an opener does not read sources of this kind.

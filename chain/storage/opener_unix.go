@@ -87,6 +87,8 @@ func identity(st *unix.Stat_t) (FileID, error) {
 		return FileID{}, ErrDirectory
 	case unix.S_IFSOCK:
 		return FileID{}, ErrSocket
+	case unix.S_IFCHR:
+		return FileID{}, ErrCharacterDevice
 	}
 	return FileID{}, ErrNotImage
 }

@@ -71,6 +71,9 @@ func printFindings(w io.Writer, e *examined) {
 			printFinding(w, place, f)
 		}
 	}
+	for _, f := range e.Findings {
+		printFinding(w, fmt.Sprintf("%s:%d:%d", shownName(e.name), f.Pos.Line, f.Pos.Column), f.Finding)
+	}
 }
 
 func printFinding(w io.Writer, place string, f finding.Finding) {

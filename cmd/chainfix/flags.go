@@ -28,13 +28,16 @@ type options struct {
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
 	stateDir string // the folder of the runs; "" for the default
+	// rebaseScript is the file for the commands that record formats, "" for none.
+	rebaseScript string
 
 	// What is nil was not given, so that the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
 	pools        *string
 	trust        []chain.Statement
-	targets      []libvirt.Version
+	target       libvirt.Version // zero if it was not given
+	predict      []libvirt.Pair  // the libvirts to predict for
 	disagreement chain.Disagreement
 
 	network bool
@@ -55,7 +58,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -204,6 +207,23 @@ func fromFlags() []flagRow {
 	}
 }
 
+// predictFlags are those of host scan alone.
+func predictFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringSliceFlag{Name: "predict", Usage: "say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)"},
+			func(o *options, c *cli.Context) error {
+				for _, word := range c.StringSlice("predict") {
+					pair, err := libvirt.ParsePair(word)
+					if err != nil {
+						return usageError("--predict: %w", err)
+					}
+					o.predict = append(o.predict, pair)
+				}
+				return nil
+			}},
+	}
+}
+
 // applyFlags are those of host apply alone.
 func applyFlags() []flagRow {
 	return []flagRow{
@@ -250,16 +270,15 @@ func statementFlags() []flagRow {
 			func(o *options, c *cli.Context) error { o.policyFile = valueOf(c, "policy"); return nil }},
 		{&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 			func(o *options, c *cli.Context) error {
-				for _, word := range c.StringSlice("target-libvirt") {
-					target, err := libvirt.ParseVersion(word)
-					if err != nil {
-						return usageError("--target-libvirt: %w", err)
-					}
-					o.targets = append(o.targets, target)
+				words := c.StringSlice("target-libvirt")
+				if len(words) > 1 {
+					return usageError("--target-libvirt is given twice: one libvirt reads the result; what others make of the guests of a host as they are, host scan says with --predict")
 				}
-				if len(o.targets) > 1 && c.Command.Name != scanName {
-					return usageError("--target-libvirt is given twice")
+				target, err := libvirt.ParseVersion(words[0])
+				if err != nil {
+					return usageError("--target-libvirt: %w", err)
 				}
+				o.target = target
 				return nil
 			}},
 		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools", DefaultText: "those of the host; or /etc/libvirt/storage"},

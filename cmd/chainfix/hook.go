@@ -72,7 +72,7 @@ func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
 	// Of an image that does not answer it is said which one it is, and of more of
 	// them at least that time is up, before nobody waits any more.
 	h.timeout = limit * 7 / 10
-	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, errTimeUp{limit})
+	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, timeUpError{limit})
 	defer cancel()
 	if h.call.operation == "start" || h.call.operation == "prepare" && !h.verify {
 		err = h.guard(ctx)
@@ -102,9 +102,9 @@ func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) erro
 	case err == nil:
 		h.journal.conclude("explicit", "", errors.New("every chain is explicit now"))
 		return write(h.std.out, explicit)
-	case errors.Is(err, errContradicted), h.verify && h.call.operation != "start" && !errors.Is(err, errNotYet):
+	case errors.Is(err, errContradicted), h.verify && h.call.operation != "start" && !h.call.goesOnToPrepare() && !errors.Is(err, errNotYet):
 		h.journal.conclude("refused", "refused: ", err)
-		if errors.As(err, new(errTimeUp)) {
+		if errors.As(err, new(timeUpError)) {
 			return &statusError{exitRefused, err}
 		}
 		return err
@@ -152,6 +152,11 @@ func (c hookCall) idle() bool {
 // any, for the guest's XML.
 func (c hookCall) rewrites() bool { return c.operation == "migrate" || c.operation == "restore" }
 
+// goesOnToPrepare reports that a refusal is left to "prepare", which comes next with
+// the same XML. libvirt 11.3 takes a hook that fails in "restore" for a success: it
+// deletes the saved state, and starts nothing.
+func (c hookCall) goesOnToPrepare() bool { return c.operation == "restore" }
+
 // guardHook looks at a command line before anything else does, in case that it
 // is a hook's.
 //
@@ -176,4 +181,14 @@ func guardHook(args []string) (guarded []string, idle bool) {
 		return args, true
 	}
 	return slices.Insert(slices.Clone(args), len(args)-4, "--"), false
+}
+
+// isRestore reports whether a command line, as [guardHook] returns it, is that of a
+// hook which must not fail.
+func isRestore(args []string) bool {
+	if len(args) < 2 || args[1] != hookName {
+		return false
+	}
+	call, ok := readHookCall(args[2:])
+	return ok && call.goesOnToPrepare()
 }

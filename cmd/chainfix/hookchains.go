@@ -162,7 +162,7 @@ func inOneLine(f finding.Finding) string {
 // the operator's statements no libvirt knew; they count here as everywhere.
 func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
 	for _, version := range libvirt.Detectors() {
-		p, err := predict.Disk(ctx, w, stated, version)
+		p, err := predict.Disk(ctx, w, stated, libvirt.Pair{Libvirt: version})
 		switch {
 		case errors.Is(err, predict.ErrUnseen):
 			p.Reason = "it is not known what happens: " + err.Error()

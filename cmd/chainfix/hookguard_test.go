@@ -102,6 +102,10 @@ func TestGuard(t *testing.T) {
 		_, keep, _ := h.wants(t, "edited", "chain-stale", "prepare")
 		writeFile(t, h.policy, []byte("version: 1\ndisks:\n"+neverMet+"  "+keep+"\n"))
 		h.Virsh("start", "edited")
+		apply := exec.Command("chainfix", "host", "apply", "--connect", h.URI(), "--state-dir", filepath.Join(h.Dir, "runs"), "--policy", h.policy, "--refresh", "edited")
+		if out, err := apply.CombinedOutput(); err != nil || !strings.Contains(string(out), "[chain-kept]") || strings.Contains(string(out), "defined") {
+			t.Errorf("host apply does not keep the chain: %v\n%s", err, out)
+		}
 	})
 	t.Run("flattened", func(t *testing.T) {
 		writeFile(t, explicit("flat"), fresh)

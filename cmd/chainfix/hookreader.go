@@ -43,10 +43,10 @@ func answer(status int) {
 	}
 }
 
-// errTimeUp is why a hook no longer waits.
-type errTimeUp struct{ after time.Duration }
+// timeUpError is why a hook no longer waits.
+type timeUpError struct{ after time.Duration }
 
-func (e errTimeUp) Error() string { return "there was no answer within " + e.after.String() }
+func (e timeUpError) Error() string { return "there was no answer within " + e.after.String() }
 
 // apart runs the hook in a reader and passes on what that says. words are those of the
 // command line from "hook" on.
@@ -65,10 +65,13 @@ func (h *hookRun) apart(ctx context.Context, words []string) error {
 		h.journal.path = "" // which may be what hangs
 		return h.conclude(ctx, nil, err)
 	}
-	if _, err := h.std.err.Write(said.complaints); err != nil {
-		return inputError(err)
+	h.std.err.Write(said.complaints)
+	if len(said.out) > 0 {
+		if err := write(h.std.out, said.out); err != nil {
+			return err
+		}
 	}
-	return cmp.Or(write(h.std.out, said.out), ended(said.status))
+	return ended(said.status)
 }
 
 // said is what a reader says.
@@ -142,7 +145,7 @@ func (r *hookReader) ask(ctx context.Context, data []byte, limit time.Duration) 
 		return h.said, h.err
 	case <-timer.C:
 		r.process.Kill() // it may not care
-		return said{}, errTimeUp{limit}
+		return said{}, timeUpError{limit}
 	case <-ctx.Done():
 		r.process.Kill()
 		return said{}, context.Cause(ctx)

@@ -16,27 +16,6 @@ import (
 	"github.com/chainfix/chainfix/testdata/slowfs/mount"
 )
 
-// withoutReader takes the start of the hook's reader, which must be there once, out of
-// calls.
-func withoutReader(t *testing.T, calls string) string {
-	t.Helper()
-	var others []string
-	readers := 0
-	for _, line := range strings.Split(calls, "\n") {
-		switch {
-		case strings.Contains(line, `execve("/proc/self/exe"`):
-			readers++
-		case strings.Contains(line, "CLONE_VFORK"): // Go tries it out once
-		default:
-			others = append(others, line)
-		}
-	}
-	if readers != 1 {
-		t.Errorf("%d readers are started", readers)
-	}
-	return strings.ReplaceAll(strings.Join(others, "\n"), "execve resumed", "started")
-}
-
 // hangingHooks are hooks of which something hangs so that nothing ends the process that
 // asks for it.
 var hangingHooks = []struct {

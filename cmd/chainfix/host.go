@@ -48,7 +48,7 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 	}
 	return &host.Scan{
 		Opener: w.opener, Requests: w.requests, Volumes: w.volumes, Policy: w.policy, Met: w.met,
-		Targets: o.targets, Names: guests,
+		Targets: o.predict, Names: guests,
 		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
@@ -56,18 +56,21 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 }
 
 // setInventory says which host a scan is of. What is written is for the libvirt
-// that is there, and only where that is not known for those that are to come.
-func setInventory(s *host.Scan, inventory host.Inventory) {
+// that is there; where that is not known for the one that the operator names, and
+// else for the oldest of those that are to come.
+func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 	s.Inventory = inventory
-	s.Policy.Target = inventory.Version()
-	if !s.Policy.Target.Known() && len(s.Targets) > 0 {
-		s.Policy.Target = slices.MinFunc(s.Targets, func(a, b libvirt.Version) int {
-			if a.Before(b) {
-				return -1
-			}
-			return 1
-		})
+	running := inventory.Version()
+	switch {
+	case running.Known() && o.target.Known() && o.target != running:
+		return usageError("--target-libvirt %s: libvirt %s reads the result here; what another makes of the guests as they are, host scan says with --predict %s",
+			o.target, running, o.target)
+	case running.Known():
+		s.Policy.Target = running
+	case !s.Policy.Target.Known() && len(s.Targets) > 0:
+		s.Policy.Target = slices.MinFunc(s.Targets, func(a, b libvirt.Pair) int { return a.Libvirt.Compare(b.Libvirt) }).Libvirt
 	}
+	return nil
 }
 
 // examinedGuest is a guest's report as the findings are printed.

@@ -117,6 +117,25 @@ func predicted(t *testing.T, g guestJSON, target string) predict.Outcome {
 	return worst
 }
 
+// pathsBelow is what is said of guests without asking libvirt which backing images are
+// volumes of the pool, which is the folder.
+func pathsBelow(guests []guestJSON, folder string) (all []guestJSON) {
+	for _, g := range guests {
+		g.Disks = slices.Clone(g.Disks)
+		for i, d := range g.Disks {
+			d.Layers = slices.Clone(d.Layers)
+			for j := range d.Layers {
+				if volume, ok := d.Layers[j].Source["volume"]; ok && j > 0 {
+					d.Layers[j].Source = map[string]string{"type": "file", "file": filepath.Join(folder, volume)}
+				}
+			}
+			g.Disks[i] = d
+		}
+		all = append(all, g)
+	}
+	return all
+}
+
 func (g guestJSON) has(code finding.Code) bool {
 	is := func(f findingJSON) bool { return f.Code == string(code) }
 	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d guestDiskJSON) bool { return slices.ContainsFunc(d.Findings, is) })
@@ -182,10 +201,21 @@ func TestHost(t *testing.T) {
 		}
 	}
 
+	t.Run("another libvirt than the one that runs", func(t *testing.T) {
+		for _, command := range []string{"scan", "apply"} {
+			r := runHost(t, l, append([]string{command, "--target-libvirt", "1.2"}, uri...)...)
+			if r.status != exitUsage || r.out != "" || !strings.Contains(r.errors, "--predict 1.2") {
+				t.Errorf("%s: status %d\n%s%s", command, r.status, r.errors, r.out)
+			}
+		}
+		if qemu := d.QEMU(); !qemu.Known() {
+			t.Error("nobody knows the QEMU that runs")
+		}
+	})
 	t.Run("the files say what the daemon says", func(t *testing.T) {
 		stored, _ := scanHost(t, l, exitRefused, "--from", l.SystemConfigDir(), "--target-libvirt", target)
 		want := report
-		want.Libvirt = ""
+		want.Libvirt, want.Guests = "", pathsBelow(report.Guests, l.Images)
 		if diff := cmp.Diff(want, stored, exported); diff != "" {
 			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
 		}

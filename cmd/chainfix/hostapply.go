@@ -62,7 +62,9 @@ func hostApply(c *cli.Context, std streams) error {
 		return err
 	}
 	defer d.Close()
-	setInventory(s, d)
+	if err := o.setInventory(s, d); err != nil {
+		return err
+	}
 	reported := progress.ofScan(s)
 	if o.dryRun {
 		return hostDryRun(c, std, s, w, reported)

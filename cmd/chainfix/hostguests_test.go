@@ -48,9 +48,10 @@ func hostGuests() []hostGuest {
 			all = append(all, hostGuest{oddChain: c, verdict: verdict})
 		}
 	}
-	sample("fixable", "raw", "qcow2", "three layers", "30 layers", "unrecorded raw", "unrecorded qcow2", "unrecorded vdi",
+	all = append(all, hostGuest{oddChain: byName["30 layers"], verdict: "fixable", after: nested(starts, refuses)})
+	sample("fixable", "raw", "qcow2", "three layers", "unrecorded raw", "unrecorded qcow2", "unrecorded vdi",
 		"recorded file over raw", "qed over qcow2", "json: name", "cdrom", "explicit without an end", "name with markup", "symbolic link to the base")
-	sample("fixable", "recorded none", "vmdk over vmdk over vmdk")                 // libvirt refuses them as they are
+	sample("fixable", "recorded none", "vmdk over vmdk over vmdk")                 // libvirt refuses them as they are, or did
 	sample("fixable", "unrecorded vhdx", "recorded garbage over vhdx", "far name") // and shows these guests something else
 	all = append(all, hostGuest{oddChain: byName["corrupt top"], verdict: "fixable", after: refuses},
 		// Only by name.
@@ -61,7 +62,8 @@ func hostGuests() []hostGuest {
 	sample("refused", "CVE-2008-2004 qcow2", "unrecorded qcow2 over a raw image", "missing base", "image over itself", "qcow2 that is none", "AES base", "directory",
 		"file: name")
 	sample("refused", "CVE-2022-47951", "vpc differencing", "explicit chain of a flattened top", "explicit other image", "explicit raw for a recorded qcow2")
-	sample("refused", "data file", "name with a NUL", "vmdk with extents") // libvirt 9.0 starts them all the same
+	sample("refused", "name with a NUL", "vmdk with extents") // libvirt starts them all the same
+	sample(since("10.10", "refused", "fixable"), "data file")
 
 	overRaw := files(named("base.img", "raw"), rawDisk)
 	second := `<disk type='file' device='%s'><driver name='qemu' type='%s'/><source file='DIR/%s'/><target dev='%s' bus='%s'/></disk>`

@@ -17,6 +17,9 @@ type guestJSON struct {
 	Verdict  string          `json:"verdict"`
 	Disks    []guestDiskJSON `json:"disks"`
 	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
+	// Outcome is what becomes of the guest as it is, by target: that of its worst
+	// disk, or "unknown".
+	Outcome map[string]string `json:"outcome,omitempty"`
 }
 
 type guestDiskJSON struct {
@@ -62,6 +65,12 @@ func guestOf(r *host.Report) guestJSON {
 		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
 		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{},
 		Findings: append(findingsOf(r.Findings), doc.Findings...),
+	}
+	for _, o := range outcomes(r) {
+		if g.Outcome == nil {
+			g.Outcome = make(map[string]string)
+		}
+		g.Outcome[o.target.String()] = o.word()
 	}
 	for i, disk := range doc.Disks {
 		d := guestDiskJSON{diskJSON: disk}

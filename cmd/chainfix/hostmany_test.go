@@ -94,7 +94,7 @@ func TestManyGuests(t *testing.T) {
 	dir := t.TempDir()
 	few, many := manyHost(t, filepath.Join(dir, "few"), manyGuests/10), manyHost(t, filepath.Join(dir, "many"), manyGuests)
 	scan := func(definitions string) []string {
-		return []string{program, "host", "scan", "--from", definitions, "--target-libvirt", "9.0.0", "--output", "json"}
+		return []string{program, "host", "scan", "--from", definitions, "--predict", "9.0.0", "--output", "json"}
 	}
 
 	t.Run("kept", func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestManyGuests(t *testing.T) {
 // report, when all guests have been read, and those of the report.
 func keptByScan(t *testing.T, definitions string, guests int) (kept, report int64) {
 	t.Helper()
-	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Version{{Major: 9}}}
+	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}}}
 	written := &countingWriter{}
 	out := &hostJSON{w: written}
 	for r, err := range s.Reports(t.Context()) {

@@ -14,16 +14,13 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
-// scanName is the one command that takes several --target-libvirt.
-const scanName = "scan"
-
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:        scanName,
+		Name:        "scan",
 		Usage:       "say of all guests whether their chains are explicit, and what libvirt will make of them",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
-		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -47,7 +44,10 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	defer end()
-	setInventory(s, inventory)
+	if err := o.setInventory(s, inventory); err != nil {
+		return err
+	}
+	script := o.newRebase(w)
 	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
 	if o.json {
 		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
@@ -56,6 +56,7 @@ func hostScan(c *cli.Context, std streams) error {
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		script.add(r)
 		switch r.Verdict() {
 		case chain.Refused:
 			worst = max(worst, exitRefused)
@@ -75,6 +76,9 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	w.sayUnmet(std.err)
+	if err := script.write(c.Context, std); err != nil {
+		return err
+	}
 	return ended(worst)
 }
 
@@ -113,9 +117,9 @@ func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
 // not start if one of its disks is refused, and else sees wrong bytes if one of
 // them is opened wrongly.
 type targetOutcome struct {
-	target  libvirt.Version
+	target  libvirt.Pair
 	outcome predict.Outcome
-	unknown bool // one of the disks cannot be looked at from here
+	unknown bool // the definition, or one of the disks, cannot be looked at from here
 }
 
 // String says it for people.
@@ -131,13 +135,21 @@ func (o targetOutcome) String() string {
 	return "libvirt " + o.target.String() + " starts it as it is"
 }
 
+// word says it for programs.
+func (o targetOutcome) word() string {
+	if o.unknown && o.outcome == predict.Starts {
+		return "unknown"
+	}
+	return o.outcome.String()
+}
+
 func outcomes(r *host.Report) []targetOutcome {
-	var all []targetOutcome
+	all := make([]targetOutcome, len(r.Targets))
+	for i, target := range r.Targets {
+		all[i] = targetOutcome{target: target, unknown: r.Err != nil || r.Examination.Err != nil}
+	}
 	for _, disk := range r.Predictions {
 		for i, p := range disk {
-			if i == len(all) {
-				all = append(all, targetOutcome{target: p.Target})
-			}
 			if p.Err != nil {
 				all[i].unknown = true
 				continue
@@ -161,7 +173,7 @@ func worseOutcome(a, b predict.Outcome) predict.Outcome {
 type summary struct {
 	guests   int
 	verdicts map[chain.Verdict]int
-	targets  []libvirt.Version
+	targets  []libvirt.Pair
 	outcomes map[targetOutcome]int
 }
 
@@ -183,14 +195,19 @@ func (s *summary) add(r *host.Report) {
 	}
 }
 
-// String has a line for the verdicts and one for each target.
+// String has a line for the verdicts and one for each target. The numbers of a line are
+// all guests together.
 func (s *summary) String() string {
 	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
 		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
 	for _, target := range s.targets {
 		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
-		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d\n",
+		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d",
 			target, count(predict.Starts), count(predict.Refuses), count(predict.Misopens))
+		if unknown := s.outcomes[targetOutcome{target: target, unknown: true}]; unknown > 0 {
+			text += fmt.Sprintf("; of %d it cannot be told from here", unknown)
+		}
+		text += "\n"
 	}
 	return text
 }

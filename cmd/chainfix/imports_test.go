@@ -30,9 +30,10 @@ var allowedImports = map[string][]string{
 	"chain":                         {"chain/finding", "chain/image", "chain/libvirt", "chain/limit", "chain/storage", "probe"},
 	"chain/predict":                 {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
 	"chain/policyfile":              {"chain", "chain/libvirt", "probe"},
-	"xmlfix":                        {"chain", "chain/finding", "chain/storage", "chain/strictxml", "probe"},
+	"xmlfix":                        {"chain", "chain/finding", "chain/libvirt", "chain/storage", "chain/strictxml", "probe"},
 	"cmd/chainfix/internal/ordered": {},
 	"cmd/chainfix/internal/host":    {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/limit", "chain/pools", "chain/predict", "chain/storage", "chain/strictxml", "cmd/chainfix/internal/ordered", "xmlfix"},
+	"cmd/chainfix/internal/rebase":  {"chain", "chain/finding", "chain/limit", "chain/storage", "cmd/chainfix/internal/host", "cmd/chainfix/internal/ordered", "probe"},
 	"cmd/chainfix":                  {"*"},
 }
 

@@ -89,6 +89,9 @@ func documentOf(e *examined) documentJSON {
 		f, _ := problemFinding(e.Err)
 		doc.Findings = findingsOf([]finding.Finding{f})
 	}
+	for _, f := range e.Findings {
+		doc.Findings = append(doc.Findings, findingsOf([]finding.Finding{f.Finding})...)
+	}
 	for _, d := range e.Disks {
 		disk := diskJSON{Target: d.Target, Verdict: d.Verdict().String(), Layers: []layerJSON{}, Findings: []findingJSON{}}
 		if d.Chain != nil {

@@ -78,7 +78,11 @@ func run(ctx context.Context, args []string, std streams) int {
 		fmt.Fprintln(std.err, "chainfix: "+text)
 		printHint(std.err, hintOf(err))
 	}
-	return statusOf(err)
+	status := statusOf(err)
+	if status == exitUsage && isRestore(args) {
+		return exitDone
+	}
+	return status
 }
 
 // runCommand does what the words of the command line ask for.

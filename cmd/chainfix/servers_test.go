@@ -19,6 +19,9 @@ type server struct {
 	// start returns the backing string that an overlay has for the image, and
 	// the address that a connection to it shows.
 	start func(t *testing.T, dir string) (backing, address string)
+	// waits is the first QEMU in Debian that waits for ever for the image at the
+	// start of a guest; "" for none. Its tools read it.
+	waits string
 }
 
 func nbdServer(network, export string) func(*testing.T, string) (string, string) {
@@ -37,11 +40,11 @@ func nbdServer(network, export string) func(*testing.T, string) (string, string)
 }
 
 var servers = []server{
-	{"nbd", nbdServer("tcp", "")},
-	{"nbd with an export name", nbdServer("tcp", "base")},
-	{"nbd on a unix socket", nbdServer("unix", "")},
-	{"nbd on a unix socket with an export name", nbdServer("unix", "base")},
-	{"http", func(t *testing.T, dir string) (string, string) {
+	{name: "nbd", start: nbdServer("tcp", "")},
+	{name: "nbd with an export name", start: nbdServer("tcp", "base")},
+	{name: "nbd on a unix socket", start: nbdServer("unix", "")},
+	{name: "nbd on a unix socket with an export name", start: nbdServer("unix", "base")},
+	{name: "http", waits: "10.0", start: func(t *testing.T, dir string) (string, string) {
 		address := peers.HTTP(t, dir)
 		return "http://" + address + "/base.img", address
 	}},
@@ -98,6 +101,10 @@ func TestGuestStartsFromAServer(t *testing.T) {
 			if ok, report := peers.ValidByScript(t, fixed); !ok {
 				t.Errorf("%s\n%s", report, fixed)
 			}
+			if s.waits != "" && sinceQEMU(s.waits, false, true) {
+				t.Log("this QEMU would wait for ever")
+				return
+			}
 			if seen := c.startedByLibvirt(t, l, string(fixed)); seen != right {
 				t.Errorf("the guest sees: %s\n%s", seen, fixed)
 			}
@@ -144,7 +151,7 @@ func TestConnectionsAreSeen(t *testing.T) {
 func TestServerWithoutRanges(t *testing.T) {
 	t.Parallel()
 	l := peers.StartLibvirt(t)
-	c, _ := served(t, l, server{"http without ranges", func(t *testing.T, dir string) (string, string) {
+	c, _ := served(t, l, server{name: "http without ranges", start: func(t *testing.T, dir string) (string, string) {
 		address := peers.HTTPWithoutRanges(t, dir)
 		return "http://" + address + "/base.img", address
 	}})

@@ -37,7 +37,7 @@ func TestSlowImagesAreAskedForOnceAndTogether(t *testing.T) {
 			writeFile(t, filepath.Join(definitions, entry.Name()), []byte(strings.ReplaceAll(string(text), source, slow.Dir)))
 		}
 		slow.Counts()
-		report, err := exec.Command(builtProgram(t), "host", "scan", "--jobs", jobs, "--output", "json", "--target-libvirt", "9.0.0", "--from", definitions).Output()
+		report, err := exec.Command(builtProgram(t), "host", "scan", "--jobs", jobs, "--output", "json", "--predict", "9.0.0", "--from", definitions).Output()
 		if len(report) == 0 {
 			t.Fatal(err)
 		}

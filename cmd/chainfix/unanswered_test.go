@@ -171,7 +171,7 @@ func TestUnansweredImagesCostTheirOwnGuests(t *testing.T) {
 		scan := func(hanging bool) ran {
 			dir := t.TempDir()
 			h.write(t, dir, hanging)
-			return within(t, exec.Command(program, "host", "scan", limit, "--output", "json", "--target-libvirt", "9.0.0", "--from", dir))
+			return within(t, exec.Command(program, "host", "scan", limit, "--output", "json", "--predict", "9.0.0", "--from", dir))
 		}
 		others, r := guestsOf(t, scan(false)), scan(true)
 		if r.status != exitRefused {
@@ -218,7 +218,7 @@ func TestUnansweredImagesCostTheirOwnGuests(t *testing.T) {
 			t.Run(fmt.Sprintf("hook %s of %s", verify, image), func(t *testing.T) {
 				t.Parallel()
 				h, log := newHangingHost(t), filepath.Join(t.TempDir(), "log")
-				cmd := exec.Command(program, "hook", limit, verify, "--log", log, name, "restore", "begin", "-")
+				cmd := exec.Command(program, "hook", limit, verify, "--log", log, name, "migrate", "begin", "-")
 				cmd.Stdin = strings.NewReader(h[name])
 				r := within(t, cmd)
 				content, err := os.ReadFile(log)

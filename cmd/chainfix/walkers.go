@@ -52,8 +52,8 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	if o.rule != nil {
 		w.policy.Rule = *o.rule
 	}
-	if len(o.targets) > 0 {
-		w.policy.Target = o.targets[0]
+	if o.target.Known() {
+		w.policy.Target = o.target
 	}
 	if o.pools != nil {
 		poolDir = *o.pools

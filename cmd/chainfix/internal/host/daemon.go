@@ -26,6 +26,7 @@ type Daemon struct {
 	guard   *guard
 	turn    chan struct{} // holds one while a call is under way
 	version versions.Version
+	qemu    versions.Version
 }
 
 // Connect connects to the daemon that a URI names: qemu:///system or
@@ -74,13 +75,33 @@ func systemError(err error) error {
 }
 
 func (d *Daemon) askVersion(ctx context.Context) error {
-	return d.call(ctx, "virConnectGetLibVersion", func() error {
+	err := d.call(ctx, "virConnectGetLibVersion", func() error {
 		v, err := d.rpc.ConnectGetLibVersion()
-		// libvirt counts each part up to 999.
-		d.version = versions.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
+		d.version = versionOf(v)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	err = d.call(ctx, "virConnectGetVersion", func() error {
+		v, err := d.rpc.ConnectGetVersion()
+		d.qemu = versionOf(v)
+		return err
+	})
+	if ends(ctx, err) {
+		return err
+	}
+	return nil // there may be no QEMU
 }
+
+// versionOf reads a version as libvirt counts it: each part up to 999.
+func versionOf(v uint64) versions.Version {
+	return versions.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
+}
+
+// QEMU is the version of the QEMU that the daemon runs, the zero Version if it has
+// none, or does not tell.
+func (d *Daemon) QEMU() versions.Version { return d.qemu }
 
 // Version is the version of the daemon's libvirt.
 func (d *Daemon) Version() versions.Version { return d.version }

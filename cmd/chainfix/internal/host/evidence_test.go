@@ -353,13 +353,13 @@ func TestEachImageIsOpenedOnce(t *testing.T) {
 	h.guest("d", diskOf(fileDisk, "qcow2", baseFile))
 	h.guest("e", diskOf(fileDisk, "raw", "<source file='DIR/lone.img'/>"))
 	opener := counting{mu: new(sync.Mutex), opened: make(map[string]int)}
-	var targets []libvirt.Version
+	var targets []libvirt.Pair
 	for _, v := range []string{"6.0.0", "9.0.0", "11.3.0"} {
-		version, err := libvirt.ParseVersion(v)
+		pair, err := libvirt.ParsePair(v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		targets = append(targets, version)
+		targets = append(targets, pair)
 	}
 	reports := h.scan(&host.Scan{Opener: opener, Targets: targets})
 	if len(reports) != 5 || len(reports["a"].Predictions[0]) != 3 {

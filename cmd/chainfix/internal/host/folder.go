@@ -63,6 +63,9 @@ func absolute(dir string) string {
 // Version is not known.
 func (f *Folder) Version() libvirt.Version { return libvirt.Version{} }
 
+// QEMU implements [Inventory]: nobody says what QEMU there is.
+func (f *Folder) QEMU() libvirt.Version { return libvirt.Version{} }
+
 // Guests reads the guests. See [Inventory]. Those of one folder are sorted by
 // the names of their files, which in libvirt's own folder are the guests'. A
 // file with another suffix than ".xml", and a folder, is none of them; an

@@ -82,6 +82,9 @@ func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
 type Inventory interface {
 	// Version is that of the host's libvirt, the zero Version if nobody told.
 	Version() libvirt.Version
+	// QEMU is the version of the QEMU that it runs, the zero Version if
+	// nobody told.
+	QEMU() libvirt.Version
 
 	// Guests reads the guests that have a persistent definition, one at a
 	// time: none is kept, so a host may have any number of them. It may be

@@ -48,6 +48,8 @@ func answers(procedure uint32) []byte {
 		return nil
 	case 66: // AUTH_LIST
 		return words(0)
+	case 4: // CONNECT_GET_VERSION
+		return words(0, 7_002_022)
 	case 157: // CONNECT_GET_LIB_VERSION
 		return words(0, 9_001_002)
 	case 273: // CONNECT_LIST_ALL_DOMAINS

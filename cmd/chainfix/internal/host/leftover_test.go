@@ -24,7 +24,7 @@ func TestTransientLeftoverOfAGuest(t *testing.T) {
 	h.running("runs", disk("runs"))
 	h.write("runs.qcow2.TRANSIENT-runs", nil)
 	h.write("crashed.qcow2.TRANSIENT-crashed", nil)
-	reports := h.scan(&host.Scan{Targets: []libvirt.Version{{Major: 9}}})
+	reports := h.scan(&host.Scan{Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}}})
 	for name, want := range map[string]predict.Outcome{"runs": predict.Starts, "ended": predict.Starts, "crashed": predict.Refuses} {
 		r := reports[name]
 		if r.Verdict() != chain.Explicit || r.Predictions[0][0].Outcome != want {

@@ -157,7 +157,7 @@ func verdicts(r *host.Report) []string {
 func everything(t *testing.T, h *madeUp, jobs int) string {
 	t.Helper()
 	var text strings.Builder
-	scan := &host.Scan{Inventory: h.folder(), Requests: limit.New(jobs, time.Minute), Targets: []libvirt.Version{{Major: 9}, {Major: 12, Minor: 8}},
+	scan := &host.Scan{Inventory: h.folder(), Requests: limit.New(jobs, time.Minute), Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}, {Libvirt: libvirt.Version{Major: 12, Minor: 8}}},
 		Warn: func(name string, err error) { fmt.Fprintf(&text, "%s: %v\n", name, err) }}
 	for r, err := range scan.Reports(t.Context()) {
 		if err != nil {

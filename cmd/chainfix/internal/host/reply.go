@@ -11,11 +11,15 @@ import (
 // "siiiii": its name, its UUID, its number.
 var replies = map[uint32]string{
 	1:   "",                     // CONNECT_OPEN
+	4:   "ii",                   // CONNECT_GET_VERSION
 	14:  "s",                    // DOMAIN_GET_XML_DESC
 	24:  "siiiii",               // DOMAIN_LOOKUP_BY_UUID
 	66:  "[i]",                  // AUTH_LIST
 	70:  "i",                    // AUTH_POLKIT
+	84:  "siiii",                // STORAGE_POOL_LOOKUP_BY_NAME
 	88:  "s",                    // STORAGE_POOL_GET_XML_DESC
+	95:  "sss",                  // STORAGE_VOL_LOOKUP_BY_NAME
+	100: "s",                    // STORAGE_VOL_GET_PATH
 	151: "i",                    // DOMAIN_IS_PERSISTENT
 	157: "ii",                   // CONNECT_GET_LIB_VERSION
 	183: "i",                    // DOMAIN_HAS_MANAGED_SAVE_IMAGE

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,8 +36,9 @@ type Scan struct {
 	// image that a reported guest has.
 	Met *chain.Met
 	// Targets are the libvirts to predict for. None means the inventory's
-	// own, if that is known.
-	Targets []libvirt.Version
+	// own, or if that is not known, the policy's target, if there is one. The
+	// inventory's libvirt has the QEMU of the inventory, unless it is with another.
+	Targets []libvirt.Pair
 	// Names are the guests to report on; none means all. Every definition
 	// counts, whether it is reported on or not.
 	Names []string
@@ -60,17 +62,20 @@ type Report struct {
 	Examination *xmlfix.Examination
 	// Findings are about the guest as a whole.
 	Findings []finding.Finding
+	// Targets are the libvirts that the predictions are for.
+	Targets []libvirt.Pair
 	// Predictions are, for each disk, what becomes of it as it is, target by
-	// target in the order of [Scan.Targets].
+	// target in the order of Targets. There are none where the definition
+	// could not be read.
 	Predictions [][]Prediction
 }
 
 // Prediction is what a version of libvirt would do with a disk as it is.
 type Prediction struct {
-	Target libvirt.Version
+	Target libvirt.Pair
 	predict.Prediction
-	// Err says why that is unknown here; it wraps
-	// [predict.ErrUnseen]. Then the rest is not valid.
+	// Err says why that is unknown here: it wraps [predict.ErrUnseen], or is
+	// about a disk that could not be read. Then the rest is not valid.
 	Err error
 }
 
@@ -146,7 +151,7 @@ func (s *Scan) report(ctx context.Context, w *chain.Walker, g foundGuest) report
 	if g.Guest == nil {
 		return reportOrEnd{err: g.err}
 	}
-	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err}
+	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.targets()}
 	if r.Err == nil {
 		if err := s.examine(ctx, w, r); err != nil {
 			return reportOrEnd{err: err}
@@ -212,14 +217,26 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	}
 	w = w.WithEvidence(all.evidence)
 	w.Met = s.Met
+	if finder, connected := s.Inventory.(chain.VolumeFinder); connected {
+		w.FindVolumes = &foundVolumes{VolumeFinder: finder, known: make(map[[2]string]foundVolume)}
+	}
 	return w, all.guests(ctx, s.Inventory), nil
 }
 
-func (s *Scan) targets() []libvirt.Version {
-	if own := s.Inventory.Version(); len(s.Targets) == 0 && own.Known() {
-		return []libvirt.Version{own}
+func (s *Scan) targets() []libvirt.Pair {
+	own := cmp.Or(s.Inventory.Version(), s.Policy.Target)
+	if len(s.Targets) == 0 && own.Known() {
+		return []libvirt.Pair{{Libvirt: own}}
 	}
 	return s.Targets
+}
+
+// withOwn gives a target that is the inventory's libvirt its QEMU.
+func (s *Scan) withOwn(target libvirt.Pair) libvirt.Pair {
+	if !target.QEMU.Known() && target.Libvirt == s.Inventory.Version() {
+		target.QEMU = s.Inventory.QEMU()
+	}
+	return target
 }
 
 func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
@@ -242,11 +259,12 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 			}
 		}
 		var all []Prediction
-		for _, target := range s.targets() {
+		for _, target := range r.Targets {
 			if disk.Chain == nil {
-				break
+				all = append(all, unreadable(disk, target))
+				continue
 			}
-			p, err := predict.Disk(ctx, w, disk.Stated, target)
+			p, err := predict.Disk(ctx, w, disk.Stated, s.withOwn(target))
 			if err != nil && !errors.Is(err, predict.ErrUnseen) {
 				return err
 			}
@@ -255,6 +273,18 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 		r.Predictions = append(r.Predictions, all)
 	}
 	return nil
+}
+
+// unreadable is the prediction for a disk that could not be read, or was not walked
+// because there is no room for its chain.
+func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
+	var e *xmlfix.Error
+	if errors.As(disk.Err, &e) {
+		if words, sure := e.Objection.By(target.Libvirt); sure {
+			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
+		}
+	}
+	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
 }
 
 // guestFindings are what keeps a guest from being changed: its definition may not count

@@ -1,0 +1,110 @@
+package libvirt
+
+import (
+	"fmt"
+	"strings"
+)
+
+// What QEMU does with the images of a chain.
+var (
+	// PlainDataFiles: the mending of CVE-2024-4467. Distributions have brought
+	// it back to others, which cannot be told from a number.
+	PlainDataFiles = Fact{What: "takes the name of a data file in a qcow2 header for that of a file, whatever it looks like; before, it opens what a `json:`, `file:` or `nbd:` name describes",
+		Since: Version{9, 1, 0}, Stable: Version{7, 2, 13}, OfQEMU: true, Known: read + ", " + run}
+	// NoVxHS, NoSheepdog and NoGluster: drivers that were removed.
+	NoVxHS = Fact{What: "has no driver for vxhs",
+		Since: Version{5, 2, 0}, OfQEMU: true, Known: documented + ", " + run}
+	NoSheepdog = Fact{What: "has no driver for sheepdog",
+		Since: Version{6, 1, 0}, OfQEMU: true, Known: documented}
+	NoGluster = Fact{What: "has no driver for gluster",
+		NotYet: Version{10, 0, 0}, Since: Version{11, 1, 0}, OfQEMU: true, Known: run}
+	// HasParallels: QEMU 5.2 was run as Debian 11 has it, which leaves it out.
+	HasParallels = Fact{What: "opens parallels images",
+		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
+	// HasZstd: likewise.
+	HasZstd = Fact{What: "opens a qcow2 image whose compression type is zstd",
+		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
+	// RefusesCharacterDevices: as files (QEMU's list of removed features).
+	RefusesCharacterDevices = Fact{What: "refuses a character device as a file; before, it opens it",
+		Since: Version{6, 0, 0}, OfQEMU: true, Known: documented + ", " + run}
+)
+
+// qemuFacts are all of them.
+var qemuFacts = []*Fact{&NoVxHS, &RefusesCharacterDevices, &NoSheepdog, &HasParallels, &HasZstd, &PlainDataFiles, &NoGluster}
+
+// Pair is a libvirt and the QEMU that it runs. A QEMU that is not known is the one
+// that a distribution pairs with that libvirt: see [Pair.Complete].
+type Pair struct{ Libvirt, QEMU Version }
+
+// ParsePair reads LIBVIRT or LIBVIRT+QEMU, such as 12.9+11.1, each as
+// [ParseVersion] does.
+func ParsePair(s string) (Pair, error) {
+	first, second, both := strings.Cut(s, "+")
+	version, err := ParseVersion(first)
+	if err != nil {
+		return Pair{}, err
+	}
+	if !both {
+		return Pair{Libvirt: version}, nil
+	}
+	qemu, err := ParseVersion(second)
+	if err != nil {
+		return Pair{}, fmt.Errorf("%q is no version of QEMU (want X.Y or X.Y.Z)", second)
+	}
+	return Pair{version, qemu}, nil
+}
+
+// String returns LIBVIRT or LIBVIRT+QEMU.
+func (p Pair) String() string {
+	if !p.QEMU.Known() {
+		return p.Libvirt.String()
+	}
+	return p.Libvirt.String() + "+" + p.QEMU.String()
+}
+
+// release is a libvirt and a QEMU that a distribution has together.
+type release struct {
+	Pair
+	Where string // "Debian 12"
+}
+
+// releases are the pairs of which a missing QEMU is taken, in the order of libvirt's versions. Of Debian's each was run, but
+// for 10.
+var releases = []release{
+	{Pair{Version{5, 0, 0}, Version{3, 1, 0}}, "Debian 10"},
+	{Pair{Version{6, 0, 0}, Version{4, 2, 0}}, "RHEL 8.3"},
+	{Pair{Version{7, 0, 0}, Version{5, 2, 0}}, "Debian 11"},
+	{Pair{Version{8, 0, 0}, Version{6, 2, 0}}, "RHEL 8.6"},
+	{Pair{Version{9, 0, 0}, Version{7, 2, 22}}, "Debian 12"},
+	{Pair{Version{9, 5, 0}, Version{8, 0, 0}}, "RHEL 9.3"},
+	{Pair{Version{10, 0, 0}, Version{8, 2, 0}}, "RHEL 9.4"},
+	{Pair{Version{10, 5, 0}, Version{9, 0, 0}}, "RHEL 9.5"},
+	{Pair{Version{10, 10, 0}, Version{9, 1, 0}}, "RHEL 9.6"},
+	{Pair{Version{11, 3, 0}, Version{10, 0, 0}}, "Debian 13"},
+	{Pair{Version{12, 8, 0}, Version{11, 1, 0}}, "Debian testing, and backports for 13"},
+}
+
+// Complete returns the pair with a QEMU: its own, or that of the newest pair of a
+// distribution whose libvirt is not newer (docs/prediction.md has the list); before the
+// first, the first's.
+func (p Pair) Complete() Pair {
+	if p.QEMU.Known() {
+		return p
+	}
+	p.QEMU = releases[0].QEMU
+	for _, r := range releases {
+		if !p.Libvirt.Before(r.Libvirt) {
+			p.QEMU = r.QEMU
+		}
+	}
+	return p
+}
+
+// Does reports whether a pair does what a fact says, and whether that is known.
+func (p Pair) Does(f Fact) (does, known bool) {
+	version := p.Libvirt
+	if f.OfQEMU {
+		version = p.Complete().QEMU
+	}
+	return f.Holds(version), !f.undecided(version)
+}

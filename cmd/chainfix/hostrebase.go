@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/rebase"
+)
+
+// rebaseFlags are for the other remedy: to mend the records in the headers.
+func rebaseFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "rebase-script", Usage: "write to `FILE` a shell script that records in overlays the formats that somebody stated, and to FILE.undo one that takes it back"},
+			func(o *options, c *cli.Context) error {
+				o.rebaseScript = c.String("rebase-script")
+				switch {
+				case o.rebaseScript == "":
+					return usageError("--rebase-script names no file")
+				case c.IsSet("from"):
+					return usageError("--rebase-script needs a libvirt that tells which guests run, and --from asks none")
+				}
+				if err := rebase.CheckFree(o.rebaseScript); err != nil {
+					return inputError(err)
+				}
+				return nil
+			}},
+	}
+}
+
+// rebaseScript is what --rebase-script makes of a scan; nil without the flag.
+type rebaseScript struct {
+	plan *rebase.Plan
+	file string
+}
+
+func (o *options) newRebase(w *walkers) *rebaseScript {
+	if o.rebaseScript == "" {
+		return nil
+	}
+	return &rebaseScript{rebase.NewPlan(o.connect, w.requests), o.rebaseScript}
+}
+
+func (s *rebaseScript) add(r *host.Report) {
+	if s != nil {
+		s.plan.Add(r)
+	}
+}
+
+// write writes the scripts, and says what is in them.
+func (s *rebaseScript) write(ctx context.Context, std streams) error {
+	if s == nil {
+		return nil
+	}
+	sum, err := s.plan.Write(ctx, s.file)
+	if err != nil {
+		return inputError(fmt.Errorf("cannot write %s: %w", shownName(s.file), unwrapPath(err)))
+	}
+	fmt.Fprintf(std.err, "chainfix: %s records formats in %d images; %d questions and %d images that it leaves out stand there as comments\n",
+		shownName(s.file), sum.Recorded, sum.Questions, sum.LeftOut)
+	return nil
+}

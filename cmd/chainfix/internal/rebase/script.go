@@ -1,0 +1,168 @@
+package rebase
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
+)
+
+//go:embed common.sh
+var commonScript string
+
+//go:embed rebase.sh
+var recordScript string
+
+//go:embed undo.sh
+var undoScript string
+
+// These stand behind the name of the first script: that of the second, and the folder
+// in which the first keeps what the second puts back.
+const (
+	undoSuffix  = ".undo"
+	savedSuffix = ".saved"
+)
+
+// ErrThere is returned where a file or folder of that name is there already: it may be
+// the way back of an earlier run.
+var ErrThere = errors.New("it is there already, and may be the way back of an earlier run; give another name")
+
+// Summary counts the overlays without a record.
+type Summary struct {
+	Recorded  int // images for which there is a command
+	Questions int // those of which nobody stated what is below them
+	LeftOut   int // those that the scripts do not change
+}
+
+// CheckFree returns [ErrThere] if [Plan.Write] would have to overwrite something.
+func CheckFree(file string) error {
+	for _, suffix := range []string{"", undoSuffix, savedSuffix} {
+		if _, err := os.Lstat(file + suffix); err == nil {
+			return fmt.Errorf("%q: %w", file+suffix, ErrThere)
+		}
+	}
+	return nil
+}
+
+// Write writes the script that records the formats to a new file, and the one that
+// takes it back to FILE.undo. Both are for a POSIX shell with GNU's coreutils, and the
+// owner's alone.
+func (p *Plan) Write(ctx context.Context, file string) (Summary, error) {
+	var sum Summary
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return sum, err
+	}
+	if err := CheckFree(path); err != nil {
+		return sum, err
+	}
+	start := "libvirt=" + quote(p.libvirt) + "\nsaved=" + quote(path+savedSuffix) + "\n"
+	var record, undo strings.Builder
+	record.WriteString(prologue("This records in overlays what their backing images are, as a scan of the host found it stated.",
+		"What it changes is taken back by: sh "+finding.ShellWord(path+undoSuffix)) + start + commonScript + recordScript)
+	undo.WriteString(prologue("This takes back what the other script has changed, in those images to which nobody has written since.",
+		"The other script: sh "+finding.ShellWord(path)) + start + commonScript + undoScript)
+	for d := range p.decisions(ctx) {
+		switch {
+		case d.leftOut != "":
+			sum.LeftOut++
+			record.WriteString(comment("LEFT OUT", d.overlay, d.leftOut))
+		case d.format == "":
+			sum.Questions++
+			record.WriteString(comment("QUESTION", d.overlay, d.question))
+		default:
+			sum.Recorded++
+			record.WriteString(d.call("record", string(d.format), d.layer.Header.Backing.Name))
+			undo.WriteString(d.call("restore"))
+		}
+	}
+	if ctx.Err() != nil {
+		return sum, context.Cause(ctx)
+	}
+	// The last line: a script that was cut short does nothing.
+	const epilogue = "\n\texit \"$failed\"\n}\n\nmain\n"
+	if err := writeNew(path+undoSuffix, undo.String()+epilogue); err != nil {
+		return sum, err
+	}
+	if err := writeNew(path, record.String()+epilogue); err != nil {
+		os.Remove(path + undoSuffix)
+		return sum, err
+	}
+	return sum, nil
+}
+
+// prologue is the head of a script.
+func prologue(lines ...string) string {
+	text := "#!/bin/sh\n# Written by chainfix host scan --rebase-script.\n"
+	for _, line := range lines {
+		text += "# " + line + "\n"
+	}
+	return text + `#
+# Each image is looked at first: its guests must be shut off, and its header must be as it was. One that is not so is left
+# as it is, and the others go on. Then the script ends with 1, else with 0. It may be run again.
+
+`
+}
+
+// call calls a function of the scripts for an image; more stands before its guests.
+func (d *decision) call(function string, more ...string) string {
+	key := sha256.Sum256([]byte(d.path))
+	words := []string{function, quote(storage.Describe(d.layer.At())), quote(d.path), fmt.Sprintf("%x", key[:8]), strconv.FormatUint(d.cluster, 10), fmt.Sprintf("%x", d.sum)}
+	for _, word := range append(more, d.guests...) {
+		words = append(words, quote(word))
+	}
+	return "\n\t" + strings.Join(words, " ") + "\n"
+}
+
+// comment says of an overlay why there is no command for it. No line of it can end
+// early: what is not printable becomes a question mark.
+func comment(kind string, o *overlay, text string) string {
+	all := "\n"
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.Map(printable, line)
+		if i == 0 {
+			line = kind + " " + storage.Describe(o.layer.At()) + ": " + line
+		} else {
+			line = "  " + line
+		}
+		all += "\t# " + line + "\n"
+	}
+	return all
+}
+
+// printable returns a question mark for what could drive a terminal or end a line.
+func printable(r rune) rune {
+	if !unicode.IsPrint(r) {
+		return '?'
+	}
+	return r
+}
+
+// quote makes any text without a NUL one word for a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// writeNew writes a file that must not be there.
+func writeNew(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		os.Remove(path)
+		return err
+	}
+	return nil
+}
