@@ -125,6 +125,7 @@ Examples:
   chainfix host scan
   chainfix host apply --dry-run
   chainfix host apply
+  chainfix host rollback
 `
 
 const scanDescription = `
@@ -148,10 +149,13 @@ Exit status:
 `
 
 const applyDescription = `
-Gives libvirt new definitions in which every chain is explicit. The old ones
-are kept in a folder; its path is the last line that is printed, and what
-"chainfix host rollback" takes. Running guests go on; their next start is from
-the new definition.
+Gives libvirt new definitions in which every chain is explicit, and keeps the
+old ones in a folder. Running guests go on; their next start is from the new
+definition. Without GUESTs it takes all that can be changed safely.
+
+Standard output has a line for each guest that was changed, and last the folder
+of the run; with nothing to change it has none. Standard error says what was
+done, why guests were left, and how to take it back.
 
 On a terminal it shows the changes and asks first. It does not where standard
 input, output or error is none, nor with --yes.
@@ -162,22 +166,40 @@ Examples:
   chainfix host apply --yes web db
 
 Exit status:
-  0  everything that it took on is done
+  0  everything that it took on is done, or there was nothing to do
   2  the command line is wrong
   3  guests were left out: they are refused, or not to be changed now; or the
      answer was no
   4  it could not finish
 `
 
-const rollbackDescription = `
-Gives each guest that a run of apply has changed its old definition again,
-unless somebody has changed it since.
+const runsDescription = `
+Lists the runs of apply that are in the state folder, whichever libvirt they are
+of. No libvirt is asked.
 
 Examples:
-  chainfix host rollback /var/lib/chainfix/20260102T030405Z-abcdef
+  chainfix host runs
+  chainfix host runs --output json | jq '.runs[0].run'
 
 Exit status:
   0  done
+  2  the command line is wrong
+  4  the runs cannot be read, or writing failed
+`
+
+const rollbackDescription = `
+Gives each guest that a run of apply has changed its old definition again,
+unless somebody has changed it since. RUN is the folder of a run, as apply
+prints it last, or its name as in "chainfix host runs". Without it, it is the
+newest one that changed guests of this libvirt and is not taken back.
+
+Examples:
+  chainfix host rollback --dry-run
+  chainfix host rollback
+  chainfix host rollback /var/lib/chainfix/20260102T030405Z-abcdef
+
+Exit status:
+  0  done, or nothing to do
   2  the command line is wrong
   3  guests were left as they are
   4  it could not finish

@@ -17,7 +17,7 @@ func hostCommand(std streams) *cli.Command {
 		Name:        "host",
 		Usage:       "look at all guests of a host, fix them, and take that back",
 		Description: hostDescription,
-		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRollbackCommand(std)},
+		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}
 }
 
