@@ -27,6 +27,7 @@ type options struct {
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
+	yes      bool   // nobody is asked
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string
@@ -58,7 +59,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -328,6 +329,14 @@ func networkFlags() []flagRow {
 				}
 				return nil
 			}},
+	}
+}
+
+// askFlags are for those who are not to be asked.
+func askFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "yes", Usage: "do not ask, on a terminal either"},
+			func(o *options, c *cli.Context) error { o.yes = c.Bool("yes"); return nil }},
 	}
 }
 

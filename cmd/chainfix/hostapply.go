@@ -22,7 +22,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Usage:       "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
-		Flags:       flagsOf(connectFlags(), applyFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), applyFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -64,6 +64,9 @@ func hostApply(c *cli.Context, std streams) error {
 			}
 		},
 		Progress: func(done, total int) { progress.say("%d of %d guests done", done, total) }}
+	if !o.yes {
+		askFirst(c.Context, a, std)
+	}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
 		result.scanned(r)
@@ -93,6 +96,8 @@ func hostApply(c *cli.Context, std streams) error {
 	switch {
 	case errors.Is(err, host.ErrLeftOut):
 		return ended(exitRefused)
+	case errors.Is(err, errDeclined):
+		return &statusError{exitRefused, err}
 	case err != nil:
 		return inputError(err)
 	}

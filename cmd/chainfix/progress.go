@@ -37,8 +37,15 @@ type terminal struct {
 
 // isTerminal reports whether a standard stream is one.
 func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
+	switch s := stream.(type) {
+	case *output:
+		return isTerminal(s.w)
+	case *os.File:
+		return term.IsTerminal(int(s.Fd()))
+	case *terminal, aboveLine:
+		return true
+	}
+	return false
 }
 
 // onTerminal returns the streams with a terminal for a standard error that is one of a
