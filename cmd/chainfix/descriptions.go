@@ -16,6 +16,13 @@ Examples:
   chainfix explain CODE        what a finding means
   chainfix demo                a sample guest, broken and fixed
   chainfix version
+
+Exit status:
+  0  done, or nothing to do
+  1  -l, -d, check, host scan: there is something to change
+  2  the command line is wrong
+  3  refused, or guests were left out
+  4  reading or writing failed
 `
 
 const fixDescription = `
@@ -126,6 +133,13 @@ Examples:
   chainfix host apply --dry-run
   chainfix host apply
   chainfix host rollback
+
+Exit status:
+  0  done, or nothing to do
+  1  of scan: apply would change something
+  2  the command line is wrong
+  3  guests are refused, or were left out
+  4  libvirt cannot be asked, or reading or writing failed
 `
 
 const scanDescription = `

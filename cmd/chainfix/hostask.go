@@ -25,7 +25,7 @@ func askFirst(ctx context.Context, a *host.Apply, std streams) {
 	a.OnPlanned = func(r *host.Report) error {
 		diff, err := diffOfGuest(r)
 		if err != nil {
-			return err
+			diff = fmt.Sprintf("%s: warn: its change cannot be shown: %v\n", shownName(r.Guest.Name), err)
 		}
 		_, err = io.WriteString(std.err, diff)
 		return writeError(err)
