@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/xmlfix"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // Apply makes the chains of a host's guests explicit.
@@ -28,8 +27,9 @@ import (
 type Apply struct {
 	Daemon *Daemon
 	Scan   *Scan // of the Daemon
-	// Connect names the host in the manifest: the URI of the Daemon.
-	Connect string
+	// Connect is the URI of the Daemon, and Program the version of chainfix: the
+	// manifest has them for people.
+	Connect, Program string
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
@@ -44,11 +44,15 @@ type Apply struct {
 
 // Outcome is what has become of a guest.
 type Outcome struct {
-	Guest string
-	Step  Step // Defined or Left; of a rollback Restored or Left
+	Guest, UUID string
+	Step        Step // Defined, Left or Changed; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
 	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
+	// Remedy says what to do about a guest that a rollback left; it may say nothing.
+	Remedy finding.Remedy
+	// Already says that the guest had its old definition again before this rollback.
+	Already bool
 }
 
 var (
@@ -71,12 +75,14 @@ var (
 )
 
 // Run calls report for every guest of the scan, and changes those that are fixable.
-// The path of the run's folder is returned whenever there is one, with an error
-// too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
+// A folder is made for the first of these. Its path is returned whenever there is one,
+// with an error too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
 // system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
 // done that can be.
 func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string, err error) {
-	run, err := beginRun(a.StateDir, a.Connect, a.Daemon.Version())
+	origin := a.Daemon.origin()
+	origin.Connect, origin.Program = a.Connect, a.Program
+	run, err := beginRun(ctx, a.StateDir, origin, &knownGuests{daemon: a.Daemon})
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +140,7 @@ func (w *applying) outcome(g *runGuest, why error) {
 		w.left = true
 	}
 	if w.OnOutcome != nil {
-		w.OnOutcome(Outcome{Guest: g.name, Step: g.step, Err: why})
+		w.OnOutcome(Outcome{Guest: g.name, UUID: g.uuid, Step: g.step, Err: why})
 	}
 }
 
@@ -193,13 +199,13 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 			w.leftOut = true
 		case r.Verdict() != chain.Fixable:
 		case why != nil:
-			w.outcome(&runGuest{name: r.Guest.Name, step: Left}, why)
+			w.outcome(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, step: Left}, why)
 		default:
 			err := w.planGuest(ctx, r)
 			var left *leftError
 			switch {
 			case errors.As(err, &left):
-				w.outcome(&runGuest{name: r.Guest.Name, step: Left}, left.error)
+				w.outcome(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, step: Left}, left.error)
 				continue
 			case err != nil:
 				return err
@@ -236,6 +242,9 @@ func (w *applying) planGuest(ctx context.Context, r *Report) error {
 	fixed, err := r.Examination.Document.Bytes()
 	if err != nil {
 		return &leftError{err}
+	}
+	if err := w.run.make(); err != nil {
+		return err
 	}
 	planned := record{Guest: r.Guest.Name, UUID: r.Guest.UUID, Step: Planned, Old: sum(old), New: sum(fixed)}
 	files := &runGuest{uuid: r.Guest.UUID}
@@ -356,7 +365,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	switch {
 	case err != nil:
 		return err
-	case sum(now.Definition) == g.old:
+	case agrees(old, now.Definition):
 		return w.leaveAs(g, Left, difference)
 	case refusal == nil:
 		refusal = errors.New("and something else of its old one too")
@@ -377,63 +386,4 @@ func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (no
 		err = w.leave(g, err)
 	}
 	return now, refusal, err
-}
-
-// same reports how what libvirt has made of a definition differs from what it
-// was given: it must state the same chains, and be the old definition once
-// these are taken out. libvirt may write them in another way.
-func same(old, wanted, got []byte) error {
-	if string(wanted) == string(got) {
-		return nil
-	}
-	want, err := statedIn(wanted)
-	if err != nil {
-		return err
-	}
-	have, err := statedIn(got)
-	if err != nil {
-		return err
-	}
-	if !reflect.DeepEqual(want, have) {
-		return errors.New("the disks state something else")
-	}
-	before, err := stripped(old)
-	if err != nil {
-		return err
-	}
-	after, err := stripped(got)
-	if err != nil {
-		return err
-	}
-	if string(before) != string(after) {
-		return errors.New("more than the chains has changed")
-	}
-	return nil
-}
-
-func statedIn(definition []byte) ([]chain.Stated, error) {
-	doc, err := xmlfix.Parse("definition", definition)
-	if err != nil {
-		return nil, err
-	}
-	var all []chain.Stated
-	for _, disk := range doc.Disks() {
-		stated, err := disk.Stated()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, stated)
-	}
-	return all, nil
-}
-
-func stripped(definition []byte) ([]byte, error) {
-	doc, err := xmlfix.Parse("definition", definition)
-	if err != nil {
-		return nil, err
-	}
-	for _, disk := range doc.Disks() {
-		disk.RemoveChain()
-	}
-	return doc.Bytes()
 }
