@@ -24,7 +24,7 @@ import (
 var neverRefused = []finding.Code{
 	finding.RanOtherwise, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.RawWithSignature,
 	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
-	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.ChainElsewhere,
+	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.XMLNotImage, finding.ChainElsewhere,
 }
 
 // state is a folder and what is asked of it: a case, perhaps after a hint was

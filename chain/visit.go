@@ -173,7 +173,11 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	case errors.Is(err, errNoPools):
 		return k.unread(layer, what+" is not read: "+err.Error(), finding.Say("name the folder of libvirt's pool definitions: %s", finding.Command("--pools /etc/libvirt/storage")))
 	case layer.Source.Volume != nil && layer.Located == nil:
-		return k.unread(layer, what+" is not read: "+err.Error(), stateChain)
+		hint := stateChain
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = finding.Say("name the folder of libvirt's definitions that has the pool: %s; or %s", finding.Command("--pools DIR"), stateChain)
+		}
+		return k.unread(layer, what+" is not read: "+err.Error(), hint)
 	case errors.Is(err, storage.ErrChanged):
 		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain)
 		return false

@@ -129,6 +129,7 @@ const (
 	ImageUnanswered  Code = "image-unanswered"
 	NotAnImage       Code = "not-an-image"
 	ImageBroken      Code = "image-broken"
+	XMLNotImage      Code = "xml-not-image"
 	FormatMismatch   Code = "format-mismatch"
 	RawWithSignature Code = "raw-with-signature"
 	Encrypted        Code = "encrypted"
@@ -161,6 +162,9 @@ var aboutImages = []Explanation{
 		"It is cut off, contradicts its own specification, or asks for a feature that QEMU does not know. libvirt would take " +
 			"many such images for raw or for images without a base; a broken image is an error here.",
 		"qemu-img check says more. Restore the image, or convert what is left of it."},
+	{XMLNotImage, "a file that was given as an image is XML",
+		"QEMU would take it for a raw image, as any file without a signature. Only chainfix probe reports this.",
+		"chainfix check FILE says what becomes of the disks of a domain XML; their images are what probe takes."},
 	{FormatMismatch, "an image is not of the format that it is stated to be",
 		"The XML, the overlay or --trust says one format, and the header does not begin as that format must. QEMU would not open it.",
 		"chainfix probe IMAGE shows what the header claims. Mend the statement where it was made, if the image was not swapped: in the XML, in the overlay, in both, or on the command line."},

@@ -75,8 +75,12 @@ func Read(ctx context.Context, dir string, requests *limit.Requests) (*Pools, er
 	if !info.IsDir() {
 		return nil, &fs.PathError{Op: "read", Path: dir, Err: syscall.ENOTDIR}
 	}
-	return &Pools{Requests: requests, dir: dir}, nil
+	return At(dir, requests), nil
 }
+
+// At is [Read] of a folder that may be absent, or not be for everybody: that says who
+// looks for a volume.
+func At(dir string, requests *limit.Requests) *Pools { return &Pools{Requests: requests, dir: dir} }
 
 // Add adds a pool by its definition, as "virsh pool-dumpxml" prints it. Errors
 // wrap [ErrDefinition] or [ErrDuplicate].

@@ -17,11 +17,12 @@ import (
 
 func checkCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "check",
-		Usage:     "say what fix would do, per disk and per layer; writes nothing",
-		ArgsUsage: "[FILE...]",
-		Flags:     flagsOf(outputFlags(), jobsFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return check(c, std) },
+		Name:        "check",
+		Usage:       "say what fix would do, per disk and per layer; writes nothing",
+		ArgsUsage:   "[FILE...]",
+		Description: checkDescription,
+		Flags:       flagsOf(outputFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return check(c, std) },
 	}
 }
 
@@ -120,13 +121,16 @@ func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*ex
 		return nil, inputError(context.Cause(ctx))
 	}
 	if err != nil {
-		return unreadable(in.name, err), nil
+		return unreadable(in, err), nil
 	}
 	e, err := xmlfix.Examine(ctx, w, in.name, data)
 	if err != nil {
 		return nil, inputError(err)
 	}
-	return &examined{in.name, e}, nil
+	if e.Err != nil {
+		e.Err = explainedInput(in, data, e.Err)
+	}
+	return &examined{in, data, e}, nil
 }
 
 // textReport is for people: a line a document, a disk, a layer.

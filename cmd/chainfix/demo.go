@@ -17,10 +17,11 @@ import (
 
 func demoCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "demo",
-		Usage:     "build a sample guest with real images and fix it",
-		ArgsUsage: "[DIR]",
-		Action:    func(c *cli.Context) error { return demo(c, std) },
+		Name:        "demo",
+		Usage:       "build a sample guest with real images and fix it",
+		ArgsUsage:   "[DIR]",
+		Description: demoDescription,
+		Action:      func(c *cli.Context) error { return demo(c, std) },
 	}
 }
 

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // The exit statuses of the command-line contract.
@@ -52,4 +55,30 @@ func statusOf(err error) int {
 		return s.status
 	}
 	return exitInput
+}
+
+// hinted is an error with what to do about it.
+type hinted struct {
+	error
+	hint finding.Remedy
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// withHint returns err with a hint, which takes the place of one that it has already.
+func withHint(err error, hint finding.Remedy) error { return &hinted{err, hint} }
+
+// hintOf is what to do about an error, as far as it is known.
+func hintOf(err error) finding.Remedy {
+	var h *hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return finding.Remedy{}
+}
+
+// seeHelp returns err with the command that explains the one of that path.
+func seeHelp(path []string, err error) error {
+	words := append(append([]string{"chainfix"}, path...), "--help")
+	return withHint(err, finding.Command(strings.Join(words, " ")))
 }

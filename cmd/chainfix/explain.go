@@ -12,10 +12,11 @@ import (
 
 func explainCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "explain",
-		Usage:     "say what a finding means and what to do about it",
-		ArgsUsage: "[CODE]",
-		Action:    func(c *cli.Context) error { return explain(c, std) },
+		Name:        "explain",
+		Usage:       "say what a finding means and what to do about it",
+		ArgsUsage:   "[CODE]",
+		Description: explainDescription,
+		Action:      func(c *cli.Context) error { return explain(c, std) },
 	}
 }
 
@@ -32,10 +33,26 @@ func explain(c *cli.Context, std streams) error {
 		table.Flush()
 		return write(std.out, []byte(text.String()))
 	}
-	e, ok := finding.Explain(finding.Code(c.Args().First()))
+	code := c.Args().First()
+	// As it is printed.
+	if inner, ok := strings.CutPrefix(code, "["); ok {
+		code = strings.TrimSuffix(inner, "]")
+	}
+	e, ok := finding.Explain(finding.Code(code))
 	if !ok {
-		return usageError("no finding is called %q (chainfix explain lists them all)", c.Args().First())
+		return noFinding(code)
 	}
 	fmt.Fprintf(&text, "%s: %s\n\n%s\n\n%s\n", e.Code, e.Summary, e.Meaning, e.Remedy)
 	return write(std.out, []byte(text.String()))
+}
+
+func noFinding(code string) error {
+	var codes []string
+	for _, e := range finding.Explanations() {
+		codes = append(codes, string(e.Code))
+	}
+	if near := nearest(code, codes); near != "" {
+		return usageError("no finding is called %q; did you mean %q?", code, near)
+	}
+	return usageError("no finding is called %q (chainfix explain lists them all)", code)
 }

@@ -12,11 +12,17 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// examined is the examination of one document, with the name that messages have
-// for it.
+// examined is the examination of one document.
 type examined struct {
-	name string
+	input
+	data []byte // the document as it was read; nil where it is not to be rewritten
 	*xmlfix.Examination
+}
+
+// unread reports that there is no document, rather than one that is of no use.
+func (e *examined) unread() bool {
+	var x *xmlfix.Error
+	return e.Err != nil && !errors.As(e.Err, &x)
 }
 
 // domain is the name of the document's guest; "" if it is not known.
@@ -42,8 +48,8 @@ func (e *examined) status() int {
 }
 
 // unreadable is a document that could not be read at all.
-func unreadable(name string, err error) *examined {
-	return &examined{name, &xmlfix.Examination{Err: err}}
+func unreadable(in input, err error) *examined {
+	return &examined{input: in, Examination: &xmlfix.Examination{Err: err}}
 }
 
 // printFindings says everything about a document, compiler style: a line a
@@ -72,8 +78,12 @@ func printFindings(w io.Writer, e *examined) {
 
 func printFinding(w io.Writer, place string, f finding.Finding) {
 	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity, f.Code, f.Text)
-	if !f.Remedy.IsZero() {
-		fmt.Fprintf(w, "hint: %s\n", f.Remedy)
+	printHint(w, f.Remedy)
+}
+
+func printHint(w io.Writer, hint finding.Remedy) {
+	if !hint.IsZero() {
+		fmt.Fprintf(w, "hint: %s\n", hint)
 	}
 }
 
@@ -86,6 +96,7 @@ func printProblem(w io.Writer, name string, err error) {
 	}
 	if f.Code == "" {
 		fmt.Fprintf(w, "%s: error: %s\n", place, f.Text)
+		printHint(w, f.Remedy)
 		return
 	}
 	printFinding(w, place, f)
@@ -95,10 +106,14 @@ func printProblem(w io.Writer, name string, err error) {
 // code is for any other error.
 func problemFinding(err error) (finding.Finding, xmlfix.Position) {
 	var x *xmlfix.Error
+	hint := hintOf(err)
 	if !errors.As(err, &x) {
-		return finding.Finding{Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error()}, xmlfix.Position{}
+		return finding.Finding{Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error(), Remedy: hint}, xmlfix.Position{}
 	}
-	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Remedy: x.Remedy}, x.Pos
+	if hint.IsZero() {
+		hint = x.Remedy
+	}
+	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Remedy: hint}, x.Pos
 }
 
 // shownName quotes a file name that could drive a terminal or be taken for

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,19 +14,21 @@ import (
 
 func fixCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "fix",
-		Usage:     "rewrite one domain XML with every backing chain explicit",
-		ArgsUsage: "[FILE]",
-		Flags:     flagsOf(rewriteFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return fix(c, std) },
+		Name:        "fix",
+		Usage:       "rewrite one domain XML with every backing chain explicit",
+		ArgsUsage:   "[FILE]",
+		Description: fixDescription,
+		Flags:       flagsOf(rewriteFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return fix(c, std) },
 	}
 }
 
 func fix(c *cli.Context, std streams) error {
-	if err := atMost(c, 1, "one document"); err != nil {
+	o, err := optionsOf(c)
+	if err != nil {
 		return err
 	}
-	o, err := optionsOf(c)
+	names, err := o.documents(c)
 	if err != nil {
 		return err
 	}
@@ -33,80 +38,140 @@ func fix(c *cli.Context, std streams) error {
 	}
 	progress := startProgress(c.Context, std, w.requests)
 	defer progress.end()
-	in := inputOf(c.Args().First())
-	data, err := reader{requests: w.requests, stdin: std.in}.read(c.Context, in)
-	if err != nil {
-		return inputError(err)
-	}
-	examination, err := xmlfix.Examine(c.Context, w.walker(), in.name, data)
-	if err != nil {
-		return inputError(err)
-	}
-	e := &examined{in.name, examination}
-	printFindings(std.err, e)
-	if e.Err == nil {
+	r, read := deliveries{o: o, std: std, total: len(names)}, false
+	err = eachDocument(c.Context, std, w, names, func(e *examined) error {
+		if r.done++; r.total > 1 {
+			progress.say("%d of %d documents", r.done, r.total)
+		}
+		read = read || e.Err == nil
+		return r.rewrite(c.Context, e)
+	})
+	if read && (err == nil || r.total == 1) {
 		w.sayUnmet(std.err)
 	}
-	if status := e.status(); status == exitRefused || status == exitInput {
-		return ended(status)
-	}
-	return o.deliver(c.Context, std, in, e.Document, data)
+	return cmp.Or(err, ended(r.worst))
 }
 
 func stripCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "strip",
-		Usage:     "remove the explicit chains of one domain XML again",
-		ArgsUsage: "[FILE]",
-		Flags:     flagsOf(rewriteFlags()),
-		Action:    func(c *cli.Context) error { return strip(c, std) },
+		Name:        "strip",
+		Usage:       "remove the explicit chains of one domain XML again",
+		ArgsUsage:   "[FILE]",
+		Description: stripDescription,
+		Flags:       flagsOf(rewriteFlags()),
+		Action:      func(c *cli.Context) error { return strip(c, std) },
 	}
 }
 
 func strip(c *cli.Context, std streams) error {
-	if err := atMost(c, 1, "one document"); err != nil {
-		return err
-	}
 	o, err := optionsOf(c)
 	if err != nil {
 		return err
 	}
-	in := inputOf(c.Args().First())
-	data, err := reader{stdin: std.in}.read(c.Context, in)
+	names, err := o.documents(c)
 	if err != nil {
-		return inputError(err)
+		return err
+	}
+	r := deliveries{o: o, std: std, total: len(names)}
+	for _, name := range names {
+		e, err := stripInput(c.Context, reader{stdin: std.in}, inputOf(name))
+		if err == nil {
+			err = r.rewrite(c.Context, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return ended(r.worst)
+}
+
+// stripInput reads one document and takes its chains away.
+func stripInput(ctx context.Context, r reader, in input) (*examined, error) {
+	data, err := r.read(ctx, in)
+	if ctx.Err() != nil {
+		return nil, inputError(context.Cause(ctx))
+	}
+	if err != nil {
+		return unreadable(in, err), nil
 	}
 	doc, err := xmlfix.Parse(in.name, data)
 	if err != nil {
-		e := unreadable(in.name, err)
-		printFindings(std.err, e)
-		return ended(e.status())
+		return unreadable(in, explainedInput(in, data, err)), nil
 	}
 	for _, disk := range doc.Disks() {
 		disk.RemoveChain()
 	}
-	return o.deliver(c.Context, std, in, doc, data)
+	return &examined{input: in, data: data, Examination: &xmlfix.Examination{Document: doc}}, nil
+}
+
+// documents are the names of the documents to rewrite: several only where their new
+// texts do not all go to standard output.
+func (o *options) documents(c *cli.Context) ([]string, error) {
+	names := c.Args().Slice()
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	switch {
+	case o.write && slices.ContainsFunc(names, func(name string) bool { return inputOf(name).path == "" }):
+		return nil, usageError("-w needs a FILE to rewrite")
+	case !o.write && !o.diff && !o.list:
+		return names, atMost(c, 1, "one document, or several with -l, -d or -w")
+	}
+	return names, nil
+}
+
+// deliveries hand over documents, one after the other.
+type deliveries struct {
+	o           *options
+	std         streams
+	done, total int // documents
+	worst       int // exit status
+}
+
+// rewrite says what there is to say about a document, and hands it over unless it is
+// refused. An error that is about this one alone does not end a run over several.
+func (r *deliveries) rewrite(ctx context.Context, e *examined) error {
+	if r.total == 1 && e.unread() {
+		return inputError(e.Err)
+	}
+	printFindings(r.std.err, e)
+	if status := e.status(); status == exitRefused || status == exitInput {
+		r.worst = max(r.worst, status)
+		return nil
+	}
+	err := r.o.deliver(ctx, r.std, e)
+	var failed *outputError
+	if r.total == 1 || ctx.Err() != nil || errors.As(err, &failed) {
+		return err
+	}
+	if err != nil {
+		r.worst = max(r.worst, statusOf(err))
+		if err.Error() != "" {
+			printProblem(r.std.err, e.name, err)
+		}
+	}
+	return nil
 }
 
 // deliver hands over the document as its edits have made it, as --diff, --list and
 // --write ask for, and returns the error that ends the program.
-func (o *options) deliver(ctx context.Context, std streams, in input, doc *xmlfix.Document, before []byte) error {
-	after, err := doc.Bytes()
+func (o *options) deliver(ctx context.Context, std streams, e *examined) error {
+	after, err := e.Document.Bytes()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return inputError(err)
 	}
-	changed := string(before) != string(after)
+	changed := string(e.data) != string(after)
 	var shown *diff
 	if changed && o.diff {
-		if shown, err = diffOf(doc, in.name, before, diffContext); err != nil {
+		if shown, err = diffOf(e.Document, e.name, e.data, diffContext); err != nil {
 			return inputError(err)
 		}
 	}
 	if changed && o.list {
-		if err := write(std.out, []byte(shownName(in.name)+"\n")); err != nil {
+		if err := write(std.out, []byte(shownName(e.name)+"\n")); err != nil {
 			return err
 		}
 	}
@@ -116,12 +181,12 @@ func (o *options) deliver(ctx context.Context, std streams, in input, doc *xmlfi
 		}
 	}
 	if changed && o.write {
-		lost, err := replaceFile(ctx, in.path, after)
+		lost, err := replaceFile(ctx, e.path, after)
 		if err != nil {
 			return inputError(err)
 		}
 		if lost != "" {
-			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(in.name), lost)
+			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(e.name), lost)
 		}
 	}
 	switch {

@@ -20,12 +20,14 @@ type options struct {
 	diff, list, write bool // what becomes of the document, see deliver
 	json              bool // --output json
 
-	verify bool   // the hook fails where a chain is refused
-	log    string // the file for the hook's messages, "" for none
+	verify  bool   // the hook fails where a chain is refused
+	log     string // the file for the hook's messages, "" for none
+	logJSON bool   // they are objects, one a line
 
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
+	yes      bool   // nobody is asked
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string
@@ -57,7 +59,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -118,12 +120,7 @@ func rewriteFlags() []flagRow {
 		{&cli.BoolFlag{Name: "list", Aliases: []string{"l"}, Usage: "print the names of the files that would change"},
 			func(o *options, c *cli.Context) error { o.list = c.Bool("list"); return nil }},
 		{&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "rewrite FILE in place, atomically"},
-			func(o *options, c *cli.Context) error {
-				if o.write = c.Bool("write"); o.write && inputOf(c.Args().First()).path == "" {
-					return usageError("-w needs a FILE to rewrite")
-				}
-				return nil
-			}},
+			func(o *options, c *cli.Context) error { o.write = c.Bool("write"); return nil }},
 	}
 }
 
@@ -131,18 +128,21 @@ func rewriteFlags() []flagRow {
 func outputFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"},
-			func(o *options, c *cli.Context) error {
-				switch c.String("output") {
-				case "text":
-					o.json = false
-				case "json":
-					o.json = true
-				default:
-					return usageError("unknown output %q (want \"text\" or \"json\")", c.String("output"))
-				}
-				return nil
+			func(o *options, c *cli.Context) (err error) {
+				o.json, err = isJSON("output", c.String("output"))
+				return err
 			}},
 	}
+}
+
+func isJSON(what, word string) (bool, error) {
+	switch word {
+	case "text":
+		return false, nil
+	case "json":
+		return true, nil
+	}
+	return false, usageError("unknown %s %q (want \"text\" or \"json\")", what, word)
 }
 
 // hookFlags are those of the hook alone.
@@ -159,6 +159,15 @@ func hookFlags() []flagRow {
 			func(*options, *cli.Context) error { return nil }},
 		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
 			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
+		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write to the file of --log as `text|json`"},
+			func(o *options, c *cli.Context) error {
+				if !c.IsSet("log") {
+					return usageError("--log-format needs --log")
+				}
+				var err error
+				o.logJSON, err = isJSON("log-format", c.String("log-format"))
+				return err
+			}},
 		timeoutFlag(hookTimeout, "take no longer than `TIME` in all; what was not looked at by then is as good as unreadable"),
 	}
 }
@@ -279,7 +288,7 @@ func statementFlags() []flagRow {
 				o.target = target
 				return nil
 			}},
-		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools"},
+		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools", DefaultText: "those of the host; or /etc/libvirt/storage"},
 			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
 	}
 }
@@ -320,6 +329,14 @@ func networkFlags() []flagRow {
 				}
 				return nil
 			}},
+	}
+}
+
+// askFlags are for those who are not to be asked.
+func askFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "yes", Usage: "do not ask, on a terminal either"},
+			func(o *options, c *cli.Context) error { o.yes = c.Bool("yes"); return nil }},
 	}
 }
 

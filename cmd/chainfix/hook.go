@@ -1,17 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 )
 
 // hookCommand is what a qemu hook script of libvirt's runs. It never calls
@@ -19,11 +16,12 @@ import (
 // so that no server can make it wait.
 func hookCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      hookName,
-		Usage:     "keep guests from starting with a wrong chain, and make chains explicit on the way, as a hook of libvirt's; XML on standard input",
-		ArgsUsage: "GUEST OPERATION SUB-OPERATION EXTRA",
-		Flags:     flagsOf(hookFlags(), statementFlags()),
-		Action:    func(c *cli.Context) error { return hook(c, std) },
+		Name:        hookName,
+		Usage:       "keep guests from starting with a wrong chain, and make chains explicit on the way, as a hook of libvirt's; XML on standard input",
+		ArgsUsage:   "GUEST OPERATION SUB-OPERATION EXTRA",
+		Description: hookDescription,
+		Flags:       flagsOf(hookFlags(), statementFlags()),
+		Action:      func(c *cli.Context) error { return hook(c, std) },
 	}
 }
 
@@ -40,7 +38,8 @@ func hook(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	h := &hookRun{options: o, call: call, std: std, journal: hookJournal{path: o.log, call: call, err: std.err}}
+	h := &hookRun{options: o, call: call, std: std,
+		journal: hookJournal{path: o.log, json: o.logJSON, id: callID(), call: call, err: std.err}}
 	if c.Context.Value(apartKey{}) != nil {
 		return h.apart(c.Context, hookWords(c))
 	}
@@ -97,19 +96,20 @@ func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) erro
 	case err == nil && (explicit == nil || !h.call.rewrites()):
 		return nil
 	case ctx.Err() != nil:
-		h.journal.note(context.Cause(ctx).Error())
-		return inputError(context.Cause(ctx))
+		err = context.Cause(ctx)
+		h.journal.conclude("", "", err)
+		return inputError(err)
 	case err == nil:
-		h.journal.note("every chain is explicit now")
+		h.journal.conclude("explicit", "", errors.New("every chain is explicit now"))
 		return write(h.std.out, explicit)
 	case errors.Is(err, errContradicted), h.verify && h.call.operation != "start" && !h.call.goesOnToPrepare() && !errors.Is(err, errNotYet):
-		h.journal.note("refused: " + err.Error())
+		h.journal.conclude("refused", "refused: ", err)
 		if errors.As(err, new(timeUpError)) {
 			return &statusError{exitRefused, err}
 		}
 		return err
 	}
-	h.journal.note(as + err.Error())
+	h.journal.conclude("left", as, err)
 	fmt.Fprintf(h.std.err, "chainfix: warning: %s%v\n", as, err)
 	return nil
 }
@@ -191,37 +191,4 @@ func isRestore(args []string) bool {
 	}
 	call, ok := readHookCall(args[2:])
 	return ok && call.goesOnToPrepare()
-}
-
-// hookJournal is the file for what a hook has to say: libvirt 9.0 drops the
-// standard error of a hook that succeeds, but for its debug log.
-type hookJournal struct {
-	path string // "" for none
-	call hookCall
-	err  io.Writer
-}
-
-// note appends a line. That it cannot is no reason to fail.
-func (j hookJournal) note(text string) {
-	if j.path == "" {
-		return
-	}
-	line := fmt.Sprintf("%s guest %q, %s %s: %s\n", time.Now().UTC().Format(time.RFC3339), j.call.guest, j.call.operation, j.call.subOperation, text)
-	if err := appendTo(j.path, []byte(line)); err != nil {
-		fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
-	}
-}
-
-// appendTo writes to a file, and waits for no pipe: not for one that nobody has
-// open, nor for one that is full, which package os would do.
-func appendTo(path string, line []byte) error {
-	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	n, err := unix.Write(fd, line)
-	if err == nil && n < len(line) {
-		err = io.ErrShortWrite
-	}
-	return cmp.Or(err, unix.Close(fd))
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/chainfix/chainfix/chain"
@@ -28,12 +26,13 @@ var errNotYet = errors.New("not there yet")
 type notYet struct{ error }
 
 func (notYet) Is(target error) bool { return target == errNotYet }
+func (n notYet) Unwrap() error      { return n.error }
 
 // poolDir is where the libvirt of this user keeps the definitions of its storage pools;
 // "" if that is not known.
 func poolDir() string {
 	if os.Geteuid() == 0 {
-		return "/etc/libvirt/storage"
+		return defaultPools
 	}
 	config, err := os.UserConfigDir()
 	if err != nil {
@@ -49,9 +48,7 @@ func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document
 		return nil, nil, err
 	}
 	if walkers.volumes == nil {
-		if known, err := pools.Read(ctx, poolDir(), walkers.requests); err == nil {
-			walkers.volumes = known
-		}
+		walkers.volumes = pools.At(poolDir(), walkers.requests)
 	}
 	data, err := reader{stdin: h.std.in}.read(ctx, inputOf("-"))
 	if err != nil {
@@ -76,7 +73,7 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var refused, absent []string
+	var refused, absent hookNotes
 	// In "prepare" the XML has an id already, but libvirt has detected nothing
 	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
 	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
@@ -94,23 +91,23 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 			if f.Misopens && !h.call.rewrites() {
 				f.Remedy = h.letItStart(f, disk.Chain)
 			}
-			text := "disk " + strconv.Quote(disk.Target) + ": " + inOneLine(f)
+			note := hookNote{disk.Target, f}
 			switch {
 			case f.Severity < finding.Warn:
-				continue
 			case f.Severity == finding.Refuse && f.Code == finding.ImageMissing && h.call.operation == "migrate":
-				absent = append(absent, text)
+				absent = append(absent, note)
 			case f.Severity == finding.Refuse:
-				refused = append(refused, text)
+				refused = append(refused, note)
+			default:
+				h.journal.note(note)
 			}
-			h.journal.note(text)
 		}
 	}
 	switch {
 	case len(refused) > 0:
-		return nil, &statusError{exitRefused, firstOf(slices.Concat(refused, absent))}
+		return nil, &statusError{exitRefused, slices.Concat(refused, absent)}
 	case len(absent) > 0:
-		return nil, notYet{firstOf(absent)}
+		return nil, notYet{absent}
 	case !doc.Changed():
 		return nil, nil
 	}
@@ -119,13 +116,6 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 		return nil, inputError(err)
 	}
 	return explicit, nil
-}
-
-func firstOf(texts []string) error {
-	if len(texts) == 1 {
-		return errors.New(texts[0])
-	}
-	return fmt.Errorf("%s (and %d more)", texts[0], len(texts)-1)
 }
 
 // makeExplicit returns the findings about a disk. With edit it queues the edits

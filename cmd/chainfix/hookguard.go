@@ -27,15 +27,15 @@ var errContradicted = errors.New("the chain contradicts the headers")
 type contradiction struct{ error }
 
 func (contradiction) Is(target error) bool { return target == errContradicted }
+func (c contradiction) Unwrap() error      { return c.error }
 
 // guardJobs is how many disks of a guest the guard looks at at the same time: one that
 // hangs must not hide what is wrong with another.
 const guardJobs = 16
 
-// guardSays is what the guard finds out about a disk: "" for nothing.
+// guardSays is what the guard finds out about a disk: nil for nothing.
 type guardSays struct {
-	wrong string // why the guest must not start
-	doubt string // why it cannot be told whether the chain is right
+	wrong, doubt *hookNote // why the guest must not start; why it cannot be told whether the chain is right
 }
 
 // guard returns an [errContradicted] if the guest must not start, and another error if
@@ -52,35 +52,33 @@ func (h *hookRun) guard(ctx context.Context) error {
 		group.Go(func() error { says[i] = h.guardDisk(ctx, w, disk); return nil })
 	}
 	group.Wait()
-	var wrong, doubts []string
+	var wrong, doubts hookNotes
 	for _, s := range says {
-		if s.wrong != "" {
-			wrong = append(wrong, s.wrong)
+		if s.wrong != nil {
+			wrong = append(wrong, *s.wrong)
 		}
-		if s.doubt != "" {
-			doubts = append(doubts, s.doubt)
-		}
-	}
-	if len(doubts) > 1 { // one is told in the end
-		for _, doubt := range doubts {
-			h.journal.note(doubt)
+		if s.doubt != nil {
+			doubts = append(doubts, *s.doubt)
 		}
 	}
 	switch {
 	case len(wrong) > 0:
-		return &statusError{exitRefused, contradiction{firstOf(wrong)}}
+		// What is in doubt besides keeps nothing from starting.
+		for _, doubt := range doubts {
+			h.journal.note(doubt)
+		}
+		return &statusError{exitRefused, contradiction{wrong}}
 	case len(doubts) > 0:
-		return firstOf(doubts)
+		return doubts
 	}
 	return nil
 }
 
 func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.Disk) guardSays {
 	stated, err := disk.Stated()
-	about := "disk " + strconv.Quote(stated.Target) + ": "
 	if err != nil {
 		f, _ := problemFinding(err)
-		return guardSays{doubt: about + inOneLine(f)}
+		return guardSays{doubt: &hookNote{stated.Target, f}}
 	}
 	if !statesChain(stated) {
 		return guardSays{}
@@ -88,13 +86,13 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	stated.Live = false // see [hookRun.explicit]
 	found, err := w.Walk(ctx, stated)
 	if err != nil {
-		return guardSays{doubt: about + cmp.Or(context.Cause(ctx), err).Error()}
+		return guardSays{doubt: &hookNote{stated.Target, finding.Finding{Severity: finding.Warn, Text: cmp.Or(context.Cause(ctx), err).Error()}}}
 	}
 	for _, f := range found.Findings {
 		if f.Misopens {
 			f.Text += ": the guest would see wrong bytes"
 			f.Remedy = h.letItStart(f, found)
-			return guardSays{wrong: about + inOneLine(f)}
+			return guardSays{wrong: &hookNote{stated.Target, f}}
 		}
 	}
 	if h.call.operation == "start" {
@@ -102,7 +100,7 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	}
 	for _, f := range found.Findings {
 		if f.Severity == finding.Refuse || slices.Contains(unseen, f.Code) {
-			return guardSays{doubt: about + inOneLine(f)}
+			return guardSays{doubt: &hookNote{stated.Target, f}}
 		}
 	}
 	return guardSays{}

@@ -20,7 +20,7 @@ import (
 // again, as its reader, which has nothing of libvirt's open, and waits for what that says,
 // not for its end.
 
-// readerVariable is in the environment of a reader.
+// readerVariable is in the environment of a reader, with the id of the call.
 const readerVariable = "CHAINFIX_HOOK_READER"
 
 // answerFD is where a reader writes its exit status, as a byte, after everything else.
@@ -55,7 +55,7 @@ func (h *hookRun) apart(ctx context.Context, words []string) error {
 	if err != nil {
 		return h.conclude(ctx, nil, inputError(err))
 	}
-	r, err := startReader(words)
+	r, err := startReader(words, h.journal.id)
 	if err != nil {
 		return h.conclude(ctx, nil, fmt.Errorf("cannot start a process to read with: %w", err))
 	}
@@ -85,7 +85,7 @@ type hookReader struct {
 	in, out, complaints, answers *os.File
 }
 
-func startReader(words []string) (r *hookReader, err error) {
+func startReader(words []string, id string) (r *hookReader, err error) {
 	// Whatever the script has open stays with it (Linux 5.11).
 	unix.CloseRange(answerFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	r = &hookReader{}
@@ -104,7 +104,7 @@ func startReader(words []string) (r *hookReader, err error) {
 		return nil, err
 	}
 	r.process, err = os.StartProcess("/proc/self/exe", slices.Concat(os.Args[:1], words), &os.ProcAttr{
-		Env: append(os.Environ(), readerVariable+"=1"), Files: theirs})
+		Env: append(os.Environ(), readerVariable+"="+id), Files: theirs})
 	for _, f := range theirs {
 		f.Close()
 	}

@@ -16,13 +16,8 @@ func hostCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "host",
 		Usage:       "look at all guests of a host, fix them, and take that back",
+		Description: hostDescription,
 		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usageError("host has no command %q (see chainfix host --help)", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
 	}
 }
 
@@ -33,9 +28,9 @@ func (o *options) inventory(ctx context.Context, requests *limit.Requests) (host
 		folder.Requests = requests
 		return folder, func() error { return nil }, nil
 	}
-	d, err := host.Connect(ctx, o.connect)
+	d, err := connectTo(ctx, o.connect)
 	if err != nil {
-		return nil, nil, inputError(err)
+		return nil, nil, err
 	}
 	return d, d.Close, nil
 }
@@ -81,9 +76,9 @@ func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 // examinedGuest is a guest's report as the findings are printed.
 func examinedGuest(r *host.Report) *examined {
 	if r.Err != nil {
-		return unreadable(guestPlace(r.Guest), r.Err)
+		return unreadable(input{name: guestPlace(r.Guest)}, r.Err)
 	}
-	return &examined{guestPlace(r.Guest), r.Examination}
+	return &examined{input: input{name: guestPlace(r.Guest)}, Examination: r.Examination}
 }
 
 // guestPlace is the place that a finding is printed with: the file that a definition

@@ -18,13 +18,12 @@ import (
 
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:  "apply",
-		Usage: "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
-		Description: "Standard output has a line for each guest that was changed, and last the folder of the run, which host rollback takes.\n" +
-			"If there is nothing to change it has none, and no folder is made. Standard error tells what was done, why guests were left, and the command that takes it back.",
-		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), outputFlags(), jobsFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return hostApply(c, std) },
+		Name:        "apply",
+		Usage:       "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
+		Description: applyDescription,
+		ArgsUsage:   "[GUEST...]",
+		Flags:       flagsOf(connectFlags(), applyFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
 
@@ -44,9 +43,9 @@ func hostApply(c *cli.Context, std streams) error {
 	progress := startProgress(c.Context, std, w.requests)
 	defer progress.end()
 	progress.say("connecting to libvirt")
-	d, err := host.Connect(c.Context, o.connect)
+	d, err := connectTo(c.Context, o.connect)
 	if err != nil {
-		return inputError(err)
+		return err
 	}
 	defer d.Close()
 	if err := o.setInventory(s, d); err != nil {
@@ -65,6 +64,9 @@ func hostApply(c *cli.Context, std streams) error {
 			}
 		},
 		Progress: func(done, total int) { progress.say("%d of %d guests done", done, total) }}
+	if !o.yes {
+		askFirst(c.Context, a, std)
+	}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
 		result.scanned(r)
@@ -94,6 +96,8 @@ func hostApply(c *cli.Context, std streams) error {
 	switch {
 	case errors.Is(err, host.ErrLeftOut):
 		return ended(exitRefused)
+	case errors.Is(err, errDeclined):
+		return &statusError{exitRefused, err}
 	case err != nil:
 		return inputError(err)
 	}

@@ -26,13 +26,12 @@ const (
 
 func hostRollbackCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:  "rollback",
-		Usage: "give the guests of a run of apply their old definitions again",
-		Description: "RUN is the folder of a run, as apply prints it last, or its name as in host runs. Without RUN it is the newest one that changed guests of this libvirt\n" +
-			"and is not taken back.",
-		ArgsUsage: "[RUN]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), outputFlags()),
-		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
+		Name:        "rollback",
+		Usage:       "give the guests of a run of apply their old definitions again",
+		Description: rollbackDescription,
+		ArgsUsage:   "[RUN]",
+		Flags:       flagsOf(connectFlags(), applyFlags(), outputFlags()),
+		Action:      func(c *cli.Context) error { return hostRollback(c, std) },
 	}
 }
 
@@ -65,9 +64,9 @@ func hostRollback(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	d, err := host.Connect(c.Context, o.connect)
+	d, err := connectTo(c.Context, o.connect)
 	if err != nil {
-		return inputError(err)
+		return err
 	}
 	defer d.Close()
 	result := &rollbackResult{Schema: rollbackSchema, DryRun: o.dryRun, Guests: []*restoredGuest{}}

@@ -19,7 +19,7 @@ func hostRunsCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "runs",
 		Usage:       "list the runs of apply, the newest first: when they were, by which versions, and whether they are taken back",
-		Description: "No libvirt is asked: the list is of all runs in the state folder, whichever libvirt they are of.",
+		Description: runsDescription,
 		Flags:       flagsOf(stateFlags(), outputFlags()),
 		Action:      func(c *cli.Context) error { return hostRuns(c, std) },
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,11 +16,12 @@ import (
 
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "scan",
-		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
-		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
-		Action:    func(c *cli.Context) error { return hostScan(c, std) },
+		Name:        "scan",
+		Usage:       "say of all guests whether their chains are explicit, and what libvirt will make of them",
+		ArgsUsage:   "[GUEST...]",
+		Description: scanDescription,
+		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
 
@@ -64,6 +66,9 @@ func hostScan(c *cli.Context, std streams) error {
 		reported()
 		return out.guest(r)
 	})
+	if errors.Is(err, host.ErrNoDefinitions) {
+		return withHint(err, emptyFolderHint(c.Context, o.from, w.requests))
+	}
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func inputReadError(in input, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+	return withHint(fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err)), unreadHint(in, err))
 }
 
 // openedInput is a document that was opened.

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 )
 
 func main() {
@@ -62,8 +64,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	out := &output{w: std.out}
 	std.out = out
-	app := newApp(std)
-	err := app.RunContext(ctx, withCommand(app, args))
+	err := runCommand(ctx, args, std)
 	if out.err != nil {
 		err = inputError(out.err)
 	}
@@ -75,10 +76,40 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(std.err, "chainfix: "+text)
+		printHint(std.err, hintOf(err))
 	}
 	status := statusOf(err)
 	if status == exitUsage && isRestore(args) {
 		return exitDone
 	}
 	return status
+}
+
+// runCommand does what the words of the command line ask for.
+func runCommand(ctx context.Context, args []string, std streams) error {
+	app := newApp(std)
+	line, err := readWords(app, args[1:])
+	switch {
+	case err != nil:
+		return err
+	case line.version:
+		return write(std.out, []byte(app.Name+" "+version()+"\n"))
+	case line.help:
+		return write(std.out, []byte(helpText(app, line.command, line.path)))
+	}
+	if documents := []string{"fix", "check", "strip"}; len(line.names) == 0 && slices.Contains(documents, line.command.Name) && isTerminal(std.in) {
+		// Standard output is for documents.
+		if line.implied {
+			line.command = nil
+		}
+		fmt.Fprint(std.err, helpText(app, line.command, line.path))
+		return ended(exitUsage)
+	}
+	err = app.RunContext(ctx, line.arguments(args[0]))
+	if line.implied && len(line.names) > 0 && errors.Is(err, fs.ErrNotExist) {
+		if near := nearest(line.names[0], commandNames(app.Commands)); near != "" {
+			err = seeHelp([]string{near}, fmt.Errorf("%w; did you mean the command %q?", err, near))
+		}
+	}
+	return err
 }

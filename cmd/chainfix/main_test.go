@@ -65,13 +65,14 @@ func builtProgram(t *testing.T) string {
 	return program
 }
 
-// TestScripts runs the program as people do. The scripts have five commands of
+// TestScripts runs the program as people do. The scripts have six commands of
 // their own:
 //
 //	raw FILE SIZE                      a raw image
 //	qcow2 FILE [KEY=VALUE...]          backing, format, data-file, size
 //	qed FILE [KEY=VALUE...]            backing, size, no-probe
 //	vhdx FILE                          an empty image
+//	luks FILE                          one that is encrypted
 //	expand FILE...                     put the value of $WORK for @WORK@
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -80,7 +81,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("CHAINFIX_UPDATE") == "1",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"raw": scriptRaw, "qcow2": scriptQcow2, "qed": scriptQED, "vhdx": scriptVHDX, "expand": scriptExpand,
+			"raw": scriptRaw, "qcow2": scriptQcow2, "qed": scriptQED, "vhdx": scriptVHDX, "luks": scriptLUKS, "expand": scriptExpand,
 		},
 	})
 }
@@ -132,6 +133,12 @@ func scriptQED(ts *testscript.TestScript, neg bool, args []string) {
 
 func scriptVHDX(ts *testscript.TestScript, neg bool, args []string) {
 	data, err := mkimage.VHDX{VirtualSize: scriptSize}.Bytes()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+func scriptLUKS(ts *testscript.TestScript, neg bool, args []string) {
+	data, err := mkimage.LUKS1{VirtualSize: scriptSize}.Bytes()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,11 +21,12 @@ import (
 
 func probeCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "probe",
-		Usage:     "say what an image's own header claims; opens nothing it names",
-		ArgsUsage: "IMAGE...",
-		Flags:     flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
-		Action:    func(c *cli.Context) error { return probeImages(c, std) },
+		Name:        "probe",
+		Usage:       "say what an image's own header claims; opens nothing it names",
+		ArgsUsage:   "IMAGE...",
+		Description: probeDescription,
+		Flags:       flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
+		Action:      func(c *cli.Context) error { return probeImages(c, std) },
 	}
 }
 
@@ -36,10 +39,13 @@ type probedJSON struct {
 	Backing       string          `json:"backing-filename,omitempty"`
 	BackingFormat string          `json:"backing-filename-format,omitempty"`
 	DataFile      string          `json:"data-file,omitempty"`
+	Encrypted     bool            `json:"encrypted,omitempty"`
 	Signatures    []string        `json:"signatures"`
 	References    []referenceJSON `json:"references"`
 	LibvirtFormat string          `json:"libvirt-format,omitempty"`
 	Findings      []findingJSON   `json:"findings"`
+
+	encryption probe.Encryption
 }
 
 type referenceJSON struct {
@@ -50,7 +56,7 @@ type referenceJSON struct {
 
 func probeImages(c *cli.Context, std streams) error {
 	if c.NArg() == 0 {
-		return usageError("probe needs an IMAGE")
+		return seeHelp(pathOf(c), usageError("probe needs an IMAGE"))
 	}
 	o, err := optionsOf(c)
 	if err != nil {
@@ -73,6 +79,10 @@ func probeImages(c *cli.Context, std streams) error {
 			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
 			worst = exitInput
 			continue
+		}
+		if len(in.Signatures) == 0 && isXML(c.Context, requests, src) {
+			in.Findings = append(in.Findings, finding.Finding{Code: finding.XMLNotImage, Severity: finding.Warn, Text: "this is XML, and as an image it would be raw",
+				Remedy: finding.Say("what becomes of the disks of a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
 		}
 		for _, f := range in.Findings {
 			printFinding(std.err, shownName(path), f)
@@ -105,6 +115,23 @@ func probeImages(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
+// isXML reports whether a file that bears no signature begins like a document. That it
+// cannot be read again is nothing to say here.
+func isXML(ctx context.Context, requests *limit.Requests, src *libvirtxml.DomainDiskSource) bool {
+	begin, err := limit.Do(ctx, requests, src.File.File, func(ctx context.Context) ([]byte, error) {
+		file, err := storage.FileOpener{}.Open(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		begin := make([]byte, min(file.Size(), 512))
+		n, err := file.ReadAt(begin, 0)
+		return begin[:n], err
+	})
+	begin = bytes.TrimLeft(bytes.TrimPrefix(begin, []byte("\ufeff")), " \t\r\n")
+	return err == nil && len(begin) > 1 && begin[0] == '<' && (begin[1] == '?' || begin[1] == '!' || unicode.IsLetter(rune(begin[1])))
+}
+
 func probedOf(path string, in *chain.Inspection) probedJSON {
 	p := probedJSON{Filename: path, Format: string(in.Format), LibvirtFormat: in.Format.LibvirtName(),
 		Signatures: []string{}, References: []referenceJSON{}, Findings: findingsOf(in.Findings)}
@@ -116,6 +143,7 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 		return p
 	}
 	p.VirtualSize = &h.VirtualSize
+	p.Encrypted, p.encryption = h.Encryption != probe.Plain, h.Encryption
 	mention := func(kind string, r *probe.Reference) {
 		p.References = append(p.References, referenceJSON{kind, storage.Shown(r.Name), r.Format})
 	}
@@ -137,12 +165,19 @@ func (p probedJSON) text() string {
 	var b strings.Builder
 	line := func(what, value string) { fmt.Fprintf(&b, "%s: %s\n", what, value) }
 	line("image", strconv.Quote(p.Filename))
-	line("format", p.Format)
+	if len(p.Signatures) == 0 {
+		line("no known signature", p.Format)
+	} else {
+		line("format", p.Format)
+	}
 	if p.LibvirtFormat != p.Format && p.LibvirtFormat != "" {
 		line("libvirt format", p.LibvirtFormat)
 	}
 	if p.VirtualSize != nil {
 		line("virtual size", strconv.FormatUint(*p.VirtualSize, 10)+" bytes")
+	}
+	if p.Encrypted {
+		line("encrypted", string(p.encryption))
 	}
 	if len(p.Signatures) > 1 {
 		line("signatures", strings.Join(p.Signatures, ", "))

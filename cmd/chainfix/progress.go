@@ -35,17 +35,29 @@ type terminal struct {
 	midLine bool   // what was written last did not end its line
 }
 
+// isTerminal reports whether a standard stream is one.
+func isTerminal(stream any) bool {
+	switch s := stream.(type) {
+	case *output:
+		return isTerminal(s.w)
+	case *os.File:
+		return term.IsTerminal(int(s.Fd()))
+	case *terminal, aboveLine:
+		return true
+	}
+	return false
+}
+
 // onTerminal returns the streams with a terminal for a standard error that is one of a
 // kind, as in $TERM, that knows how to erase a line.
 func onTerminal(std streams, kind string) streams {
-	file, ok := std.err.(*os.File)
-	if !ok || kind == "" || kind == "dumb" || !term.IsTerminal(int(file.Fd())) {
+	if kind == "" || kind == "dumb" || !isTerminal(std.err) {
 		return std
 	}
-	t := &terminal{file: file}
+	t := &terminal{file: std.err.(*os.File)}
 	std.err = t
-	if out, ok := std.out.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
-		std.out = aboveLine{t, out}
+	if isTerminal(std.out) {
+		std.out = aboveLine{t, std.out}
 	}
 	return std
 }

@@ -69,10 +69,18 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	return w, nil
 }
 
+// defaultPools is where libvirt's daemon for the system keeps the definitions of its pools.
+const defaultPools = "/etc/libvirt/storage"
+
+// walker is for documents of this host. Those of a whole host come with its pools.
 func (w *walkers) walker() *chain.Walker {
+	volumes := w.volumes
+	if volumes == nil {
+		volumes = pools.At(defaultPools, w.requests)
+	}
 	images := image.NewCache(w.opener)
 	images.SetRequests(w.requests)
-	return &chain.Walker{Images: images, Volumes: w.volumes, Policy: w.policy, Met: w.met}
+	return &chain.Walker{Images: images, Volumes: volumes, Policy: w.policy, Met: w.met}
 }
 
 // watchAll makes the run watch the statements of the policy file too: it is over

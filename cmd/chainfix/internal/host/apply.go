@@ -37,6 +37,13 @@ type Apply struct {
 	// it was scanned, and of those that a run before this one left half
 	// done.
 	OnOutcome func(Outcome)
+	// OnPlanned, which may be nil, is called with each guest that is to be changed. An
+	// error ends the run.
+	OnPlanned func(*Report) error
+	// Confirm, which may be nil, is called before the first change, with how many guests
+	// are to be changed. An error ends the run, and if that has a folder of its own, there
+	// is none any more.
+	Confirm func(guests int) error
 	// Progress, which may be nil, is called once all guests are planned, and then after
 	// each of them, with how many of them have been given their new definition, or left.
 	Progress func(done, total int)
@@ -95,6 +102,12 @@ func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string
 	for _, g := range run.guests {
 		if g.step == Planned {
 			planned = append(planned, g)
+		}
+	}
+	if len(planned) > 0 && a.Confirm != nil {
+		if err := a.Confirm(len(planned)); err != nil {
+			err = cmp.Or(run.discard(), err)
+			return run.Dir, err
 		}
 	}
 	a.progress(0, len(planned))
@@ -211,6 +224,12 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 				return err
 			}
 			planned[r.Guest.UUID] = true
+			if w.OnPlanned == nil {
+				continue
+			}
+			if err := w.OnPlanned(r); err != nil {
+				return err
+			}
 		}
 	}
 	for _, g := range w.run.guests {

@@ -21,6 +21,8 @@ var (
 	// ErrTooLong is returned for a text that is longer than libvirt's protocol, or
 	// this package, takes.
 	ErrTooLong = errors.New("too long")
+	// ErrNoDefinitions is returned for a folder that has no definition of a guest.
+	ErrNoDefinitions = errors.New("no definition of a guest (NAME.xml) is in the folder")
 	// ErrDefinition is returned for a file that is not the definition of a guest.
 	ErrDefinition = errors.New("not the definition of a guest")
 )

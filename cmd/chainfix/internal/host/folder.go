@@ -70,10 +70,13 @@ func (f *Folder) QEMU() libvirt.Version { return libvirt.Version{} }
 // the names of their files, which in libvirt's own folder are the guests'. A
 // file with another suffix than ".xml", and a folder, is none of them; an
 // [ErrDefinition] is about a file that is there and is no definition, and
-// [ErrTooLong] about one of more than 64 MiB.
+// [ErrTooLong] about one of more than 64 MiB. A folder without any such file is an
+// [ErrNoDefinitions]: more likely it is another one than that the host has no guests.
 func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
+		none := true
 		for file, err := range xmlFiles(ctx, f.Requests, f.Definitions) {
+			none = false
 			if err == nil {
 				err = context.Cause(ctx)
 			}
@@ -91,6 +94,9 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 			if !yield(guest, err) {
 				return
 			}
+		}
+		if none {
+			yield(nil, fmt.Errorf("%w: %q", ErrNoDefinitions, f.Definitions))
 		}
 	}
 }

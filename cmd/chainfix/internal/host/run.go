@@ -33,6 +33,7 @@ type Run struct {
 	Finished bool
 
 	stateDir string // the folder that Dir will be in
+	made     bool   // Dir is new
 	root     *os.Root
 	manifest *manifest
 	guests   []*runGuest // in the order in which they were planned
@@ -128,7 +129,7 @@ func (r *Run) make() error {
 	if err != nil {
 		return quotePath(err)
 	}
-	r.Dir = dir
+	r.Dir, r.made = dir, true
 	r.root, err = openFolder(dir)
 	if err == nil {
 		r.manifest, err = createManifest(r.root, r.Origin)
@@ -152,6 +153,19 @@ func (r *Run) makeState() (err error) {
 		return fmt.Errorf("%w in %q, or was just now", ErrBusy, r.stateDir)
 	}
 	return nil
+}
+
+// discard takes the folder away again that this run has made, and in which it has changed
+// nothing. That of a run that was cut short stays.
+func (r *Run) discard() error {
+	if !r.made {
+		return nil
+	}
+	err := cmp.Or(os.RemoveAll(r.Dir), syncDir(r.stateDir))
+	if err == nil {
+		r.Dir = ""
+	}
+	return quotePath(err)
 }
 
 // openRun opens the run in a folder, and keeps others out. In a folder that is

@@ -1,0 +1,224 @@
+package main
+
+// What --help says of the commands besides their flags, in lines of 80 columns.
+
+const appDescription = `libvirt refuses to start a guest, or guesses, where an overlay does not record
+the format of its backing image. chainfix reads the headers of the images,
+settles every format on somebody's word, and writes the whole chain into the
+guest's XML, or refuses and says why. With no command it is fix.
+
+Examples:
+  virsh dumpxml --inactive --security-info web |
+    chainfix | virsh define /dev/stdin
+  chainfix check web.xml       what is wrong, and what fix would do
+  chainfix host scan           the same of all guests of this host
+  chainfix host apply          fix them, and keep the old definitions
+  chainfix explain CODE        what a finding means
+  chainfix demo                a sample guest, broken and fixed
+  chainfix version
+`
+
+const fixDescription = `
+Reads a domain XML, makes every backing chain in it explicit, and prints the
+document. Nothing else in it changes, not one byte. If any chain is refused
+nothing is printed, and standard error says why. Without a FILE, or for "-", it
+reads standard input. With -l, -d or -w it takes several files.
+
+Examples:
+  virsh dumpxml --inactive --security-info web |
+    chainfix | virsh define /dev/stdin
+  chainfix fix -d web.xml                          what would change
+  chainfix fix -l *.xml                            which files would
+  chainfix fix -w --trust /img/base.img=qcow2 *.xml
+
+Exit status:
+  0  done, or nothing to do
+  1  with -l or -d: there is something to change
+  2  the command line is wrong
+  3  refused: a chain cannot be made explicit safely
+  4  the input cannot be read or is no domain XML, or writing failed
+`
+
+const stripDescription = `
+Removes the chains again that fix has written, and any other that the XML of
+the disks states. Images are not read. Without a FILE, or for "-", it reads
+standard input. With -l, -d or -w it takes several files.
+
+Examples:
+  chainfix strip web.xml > old.xml
+  chainfix strip -w *.xml
+
+Exit status:
+  0  done, or nothing to do
+  1  with -l or -d: there is something to change
+  2  the command line is wrong
+  3  refused: the document could be read in two ways
+  4  the input cannot be read or is no domain XML, or writing failed
+`
+
+const checkDescription = `
+Says of each document, disk and layer what fix would do, and why. Without a
+FILE, or for "-", it reads standard input. Findings go to standard error.
+
+Examples:
+  chainfix check /etc/libvirt/qemu/*.xml
+  virsh dumpxml web | chainfix check
+  chainfix check --output json web.xml | jq '.documents[].verdict'
+
+Exit status:
+  0  every chain is explicit
+  1  fix would change something
+  2  the command line is wrong
+  3  a chain is refused
+  4  a document cannot be read or is no domain XML, or writing failed
+`
+
+const probeDescription = `
+Shows what the header of an image says: its format, its size, and the names of
+other images. None of these is opened, and no rule is applied: an image that a
+guest wrote to can claim anything.
+
+Examples:
+  chainfix probe /images/web.qcow2
+  chainfix probe --output json *.qcow2 | jq '.[].format'
+
+Exit status:
+  0  done
+  2  the command line is wrong
+  3  the header of an image is broken
+  4  an image cannot be read, or writing failed
+`
+
+const explainDescription = `
+Without a CODE it lists the codes of all findings. The brackets that findings
+are printed with may stay.
+
+Examples:
+  chainfix explain
+  chainfix explain probed-backing
+
+Exit status:
+  0  done
+  2  there is no such code
+  4  writing failed
+`
+
+const demoDescription = `
+Builds a guest's XML and three images in DIR, or in a new folder for temporary
+files, shows what is wrong with the chain and how it is fixed, and leaves the
+folder to play with. It needs no QEMU and no libvirt.
+
+Examples:
+  chainfix demo
+  chainfix demo /tmp/sample
+
+Exit status:
+  0  done
+  2  the command line is wrong
+  4  DIR is not empty, or reading or writing failed
+`
+
+const hostDescription = `
+Works on the guests that libvirt has definitions of, on this machine.
+
+Examples:
+  chainfix host scan
+  chainfix host apply --dry-run
+  chainfix host apply
+  chainfix host rollback
+`
+
+const scanDescription = `
+Prints a line a guest, and a summary; findings go to standard error. It changes
+nothing. Without GUESTs it looks at all of them. Definitions come from the
+libvirt of this machine, or with --from out of a folder.
+
+Examples:
+  chainfix host scan
+  chainfix host scan web db
+  chainfix host scan --predict 11.3 --predict 10.0
+  chainfix host scan --from /mnt/old/etc/libvirt/qemu
+  chainfix host scan --output json | jq '.guests[] | .name + ": " + .verdict'
+
+Exit status:
+  0  nothing to do
+  1  apply would change something
+  2  the command line is wrong
+  3  a guest is refused
+  4  libvirt or the folder cannot be read, or writing failed
+`
+
+const applyDescription = `
+Gives libvirt new definitions in which every chain is explicit, and keeps the
+old ones in a folder. Running guests go on; their next start is from the new
+definition. Without GUESTs it takes all that can be changed safely.
+
+Standard output has a line for each guest that was changed, and last the folder
+of the run; with nothing to change it has none. Standard error says what was
+done, why guests were left, and how to take it back.
+
+On a terminal it shows the changes and asks first. It does not where standard
+input, output or error is none, nor with --yes.
+
+Examples:
+  chainfix host apply --dry-run
+  chainfix host apply
+  chainfix host apply --yes web db
+
+Exit status:
+  0  everything that it took on is done, or there was nothing to do
+  2  the command line is wrong
+  3  guests were left out: they are refused, or not to be changed now; or the
+     answer was no
+  4  it could not finish
+`
+
+const runsDescription = `
+Lists the runs of apply that are in the state folder, whichever libvirt they are
+of. No libvirt is asked.
+
+Examples:
+  chainfix host runs
+  chainfix host runs --output json | jq '.runs[0].run'
+
+Exit status:
+  0  done
+  2  the command line is wrong
+  4  the runs cannot be read, or writing failed
+`
+
+const rollbackDescription = `
+Gives each guest that a run of apply has changed its old definition again,
+unless somebody has changed it since. RUN is the folder of a run, as apply
+prints it last, or its name as in "chainfix host runs". Without it, it is the
+newest one that changed guests of this libvirt and is not taken back.
+
+Examples:
+  chainfix host rollback --dry-run
+  chainfix host rollback
+  chainfix host rollback /var/lib/chainfix/20260102T030405Z-abcdef
+
+Exit status:
+  0  done, or nothing to do
+  2  the command line is wrong
+  3  guests were left as they are
+  4  it could not finish
+`
+
+const hookDescription = `
+Runs as a hook of libvirt's for QEMU guests, with the guest's XML on standard
+input. It fails for a guest that starts with an explicit chain which contradicts
+the headers of its images, so that it would see wrong bytes. For one that
+arrives, or is restored, it prints the XML with every chain explicit, if it can.
+The last four words are libvirt's, and never flags.
+
+Examples, in /etc/libvirt/hooks/qemu:
+  exec chainfix hook "$@"
+  exec chainfix hook --verify --log /var/log/chainfix.log "$@"
+
+Exit status:
+  0  done, or nothing to do, or left as it is
+  2  the command line is wrong
+  3  the guest would see wrong bytes; with --verify: a chain is refused
+  4  with --verify: the XML cannot be read
+`

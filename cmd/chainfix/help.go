@@ -1,0 +1,145 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The help fits into 80 columns. What a flag does begins in its own column, on a line
+// of its own where the flag is too long.
+const (
+	helpColumns = 80
+	flagColumn  = 24
+)
+
+// flagSections are the headings that flags stand under in the help, in this order.
+var flagSections = []struct {
+	title string
+	flags []string
+}{
+	{"What becomes of the document", []string{"diff", "list", "write"}},
+	{"Which guests", []string{"connect", "from"}},
+	{"What is changed", []string{"dry-run", "yes", "state-dir"}},
+	{"What is printed and written", []string{"output", "predict", "rebase-script", "log", "log-format"}},
+	{"What is refused", []string{"verify", "no-guard"}},
+	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
+	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},
+	{"How images are read", []string{"network", "qemu-img", "jobs", "timeout"}},
+}
+
+// otherFlags is the heading of those that stand under none of these.
+const otherFlags = "Other flags"
+
+// helpText explains a command, or with nil the program.
+func helpText(app *cli.App, command *cli.Command, path []string) string {
+	var b strings.Builder
+	if command == nil {
+		fmt.Fprintf(&b, "chainfix: %s\n\n  %s\n\n%s", app.Usage, app.UsageText, appDescription)
+		writeCommands(&b, nil, app.Commands)
+		return b.String()
+	}
+	name := strings.Join(append([]string{app.Name}, path...), " ")
+	usage := name
+	switch {
+	case len(command.Subcommands) > 0:
+		usage += " COMMAND"
+	case len(command.Flags) > 0:
+		usage += " [flags]"
+	}
+	fmt.Fprintf(&b, "%s\n\n  %s\n", wrapped(name+": "+command.Usage, 0), strings.TrimSpace(usage+" "+command.ArgsUsage))
+	if command.Description != "" {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(command.Description))
+	}
+	writeCommands(&b, path, command.Subcommands)
+	left := slices.Clone(command.Flags)
+	for _, section := range flagSections {
+		var here []cli.Flag
+		for _, name := range section.flags {
+			if i := slices.IndexFunc(left, func(f cli.Flag) bool { return f.Names()[0] == name }); i >= 0 {
+				here, left = append(here, left[i]), slices.Delete(left, i, i+1)
+			}
+		}
+		writeFlags(&b, section.title, here)
+	}
+	writeFlags(&b, otherFlags, left)
+	return b.String()
+}
+
+// writeCommands lists commands, which those ask for help whose path is given.
+func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
+	if len(commands) == 0 {
+		return
+	}
+	b.WriteString("\nCommands:\n")
+	for _, c := range commands {
+		writeRow(b, "  "+c.Name, c.Usage, 2+len("rollback")+2)
+	}
+	help := strings.Join(slices.Concat([]string{"chainfix"}, path, []string{"COMMAND", "--help"}), " ")
+	fmt.Fprintf(b, "\n%s explains one of them.\n", help)
+}
+
+func writeFlags(b *strings.Builder, title string, flags []cli.Flag) {
+	if len(flags) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s:\n", title)
+	for _, f := range flags {
+		label, text := describedFlag(f)
+		writeRow(b, label, text, flagColumn)
+	}
+}
+
+// describedFlag is a flag as the help shows it, and what it does.
+func describedFlag(f cli.Flag) (label, text string) {
+	label = "      --" + f.Names()[0]
+	if names := f.Names(); len(names) > 1 {
+		label = "  -" + names[1] + ", --" + names[0]
+	}
+	doc := f.(cli.DocGenerationFlag)
+	if !doc.TakesValue() {
+		return label, doc.GetUsage()
+	}
+	value, text := flag.UnquoteUsage(&flag.Flag{Usage: doc.GetUsage()})
+	if text == "" {
+		text = doc.GetUsage()
+	}
+	text = strings.TrimSuffix(text, ": "+value)
+	if usual := doc.GetDefaultText(); usual != "" {
+		text += " (default: " + strings.Trim(usual, `"`) + ")"
+	}
+	return label + " " + value, text
+}
+
+// writeRow writes a label, and a text that begins in a column.
+func writeRow(b *strings.Builder, label, text string, column int) {
+	text = wrapped(text, column)
+	if len(label)+2 > column {
+		fmt.Fprintf(b, "%s\n%*s%s\n", label, column, "", text)
+		return
+	}
+	fmt.Fprintf(b, "%-*s%s\n", column, label, text)
+}
+
+// wrapped is a text in lines that fit behind a margin, which all but the first have.
+func wrapped(text string, margin int) string {
+	var b strings.Builder
+	column := margin
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > helpColumns:
+			fmt.Fprintf(&b, "\n%*s", margin, "")
+			column = margin
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/chain/finding"
+)
+
+// hookJournal is the file for what a hook has to say: libvirt 9.0 drops the
+// standard error of a hook that succeeds, but for its debug log.
+type hookJournal struct {
+	path string // "" for none
+	json bool   // a line is an object
+	id   string // of the call
+	call hookCall
+	err  io.Writer
+}
+
+// callID returns the id of this call, which a reader has from the process that started it.
+func callID() string {
+	return cmp.Or(os.Getenv(readerVariable), strings.ToLower(rand.Text()[:12]))
+}
+
+// hookNote is what a hook has to say of a disk, or where that is "" of the guest. What is
+// no finding has no code.
+type hookNote struct {
+	disk string
+	finding.Finding
+}
+
+// String is the note in one line.
+func (n hookNote) String() string {
+	if n.disk == "" {
+		return inOneLine(n.Finding)
+	}
+	return "disk " + strconv.Quote(n.disk) + ": " + inOneLine(n.Finding)
+}
+
+// hookNotes are why a hook cannot do its work. It is an error with the first of them.
+type hookNotes []hookNote
+
+func (n hookNotes) Error() string {
+	if len(n) == 1 {
+		return n[0].String()
+	}
+	return fmt.Sprintf("%s (and %d more)", n[0], len(n)-1)
+}
+
+// hookLine is a line of the journal for programs.
+type hookLine struct {
+	Time         string `json:"time"`
+	ID           string `json:"id"`
+	Guest        string `json:"guest"`
+	Operation    string `json:"operation"`
+	SubOperation string `json:"sub-operation"`
+	Level        string `json:"level"`            // "info", "warning" or "error"
+	Result       string `json:"result,omitempty"` // "explicit", "left" or "refused", where this decided it
+	Disk         string `json:"disk,omitempty"`
+	Code         string `json:"code,omitempty"`
+	Text         string `json:"text"`
+	Hint         string `json:"hint,omitempty"`
+}
+
+// note appends a finding that decides nothing.
+func (j hookJournal) note(n hookNote) { j.append("", "", n) }
+
+// conclude appends why the call ends as it does, with a result for programs and the
+// words for people that stand before each of the reasons.
+func (j hookJournal) conclude(result, words string, why error) {
+	var all hookNotes
+	if !errors.As(why, &all) {
+		severity := map[string]finding.Severity{"explicit": finding.Info, "left": finding.Warn}
+		of, ok := severity[result]
+		if !ok {
+			of = finding.Refuse
+		}
+		all = hookNotes{{Finding: finding.Finding{Severity: of, Text: why.Error()}}}
+	}
+	for _, n := range all {
+		j.append(result, words, n)
+	}
+}
+
+// append writes a line. That it cannot is no reason to fail.
+func (j hookJournal) append(result, words string, n hookNote) {
+	if j.path == "" {
+		return
+	}
+	now := time.Now().UTC().Format(time.RFC3339)
+	line := fmt.Appendf(nil, "%s guest %q, %s %s: %s%s", now, j.call.guest, j.call.operation, j.call.subOperation, words, n)
+	if j.json {
+		var err error
+		line, err = encodeJSON(hookLine{now, j.id, j.call.guest, j.call.operation, j.call.subOperation,
+			levelOf(n.Severity), result, n.disk, string(n.Code), n.Text, n.Remedy.String()})
+		if err != nil {
+			fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
+			return
+		}
+	}
+	if err := appendTo(j.path, append(line, '\n')); err != nil {
+		fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
+	}
+}
+
+// levelOf is a severity in the words of logs.
+func levelOf(s finding.Severity) string {
+	switch s {
+	case finding.Info:
+		return "info"
+	case finding.Warn:
+		return "warning"
+	}
+	return "error"
+}
+
+// appendTo writes to a file, and waits for no pipe: not for one that nobody has
+// open, nor for one that is full, which package os would do.
+func appendTo(path string, line []byte) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := unix.Write(fd, line)
+	if err == nil && n < len(line) {
+		err = io.ErrShortWrite
+	}
+	return cmp.Or(err, unix.Close(fd))
+}
