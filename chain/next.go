@@ -187,7 +187,15 @@ func (k *walk) chainTooLong(overlay Layer) Layer {
 	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
 	// What is stated below a raw image is no image's backing image: libvirt refuses it or
 	// drops it.
-	switch k.resolveConflict(conflict{code: finding.ChainStale, text: text, misopens: overlay.Format.CanHaveBacking()}) {
+	c := conflict{code: finding.ChainStale, text: text, misopens: overlay.Format.CanHaveBacking()}
+	if overlay.Header != nil && overlay.Header.Snapshots {
+		// To flatten an image brings in what its guest sees now, and not what its
+		// snapshots need.
+		c.more = "; it has internal snapshots, and needs that if it was taken back to one of before it was flattened"
+		c.remedy = finding.Say("decide which is right; if it was taken back to such a snapshot, mend its header: %s; else %s; or %s",
+			rebaseTo(overlay, further), k.refreshRemedy(), keepXML())
+	}
+	switch k.resolveConflict(c) {
 	case winnerHeader:
 		k.rewriting = true
 	case winnerXML:

@@ -263,6 +263,11 @@ var refusals = []refusal{
 	{name: "a loop of the XML", code: "chain-loop", build: func(f *files) { named("other.img")(f) }, disk: topDisk + below("top.qcow2", "qcow2") + `</backingStore>`},
 	{name: "too deep", code: "chain-too-deep", build: deepChain, byHand: "virsh blockcommit web vda"},
 	{name: "stale", code: "chain-stale", build: func(f *files) { f.raw("base.img", 1<<20); f.qcow2("top.qcow2", img{}) }, disk: topDisk + below("base.img", "raw") + ended},
+	{name: "stale, with snapshots", code: "chain-stale", build: func(f *files) {
+		f.raw("base.img", 1<<20)
+		f.img("create -q -f qcow2 top.qcow2 1M")
+		f.img("snapshot -c before top.qcow2")
+	}, disk: topDisk + below("base.img", "raw") + ended, byHand: "mend its header: qemu-img rebase -u -f qcow2 -F raw -b "},
 	{name: "cut", code: "chain-cut", build: named("other.img"), disk: topDisk + `<backingStore/>`},
 	{name: "two names", code: "chain-conflict", build: func(f *files) { named("other.img")(f); f.raw("base.img", 1<<20) }, disk: topDisk + below("base.img", "raw") + ended},
 	{name: "cut below what only the XML states", code: "chain-cut", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "") }, disk: topDisk + below("base.img", "qcow2") + ended},

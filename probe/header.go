@@ -68,6 +68,10 @@ type Header struct {
 	// valid raw image of the same content.
 	DataFileRaw bool
 
+	// Snapshots says that a qcow2 image has internal snapshots. What the disk was then
+	// may need a backing image that the header does not name any more.
+	Snapshots bool
+
 	Encryption Encryption
 	// Dirty: whoever wrote to the image last did not close it. It is qcow2's
 	// incompatible bit 0, qed's feature bit 1 and parallels' in-use mark: the

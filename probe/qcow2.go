@@ -82,6 +82,7 @@ func readQcow2(m *image) (*Header, error) {
 		Version:     f.version,
 		VirtualSize: sectors(f.size),
 		ClusterSize: f.clusterSize,
+		Snapshots:   f.snapshots > 0,
 		Dirty:       f.incompat&qcow2IncompatDirty != 0,
 		Corrupt:     f.incompat&qcow2IncompatCorrupt != 0,
 		Bitmaps:     ext.bitmaps,

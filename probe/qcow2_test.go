@@ -105,8 +105,8 @@ var qcow2Cases = []readCase{
 	{name: "refcount table before QEMU's end", image: v3image(be64(48, 1<<63-1<<30-65536)), want: version3(nil)},
 	{name: "refcount table over QEMU's end", image: v3image(be64(48, 1<<63-1<<30)), err: probe.ErrCorrupt, field: "refcount_table_offset"},
 
-	{name: "a snapshot", image: v3image(be32(60, 1), be64(64, 1<<20)), want: version3(nil)},
-	{name: "a snapshot, broken", image: v3image(be32(60, 1), be64(64, 1<<20), be32(1<<20+36, 1<<20)), want: version3(nil), differs: "snapshot table"},
+	{name: "a snapshot", image: v3image(be32(60, 1), be64(64, 1<<20)), want: version3(func(h *probe.Header) { h.Snapshots = true })},
+	{name: "a snapshot, broken", image: v3image(be32(60, 1), be64(64, 1<<20), be32(1<<20+36, 1<<20)), want: version3(func(h *probe.Header) { h.Snapshots = true }), differs: "snapshot table"},
 	{name: "65537 snapshots", image: v3image(be32(60, 65537)), err: probe.ErrCorrupt, field: "nb_snapshots"},
 	{name: "snapshots within a cluster", image: v3image(be32(60, 1), be64(64, 5)), err: probe.ErrCorrupt, field: "snapshots_offset"},
 	{name: "no snapshots within a cluster", image: v3image(be64(64, 5)), err: probe.ErrCorrupt, field: "snapshots_offset"},

@@ -357,7 +357,8 @@ var aboutChains = []Explanation{
 		"Shorten it: virsh blockcommit on a running guest, qemu-img commit on one that is off."},
 	{ChainStale, "the XML goes on where the header ends",
 		"The image has no backing image any more (it was flattened, converted or restored), but the XML still has one. Every " +
-			"cluster that is not allocated would read through to the old base: silent corruption. Cloned guests are often like this.",
+			"cluster that is not allocated would read through to the old base: silent corruption. Cloned guests are often like this. Internal snapshots of before an image was flattened " +
+			"still need the old base: after a revert to one of them the XML is right, and the header has to name it again.",
 		decide},
 	{ChainCut, "the XML ends where the header goes on",
 		"The image has a backing image, but the XML says that there is none. The guest would read zeros in its place.",
