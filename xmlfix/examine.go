@@ -42,12 +42,17 @@ func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*E
 	if e.Disks, err = doc.Walk(ctx, w, false); err != nil {
 		return nil, err
 	}
+	e.queue()
+	return e, nil
+}
+
+// queue queues the edits of every disk that can be made explicit.
+func (e *Examination) queue() {
 	for i := range e.Disks {
 		if d := &e.Disks[i]; d.Chain != nil && d.Chain.Verdict == chain.Fixable {
 			d.Err = d.Disk.SetChain(d.Chain)
 		}
 	}
-	return e, nil
 }
 
 // Verdict is that of the worst disk; of a document that cannot be read it is

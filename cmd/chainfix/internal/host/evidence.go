@@ -229,11 +229,7 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 
 // disks reads the disks of the definition that libvirt keeps a copy of.
 func (m *Metadata) disks(guest string) ([]*xmlfix.Disk, error) {
-	name := guest + "/" + m.Name
-	if m.Kind != SavedState {
-		return xmlfix.MetadataDisks(name, m.XML)
-	}
-	doc, err := xmlfix.Parse(name, m.XML)
+	doc, err := xmlfix.ParseMetadata(guest+"/"+m.Name, m.XML)
 	if err != nil {
 		return nil, err
 	}
