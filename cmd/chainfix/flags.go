@@ -28,6 +28,8 @@ type options struct {
 	dryRun   bool
 	stateDir string // the folder of the runs; "" for the default
 
+	snapshots, saved bool // what apply changes besides definitions
+
 	// What is nil was not given, so that the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
@@ -54,7 +56,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), applyFlags(), storedFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

@@ -15,6 +15,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func hostApplyCommand(std streams) *cli.Command {
@@ -22,7 +23,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Name:      "apply",
 		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), jobsFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), applyFlags(), storedFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -63,13 +64,14 @@ func hostApply(c *cli.Context, std streams) error {
 	setInventory(s, d)
 	reported := progress.ofScan(s)
 	if o.dryRun {
-		return hostDryRun(c, std, s, w, reported)
+		return hostDryRun(c, std, s, w, o, reported)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir, Snapshots: o.snapshots, Saved: o.saved,
 		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) },
 		Progress:  func(done, total int) { progress.say("%d of %d guests done", done, total) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
+		o.printStored(std, r)
 		reported()
 		return nil
 	})
@@ -112,13 +114,18 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, reported func()) error {
+func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, o *options, reported func()) error {
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		o.printStored(std, r)
 		reported()
 		status, err := dryRunGuest(std, r)
 		worst = max(worst, status)
+		if err == nil {
+			status, err = o.dryRunStored(std, r)
+			worst = max(worst, status)
+		}
 		return err
 	})
 	if err != nil {
@@ -140,14 +147,20 @@ func dryRunGuest(std streams, r *host.Report) (status int, err error) {
 	case busy != nil:
 		return exitRefused, nil
 	}
+	return dryRunChange(std, host.Outcome{Guest: r.Guest.Name}, r.Guest.Name, r.Examination.Document, r.Guest.Definition)
+}
+
+// dryRunChange prints what a document is to be made of its old text.
+func dryRunChange(std streams, of host.Outcome, name string, doc *xmlfix.Document, old []byte) (status int, err error) {
 	// That it can be done is a part of the answer.
-	_, err = r.Examination.Document.Bytes()
+	_, err = doc.Bytes()
 	var shown *diff
 	if err == nil {
-		shown, err = diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
+		shown, err = diffOf(doc, name, old, 1)
 	}
 	if err != nil {
-		printOutcome(std, host.Outcome{Guest: r.Guest.Name, Step: host.Left, Err: err})
+		of.Step, of.Err = host.Left, err
+		printOutcome(std, of)
 		return exitInput, nil
 	}
 	return exitDone, shown.write(std.out)
@@ -182,11 +195,17 @@ func hostRollback(c *cli.Context, std streams) error {
 // printOutcome says what has become of a guest: on standard output that it was
 // changed, as an error that it was not.
 func printOutcome(std streams, o host.Outcome) {
-	if o.Err != nil {
+	stored := o.Stored.String()
+	switch {
+	case o.Err != nil && stored != "":
+		fmt.Fprintf(std.err, "%s: warn: %s is left as it is: %s\n", shownName(o.Guest), stored, o.Err)
+	case o.Err != nil:
 		fmt.Fprintf(std.err, "%s: warn: left as it is: %s\n", shownName(o.Guest), o.Err)
-		return
+	case stored != "":
+		fmt.Fprintf(std.out, "%s %s of %s\n", o.Step, stored, strconv.Quote(o.Guest))
+	default:
+		fmt.Fprintf(std.out, "%s %s\n", o.Step, strconv.Quote(o.Guest))
 	}
-	fmt.Fprintf(std.out, "%s %s\n", o.Step, strconv.Quote(o.Guest))
 }
 
 // defaultStateDir returns the folder of the runs where no flag names one.

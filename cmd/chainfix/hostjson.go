@@ -17,6 +17,7 @@ type guestJSON struct {
 	Verdict  string          `json:"verdict"`
 	Disks    []guestDiskJSON `json:"disks"`
 	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
+	Stored   []storedJSON    `json:"stored,omitempty"`   // what is to be mended of what libvirt keeps of it
 }
 
 type guestDiskJSON struct {
@@ -60,7 +61,7 @@ func guestOf(r *host.Report) guestJSON {
 	doc := documentOf(examinedGuest(r))
 	g := guestJSON{
 		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
-		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{},
+		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{}, Stored: storedOf(r),
 		Findings: append(findingsOf(r.Findings), doc.Findings...),
 	}
 	for i, disk := range doc.Disks {

@@ -54,6 +54,7 @@ func hostScan(c *cli.Context, std streams) error {
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		o.printStored(std, r)
 		switch r.Verdict() {
 		case chain.Refused:
 			worst = max(worst, exitRefused)

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +32,9 @@ type Apply struct {
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
+	// Snapshots says to mend what libvirt keeps of snapshots and checkpoints too, and
+	// Saved what it keeps of saved states.
+	Snapshots, Saved bool
 	// OnOutcome, which may be nil, is called with the outcome of every guest that was fixable when
 	// it was scanned, and of those that a run before this one left half
 	// done.
@@ -45,7 +47,10 @@ type Apply struct {
 // Outcome is what has become of a guest.
 type Outcome struct {
 	Guest string
-	Step  Step // Defined or Left; of a rollback Restored or Left
+	// Stored is what libvirt keeps of the guest, where the outcome is about that
+	// and not about its definition.
+	Stored Stored
+	Step   Step // Defined or Left; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
 	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
@@ -134,7 +139,7 @@ func (w *applying) outcome(g *runGuest, why error) {
 		w.left = true
 	}
 	if w.OnOutcome != nil {
-		w.OnOutcome(Outcome{Guest: g.name, Step: g.step, Err: why})
+		w.OnOutcome(Outcome{Guest: g.name, Stored: g.stored, Step: g.step, Err: why})
 	}
 }
 
@@ -177,7 +182,7 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 			}
 		}
 	}
-	planned := make(map[string]bool) // by UUID
+	planned := make(map[string]bool) // by the keys of entries
 	for r, err := range w.Scan.Reports(ctx) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -191,24 +196,18 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		switch _, why := r.HeldBack(); {
 		case r.Verdict() == chain.Refused:
 			w.leftOut = true
-		case r.Verdict() != chain.Fixable:
-		case why != nil:
-			w.outcome(&runGuest{name: r.Guest.Name, step: Left}, why)
-		default:
-			err := w.planGuest(ctx, r)
-			var left *leftError
-			switch {
-			case errors.As(err, &left):
-				w.outcome(&runGuest{name: r.Guest.Name, step: Left}, left.error)
-				continue
-			case err != nil:
-				return err
-			}
-			planned[r.Guest.UUID] = true
+		case r.Verdict() == chain.Fixable:
+			err = w.planEntry(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID}, why, r.Guest.Definition, r.Examination.Document, planned)
+		}
+		if err == nil {
+			err = w.planStored(r, planned)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	for _, g := range w.run.guests {
-		if g.step == Planned && !planned[g.uuid] {
+		if g.step == Planned && !planned[g.key()] {
 			// By a run that was cut short, and it is not to be done any more.
 			if err := w.run.step(g, Left, "it is no longer to be changed"); err != nil {
 				return err
@@ -216,35 +215,6 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		}
 	}
 	return nil
-}
-
-// planGuest keeps the definitions of one guest that is fixable. What hinders that
-// and concerns no other guest is a *leftError.
-func (w *applying) planGuest(ctx context.Context, r *Report) error {
-	g := w.run.guest(r.Guest.UUID)
-	old := r.Guest.Definition
-	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
-		// The run has the definition that it found, and that one is not to
-		// be lost for a later one.
-		err := w.leave(g, ErrChanged)
-		if fatal(ctx, err) {
-			return err
-		}
-		w.outcome(g, err)
-		return nil
-	}
-	fixed, err := r.Examination.Document.Bytes()
-	if err != nil {
-		return &leftError{err}
-	}
-	planned := record{Guest: r.Guest.Name, UUID: r.Guest.UUID, Step: Planned, Old: sum(old), New: sum(fixed)}
-	files := &runGuest{uuid: r.Guest.UUID}
-	if err := cmp.Or(w.run.keep(files.oldFile(), old), w.run.keep(files.newFile(), fixed)); ofOneFile(err) {
-		return &leftError{err}
-	} else if err != nil {
-		return err
-	}
-	return w.run.record(planned)
 }
 
 // ofOneFile reports that a file could not be written for a reason that need not
@@ -262,9 +232,9 @@ func ofOneFile(err error) bool {
 // resolve finds out which definition a guest has that was left in the step
 // [Defining] by a run before this one.
 func (w *applying) resolve(ctx context.Context, g *runGuest) error {
-	now, err := w.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, w.Daemon)
 	switch {
-	case errors.Is(err, ErrNoGuest):
+	case gone(err):
 		err = w.leave(g, err)
 	case isLibvirtError(err):
 		err = &leftError{err} // nobody knows; the others need not wait for it
@@ -296,7 +266,9 @@ func (w *applying) adopt(g *runGuest, now *Guest) error {
 }
 
 func (w *applying) defined(g *runGuest, now *Guest) error {
-	return w.run.record(record{Guest: g.name, UUID: g.uuid, Step: Defined, New: sum(now.Definition)})
+	rec := g.at(Defined)
+	rec.New = sum(now.Definition)
+	return w.run.record(rec)
 }
 
 func (g *runGuest) definitions(run *Run) (old, wanted []byte, err error) {
@@ -314,7 +286,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	if err != nil {
 		return err
 	}
-	now, err := w.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, w.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
@@ -334,7 +306,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	now, refusal, err := w.give(ctx, g, wanted)
 	var difference error
 	switch {
-	case isLibvirtError(err):
+	case errors.Is(err, errLost), isLibvirtError(err):
 		// It may have grown beyond what fits into libvirt's protocol.
 		difference, refusal = err, nil
 		now = &Guest{}
@@ -347,13 +319,15 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case difference == nil:
 		return w.defined(g, now)
 	case sum(now.Definition) == g.old && refusal != nil:
-		return w.leaveAs(g, Left, refusal)
+		return w.leaveAs(g, Left, g.refused(refusal))
 	case refusal != nil:
 		return w.leave(g, ErrChanged)
 	}
 	difference = fmt.Errorf("%w: %w", ErrReadBack, difference)
 	now, refusal, err = w.give(ctx, g, old)
 	switch {
+	case errors.Is(err, errLost):
+		refusal = err
 	case err != nil:
 		return err
 	case sum(now.Definition) == g.old:
@@ -368,12 +342,15 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 // nothing: the daemon that answers may only hand calls on
 // (virtproxyd), and not know what has become of one.
 func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
-	refusal = w.Daemon.Define(ctx, definition)
+	refusal = g.define(ctx, w.Daemon, definition)
 	if ends(ctx, refusal) {
 		return nil, nil, refusal
 	}
-	now, err = w.Daemon.Inspect(ctx, g.uuid)
-	if errors.Is(err, ErrNoGuest) {
+	now, err = g.inspect(ctx, w.Daemon)
+	switch {
+	case errors.Is(err, ErrNoStored) && refusal != nil:
+		err = fmt.Errorf("%w: %w", errLost, refusal)
+	case gone(err):
 		err = w.leave(g, err)
 	}
 	return now, refusal, err
@@ -412,7 +389,7 @@ func same(old, wanted, got []byte) error {
 }
 
 func statedIn(definition []byte) ([]chain.Stated, error) {
-	doc, err := xmlfix.Parse("definition", definition)
+	doc, err := xmlfix.ParseMetadata("definition", definition)
 	if err != nil {
 		return nil, err
 	}
@@ -428,7 +405,7 @@ func statedIn(definition []byte) ([]chain.Stated, error) {
 }
 
 func stripped(definition []byte) ([]byte, error) {
-	doc, err := xmlfix.Parse("definition", definition)
+	doc, err := xmlfix.ParseMetadata("definition", definition)
 	if err != nil {
 		return nil, err
 	}

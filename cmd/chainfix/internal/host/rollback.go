@@ -55,7 +55,7 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 			if why != nil {
 				step = Left
 			}
-			b.OnOutcome(Outcome{Guest: g.name, Step: step, Err: why})
+			b.OnOutcome(Outcome{Guest: g.name, Stored: g.stored, Step: step, Err: why})
 		}
 	}
 	if err := run.finish(); err != nil {
@@ -74,7 +74,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	if err != nil {
 		return err
 	}
-	now, err := b.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, b.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
@@ -91,13 +91,13 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	if err := run.step(g, Restoring, ""); err != nil {
 		return err
 	}
-	if err := b.Daemon.Define(ctx, old); err != nil {
+	if err := g.define(ctx, b.Daemon, old); err != nil {
 		if errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
 		return &leftError{err}
 	}
-	now, err = b.Daemon.Inspect(ctx, g.uuid)
+	now, err = g.inspect(ctx, b.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
