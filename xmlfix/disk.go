@@ -21,6 +21,9 @@ type Disk struct {
 	// bytes: most runs over many documents do not.
 	layOut func() ([]edit, error)
 	wanted *chain.Chain // what the edits make the XML state; nil if they remove the chain
+	// replacement is the disk that the edits put in the place of this one; nil if they
+	// do something else.
+	replacement *Disk
 }
 
 // Pos returns the place of the disk's <source> start tag, or, without one, of

@@ -28,7 +28,7 @@ type edit struct {
 // [ErrRefused] if that is c's verdict, or [ErrChain] if c is no chain for this
 // disk, or what the XML says of an image would be lost; then nothing is queued.
 func (k *Disk) SetChain(c *chain.Chain) error {
-	k.layOut, k.wanted = nil, nil
+	k.layOut, k.wanted, k.replacement = nil, nil, nil
 	stated, err := k.Stated()
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (k *Disk) checkPlaces(p plan) error {
 // the disk's own <source> stays: it is a part of that image, not of the chain
 // below it.
 func (k *Disk) RemoveChain() {
-	k.layOut, k.wanted = nil, nil
+	k.layOut, k.wanted, k.replacement = nil, nil, nil
 	if store := k.elem.child("backingStore"); store != nil {
 		k.layOut = func() ([]edit, error) { return []edit{k.doc.remove(store)}, nil }
 	}

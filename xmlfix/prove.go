@@ -123,6 +123,9 @@ func untouched(data, out []byte, edits []edit) bool {
 
 // prove finds out whether k's edits made it the disk that again is.
 func (k *Disk) prove(again *Disk) error {
+	if k.replacement != nil {
+		return k.proveReplaced(again)
+	}
 	if k.wanted == nil {
 		return k.proveRemoved(again)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -34,16 +33,19 @@ func TestDryRunGoesOnAfterAGuestThatCannotBeWritten(t *testing.T) {
 	}
 	scan := &host.Scan{Inventory: host.FolderAt(filepath.Join(dir, "etc")), Policy: chain.Policy{}}
 	got := make(map[string]int)
-	var out, complaints bytes.Buffer
+	var out, complaints strings.Builder
+	result := newApplyResult("9.0.0", true)
 	err = eachReport(t.Context(), scan, func(r *host.Report) error {
-		status, err := dryRunGuest(streams{out: &out, err: &complaints}, r)
+		status, diff := result.dryRun(r)
 		got[r.Guest.Name] = status
-		return err
+		out.WriteString(diff)
+		return nil
 	})
+	result.printText(&complaints)
 	if err != nil || got["first"] != exitDone || got["long"] != exitInput || got["third"] != exitDone || len(got) != 3 {
 		t.Errorf("statuses %v, %v\n%s", got, err, complaints.String())
 	}
-	if !strings.HasPrefix(complaints.String(), "long: warn: left as it is: ") || strings.Count(complaints.String(), "\n") != 1 {
+	if !strings.HasPrefix(complaints.String(), "long: warn: left as it is: ") || !strings.HasSuffix(complaints.String(), "\n2 would be changed, 1 left unchanged\n") {
 		t.Errorf("said: %s", complaints.String())
 	}
 	if strings.Count(out.String(), "\n+++ ") != 2 {

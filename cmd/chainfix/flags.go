@@ -190,12 +190,18 @@ func fromFlags() []flagRow {
 	}
 }
 
-// applyFlags are those of host apply alone.
+// applyFlags are those of host apply and rollback.
 func applyFlags() []flagRow {
-	return []flagRow{
-		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change in each definition, and change nothing"},
+	return append([]flagRow{
+		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 			func(o *options, c *cli.Context) error { o.dryRun = c.Bool("dry-run"); return nil }},
-		{&cli.StringFlag{Name: "state-dir", Usage: "keep the old definitions below `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
+	}, stateFlags()...)
+}
+
+// stateFlags say where the runs are.
+func stateFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "state-dir", Usage: "the folder of the runs, which keep the old definitions: `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
 			func(o *options, c *cli.Context) (err error) {
 				if c.String("state-dir") == "" {
 					return usageError("--state-dir names no folder")

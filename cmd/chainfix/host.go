@@ -16,7 +16,7 @@ func hostCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "host",
 		Usage:       "look at all guests of a host, fix them, and take that back",
-		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRollbackCommand(std)},
+		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
 				return usageError("host has no command %q (see chainfix host --help)", c.Args().First())

@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/xmlfix"
@@ -20,21 +19,13 @@ import (
 
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:      "apply",
-		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
+		Name:  "apply",
+		Usage: "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
+		Description: "Standard output has a line for each guest that was changed, and last the folder of the run, which host rollback takes.\n" +
+			"If there is nothing to change it has none, and no folder is made. Standard error tells what was done, why guests were left, and the command that takes it back.",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), storedFlags(), jobsFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), applyFlags(), storedFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostApply(c, std) },
-	}
-}
-
-func hostRollbackCommand(std streams) *cli.Command {
-	return &cli.Command{
-		Name:      "rollback",
-		Usage:     "give the guests of a run of apply their old definitions again",
-		ArgsUsage: "RUN",
-		Flags:     flagsOf(connectFlags()),
-		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
 	}
 }
 
@@ -43,11 +34,9 @@ func hostApply(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	stateDir := o.stateDir
-	if stateDir == "" {
-		if stateDir, err = defaultStateDir(); err != nil {
-			return err
-		}
+	stateDir, err := o.stateFolder()
+	if err != nil {
+		return err
 	}
 	s, w, err := o.scan(c.Context, c.Args().Slice(), std)
 	if err != nil {
@@ -63,33 +52,64 @@ func hostApply(c *cli.Context, std streams) error {
 	defer d.Close()
 	setInventory(s, d)
 	reported := progress.ofScan(s)
+	result := newApplyResult(d.Version().String(), o.dryRun)
+	result.asksFor = o.asksFor
 	if o.dryRun {
-		return hostDryRun(c, std, s, w, o, reported)
+		return hostDryRun(c, std, o, s, w, result, reported)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir, Snapshots: o.snapshots, Saved: o.saved,
-		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) },
-		Progress:  func(done, total int) { progress.say("%d of %d guests done", done, total) }}
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir, Snapshots: o.snapshots, Saved: o.saved,
+		OnOutcome: func(outcome host.Outcome) {
+			result.done(outcome)
+			if outcome.Err == nil && !o.json {
+				fmt.Fprintf(std.out, "%s %s\n", outcome.Step, entryName(outcome.Guest, outcome.Stored))
+			}
+		},
+		Progress: func(done, total int) { progress.say("%d of %d guests done", done, total) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
 		o.printStored(std, r)
+		result.scanned(r)
+		result.storedOf(r)
 		reported()
 		return nil
 	})
 	if err == nil || errors.Is(err, host.ErrLeftOut) || errors.Is(err, host.ErrLeft) {
 		w.sayUnmet(std.err)
 	}
-	if dir != "" {
-		if err := write(std.out, []byte(pathLine(dir))); err != nil {
-			return err
-		}
-	}
-	switch cause := interrupted(c.Context); {
+	cause := interrupted(c.Context)
+	switch {
 	case cause != nil && dir != "":
-		return inputError(fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir)))
+		err = fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir))
+	case cause != nil:
+		err = fmt.Errorf("%w; nothing was changed", cause)
+	}
+	if result.Run = dir; dir != "" && cause == nil {
+		result.Undo = o.rollbackOf(dir)
+	}
+	if err != nil && !errors.Is(err, host.ErrLeftOut) {
+		result.Error = err.Error()
+	}
+	result.printText(std.err)
+	if err := o.printApplied(std, result); err != nil {
+		return err
+	}
+	switch {
 	case errors.Is(err, host.ErrLeftOut):
 		return ended(exitRefused)
 	case err != nil:
 		return inputError(err)
+	}
+	return nil
+}
+
+// printApplied prints what standard output ends with: the folder of the run, or the
+// whole result for programs.
+func (o *options) printApplied(std streams, result *applyResult) error {
+	switch {
+	case o.json:
+		return result.printJSON(std.out)
+	case result.Run != "":
+		return write(std.out, []byte(pathLine(result.Run)))
 	}
 	return nil
 }
@@ -114,102 +134,77 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, o *options, reported func()) error {
+func hostDryRun(c *cli.Context, std streams, o *options, s *host.Scan, w *walkers, result *applyResult, reported func()) error {
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
 		o.printStored(std, r)
 		reported()
-		status, err := dryRunGuest(std, r)
+		status, diff := result.dryRun(r)
 		worst = max(worst, status)
-		if err == nil {
-			status, err = o.dryRunStored(std, r)
-			worst = max(worst, status)
+		if o.json {
+			result.scanned(r).Diff = diff
+		} else if err := write(std.out, []byte(diff)); err != nil {
+			return err
 		}
+		status, err := result.dryRunStored(std, o.json, r)
+		worst = max(worst, status)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	w.sayUnmet(std.err)
+	result.printText(std.err)
+	if err := o.printApplied(std, result); err != nil {
+		return err
+	}
 	return ended(worst)
 }
 
-// dryRunGuest prints the change of one guest and returns the exit status that it
-// asks for. A definition that cannot be written is a matter of this guest alone.
-func dryRunGuest(std streams, r *host.Report) (status int, err error) {
-	_, busy := r.HeldBack()
-	switch {
-	case r.Verdict() == chain.Refused:
-		return exitRefused, nil
-	case r.Verdict() != chain.Fixable:
-		return exitDone, nil
-	case busy != nil:
-		return exitRefused, nil
+// dryRun takes over what would become of a guest, and returns the exit status that it
+// asks for and its diff.
+func (a *applyResult) dryRun(r *host.Report) (status int, diff string) {
+	switch g := a.scanned(r); g.Outcome {
+	case wasRefused, wasHeldBack:
+		return exitRefused, ""
+	case wouldChange:
+		diff, err := diffOfGuest(r)
+		if err != nil {
+			// That is a matter of this guest alone.
+			g.Outcome, g.Reason = wasLeft, err.Error()
+			return exitInput, ""
+		}
+		return exitDone, diff
 	}
-	return dryRunChange(std, host.Outcome{Guest: r.Guest.Name}, r.Guest.Name, r.Examination.Document, r.Guest.Definition)
+	return exitDone, ""
 }
 
-// dryRunChange prints what a document is to be made of its old text.
-func dryRunChange(std streams, of host.Outcome, name string, doc *xmlfix.Document, old []byte) (status int, err error) {
-	// That it can be done is a part of the answer.
-	_, err = doc.Bytes()
-	var shown *diff
-	if err == nil {
-		shown, err = diffOf(doc, name, old, 1)
+// diffOfGuest returns the change of one guest.
+func diffOfGuest(r *host.Report) (string, error) {
+	return diffOfEntry(r.Examination.Document, r.Guest.Name, r.Guest.Definition)
+}
+
+// diffOfEntry returns what is to be made of the old text of a document. That it can be
+// made is a part of the answer.
+func diffOfEntry(doc *xmlfix.Document, name string, old []byte) (string, error) {
+	if _, err := doc.Bytes(); err != nil {
+		return "", err
 	}
+	shown, err := diffOf(doc, name, old, 1)
 	if err != nil {
-		of.Step, of.Err = host.Left, err
-		printOutcome(std, of)
-		return exitInput, nil
+		return "", err
 	}
-	return exitDone, shown.write(std.out)
+	var text strings.Builder
+	err = shown.write(&text)
+	return text.String(), err
 }
 
-func hostRollback(c *cli.Context, std streams) error {
-	if c.NArg() != 1 {
-		return usageError("rollback takes the folder of one run")
+// stateFolder returns the folder of the runs.
+func (o *options) stateFolder() (string, error) {
+	if o.stateDir != "" {
+		return o.stateDir, nil
 	}
-	o, err := optionsOf(c)
-	if err != nil {
-		return err
-	}
-	d, err := host.Connect(c.Context, o.connect)
-	if err != nil {
-		return inputError(err)
-	}
-	defer d.Close()
-	b := &host.Rollback{Daemon: d, Connect: o.connect, OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) }}
-	err = b.Run(c.Context, c.Args().First())
-	switch cause := interrupted(c.Context); {
-	case cause != nil:
-		return inputError(fmt.Errorf("%w; the same command carries on", cause))
-	case errors.Is(err, host.ErrLeft):
-		return ended(exitRefused)
-	case err != nil:
-		return inputError(err)
-	}
-	return nil
-}
-
-// printOutcome says what has become of a guest: on standard output that it was
-// changed, as an error that it was not.
-func printOutcome(std streams, o host.Outcome) {
-	stored := o.Stored.String()
-	switch {
-	case o.Err != nil && stored != "":
-		fmt.Fprintf(std.err, "%s: warn: %s is left as it is: %s\n", shownName(o.Guest), stored, o.Err)
-	case o.Err != nil:
-		fmt.Fprintf(std.err, "%s: warn: left as it is: %s\n", shownName(o.Guest), o.Err)
-	case stored != "":
-		fmt.Fprintf(std.out, "%s %s of %s\n", o.Step, stored, strconv.Quote(o.Guest))
-	default:
-		fmt.Fprintf(std.out, "%s %s\n", o.Step, strconv.Quote(o.Guest))
-	}
-}
-
-// defaultStateDir returns the folder of the runs where no flag names one.
-func defaultStateDir() (string, error) {
 	if os.Getuid() == 0 {
 		return "/var/lib/chainfix", nil
 	}

@@ -105,8 +105,8 @@ func (h snapshotHost) sees(guest string, want []byte) {
 	}
 }
 
-// runFolder is the last line that an apply has printed.
-func runFolder(r ran) string {
+// printedFolder is the last line that an apply has printed.
+func printedFolder(r ran) string {
 	lines := strings.Split(strings.TrimSpace(r.out), "\n")
 	return lines[len(lines)-1]
 }
@@ -182,17 +182,17 @@ func TestSnapshots(t *testing.T) {
 	if n := strings.Count(dry.out, "\n+++ "); n != 5-1+6 {
 		t.Errorf("a dry run has %d diffs:\n%s", n, dry.out)
 	}
-	first := runFolder(apply(exitRefused, all...))
+	first := printedFolder(apply(exitRefused, all...))
 	for key, text := range h.everything() {
 		if strings.Contains(key, " ") && text != before[key] {
 			t.Errorf("%s is changed, which was not asked for", key)
 		}
 	}
 	r := apply(exitRefused, append([]string{"--snapshots", "--saved"}, all...)...)
-	if !strings.Contains(r.errors, "vhdx: warn: managed save image is left as it is: the guest is not to be changed now: the guest goes on") {
+	if !strings.Contains(r.errors, "vhdx: warn: managed save image is held back: the guest is not to be changed now: the guest goes on") {
 		t.Errorf("a saved guest whose disk would change under it is not left:\n%s", r.errors)
 	}
-	second := runFolder(r)
+	second := printedFolder(r)
 
 	mended := h.everything()
 	for key, now := range mended {
@@ -230,6 +230,11 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("what a scan names afterwards:\n%s", diff)
 	}
 
+	for kind, name := range map[string]string{"snapshot": "memory", "checkpoint": "point", "saved state": "managed save"} {
+		if listed := runHost(t, h.Libvirt, "runs", "--state-dir", state, "--output", "json"); !strings.Contains(listed.out, `"kind":"`+kind+`","stored":"`+name+`","step":"defined"`) {
+			t.Errorf("no %s in %s", kind, listed.out)
+		}
+	}
 	for _, run := range []string{second, first} {
 		if r := runHost(t, h.Libvirt, "rollback", "--connect", h.URI(), run); r.status != exitDone {
 			t.Fatalf("rollback: status %d\n%s%s", r.status, r.out, r.errors)

@@ -138,20 +138,23 @@ func TestStoredFails(t *testing.T) {
 
 	t.Run("rollback", func(t *testing.T) {
 		run := h.apply(t, filepath.Join(h.Dir, "state"))
+		h.Share(filepath.Dir(run))
 		for _, c := range []struct {
 			name   string
 			before func()
 			want   string
 			says   error
+			hint   bool
 		}{
-			{"edited since", func() { h.redefine(t, "snapshot", "g0", edited(h.new[key])) }, edited(h.new[key]), host.ErrChanged},
-			{"deleted since", forget, "", host.ErrNoStored},
+			{"edited since", func() { h.redefine(t, "snapshot", "g0", edited(h.new[key])) }, edited(h.new[key]), host.ErrChanged, true},
+			{"deleted since", forget, "", host.ErrNoStored, false},
 		} {
 			c.before()
 			var said error
+			var hint []string
 			b := &host.Rollback{Daemon: h.d, Connect: h.URI(), OnOutcome: func(o host.Outcome) {
 				if o.Stored.Name == "s 2" {
-					said = o.Err
+					said, hint = o.Err, o.Remedy.Commands
 				}
 			}}
 			if err := b.Run(t.Context(), run); !errors.Is(err, host.ErrLeft) || !errors.Is(said, c.says) {
@@ -162,6 +165,16 @@ func TestStoredFails(t *testing.T) {
 				want[key] = c.want
 			}
 			h.want(t, want)
+			if (len(hint) == 1) != c.hint {
+				t.Errorf("%s: hints %q", c.name, hint)
+			}
+			if !c.hint {
+				continue
+			}
+			if out, err := h.Command("sh", "-c", hint[0]).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", hint[0], err, out)
+			}
+			h.want(t, h.old)
 		}
 		h.redefine(t, "snapshot", "g0", h.new[key])
 		h.rollback(t, run)

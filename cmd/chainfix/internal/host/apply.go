@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/xmlfix"
+	"github.com/chainfix/chainfix/chain/finding"
 )
 
 // Apply makes the chains of a host's guests explicit.
@@ -27,8 +26,9 @@ import (
 type Apply struct {
 	Daemon *Daemon
 	Scan   *Scan // of the Daemon
-	// Connect names the host in the manifest: the URI of the Daemon.
-	Connect string
+	// Connect is the URI of the Daemon, and Program the version of chainfix: the
+	// manifest has them for people.
+	Connect, Program string
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
@@ -46,14 +46,18 @@ type Apply struct {
 
 // Outcome is what has become of a guest.
 type Outcome struct {
-	Guest string
+	Guest, UUID string
 	// Stored is what libvirt keeps of the guest, where the outcome is about that
 	// and not about its definition.
 	Stored Stored
-	Step   Step // Defined or Left; of a rollback Restored or Left
+	Step   Step // Defined, Left or Changed; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
 	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
+	// Remedy says what to do about a guest that a rollback left; it may say nothing.
+	Remedy finding.Remedy
+	// Already says that the guest had its old definition again before this rollback.
+	Already bool
 }
 
 var (
@@ -76,12 +80,14 @@ var (
 )
 
 // Run calls report for every guest of the scan, and changes those that are fixable.
-// The path of the run's folder is returned whenever there is one, with an error
-// too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
+// A folder is made for the first of these. Its path is returned whenever there is one,
+// with an error too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
 // system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
 // done that can be.
 func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string, err error) {
-	run, err := beginRun(a.StateDir, a.Connect, a.Daemon.Version())
+	origin := a.Daemon.origin()
+	origin.Connect, origin.Program = a.Connect, a.Program
+	run, err := beginRun(ctx, a.StateDir, origin, &knownGuests{daemon: a.Daemon})
 	if err != nil {
 		return "", err
 	}
@@ -139,7 +145,7 @@ func (w *applying) outcome(g *runGuest, why error) {
 		w.left = true
 	}
 	if w.OnOutcome != nil {
-		w.OnOutcome(Outcome{Guest: g.name, Stored: g.stored, Step: g.step, Err: why})
+		w.OnOutcome(Outcome{Guest: g.name, UUID: g.uuid, Stored: g.stored, Step: g.step, Err: why})
 	}
 }
 
@@ -354,63 +360,4 @@ func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (no
 		err = w.leave(g, err)
 	}
 	return now, refusal, err
-}
-
-// same reports how what libvirt has made of a definition differs from what it
-// was given: it must state the same chains, and be the old definition once
-// these are taken out. libvirt may write them in another way.
-func same(old, wanted, got []byte) error {
-	if string(wanted) == string(got) {
-		return nil
-	}
-	want, err := statedIn(wanted)
-	if err != nil {
-		return err
-	}
-	have, err := statedIn(got)
-	if err != nil {
-		return err
-	}
-	if !reflect.DeepEqual(want, have) {
-		return errors.New("the disks state something else")
-	}
-	before, err := stripped(old)
-	if err != nil {
-		return err
-	}
-	after, err := stripped(got)
-	if err != nil {
-		return err
-	}
-	if string(before) != string(after) {
-		return errors.New("more than the chains has changed")
-	}
-	return nil
-}
-
-func statedIn(definition []byte) ([]chain.Stated, error) {
-	doc, err := xmlfix.ParseMetadata("definition", definition)
-	if err != nil {
-		return nil, err
-	}
-	var all []chain.Stated
-	for _, disk := range doc.Disks() {
-		stated, err := disk.Stated()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, stated)
-	}
-	return all, nil
-}
-
-func stripped(definition []byte) ([]byte, error) {
-	doc, err := xmlfix.ParseMetadata("definition", definition)
-	if err != nil {
-		return nil, err
-	}
-	for _, disk := range doc.Disks() {
-		disk.RemoveChain()
-	}
-	return doc.Bytes()
 }

@@ -26,6 +26,9 @@ type Daemon struct {
 	guard   *guard
 	turn    chan struct{} // holds one while a call is under way
 	version versions.Version
+
+	// What a run of this daemon's guests is known by, besides the machine: see [Origin].
+	driver, user string
 }
 
 // Connect connects to the daemon that a URI names: qemu:///system or
@@ -46,7 +49,7 @@ func Connect(ctx context.Context, uri string) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %q: %w", socket, systemError(err))
 	}
-	d := &Daemon{guard: newGuard(conn), turn: make(chan struct{}, 1)}
+	d := &Daemon{guard: newGuard(conn), turn: make(chan struct{}, 1), driver: a.uri, user: peerUser(conn)}
 	d.rpc = libvirt.NewWithDialer(d.guard)
 	err = d.call(ctx, "virConnectOpen", func() error { return d.rpc.ConnectToURI(libvirt.ConnectURI(a.uri)) })
 	if err == nil {

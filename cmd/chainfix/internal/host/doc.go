@@ -52,6 +52,9 @@
 //	rollback := &host.Rollback{Daemon: d, Connect: uri}
 //	err = rollback.Run(ctx, run)
 //
+// [Runs] lists the runs of a state folder, and [Rollback.RunNewest] finds the one to take
+// back. A run is bound to its [Origin] and to the UUIDs of its guests.
+//
 // # What is known of a guest
 //
 // The definition is what the guest will be started with next. Images that it

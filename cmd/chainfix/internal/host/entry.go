@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/strictxml"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -60,6 +61,20 @@ func (g *runGuest) define(ctx context.Context, d *Daemon, text []byte) error {
 		return d.Define(ctx, text)
 	}
 	return d.defineStored(ctx, g.uuid, g.stored, text)
+}
+
+// givenBy is virsh's command that gives libvirt the text in a file for the entry.
+func (g *runGuest) givenBy(file string) string {
+	guest := finding.GuestWord(g.name)
+	switch g.stored.Kind {
+	case Snapshot:
+		return "snapshot-create " + guest + " " + file + " --redefine"
+	case Checkpoint:
+		return "checkpoint-create " + guest + " " + file + " --redefine"
+	case SavedState:
+		return "managedsave-define " + guest + " " + file
+	}
+	return "define " + file
 }
 
 // refused says what it means that libvirt does not take a text. It takes no snapshot
@@ -140,6 +155,9 @@ func (w *applying) keepBoth(entry *runGuest, old []byte, doc *xmlfix.Document) e
 	fixed, err := doc.Bytes()
 	if err != nil {
 		return &leftError{err}
+	}
+	if err := w.run.make(); err != nil {
+		return err
 	}
 	if err := cmp.Or(w.run.keep(entry.oldFile(), old), w.run.keep(entry.newFile(), fixed)); ofOneFile(err) {
 		return &leftError{err}

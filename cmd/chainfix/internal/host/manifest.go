@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Step is how far a guest of a [Run] has come.
@@ -43,14 +41,13 @@ const (
 // manifestSchema is the name and version of a manifest.
 const manifestSchema = "chainfix/run/v1"
 
-// record is one line of a manifest. The first has the Schema, the last of a run
+// record is one line of a manifest. The first has the Schema and the Origin, the last of a run
 // that is done Finished; each other is a step of a guest.
 type record struct {
 	Time time.Time `json:"time"`
 
-	Schema  string `json:"schema,omitempty"`
-	Connect string `json:"connect,omitempty"`
-	Libvirt string `json:"libvirt,omitempty"`
+	Schema string `json:"schema,omitempty"`
+	Origin
 
 	Guest string `json:"guest,omitempty"`
 	UUID  string `json:"uuid,omitempty"`
@@ -89,12 +86,12 @@ var (
 	errNotBegun = fmt.Errorf("%w: it was not begun", ErrManifest)
 )
 
-// openManifest opens the manifest of a run and hands its records to note, with
-// their lines. A last line that was cut off, because the program ended while it
-// wrote, is dropped. All errors wrap ErrManifest, or are note's.
-func openManifest(root *os.Root, note func(line int, r record) error) (*manifest, error) {
+// openManifest opens the manifest of a run, for os.O_RDONLY or os.O_RDWR, and hands
+// its records to note, with their lines. A last line that was cut off, because the
+// program ended while it wrote, is dropped. All errors wrap ErrManifest, or are note's.
+func openManifest(root *os.Root, access int, note func(line int, r record) error) (*manifest, error) {
 	// In a folder of somebody else's there may be anything by that name.
-	file, err := root.OpenFile(manifestName, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	file, err := root.OpenFile(manifestName, access|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotBegun
 	}
@@ -164,13 +161,13 @@ const (
 )
 
 // createManifest begins a manifest.
-func createManifest(root *os.Root, connect string, libvirt libvirt.Version) (*manifest, error) {
+func createManifest(root *os.Root, origin Origin) (*manifest, error) {
 	file, err := root.OpenFile(manifestName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	m := &manifest{file: file}
-	if err := m.append(record{Schema: manifestSchema, Connect: connect, Libvirt: libvirt.String()}); err != nil {
+	if err := m.append(record{Schema: manifestSchema, Origin: origin}); err != nil {
 		file.Close()
 		return nil, err
 	}

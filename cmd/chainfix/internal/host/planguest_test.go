@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -48,8 +47,8 @@ func newAFolder(t *testing.T, fillers ...string) *aFolder {
 // plan plans the guests as Apply does, and returns what it tells.
 func (f *aFolder) plan(t *testing.T, prepare func(*Run)) (steps map[string]Step, told []Outcome) {
 	t.Helper()
-	run, err := newRun(t.TempDir(), "test:///", libvirt.Version{Major: 9})
-	if err != nil {
+	run := &Run{stateDir: t.TempDir()}
+	if err := run.make(); err != nil {
 		t.Fatal(err)
 	}
 	defer run.Close()

@@ -4,62 +4,122 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
 // Rollback gives the guests of a [Run] their old definitions again, byte for
 // byte. A guest that somebody has changed since the run is left, and so is one
 // that has a managed save image or a block job.
+//
+// Where the libvirt is another version than the one that the run was made with, it may
+// write the same definitions in another way. Then a guest gets the disks of its old
+// definition again, if it has those that the run gave it, and the rest stays as it is.
 type Rollback struct {
 	Daemon *Daemon
-	// Connect names the host, as in [Apply]: a run of another is an error.
-	Connect   string
+	// Connect is the URI that hints give to virsh; "" for none.
+	Connect string
+	// DryRun finds out what would be done, and does nothing.
+	DryRun    bool
 	OnOutcome func(Outcome) // may be nil
 }
 
-// ErrOtherHost is returned for a run of another host than the one that is
-// connected.
-var ErrOtherHost = errors.New("the run is of another libvirt")
+var (
+	// ErrOtherHost is returned for a run of another libvirt, or another machine, than
+	// the one that is connected.
+	ErrOtherHost = errors.New("the run is of another libvirt")
+	// ErrNoRun is returned where there is no run to take back.
+	ErrNoRun = errors.New("there is no run to take back")
+)
 
 // Run restores the guests of the run in a folder, the last one first. The error
 // wraps [ErrLeft] if guests were left. Where the folder is not as the run has
 // left it, the error wraps [ErrManifest], and nothing was changed.
 func (b *Rollback) Run(ctx context.Context, dir string) error {
-	run, err := openRun(dir)
+	open := openRun
+	if b.DryRun {
+		open = func(dir string) (*Run, error) { return loadRun(dir, os.O_RDONLY) }
+	}
+	run, err := open(dir)
 	if err != nil {
 		return err
 	}
 	defer run.Close()
-	if run.connect != b.Connect {
-		return fmt.Errorf("%w: %q", ErrOtherHost, run.connect)
+	return b.takeBack(ctx, run)
+}
+
+// RunNewest does so for the newest run in a state folder that changed guests of the
+// Daemon's and is not taken back, wholly, and returns its folder. The error wraps
+// [ErrNoRun] if there is none.
+func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
+	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNoRun // and it need not be made
 	}
-	var changed []*runGuest
-	for _, g := range slices.Backward(run.guests) {
+	var lock *os.File
+	if !b.DryRun {
+		if lock, err = openState(stateDir); err != nil {
+			return "", err
+		}
+	}
+	changed := func(r *Run) bool {
+		return slices.ContainsFunc(r.guests, func(g *runGuest) bool { return g.mayHaveNew })
+	}
+	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, changed)
+	if run == nil && err == nil {
+		err = ErrNoRun
+	}
+	if err != nil {
+		if lock != nil {
+			closeState(lock)
+		}
+		return "", err
+	}
+	run.lock = lock
+	defer run.Close()
+	return run.Dir, b.takeBack(ctx, run)
+}
+
+func (b *Rollback) takeBack(ctx context.Context, run *Run) error {
+	if o := run.Origin; !o.sameLibvirt(b.Daemon.origin()) {
+		return fmt.Errorf("%w: %q of user %s, on the machine %q", ErrOtherHost, o.Driver, o.User, o.Machine)
+	}
+	for _, g := range run.guests {
 		if !g.mayHaveNew {
 			continue
 		}
 		if _, err := run.keptOld(g); err != nil {
 			return err
 		}
-		changed = append(changed, g)
 	}
 	left := false
-	for _, g := range changed {
-		why := b.restore(ctx, run, g)
-		if why != nil && fatal(ctx, why) {
-			return why
-		}
-		left = left || why != nil
-		if b.OnOutcome != nil {
-			step := g.step
-			if why != nil {
-				step = Left
+	for _, g := range slices.Backward(run.guests) {
+		outcome := Outcome{Guest: g.name, UUID: g.uuid, Stored: g.stored, Step: Restored, Already: true}
+		switch {
+		case g.mayHaveNew:
+			why := b.restore(ctx, run, g)
+			if why != nil && fatal(ctx, why) {
+				return why
 			}
-			b.OnOutcome(Outcome{Guest: g.name, Stored: g.stored, Step: step, Err: why})
+			if outcome.Already = false; why != nil {
+				left = true
+				outcome.Step, outcome.Err, outcome.Remedy = Left, why, b.remedy(run, g, why)
+			}
+		case !g.takenBack:
+			continue
+		}
+		if b.OnOutcome != nil {
+			b.OnOutcome(outcome)
 		}
 	}
-	if err := run.finish(); err != nil {
-		return err
+	if !b.DryRun {
+		if err := run.finish(); err != nil {
+			return err
+		}
 	}
 	if left {
 		return ErrLeft
@@ -80,18 +140,31 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 		return err
 	case err != nil:
 		return &leftError{err}
-	case sum(now.Definition) == g.old:
+	}
+	given, err := b.given(run, g, old, now.Definition)
+	if errors.Is(err, ErrChanged) {
+		if newer := giver(run, g.key(), now.Definition); newer != "" {
+			err = &againError{newer}
+		}
+	}
+	switch {
+	case err != nil:
+		return &leftError{err}
+	case b.DryRun && string(given) == string(now.Definition):
+		return nil
+	case string(given) == string(now.Definition):
 		return run.step(g, Restored, "")
-	case !g.has(run, old, now.Definition):
-		return &leftError{ErrChanged}
 	}
 	if busy := guestFindings(now); len(busy) > 0 {
-		return &leftError{fmt.Errorf("%w: %s", ErrGuestBusy, busy[0].Text)}
+		return &leftError{&busyError{busy[0]}}
+	}
+	if b.DryRun {
+		return nil
 	}
 	if err := run.step(g, Restoring, ""); err != nil {
 		return err
 	}
-	if err := g.define(ctx, b.Daemon, old); err != nil {
+	if err := g.define(ctx, b.Daemon, given); err != nil {
 		if errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
@@ -103,17 +176,69 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 		return err
 	case err != nil:
 		return &leftError{err}
-	case sum(now.Definition) != g.old:
+	case !agrees(given, now.Definition):
 		return &leftError{ErrReadBack}
 	}
 	return run.step(g, Restored, "")
 }
 
-// has reports whether a definition is the one that the run gave the guest.
-func (g *runGuest) has(run *Run, old, now []byte) bool {
-	if sum(now) == g.new {
-		return true
+// given returns what a guest is to be given, which is what it has now if there is
+// nothing to do.
+func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error) {
+	sameVersion := false
+	if then, err := libvirt.ParseVersion(run.Origin.Libvirt); err == nil {
+		sameVersion = then == b.Daemon.Version()
+	}
+	if sum(now) == g.old || sameVersion && sum(now) == g.new {
+		return old, nil
 	}
 	wanted, err := run.keptNew(g)
-	return err == nil && same(old, wanted, now) == nil
+	switch {
+	case err != nil:
+		return nil, ErrChanged // nobody knows what it was to be
+	case !sameVersion:
+		return disksGivenBack(old, wanted, now)
+	case same(old, wanted, now) != nil:
+		return nil, ErrChanged
+	}
+	return old, nil
+}
+
+// againError is an [ErrChanged] of a guest that a newer run has changed.
+type againError struct{ run string }
+
+func (e *againError) Error() string { return fmt.Sprintf("the newer run %q changed it again", e.run) }
+func (e *againError) Unwrap() error { return ErrChanged }
+
+// busyError is an [ErrGuestBusy] with the finding that says why.
+type busyError struct{ finding.Finding }
+
+func (e *busyError) Error() string { return ErrGuestBusy.Error() + ": " + e.Text }
+func (e *busyError) Unwrap() error { return ErrGuestBusy }
+
+// remedy says what to do about a guest that was left.
+func (b *Rollback) remedy(run *Run, g *runGuest, why error) finding.Remedy {
+	virsh, connect := "virsh ", ""
+	if b.Connect != "" {
+		virsh += "-c " + finding.ShellWord(b.Connect) + " "
+		connect = "--connect " + finding.ShellWord(b.Connect) + " "
+	}
+	file := filepath.Join(run.Dir, g.oldFile())
+	define := finding.Command(virsh + g.givenBy(finding.ShellWord(file)))
+	var busy *busyError
+	var again *againError
+	switch {
+	case errors.As(why, &again):
+		return finding.Say("take that one back first: %s", finding.Command("chainfix host rollback "+connect+finding.ShellWord(again.run)))
+	case errors.As(why, &busy):
+		return busy.Remedy
+	case errors.Is(why, ErrNoGuest):
+		return finding.Say("to have it again: %s", define)
+	case !errors.Is(why, ErrChanged):
+		return finding.Remedy{} // of a snapshot that is gone the images may be gone, too
+	case g.stored != (Stored{}):
+		return finding.Say("to give it what it had before the run, without the change: %s", define)
+	}
+	return finding.Say("to take out the chains alone, and keep the change: %s; or to give it what it had before the run, without the change: %s",
+		finding.Command(virsh+"dumpxml --inactive --security-info "+finding.GuestWord(g.name)+" | chainfix strip | "+virsh+"define /dev/stdin"), define)
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,13 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -23,14 +22,19 @@ import (
 // that it takes on, and the manifest that says how far it has come. Only its
 // owner can read it: definitions hold secrets.
 type Run struct {
-	// Dir is the path of the folder.
+	// Dir is the path of the folder; "" of a run that has none, because it has taken
+	// on no guest yet.
 	Dir string
+	// Origin says by what the run was made, and of which libvirt it is.
+	Origin Origin
+	// Begun is when that was.
+	Begun time.Time
 	// Finished says that the run is done, with whatever outcome.
 	Finished bool
 
+	stateDir string // the folder that Dir will be in
 	root     *os.Root
 	manifest *manifest
-	connect  string
 	guests   []*runGuest // in the order in which they were planned
 	byKey    map[string]*runGuest
 	lock     *os.File
@@ -47,6 +51,9 @@ type runGuest struct {
 	// and is not known to have the old one again. What is kept of the old
 	// one may be all that there is of it.
 	mayHaveNew bool
+	// takenBack says that it was given the new one and has the old one again, by
+	// a rollback.
+	takenBack bool
 }
 
 var (
@@ -85,70 +92,67 @@ func closeState(lock *os.File) error {
 }
 
 // beginRun returns the run of the state folder that was not finished on the
-// same host, or a new one.
-func beginRun(dir, connect string, libvirt libvirt.Version) (*Run, error) {
+// same libvirt, or a new one, which has no folder before [Run.make] has made it. No
+// other run is at work in the state folder until it is closed; one that is absent is
+// made by Run.make, too.
+func beginRun(ctx context.Context, dir string, origin Origin, known *knownGuests) (*Run, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return &Run{Origin: origin, stateDir: dir}, nil
+	}
 	lock, err := openState(dir)
 	if err != nil {
 		return nil, err
 	}
-	run, err := unfinished(dir, connect)
-	if run == nil && err == nil {
-		run, err = newRun(dir, connect, libvirt)
-	}
+	run, err := newest(ctx, dir, origin, known, func(r *Run) bool { return !r.Finished })
 	if err != nil {
 		closeState(lock)
 		return nil, err
+	}
+	if run == nil {
+		run = &Run{Origin: origin, stateDir: dir}
 	}
 	run.lock = lock
 	return run, nil
 }
 
-// unfinished returns the newest run that was not finished, nil if there is
-// none. A run that had no time to begin did not change anything; one whose
-// manifest cannot be read may have, and is an [ErrManifest].
-func unfinished(dir, connect string) (*Run, error) {
-	entries, err := os.ReadDir(dir)
+// make makes the folder of the run, if it has none.
+func (r *Run) make() error {
+	if r.Dir != "" {
+		return nil
+	}
+	if err := r.makeState(); err != nil {
+		return err
+	}
+	name := time.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.ToLower(rand.Text()[:8])
+	dir := filepath.Join(r.stateDir, name)
+	err := os.Mkdir(dir, 0o700)
 	if err != nil {
-		return nil, quotePath(err)
+		return quotePath(err)
 	}
-	slices.Reverse(entries) // their names begin with the time
-	for _, entry := range entries {
-		if !entry.IsDir() {
-			continue
-		}
-		run, err := loadRun(filepath.Join(dir, entry.Name()))
-		if errors.Is(err, errNotBegun) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !run.Finished && run.connect == connect {
-			return run, nil
-		}
-		run.Close()
+	r.Dir = dir
+	r.root, err = openFolder(dir)
+	if err == nil {
+		r.manifest, err = createManifest(r.root, r.Origin)
 	}
-	return nil, nil
+	if err == nil {
+		err = cmp.Or(syncDir(dir), syncDir(r.stateDir))
+	}
+	return quotePath(err)
 }
 
-func newRun(dir, connect string, libvirt libvirt.Version) (*Run, error) {
-	name := time.Now().UTC().Format("20060102T150405.000Z") + "-" + strings.ToLower(rand.Text()[:8])
-	run := &Run{Dir: filepath.Join(dir, name), connect: connect}
-	err := os.Mkdir(run.Dir, 0o700)
-	if err == nil {
-		run.root, err = openFolder(run.Dir)
+// makeState makes the folder of the runs, if that was absent when the run began. Another
+// run that began meanwhile, and knows nothing of this one, goes first.
+func (r *Run) makeState() (err error) {
+	if r.lock != nil {
+		return nil
 	}
-	if err == nil {
-		run.manifest, err = createManifest(run.root, connect, libvirt)
+	if r.lock, err = openState(r.stateDir); err != nil {
+		return err
 	}
-	if err == nil {
-		err = cmp.Or(syncDir(run.Dir), syncDir(dir))
+	for range Runs(r.stateDir) {
+		return fmt.Errorf("%w in %q, or was just now", ErrBusy, r.stateDir)
 	}
-	if err != nil {
-		run.Close()
-		return nil, quotePath(err)
-	}
-	return run, nil
+	return nil
 }
 
 // openRun opens the run in a folder, and keeps others out. In a folder that is
@@ -157,7 +161,7 @@ func openRun(dir string) (*Run, error) {
 	if dir == "" {
 		return nil, ErrManifest
 	}
-	before, err := loadRun(dir)
+	before, err := loadRun(dir, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +171,7 @@ func openRun(dir string) (*Run, error) {
 		return nil, err
 	}
 	// From now on nobody else writes into it.
-	run, err := loadRun(dir)
+	run, err := loadRun(dir, os.O_RDWR)
 	if err != nil {
 		closeState(lock)
 		return nil, err
@@ -176,15 +180,17 @@ func openRun(dir string) (*Run, error) {
 	return run, nil
 }
 
-func loadRun(dir string) (*Run, error) {
+// loadRun reads the manifest of a run, to which more can be written with the access
+// os.O_RDWR.
+func loadRun(dir string, access int) (*Run, error) {
 	root, err := openFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	run := &Run{Dir: dir, root: root}
-	run.manifest, err = openManifest(root, func(line int, r record) error {
+	run.manifest, err = openManifest(root, access, func(line int, r record) error {
 		if line == 1 {
-			run.connect = r.Connect
+			run.Origin, run.Begun = r.Origin, r.Time
 			return nil
 		}
 		run.note(r)
@@ -230,9 +236,11 @@ func (r *Run) note(rec record) {
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
 	switch rec.Step {
 	case Defining:
-		g.mayHaveNew = true
-	case Left, Restored:
+		g.mayHaveNew, g.takenBack = true, false
+	case Left:
 		g.mayHaveNew = false
+	case Restored:
+		g.mayHaveNew, g.takenBack = false, true
 	}
 	if rec.Old != "" {
 		g.old = rec.Old
@@ -258,7 +266,12 @@ func (r *Run) step(g *runGuest, step Step, reason string) error {
 }
 
 // finish writes down that every guest has had its turn.
-func (r *Run) finish() error { return r.record(record{Finished: true}) }
+func (r *Run) finish() error {
+	if r.Dir == "" {
+		return nil // none was taken on
+	}
+	return r.record(record{Finished: true})
+}
 
 // keep puts a definition into the folder: whole and on the disk, or not at all.
 func (r *Run) keep(name string, definition []byte) error {

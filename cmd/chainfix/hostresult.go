@@ -1,0 +1,190 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+)
+
+// applySchema is the name and version of the JSON output of host apply.
+const applySchema = "chainfix/apply/v1"
+
+// What has become of a guest, in the JSON output of apply.
+const (
+	wasChanged  = "changed"
+	wouldChange = "would-change" // of a dry run
+	wasPlanned  = "planned"      // the run ended before its turn
+	wasLeft     = "left"         // it was taken on and could not be changed
+	wasHeldBack = "held-back"
+	wasRefused  = "refused"
+	wasExplicit = "explicit" // nothing is to be done
+)
+
+// appliedGuest is what has become of one guest, and why.
+type appliedGuest struct {
+	Name    string `json:"name"`
+	UUID    string `json:"uuid"`
+	Outcome string `json:"outcome"`
+	Code    string `json:"code,omitempty"` // of the finding that says why
+	Reason  string `json:"reason,omitempty"`
+	Diff    string `json:"diff,omitempty"` // of a dry run
+}
+
+// applyResult is what an apply, or a dry run of one, has done.
+type applyResult struct {
+	Schema  string          `json:"schema"`
+	Libvirt string          `json:"libvirt"`
+	DryRun  bool            `json:"dry-run"`
+	Run     string          `json:"run"`  // the run's folder; "" if there is none
+	Undo    string          `json:"undo"` // the command that takes it back
+	Guests  []*appliedGuest `json:"guests"`
+	// Stored is what has become of snapshots, checkpoints and saved states.
+	Stored []*appliedStored `json:"stored,omitempty"`
+	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
+
+	byName  map[string]*appliedGuest
+	byEntry map[storedEntry]*appliedStored
+	asksFor func(host.MetadataKind) bool // whether they are to be mended; nil for none
+}
+
+func newApplyResult(libvirt string, dryRun bool) *applyResult {
+	return &applyResult{Schema: applySchema, Libvirt: libvirt, DryRun: dryRun, Guests: []*appliedGuest{}, byName: make(map[string]*appliedGuest), byEntry: make(map[storedEntry]*appliedStored)}
+}
+
+// guest returns a guest of the result, a new one if it is the first time.
+func (a *applyResult) guest(name, uuid string) *appliedGuest {
+	g := a.byName[name]
+	if g == nil {
+		g = &appliedGuest{Name: name, UUID: uuid}
+		a.byName[name] = g
+		a.Guests = append(a.Guests, g)
+	}
+	return g
+}
+
+// scanned takes over what is to be done with a guest, unless it was done already.
+func (a *applyResult) scanned(r *host.Report) *appliedGuest {
+	g := a.guest(r.Guest.Name, r.Guest.UUID)
+	if g.Outcome != "" {
+		return g
+	}
+	switch held, why := r.HeldBack(); {
+	case r.Verdict() == chain.Refused:
+		g.Outcome = wasRefused
+		f := whyRefused(r)
+		g.Code, g.Reason = string(f.Code), f.Text
+	case r.Verdict() != chain.Fixable:
+		g.Outcome = wasExplicit
+	case why != nil:
+		g.Outcome, g.Code, g.Reason = wasHeldBack, string(held.Code), why.Error()
+	case a.DryRun:
+		g.Outcome = wouldChange
+	default:
+		g.Outcome = wasPlanned
+	}
+	return g
+}
+
+// whyRefused is the first thing for which a guest is refused.
+func whyRefused(r *host.Report) finding.Finding {
+	e := examinedGuest(r)
+	if e.Err != nil {
+		f, _ := problemFinding(e.Err)
+		return f
+	}
+	for _, d := range e.Disks {
+		if d.Err != nil {
+			f, _ := problemFinding(d.Err)
+			return f
+		}
+		if d.Chain == nil {
+			continue
+		}
+		for _, f := range d.Chain.Findings {
+			if f.Severity == finding.Refuse {
+				return f
+			}
+		}
+	}
+	return finding.Finding{}
+}
+
+// done takes over what has become of a guest.
+func (a *applyResult) done(o host.Outcome) {
+	var g *appliedGuest
+	if o.Stored == (host.Stored{}) {
+		g = a.guest(o.Guest, o.UUID)
+	} else {
+		g = &a.entry(o.Guest, o.UUID, o.Stored).appliedGuest
+	}
+	switch {
+	case o.Err == nil:
+		g.Outcome = wasChanged
+	case errors.Is(o.Err, host.ErrGuestBusy), errors.Is(o.Err, host.ErrByName):
+		g.Outcome, g.Reason = wasHeldBack, o.Err.Error()
+	default:
+		g.Outcome, g.Reason = wasLeft, o.Err.Error()
+	}
+}
+
+// printText tells people, on standard error: why guests were left or held back, how
+// many were changed, and what takes that back.
+func (a *applyResult) printText(w io.Writer) {
+	if len(a.Guests) == 0 && a.Error != "" {
+		return // the error says it all
+	}
+	count := make(map[string]int)
+	for _, g := range a.Guests {
+		count[g.Outcome]++
+		switch g.Outcome {
+		case wasLeft:
+			printLeft(w, g.Name, g.Reason)
+		case wasHeldBack:
+			fmt.Fprintf(w, "%s: warn: held back: %s\n", shownName(g.Name), g.Reason)
+		}
+	}
+	stored := a.printStored(w)
+	said := counted(count)
+	if a.Error == "" && count[wasChanged]+count[wouldChange]+stored == 0 {
+		said = strings.TrimSuffix("nothing to change, "+said, ", ")
+	}
+	fmt.Fprintln(w, said)
+	if a.Undo != "" {
+		fmt.Fprintln(w, "to take this back: "+a.Undo)
+	}
+}
+
+// counted says how many there are of each outcome.
+func counted(count map[string]int) string {
+	var parts []string
+	for _, part := range []struct{ outcome, words string }{
+		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
+		{wasHeldBack, "held back"}, {wasRefused, "refused"}, {wasExplicit, "explicit already"},
+	} {
+		if n := count[part.outcome]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func printLeft(w io.Writer, guest, reason string) {
+	fmt.Fprintf(w, "%s: warn: left as it is: %s\n", shownName(guest), reason)
+}
+
+// printJSON is for programs.
+func (a *applyResult) printJSON(w io.Writer) error { return printJSON(w, a) }
+
+// printJSON writes a document of one line.
+func printJSON(w io.Writer, document any) error {
+	text, err := encodeJSON(document)
+	if err != nil {
+		return err
+	}
+	return write(w, append(text, '\n'))
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+)
+
+// rollbackSchema is the name and version of the JSON output of host rollback.
+const rollbackSchema = "chainfix/rollback/v1"
+
+// What has become of a guest, in the JSON output of rollback; besides wasLeft.
+const (
+	wasRestored     = "restored"
+	wouldRestore    = "would-restore" // of a dry run
+	restoredAlready = "already-restored"
+)
+
+func hostRollbackCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:  "rollback",
+		Usage: "give the guests of a run of apply their old definitions again",
+		Description: "RUN is the folder of a run, as apply prints it last, or its name as in host runs. Without RUN it is the newest one that changed guests of this libvirt\n" +
+			"and is not taken back.",
+		ArgsUsage: "[RUN]",
+		Flags:     flagsOf(connectFlags(), applyFlags(), outputFlags()),
+		Action:    func(c *cli.Context) error { return hostRollback(c, std) },
+	}
+}
+
+type rollbackResult struct {
+	Schema string           `json:"schema"`
+	DryRun bool             `json:"dry-run"`
+	Run    string           `json:"run"` // the run's folder; "" if there is none to take back
+	Guests []*restoredGuest `json:"guests"`
+	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
+}
+
+// restoredGuest is what has become of one guest, and why.
+type restoredGuest struct {
+	Name    string `json:"name"`
+	UUID    string `json:"uuid"`
+	Kind    string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
+	Stored  string `json:"stored,omitempty"` // and its name
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+
+	entry host.Stored
+}
+
+func hostRollback(c *cli.Context, std streams) error {
+	if err := atMost(c, 1, "one run"); err != nil {
+		return err
+	}
+	o, err := optionsOf(c)
+	if err != nil {
+		return err
+	}
+	stateDir, err := o.stateFolder()
+	if err != nil {
+		return err
+	}
+	d, err := host.Connect(c.Context, o.connect)
+	if err != nil {
+		return inputError(err)
+	}
+	defer d.Close()
+	result := &rollbackResult{Schema: rollbackSchema, DryRun: o.dryRun, Guests: []*restoredGuest{}}
+	b := &host.Rollback{Daemon: d, Connect: o.virshConnect(), DryRun: o.dryRun, OnOutcome: func(outcome host.Outcome) {
+		g := result.add(outcome)
+		if !o.json {
+			g.printText(std)
+		}
+	}}
+	if c.NArg() > 0 {
+		result.Run = runFolder(stateDir, c.Args().First())
+		err = b.Run(c.Context, result.Run)
+	} else {
+		result.Run, err = b.RunNewest(c.Context, stateDir)
+		o.sayRun(std, result.Run, stateDir, err)
+	}
+	return o.endRollback(c.Context, std, result, err)
+}
+
+// runFolder is the folder that a word names: a bare name is one in the state folder.
+func runFolder(stateDir, word string) string {
+	if word == "" || strings.ContainsRune(word, filepath.Separator) {
+		return word
+	}
+	return filepath.Join(stateDir, word)
+}
+
+// sayRun says which run it was where nobody has named one.
+func (o *options) sayRun(std streams, run, stateDir string, err error) {
+	switch {
+	case errors.Is(err, host.ErrNoRun):
+		fmt.Fprintf(std.err, "nothing to take back: no run in %q changed a guest of this libvirt, or all are taken back\n", stateDir)
+	case run != "":
+		fmt.Fprintf(std.err, "this is the run %s", pathLine(run))
+	}
+}
+
+// endRollback prints the result for programs, and makes an exit status of the error.
+func (o *options) endRollback(ctx context.Context, std streams, result *rollbackResult, err error) error {
+	cause := interrupted(ctx)
+	switch {
+	case cause != nil:
+		err = fmt.Errorf("%w; the same command carries on", cause)
+	case errors.Is(err, host.ErrNoRun):
+		err = nil
+	}
+	if o.json {
+		if err != nil {
+			result.Error = err.Error()
+		}
+		if err := printJSON(std.out, result); err != nil {
+			return err
+		}
+	}
+	switch {
+	case cause == nil && errors.Is(err, host.ErrLeft):
+		return ended(exitRefused)
+	case err != nil:
+		return inputError(err)
+	}
+	return nil
+}
+
+// add takes over what has become of a guest.
+func (r *rollbackResult) add(o host.Outcome) *restoredGuest {
+	g := &restoredGuest{Name: o.Guest, UUID: o.UUID, Kind: string(o.Stored.Kind), Stored: o.Stored.Name, entry: o.Stored, Outcome: wasRestored, Hint: o.Remedy.String()}
+	switch {
+	case o.Err != nil:
+		g.Outcome, g.Reason = wasLeft, o.Err.Error()
+	case o.Already:
+		g.Outcome = restoredAlready
+	case r.DryRun:
+		g.Outcome = wouldRestore
+	}
+	r.Guests = append(r.Guests, g)
+	return g
+}
+
+// printText says what has become of the guest: on standard output that it has its old
+// definition, as an error that it was left.
+func (g *restoredGuest) printText(std streams) {
+	if g.Outcome != wasLeft {
+		fmt.Fprintf(std.out, "%s %s\n", strings.ReplaceAll(g.Outcome, "-", " "), entryName(g.Name, g.entry))
+		return
+	}
+	if g.entry == (host.Stored{}) {
+		printLeft(std.err, g.Name, g.Reason)
+	} else {
+		fmt.Fprintf(std.err, "%s: warn: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
+	}
+	if g.Hint != "" {
+		fmt.Fprintf(std.err, "hint: %s\n", g.Hint)
+	}
+}
+
+// virshConnect is the URI that virsh has to be given; "" if it takes the same by itself.
+func (o *options) virshConnect() string {
+	if env := os.Getenv("LIBVIRT_DEFAULT_URI"); o.connect == env || env == "" && os.Getuid() == 0 && o.connect == "qemu:///system" {
+		return ""
+	}
+	return o.connect
+}
