@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,6 +199,7 @@ func TestTakenBack(t *testing.T) {
 	t.Run("hints", h.hintsOfChangedGuests)
 	t.Run("the older run", h.rollbackOfTheOlderRun)
 	t.Run("after an upgrade", h.rollbackAfterAnUpgrade)
+	t.Run("a controller that moves", h.controllerThatMoves)
 }
 
 // stateDir is a state folder of its own for each test.
@@ -338,4 +340,36 @@ func (h *fixableHost) rollbackAfterAnUpgrade(t *testing.T) {
 	h.here(t, exitDone, "rollback", "--connect", h.URI(), run)
 	h.want(t, map[string]string{"g0": edited(h.old["g0"]), "g1": h.old["g1"], "g2": h.old["g2"]})
 	h.define(t, h.old["g0"])
+}
+
+// controllerThatMoves: libvirt (9.0) puts a controller that it has added itself into
+// another place once it reads the definition again, which is no change of anybody's.
+func (h *fixableHost) controllerThatMoves(t *testing.T) {
+	const name = "moves"
+	newRaw(t, h.Libvirt, "base.img")
+	definition := guestWithDisk(name, "qcow2", newOverlay(t, h.Libvirt, name+".qcow2", "base.img", ""))
+	before, rest, _ := strings.Cut(definition, "<os>")
+	_, after, _ := strings.Cut(rest, "</os>")
+	definition = before + "<os><type arch='x86_64' machine='q35'>hvm</type></os>" +
+		strings.Replace(after, "</devices>", "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices>", 1)
+	h.Define(definition)
+	defer h.Virsh("undefine", name)
+	first := definitions(t, h.d)[name]
+	flags := []string{"--connect", h.URI(), "--state-dir", h.stateDir(t)}
+	h.here(t, exitDone, "apply", append(flags, name)...)
+	if now := definitions(t, h.d)[name]; !strings.Contains(now, "<backingStore/>") || controllersOf(first) == controllersOf(now) {
+		t.Errorf("it is not explicit, or no controller has moved:\n%s", now)
+	}
+	h.here(t, exitDone, "rollback", flags...)
+	lines := func(text string) []string { return slices.Sorted(strings.Lines(text)) }
+	if diff := cmp.Diff(lines(first), lines(definitions(t, h.d)[name])); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// controllersOf are those of a guest with a channel, as they stand in its definition.
+func controllersOf(definition string) string {
+	_, all, _ := strings.Cut(definition, "<controller")
+	all, _, _ = strings.Cut(all, "<channel")
+	return all
 }

@@ -336,7 +336,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 		refusal = err
 	case err != nil:
 		return err
-	case sum(now.Definition) == g.old:
+	case agrees(old, now.Definition):
 		return w.leaveAs(g, Left, difference)
 	case refusal == nil:
 		refusal = errors.New("and something else of its old one too")

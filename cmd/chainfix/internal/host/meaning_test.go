@@ -87,23 +87,35 @@ func TestDisksOfASnapshotGivenBack(t *testing.T) {
 	}
 }
 
-// TestAgrees: libvirt may write the disks of what it is given in another way, and
-// nothing else.
+// TestAgrees: libvirt may write what it is given in another way, and make nothing else
+// of it.
 func TestAgrees(t *testing.T) {
 	given := stored(t, "7.0")
+	const controller = `    <controller type='virtio-serial' index='0'>
+      <address type='pci' domain='0x0000' bus='0x06' slot='0x00' function='0x0'/>
+    </controller>
+`
+	if !strings.Contains(string(given), controller) {
+		t.Fatal("there is no such controller")
+	}
 	for name, c := range map[string]struct {
 		old, new string
 		want     bool
 	}{
-		"itself":               {"", "", true},
-		"order of attributes":  {"cache='none' io='native'", "io='native' cache='none'", true},
-		"another disk setting": {"cache='none'", "cache='unsafe'", false},
-		"another chain":        {"<format type='raw'/>", "<format type='vdi'/>", false},
-		"another title":        {"<title>t</title>", "<title>u</title>", false},
-		"no XML":               {"<domain", "<", false},
+		"itself":                {"", "", true},
+		"order of attributes":   {"cache='none' io='native'", "io='native' cache='none'", true},
+		"place of a controller": {controller, "", true},
+		"a controller less":     {controller, "<!-- -->", false},
+		"another disk setting":  {"cache='none'", "cache='unsafe'", false},
+		"another chain":         {"<format type='raw'/>", "<format type='vdi'/>", false},
+		"another title":         {"<title>t</title>", "<title>u</title>", false},
+		"no XML":                {"<domain", "<", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := []byte(strings.Replace(string(given), c.old, c.new, 1))
+			if c.old == controller && c.new == "" {
+				got = replaced(got, "    <channel ", controller+"    <channel ")
+			}
 			if agrees(given, got) != c.want {
 				t.Errorf("agrees: %v", !c.want)
 			}
