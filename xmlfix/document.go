@@ -1,12 +1,13 @@
 package xmlfix
 
-// Document is a domain XML, or a lone <disk>, with the edits that are queued
-// for it. It is not safe for concurrent use.
+// Document is a domain XML, a lone <disk>, or what libvirt keeps of a snapshot, with
+// the edits that are queued for it. It is not safe for concurrent use.
 type Document struct {
 	name       string
 	data       []byte
 	domainName string
 	live       bool
+	metadata   bool // it is read as [ParseMetadata] does
 	disks      []*Disk
 	elsewhere  []*elsewhere
 }
@@ -23,7 +24,8 @@ func (d *Document) DomainName() string { return d.domainName }
 func (d *Document) Live() bool { return d.live }
 
 // Disks returns every /domain/devices/disk in the order of the document, those
-// of a second <devices> too; of a lone <disk> that one.
+// of a second <devices> too; of a lone <disk> that one; of metadata those of all
+// definitions in it, so that a target may be there twice.
 func (d *Document) Disks() []*Disk { return d.disks }
 
 // Changed reports whether edits are queued.

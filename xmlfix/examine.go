@@ -45,15 +45,20 @@ func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*E
 	if e.Disks, err = doc.Walk(ctx, w, false); err != nil {
 		return nil, err
 	}
+	e.queue()
+	if e.Findings, err = doc.lostChains(ctx, w); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// queue queues the edits of every disk that can be made explicit.
+func (e *Examination) queue() {
 	for i := range e.Disks {
 		if d := &e.Disks[i]; d.Chain != nil && d.Chain.Verdict == chain.Fixable {
 			d.Err = d.Disk.SetChain(d.Chain)
 		}
 	}
-	if e.Findings, err = doc.lostChains(ctx, w); err != nil {
-		return nil, err
-	}
-	return e, nil
 }
 
 // Verdict is that of the worst disk; of a document that cannot be read it is

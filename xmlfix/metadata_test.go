@@ -6,13 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // A snapshot's metadata has the disks of the guest as it was, and of its stored
 // definition where the guest was running.
-func TestMetadataDisks(t *testing.T) {
+func TestMetadata(t *testing.T) {
 	const disk = "<devices><disk type='file'><driver type='raw'/><source file='%'/><target dev='vda'/></disk></devices>"
 	disks := func(path string) string { return strings.ReplaceAll(disk, "%", path) }
 	for _, c := range []struct {
@@ -31,13 +34,15 @@ func TestMetadataDisks(t *testing.T) {
 		{"<domstatus><domain>" + disks("/a") + "</domain></domstatus>", nil, xmlfix.ErrNotDomain},
 		{"<disk><source file='/a'/></disk>", nil, xmlfix.ErrNotDomain},
 	} {
-		found, err := xmlfix.MetadataDisks("metadata.xml", []byte(c.document))
+		found, err := xmlfix.ParseMetadata("metadata.xml", []byte(c.document))
 		if !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", c.document, err, c.err)
+		}
+		if err != nil {
 			continue
 		}
 		var paths []string
-		for _, d := range found {
+		for _, d := range found.Disks() {
 			stated, err := d.Stated()
 			if err != nil {
 				t.Fatal(err)
@@ -47,6 +52,28 @@ func TestMetadataDisks(t *testing.T) {
 		}
 		if !slices.Equal(paths, c.want) {
 			t.Errorf("%s: disks %q, want %q", c.document, paths, c.want)
+		}
+	}
+}
+
+// Edits change the chains in both copies of a definition, and nothing around them.
+func TestMetadataEdits(t *testing.T) {
+	indented := func(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
+	before, after := indented("\n"+loneStyle), indented("\n"+loneStyleTwo)
+	around := "<domainsnapshot>\n  <!-- kept -->\n  <name>s</name>\n  <domain type='qemu'>\n  <name>g</name>\n  <devices>%  </devices></domain>\n" +
+		"  <inactiveDomain>\n  <devices>%  </devices></inactiveDomain>\n  <cookie a=\"b\"/>\n</domainsnapshot>\n"
+	in := strings.ReplaceAll(around, "%", before)
+	doc, err := xmlfix.ParseMetadata("metadata.xml", []byte(in))
+	if err != nil || len(doc.Disks()) != 2 || doc.DomainName() != "g" {
+		t.Fatalf("%d disks of %q, %v", len(doc.Disks()), doc.DomainName(), err)
+	}
+	for i, want := range []string{strings.Replace(strings.Replace(around, "%", after, 1), "%", before, 1), strings.ReplaceAll(around, "%", after)} {
+		if err := doc.Disks()[i].SetChain(&chain.Chain{Verdict: chain.Fixable, Layers: two}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := doc.Bytes()
+		if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+			t.Errorf("%d copies changed: %v (-want +got):\n%s", i+1, err, diff)
 		}
 	}
 }

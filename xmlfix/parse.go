@@ -21,11 +21,17 @@ import (
 // [ErrAmbiguous], [ErrNotDomain] or [ErrLimit]. What is wrong with a single
 // disk is for [Disk.Stated] to say.
 func Parse(name string, data []byte) (*Document, error) {
-	p := &parser{doc: &Document{name: name, data: data}}
+	return parse(&Document{name: name, data: data})
+}
+
+// parse reads a document of which the name and the text are known, and whether it is
+// metadata.
+func parse(doc *Document) (*Document, error) {
+	p := &parser{doc: doc}
 	if err := p.run(); err != nil {
 		return nil, err
 	}
-	return p.doc, nil
+	return doc, nil
 }
 
 // parser makes one pass over a document. The reader finds the tokens and knows
@@ -35,8 +41,6 @@ type parser struct {
 	doc    *Document
 	reader *strictxml.Reader
 	open   []kind // of the elements that are open, the root first
-
-	metadata bool // the document is one of [MetadataDisks]
 
 	named      bool // the domain's first <name> has begun
 	domainName strings.Builder
@@ -140,9 +144,9 @@ func (p *parser) start(t xml.StartElement, start int) error {
 func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 	if len(p.open) == 0 {
 		switch {
-		case p.metadata && slices.Contains(metadataRoots, t.Name.Local):
+		case p.doc.metadata && slices.Contains(metadataRoots, t.Name.Local):
 			return metadataRoot, p.checkNamespace(t, start)
-		case !p.metadata && t.Name.Local == "disk":
+		case !p.doc.metadata && t.Name.Local == "disk":
 			return inDisk, nil
 		}
 		return root, p.checkRoot(t, start)
@@ -295,32 +299,4 @@ func (p *parser) textInDisk(t xml.CharData, start int) error {
 		p.disk.tokens = append(tokens, t.Copy())
 	}
 	return nil
-}
-
-// MetadataDisks reads the disks that libvirt's metadata of a snapshot or a
-// checkpoint names: those of the <domain> and the <inactiveDomain> that it has
-// copies of (libvirt 9.0). They are for reading alone: there is no document to
-// apply edits to. Errors are those of [Parse].
-func MetadataDisks(name string, data []byte) ([]*Disk, error) {
-	p := &parser{doc: &Document{name: name, data: data}, metadata: true}
-	if err := p.run(); err != nil {
-		return nil, err
-	}
-	return p.doc.disks, nil
-}
-
-// metadataRoots are the roots of libvirt's documents that hold copies of
-// definitions; copies are the roots of those.
-var (
-	metadataRoots = []string{"domainsnapshot", "domaincheckpoint"}
-	copies        = []string{"domain", "inactiveDomain"}
-)
-
-// kindOfCopy says what a child of a metadata document's root is: the copy of a
-// definition, which is read like one.
-func (p *parser) kindOfCopy(t xml.StartElement, start int) (kind, error) {
-	if !slices.Contains(copies, t.Name.Local) {
-		return other, nil
-	}
-	return root, p.checkNamespace(t, start)
 }

@@ -89,7 +89,7 @@ func (d *Document) prove(edits []edit, out []byte) error {
 	if !untouched(d.data, out, edits) {
 		return errors.New("bytes outside the edits differ")
 	}
-	again, err := Parse(d.name, out)
+	again, err := parse(&Document{name: d.name, data: out, metadata: d.metadata})
 	if err != nil {
 		return err
 	}

@@ -33,16 +33,10 @@ func takeApart() finding.Remedy {
 func remedyFor(root string) finding.Remedy {
 	// What chainfix reads.
 	definition := finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
-	// Puts the XML of a snapshot in the place of what libvirt has.
-	redefine := finding.Command("virsh snapshot-create VM FILE --redefine")
 	switch root {
-	case "domainsnapshot":
-		return finding.Say("its <domain> is a copy, apart from the guest's definition: fix it alone (%s), "+
-			"put the result in its place, the same with <inactiveDomain>, then %s", finding.Command("xmllint --xpath /domainsnapshot/domain FILE | chainfix"), redefine)
-	case "inactiveDomain":
-		return finding.Say("call its root <domain>, fix that, and call it <inactiveDomain> again in the snapshot's XML; then %s", redefine)
-	case "domaincheckpoint":
-		return finding.Say("no guest is started from a checkpoint, so nothing in it needs fixing; %s", definition)
+	case "domainsnapshot", "domaincheckpoint", "inactiveDomain":
+		return finding.Say("this is a copy of a guest's definition that libvirt keeps, and is mended there: %s; %s",
+			finding.Command("chainfix host apply --snapshots VM"), definition)
 	case "domainbackup":
 		return finding.Say("a backup's description has no chain that a guest is started with; %s", definition)
 	case "domstatus":

@@ -31,9 +31,8 @@ var aboutDocuments = []Explanation{
 	{NotADomain, "the document is not a domain XML",
 		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
 			"files hold copies of a guest's definition: to mend the definition does not mend them.",
-		"Give chainfix the output of virsh dumpxml --inactive --security-info VM. For a saved guest: virsh managedsave-dumpxml --security-info VM | chainfix | " +
-			"virsh managedsave-define VM /dev/stdin. For a snapshot: virsh snapshot-dumpxml VM NAME, fix its <domain> and <inactiveDomain> " +
-			"each by itself, put them back, and virsh snapshot-create VM FILE --redefine."},
+		"Give chainfix the output of virsh dumpxml --inactive --security-info VM. chainfix host apply --snapshots VM mends snapshots and checkpoints where libvirt " +
+			"keeps them, and --saved a managed save image."},
 	{InputLimit, "the input is over a limit",
 		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser. Together its disks, which are " +
 			"16,384 at most, have no more than 262,144 elements and 524,288 attributes, none has a text of more than 64 KiB, and their chains, " +
@@ -50,13 +49,13 @@ const (
 	ManagedSave       Code = "managed-save"
 	BlockJob          Code = "block-job"
 	TransientLeftover Code = "transient-leftover"
+	SnapshotDiffers   Code = "snapshot-differs"
 )
 
 var aboutGuests = []Explanation{
 	{ManagedSave, "the guest has a managed save image",
 		"Its next start restores the saved state, with the XML that is stored in the image; the definition counts only after that. It is left alone.",
-		"Start the guest and shut it down, then fix it. Or fix the stored XML: virsh managedsave-dumpxml --security-info VM | chainfix > FILE, then " +
-			"virsh managedsave-define VM FILE."},
+		"Start the guest and shut it down, then fix it. chainfix host apply --saved VM mends the stored XML, where the guest goes on with the same bytes."},
 	{BlockJob, "a block job runs on one of the guest's disks",
 		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",
 		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
@@ -64,6 +63,12 @@ var aboutGuests = []Explanation{
 		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, " +
 			"or the end of a QEMU that no libvirt saw, it stays, and libvirt refuses to start the guest.",
 		"Make sure that the guest does not run (virsh domstate VM) and remove the file: what is in it was to be thrown away."},
+	{SnapshotDiffers, "what libvirt keeps of a snapshot needs the fix, too",
+		"A snapshot holds a copy of the guest's definition at its time, and a revert makes that the definition again. In this copy a chain is not explicit to its end, or is not that of " +
+			"the images that it names. A managed save image holds one with which the guest goes on, and a checkpoint one that nothing starts from. (After an external snapshot the " +
+			"copy has the shorter chain of that time, which is right.)",
+		"chainfix host apply --snapshots VM mends snapshots and checkpoints, with --refresh those that the headers contradict; --saved mends a managed save image. Or delete what nobody will " +
+			"revert to any more."},
 }
 
 // Findings about what the domain XML says of a disk.

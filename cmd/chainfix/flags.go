@@ -32,6 +32,8 @@ type options struct {
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string
 
+	snapshots, saved bool // what apply changes besides definitions
+
 	// What is nil was not given, so that the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
@@ -59,7 +61,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

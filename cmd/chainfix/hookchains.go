@@ -10,7 +10,6 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
-	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/xmlfix"
@@ -155,27 +154,17 @@ func inOneLine(f finding.Finding) string {
 	return strings.ReplaceAll(line, "\n", " ")
 }
 
-// mayDiffer finds out whether a guest that is about to go on may have another
-// chain open than the one that would be written into its XML: if a libvirt,
-// which is not known, detected it wrongly. Its disk would then change under it,
-// while one that starts afresh may well be given what its images really are. Of
-// the operator's statements no libvirt knew; they count here as everywhere.
+// mayDiffer returns a finding where a guest that is about to go on may have another
+// chain open than the one that would be written into its XML. Its disk would then
+// change under it, while one that starts afresh may well be given what its images really
+// are.
 func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
-	for _, version := range libvirt.Detectors() {
-		p, err := predict.Disk(ctx, w, stated, libvirt.Pair{Libvirt: version})
-		switch {
-		case errors.Is(err, predict.ErrUnseen):
-			p.Reason = "it is not known what happens: " + err.Error()
-		case err != nil:
-			return nil, err
-		case p.Outcome != predict.Misopens:
-			continue
-		}
-		vm := finding.GuestWord(stated.Guest)
-		return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk,
-			Text: "the guest goes on, and may have another chain open than the headers tell: under libvirt " + version.String() + ", " + p.Reason,
-			Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
-				finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
+	why, err := predict.GoesOn(ctx, w, stated)
+	if err != nil || why == "" {
+		return nil, err
 	}
-	return nil, nil
+	vm := finding.GuestWord(stated.Guest)
+	return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: why,
+		Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+			finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
 }

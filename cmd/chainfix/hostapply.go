@@ -14,6 +14,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 func hostApplyCommand(std streams) *cli.Command {
@@ -22,7 +23,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Usage:       "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
-		Flags:       flagsOf(connectFlags(), applyFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), applyFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -53,14 +54,15 @@ func hostApply(c *cli.Context, std streams) error {
 	}
 	reported := progress.ofScan(s)
 	result := newApplyResult(d.Version().String(), o.dryRun)
+	result.asksFor = o.asksFor
 	if o.dryRun {
 		return hostDryRun(c, std, o, s, w, result, reported)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir,
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir, Snapshots: o.snapshots, Saved: o.saved,
 		OnOutcome: func(outcome host.Outcome) {
 			result.done(outcome)
 			if outcome.Err == nil && !o.json {
-				fmt.Fprintf(std.out, "%s %s\n", outcome.Step, strconv.Quote(outcome.Guest))
+				fmt.Fprintf(std.out, "%s %s\n", outcome.Step, entryName(outcome.Guest, outcome.Stored))
 			}
 		},
 		Progress: func(done, total int) { progress.say("%d of %d guests done", done, total) }}
@@ -69,7 +71,9 @@ func hostApply(c *cli.Context, std streams) error {
 	}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
 		printReport(std, r)
+		o.printStored(std, r)
 		result.scanned(r)
+		result.storedOf(r)
 		reported()
 		return nil
 	})
@@ -140,14 +144,18 @@ func hostDryRun(c *cli.Context, std streams, o *options, s *host.Scan, w *walker
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
+		o.printStored(std, r)
 		reported()
 		status, diff := result.dryRun(r)
 		worst = max(worst, status)
 		if o.json {
 			result.scanned(r).Diff = diff
-			return nil
+		} else if err := write(std.out, []byte(diff)); err != nil {
+			return err
 		}
-		return write(std.out, []byte(diff))
+		status, err := result.dryRunStored(std, o.json, r)
+		worst = max(worst, status)
+		return err
 	})
 	if err != nil {
 		return err
@@ -178,13 +186,18 @@ func (a *applyResult) dryRun(r *host.Report) (status int, diff string) {
 	return exitDone, ""
 }
 
-// diffOfGuest returns the change of one guest. That it can be made is a part of the
-// answer.
+// diffOfGuest returns the change of one guest.
 func diffOfGuest(r *host.Report) (string, error) {
-	if _, err := r.Examination.Document.Bytes(); err != nil {
+	return diffOfEntry(r.Examination.Document, r.Guest.Name, r.Guest.Definition)
+}
+
+// diffOfEntry returns what is to be made of the old text of a document. That it can be
+// made is a part of the answer.
+func diffOfEntry(doc *xmlfix.Document, name string, old []byte) (string, error) {
+	if _, err := doc.Bytes(); err != nil {
 		return "", err
 	}
-	shown, err := diffOf(r.Examination.Document, r.Guest.Name, r.Guest.Definition, 1)
+	shown, err := diffOf(doc, name, old, 1)
 	if err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // errDeclined is returned where somebody was asked and did not agree.
@@ -22,20 +23,20 @@ func askFirst(ctx context.Context, a *host.Apply, std streams) {
 	if !isTerminal(std.in) || !isTerminal(std.out) || !isTerminal(std.err) {
 		return
 	}
-	a.OnPlanned = func(r *host.Report) error {
-		diff, err := diffOfGuest(r)
+	a.OnPlanned = func(name string, old []byte, doc *xmlfix.Document) error {
+		diff, err := diffOfEntry(doc, name, old)
 		if err != nil {
-			diff = fmt.Sprintf("%s: warn: its change cannot be shown: %v\n", shownName(r.Guest.Name), err)
+			diff = fmt.Sprintf("%s: warn: its change cannot be shown: %v\n", shownName(name), err)
 		}
 		_, err = io.WriteString(std.err, diff)
 		return writeError(err)
 	}
-	a.Confirm = func(guests int) error {
-		what := "this guest"
-		if guests > 1 {
-			what = fmt.Sprintf("these %d guests", guests)
+	a.Confirm = func(changes int) error {
+		what := "this change"
+		if changes > 1 {
+			what = fmt.Sprintf("these %d changes", changes)
 		}
-		fmt.Fprintf(std.err, "Change %s? [y/N] ", what)
+		fmt.Fprintf(std.err, "Make %s? [y/N] ", what)
 		// The end of the input is no answer, and so it is no.
 		answer, err := limit.Do(ctx, patient, stdinName, func(context.Context) (string, error) {
 			answer, err := bufio.NewReader(io.LimitReader(std.in, maxAnswer)).ReadString('\n')

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // TestApplyAsks: on a terminal an apply shows what it would change, and changes it only if
@@ -18,7 +18,7 @@ func TestApplyAsks(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
 	stateDir := filepath.Join(t.TempDir(), "state")
-	const question = `^Change these 2 guests\? \[y/N\] $`
+	const question = `^Make these 2 changes\? \[y/N\] $`
 	for _, tt := range []struct {
 		name    string
 		flags   []string
@@ -84,12 +84,12 @@ func TestApplyAsks(t *testing.T) {
 	}
 	t.Run("a run that was cut short", func(t *testing.T) {
 		a, cut, declined := h.applier(stateDir), errors.New("cut short"), errors.New("declined")
-		a.OnPlanned = func(*host.Report) error { return cut }
+		a.OnPlanned = func(string, []byte, *xmlfix.Document) error { return cut }
 		begun, err := a.Run(t.Context(), noReport)
 		if !errors.Is(err, cut) || begun == "" {
 			t.Fatalf("%q, %v", begun, err)
 		}
-		a.OnPlanned, a.Confirm = nil, func(guests int) error { return declined }
+		a.OnPlanned, a.Confirm = nil, func(int) error { return declined }
 		if kept, err := a.Run(t.Context(), noReport); !errors.Is(err, declined) || kept != begun {
 			t.Errorf("%q, %v, want %q", kept, err, begun)
 		}

@@ -182,6 +182,8 @@ const (
 	blockJobOf = 238 // DOMAIN_GET_BLOCK_JOB_INFO
 	listGuests = 273 // CONNECT_LIST_ALL_DOMAINS
 	defineXML  = 350 // DOMAIN_DEFINE_XML_FLAGS
+
+	snapshotXML = 185 // DOMAIN_SNAPSHOT_CREATE_XML
 )
 
 // TestReadBack: of a guest of which libvirt makes anything else than it was

@@ -20,6 +20,7 @@ type guestJSON struct {
 	// Outcome is what becomes of the guest as it is, by target: that of its worst
 	// disk, or "unknown".
 	Outcome map[string]string `json:"outcome,omitempty"`
+	Stored  []storedJSON      `json:"stored,omitempty"` // what is to be mended of what libvirt keeps of it
 }
 
 type guestDiskJSON struct {
@@ -63,7 +64,7 @@ func guestOf(r *host.Report) guestJSON {
 	doc := documentOf(examinedGuest(r))
 	g := guestJSON{
 		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
-		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{},
+		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{}, Stored: storedOf(r),
 		Findings: append(findingsOf(r.Findings), doc.Findings...),
 	}
 	for _, o := range outcomes(r) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,9 @@ import (
 type fixableHost struct {
 	*peers.Libvirt
 	d        *host.Daemon
-	old, new map[string]string // by guest
+	old, new map[string]string // by guest, and what libvirt keeps of one
+	// snapshots says that apply is to mend snapshots, too, which there are.
+	snapshots bool
 }
 
 func newFixableHost(t *testing.T, n int) *fixableHost {
@@ -42,21 +45,37 @@ func newFixableHost(t *testing.T, n int) *fixableHost {
 	}
 	h.Share(h.Images)
 	h.d = connect(t, h.Libvirt)
-	h.old = definitions(t, h.d)
-	run := h.apply(t, filepath.Join(h.Dir, "first"))
-	h.new = definitions(t, h.d)
+	h.learn(t)
+	return h
+}
+
+// learn finds out what an apply makes of everything there is.
+func (h *fixableHost) learn(t *testing.T) {
+	t.Helper()
+	h.old, h.new = h.now(t), nil
+	run := h.apply(t, filepath.Join(h.Dir, fmt.Sprintf("first%d", len(h.old))))
+	h.new = h.now(t)
 	for name := range h.old {
 		if h.old[name] == h.new[name] {
 			t.Fatalf("%s was not changed", name)
 		}
 	}
 	h.rollback(t, run)
-	return h
+}
+
+// now is what libvirt has.
+func (h *fixableHost) now(t *testing.T) map[string]string {
+	t.Helper()
+	all := definitions(t, h.d)
+	if h.snapshots {
+		addStored(t, h.d, all)
+	}
+	return all
 }
 
 // applier is an apply of all guests, by the library.
 func (h *fixableHost) applier(stateDir string) *host.Apply {
-	return &host.Apply{Daemon: h.d, Scan: &host.Scan{Inventory: h.d, Policy: chain.Policy{Target: h.d.Version()}}, Connect: h.URI(), StateDir: stateDir}
+	return &host.Apply{Daemon: h.d, Scan: &host.Scan{Inventory: h.d, Policy: chain.Policy{Target: h.d.Version()}}, Connect: h.URI(), StateDir: stateDir, Snapshots: h.snapshots}
 }
 
 func noReport(*host.Report) error { return nil }
@@ -77,26 +96,32 @@ func (h *fixableHost) apply(t *testing.T, stateDir string) (run string) {
 // rollback takes a run back, after which every guest is as it was.
 func (h *fixableHost) rollback(t *testing.T, run string) {
 	t.Helper()
-	if err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).Run(t.Context(), run); err != nil {
-		t.Fatalf("rollback: %v", err)
+	var outcomes []host.Outcome
+	rollback := &host.Rollback{Daemon: h.d, Connect: h.URI(), OnOutcome: func(o host.Outcome) { outcomes = append(outcomes, o) }}
+	if err := rollback.Run(t.Context(), run); err != nil {
+		t.Fatalf("rollback: %v: %v", err, outcomes)
 	}
 	h.want(t, h.old)
 }
 
 func (h *fixableHost) want(t *testing.T, want map[string]string) {
 	t.Helper()
-	if diff := cmp.Diff(want, definitions(t, h.d)); diff != "" {
+	if diff := cmp.Diff(want, h.now(t)); diff != "" {
 		t.Fatal(diff)
 	}
 }
 
 // program is the real program's apply, as the daemon's user runs it.
 func (h *fixableHost) program(stateDir string) []string {
-	return []string{filepath.Join(h.Dir, "chainfix"), "host", "apply", "--connect", h.URI(), "--state-dir", stateDir}
+	words := []string{filepath.Join(h.Dir, "chainfix"), "host", "apply", "--connect", h.URI(), "--state-dir", stateDir}
+	if h.snapshots {
+		words = append(words, "--snapshots")
+	}
+	return words
 }
 
 // lastSteps reads the manifest in the state folder: how far each guest has
-// come, and the run's folder. There is none where the run has not begun.
+// come, and what libvirt keeps of it, and the run's folder. There is none where the run has not begun.
 func lastSteps(t *testing.T, stateDir string) (steps map[string]host.Step, run string) {
 	t.Helper()
 	manifests, err := filepath.Glob(filepath.Join(stateDir, "*", "manifest.jsonl"))
@@ -114,14 +139,14 @@ func lastSteps(t *testing.T, stateDir string) (steps map[string]host.Step, run s
 	whole := data[:bytes.LastIndexByte(data, '\n')+1]
 	for line := range bytes.Lines(whole) {
 		var record struct {
-			Guest string
-			Step  host.Step
+			Guest, Kind, Name string
+			Step              host.Step
 		}
 		if err := json.Unmarshal(line, &record); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
 		if record.Guest != "" {
-			steps[record.Guest] = record.Step
+			steps[strings.TrimSpace(record.Guest+" "+record.Kind+" "+record.Name)] = record.Step
 		}
 	}
 	if len(whole) == 0 {
@@ -149,7 +174,8 @@ func finished(t *testing.T, run string) bool {
 func (h *fixableHost) interrupted(t *testing.T, stateDir string) (defining int) {
 	t.Helper()
 	steps, run := lastSteps(t, stateDir)
-	for guest, now := range definitions(t, h.d) {
+	kept := keptIn(t, run)
+	for guest, now := range h.now(t) {
 		step, old, new := steps[guest], now == h.old[guest], now == h.new[guest]
 		switch step {
 		case "", host.Planned, host.Left:
@@ -167,9 +193,8 @@ func (h *fixableHost) interrupted(t *testing.T, stateDir string) (defining int) 
 		if step == "" {
 			continue
 		}
-		kept, err := os.ReadFile(filepath.Join(run, strings.TrimSpace(h.uuid(now))+".old.xml"))
-		if err != nil || string(kept) != h.old[guest] {
-			t.Errorf("%s is %q, and its old definition is not kept: %v", guest, step, err)
+		if !kept[h.old[guest]] {
+			t.Errorf("%s is %q, and its old definition is not kept", guest, step)
 		}
 	}
 	if defining > 1 {
@@ -181,6 +206,19 @@ func (h *fixableHost) interrupted(t *testing.T, stateDir string) (defining int) 
 		}
 	}
 	return defining
+}
+
+// keptIn are the old texts that the folder of a run has; none where there is no run.
+func keptIn(t *testing.T, run string) map[string]bool {
+	t.Helper()
+	kept := make(map[string]bool)
+	for _, path := range filesOf(t, run) {
+		if strings.HasSuffix(path, ".old.xml") {
+			text, err := os.ReadFile(path)
+			kept[string(text)] = err == nil
+		}
+	}
+	return kept
 }
 
 func (h *fixableHost) uuid(definition string) string {
@@ -204,8 +242,20 @@ func filesOf(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// kills is at how many moments TestKilled kills.
-const kills = 100
+// kills are at how many moments TestKilled ends the program, and by which signals:
+// CHAINFIX_KILLS=N is for as many kills by SIGKILL alone.
+func kills(t *testing.T) (n int, signals []string) {
+	t.Helper()
+	word := os.Getenv("CHAINFIX_KILLS")
+	if word == "" {
+		return 60, []string{"KILL", "INT", "TERM", "HUP"}
+	}
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, []string{"KILL"}
+}
 
 // moment is the nth call of a kind that a thread of the program makes.
 type moment struct {
@@ -253,14 +303,17 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 	return all
 }
 
-// TestKilled kills the real program at moments of the whole of its run, and sends it
-// signals by which it ends itself. Nothing is lost, the next apply carries on in the same
-// folder, and all can be taken back.
+// TestKilled kills the real program at moments of the whole of its run, in which it
+// changes definitions, snapshots and a checkpoint, and sends it signals by which it ends
+// itself. Nothing is lost, the next apply carries on in the same folder, and all can be
+// taken back.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "strace")
 	h := newFixableHost(t, 3)
+	h.takeSnapshots(t)
 	installProgram(t, h.Libvirt)
+	kills, signals := kills(t)
 	moments := h.moments(t)
 	killed, planning, defining, between := 0, 0, 0, 0
 	for round := 0; killed < kills; round++ {
@@ -271,7 +324,7 @@ func TestKilled(t *testing.T) {
 			if killed == kills {
 				break
 			}
-			signal := []string{"KILL", "INT", "TERM", "HUP"}[i%4]
+			signal := signals[i%len(signals)]
 			t.Run(fmt.Sprintf("nothing is lost at %s %d by %s, round %d", m.call, m.n, signal, round), func(t *testing.T) {
 				stateDir := filepath.Join(h.Dir, fmt.Sprintf("killed%d-%d", round, i))
 				// With --seccomp-bpf strace 6.1 does not count.

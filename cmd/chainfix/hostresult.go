@@ -43,13 +43,17 @@ type applyResult struct {
 	Run     string          `json:"run"`  // the run's folder; "" if there is none
 	Undo    string          `json:"undo"` // the command that takes it back
 	Guests  []*appliedGuest `json:"guests"`
-	Error   string          `json:"error,omitempty"` // why it could not finish, or that guests were left
+	// Stored is what has become of snapshots, checkpoints and saved states.
+	Stored []*appliedStored `json:"stored,omitempty"`
+	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
 
-	byName map[string]*appliedGuest
+	byName  map[string]*appliedGuest
+	byEntry map[storedEntry]*appliedStored
+	asksFor func(host.MetadataKind) bool // whether they are to be mended; nil for none
 }
 
 func newApplyResult(libvirt string, dryRun bool) *applyResult {
-	return &applyResult{Schema: applySchema, Libvirt: libvirt, DryRun: dryRun, Guests: []*appliedGuest{}, byName: make(map[string]*appliedGuest)}
+	return &applyResult{Schema: applySchema, Libvirt: libvirt, DryRun: dryRun, Guests: []*appliedGuest{}, byName: make(map[string]*appliedGuest), byEntry: make(map[storedEntry]*appliedStored)}
 }
 
 // guest returns a guest of the result, a new one if it is the first time.
@@ -112,7 +116,12 @@ func whyRefused(r *host.Report) finding.Finding {
 
 // done takes over what has become of a guest.
 func (a *applyResult) done(o host.Outcome) {
-	g := a.guest(o.Guest, o.UUID)
+	var g *appliedGuest
+	if o.Stored == (host.Stored{}) {
+		g = a.guest(o.Guest, o.UUID)
+	} else {
+		g = &a.entry(o.Guest, o.UUID, o.Stored).appliedGuest
+	}
 	switch {
 	case o.Err == nil:
 		g.Outcome = wasChanged
@@ -139,6 +148,19 @@ func (a *applyResult) printText(w io.Writer) {
 			fmt.Fprintf(w, "%s: warn: held back: %s\n", shownName(g.Name), g.Reason)
 		}
 	}
+	stored := a.printStored(w)
+	said := counted(count)
+	if a.Error == "" && count[wasChanged]+count[wouldChange]+stored == 0 {
+		said = strings.TrimSuffix("nothing to change, "+said, ", ")
+	}
+	fmt.Fprintln(w, said)
+	if a.Undo != "" {
+		fmt.Fprintln(w, "to take this back: "+a.Undo)
+	}
+}
+
+// counted says how many there are of each outcome.
+func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
@@ -148,13 +170,7 @@ func (a *applyResult) printText(w io.Writer) {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
 		}
 	}
-	if a.Error == "" && count[wasChanged]+count[wouldChange] == 0 {
-		parts = append([]string{"nothing to change"}, parts...)
-	}
-	fmt.Fprintln(w, strings.Join(parts, ", "))
-	if a.Undo != "" {
-		fmt.Fprintln(w, "to take this back: "+a.Undo)
-	}
+	return strings.Join(parts, ", ")
 }
 
 func printLeft(w io.Writer, guest, reason string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -47,9 +46,13 @@ type rollbackResult struct {
 type restoredGuest struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
+	Kind    string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
+	Stored  string `json:"stored,omitempty"` // and its name
 	Outcome string `json:"outcome"`
 	Reason  string `json:"reason,omitempty"`
 	Hint    string `json:"hint,omitempty"`
+
+	entry host.Stored
 }
 
 func hostRollback(c *cli.Context, std streams) error {
@@ -132,7 +135,7 @@ func (o *options) endRollback(ctx context.Context, std streams, result *rollback
 
 // add takes over what has become of a guest.
 func (r *rollbackResult) add(o host.Outcome) *restoredGuest {
-	g := &restoredGuest{Name: o.Guest, UUID: o.UUID, Outcome: wasRestored, Hint: o.Remedy.String()}
+	g := &restoredGuest{Name: o.Guest, UUID: o.UUID, Kind: string(o.Stored.Kind), Stored: o.Stored.Name, entry: o.Stored, Outcome: wasRestored, Hint: o.Remedy.String()}
 	switch {
 	case o.Err != nil:
 		g.Outcome, g.Reason = wasLeft, o.Err.Error()
@@ -149,10 +152,14 @@ func (r *rollbackResult) add(o host.Outcome) *restoredGuest {
 // definition, as an error that it was left.
 func (g *restoredGuest) printText(std streams) {
 	if g.Outcome != wasLeft {
-		fmt.Fprintf(std.out, "%s %s\n", strings.ReplaceAll(g.Outcome, "-", " "), strconv.Quote(g.Name))
+		fmt.Fprintf(std.out, "%s %s\n", strings.ReplaceAll(g.Outcome, "-", " "), entryName(g.Name, g.entry))
 		return
 	}
-	printLeft(std.err, g.Name, g.Reason)
+	if g.entry == (host.Stored{}) {
+		printLeft(std.err, g.Name, g.Reason)
+	} else {
+		fmt.Fprintf(std.err, "%s: warn: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
+	}
 	if g.Hint != "" {
 		fmt.Fprintf(std.err, "hint: %s\n", g.Hint)
 	}

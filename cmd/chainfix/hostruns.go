@@ -47,7 +47,9 @@ type runJSON struct {
 type runGuestJSON struct {
 	Name      string `json:"name"`
 	UUID      string `json:"uuid"`
-	Step      string `json:"step"` // as in the manifest
+	Kind      string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
+	Stored    string `json:"stored,omitempty"` // and its name
+	Step      string `json:"step"`             // as in the manifest
 	Reason    string `json:"reason,omitempty"`
 	Changed   bool   `json:"changed"`
 	TakenBack bool   `json:"taken-back"`
@@ -105,7 +107,7 @@ func runOf(run *host.Run) runJSON {
 		State: runUnchanged, Guests: []runGuestJSON{},
 	}
 	for _, g := range run.Guests() {
-		r.Guests = append(r.Guests, runGuestJSON{g.Name, g.UUID, string(g.Step), g.Reason, g.Changed, g.TakenBack})
+		r.Guests = append(r.Guests, runGuestJSON{g.Name, g.UUID, string(g.Stored.Kind), g.Stored.Name, string(g.Step), g.Reason, g.Changed, g.TakenBack})
 	}
 	switch changed, back := r.counts(); {
 	case changed == 0:

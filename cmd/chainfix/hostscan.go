@@ -57,6 +57,7 @@ func hostScan(c *cli.Context, std streams) error {
 	err = eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
 		script.add(r)
+		o.printStored(std, r)
 		switch r.Verdict() {
 		case chain.Refused:
 			worst = max(worst, exitRefused)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // Apply makes the chains of a host's guests explicit.
@@ -33,17 +34,21 @@ type Apply struct {
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
+	// Snapshots says to mend what libvirt keeps of snapshots and checkpoints too, and
+	// Saved what it keeps of saved states.
+	Snapshots, Saved bool
 	// OnOutcome, which may be nil, is called with the outcome of every guest that was fixable when
 	// it was scanned, and of those that a run before this one left half
 	// done.
 	OnOutcome func(Outcome)
-	// OnPlanned, which may be nil, is called with each guest that is to be changed. An
-	// error ends the run.
-	OnPlanned func(*Report) error
-	// Confirm, which may be nil, is called before the first change, with how many guests
-	// are to be changed. An error ends the run, and if that has a folder of its own, there
-	// is none any more.
-	Confirm func(guests int) error
+	// OnPlanned, which may be nil, is called with each text that is to be changed, and the
+	// document that it becomes. The name is the guest's, with that of the snapshot behind
+	// it, if it is of one. An error ends the run.
+	OnPlanned func(name string, old []byte, doc *xmlfix.Document) error
+	// Confirm, which may be nil, is called before the first change, with how many there
+	// are. An error ends the run, and if that has a folder of its own, there is none any
+	// more.
+	Confirm func(changes int) error
 	// Progress, which may be nil, is called once all guests are planned, and then after
 	// each of them, with how many of them have been given their new definition, or left.
 	Progress func(done, total int)
@@ -52,7 +57,10 @@ type Apply struct {
 // Outcome is what has become of a guest.
 type Outcome struct {
 	Guest, UUID string
-	Step        Step // Defined, Left or Changed; of a rollback Restored or Left
+	// Stored is what libvirt keeps of the guest, where the outcome is about that
+	// and not about its definition.
+	Stored Stored
+	Step   Step // Defined, Left or Changed; of a rollback Restored or Left
 	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
 	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
@@ -153,7 +161,7 @@ func (w *applying) outcome(g *runGuest, why error) {
 		w.left = true
 	}
 	if w.OnOutcome != nil {
-		w.OnOutcome(Outcome{Guest: g.name, UUID: g.uuid, Step: g.step, Err: why})
+		w.OnOutcome(Outcome{Guest: g.name, UUID: g.uuid, Stored: g.stored, Step: g.step, Err: why})
 	}
 }
 
@@ -196,7 +204,7 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 			}
 		}
 	}
-	planned := make(map[string]bool) // by UUID
+	planned := make(map[string]bool) // by the keys of entries
 	for r, err := range w.Scan.Reports(ctx) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -210,30 +218,18 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		switch _, why := r.HeldBack(); {
 		case r.Verdict() == chain.Refused:
 			w.leftOut = true
-		case r.Verdict() != chain.Fixable:
-		case why != nil:
-			w.outcome(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, step: Left}, why)
-		default:
-			err := w.planGuest(ctx, r)
-			var left *leftError
-			switch {
-			case errors.As(err, &left):
-				w.outcome(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, step: Left}, left.error)
-				continue
-			case err != nil:
-				return err
-			}
-			planned[r.Guest.UUID] = true
-			if w.OnPlanned == nil {
-				continue
-			}
-			if err := w.OnPlanned(r); err != nil {
-				return err
-			}
+		case r.Verdict() == chain.Fixable:
+			err = w.planEntry(&runGuest{name: r.Guest.Name, uuid: r.Guest.UUID}, why, r.Guest.Definition, r.Examination.Document, planned)
+		}
+		if err == nil {
+			err = w.planStored(r, planned)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	for _, g := range w.run.guests {
-		if g.step == Planned && !planned[g.uuid] {
+		if g.step == Planned && !planned[g.key()] {
 			// By a run that was cut short, and it is not to be done any more.
 			if err := w.run.step(g, Left, "it is no longer to be changed"); err != nil {
 				return err
@@ -241,38 +237,6 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 		}
 	}
 	return nil
-}
-
-// planGuest keeps the definitions of one guest that is fixable. What hinders that
-// and concerns no other guest is a *leftError.
-func (w *applying) planGuest(ctx context.Context, r *Report) error {
-	g := w.run.guest(r.Guest.UUID)
-	old := r.Guest.Definition
-	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
-		// The run has the definition that it found, and that one is not to
-		// be lost for a later one.
-		err := w.leave(g, ErrChanged)
-		if fatal(ctx, err) {
-			return err
-		}
-		w.outcome(g, err)
-		return nil
-	}
-	fixed, err := r.Examination.Document.Bytes()
-	if err != nil {
-		return &leftError{err}
-	}
-	if err := w.run.make(); err != nil {
-		return err
-	}
-	planned := record{Guest: r.Guest.Name, UUID: r.Guest.UUID, Step: Planned, Old: sum(old), New: sum(fixed)}
-	files := &runGuest{uuid: r.Guest.UUID}
-	if err := cmp.Or(w.run.keep(files.oldFile(), old), w.run.keep(files.newFile(), fixed)); ofOneFile(err) {
-		return &leftError{err}
-	} else if err != nil {
-		return err
-	}
-	return w.run.record(planned)
 }
 
 // ofOneFile reports that a file could not be written for a reason that need not
@@ -290,9 +254,9 @@ func ofOneFile(err error) bool {
 // resolve finds out which definition a guest has that was left in the step
 // [Defining] by a run before this one.
 func (w *applying) resolve(ctx context.Context, g *runGuest) error {
-	now, err := w.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, w.Daemon)
 	switch {
-	case errors.Is(err, ErrNoGuest):
+	case gone(err):
 		err = w.leave(g, err)
 	case isLibvirtError(err):
 		err = &leftError{err} // nobody knows; the others need not wait for it
@@ -324,7 +288,9 @@ func (w *applying) adopt(g *runGuest, now *Guest) error {
 }
 
 func (w *applying) defined(g *runGuest, now *Guest) error {
-	return w.run.record(record{Guest: g.name, UUID: g.uuid, Step: Defined, New: sum(now.Definition)})
+	rec := g.at(Defined)
+	rec.New = sum(now.Definition)
+	return w.run.record(rec)
 }
 
 func (g *runGuest) definitions(run *Run) (old, wanted []byte, err error) {
@@ -342,7 +308,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	if err != nil {
 		return err
 	}
-	now, err := w.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, w.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
@@ -362,7 +328,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	now, refusal, err := w.give(ctx, g, wanted)
 	var difference error
 	switch {
-	case isLibvirtError(err):
+	case errors.Is(err, errLost), isLibvirtError(err):
 		// It may have grown beyond what fits into libvirt's protocol.
 		difference, refusal = err, nil
 		now = &Guest{}
@@ -375,13 +341,15 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case difference == nil:
 		return w.defined(g, now)
 	case sum(now.Definition) == g.old && refusal != nil:
-		return w.leaveAs(g, Left, refusal)
+		return w.leaveAs(g, Left, g.refused(refusal))
 	case refusal != nil:
 		return w.leave(g, ErrChanged)
 	}
 	difference = fmt.Errorf("%w: %w", ErrReadBack, difference)
 	now, refusal, err = w.give(ctx, g, old)
 	switch {
+	case errors.Is(err, errLost):
+		refusal = err
 	case err != nil:
 		return err
 	case agrees(old, now.Definition):
@@ -396,12 +364,15 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 // nothing: the daemon that answers may only hand calls on
 // (virtproxyd), and not know what has become of one.
 func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
-	refusal = w.Daemon.Define(ctx, definition)
+	refusal = g.define(ctx, w.Daemon, definition)
 	if ends(ctx, refusal) {
 		return nil, nil, refusal
 	}
-	now, err = w.Daemon.Inspect(ctx, g.uuid)
-	if errors.Is(err, ErrNoGuest) {
+	now, err = g.inspect(ctx, w.Daemon)
+	switch {
+	case errors.Is(err, ErrNoStored) && refusal != nil:
+		err = fmt.Errorf("%w: %w", errLost, refusal)
+	case gone(err):
 		err = w.leave(g, err)
 	}
 	return now, refusal, err

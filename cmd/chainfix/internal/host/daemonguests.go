@@ -276,14 +276,22 @@ func parseUUID(s string) (libvirt.UUID, error) {
 // [Daemon.Inspect]. A text of more than 4 MiB does not fit into libvirt's
 // protocol, and is [ErrTooLong].
 func (d *Daemon) Define(ctx context.Context, definition []byte) error {
-	if len(definition) > maxString {
-		return fmt.Errorf("virDomainDefineXMLFlags: %w: libvirt takes %d bytes, and the definition has %d", ErrTooLong, maxString, len(definition))
-	}
-	if bytes.IndexByte(definition, 0) >= 0 {
-		return fmt.Errorf("virDomainDefineXMLFlags: %w: it holds a NUL, behind which libvirt would not read", ErrDefinition)
+	if err := sendable("virDomainDefineXMLFlags", definition); err != nil {
+		return err
 	}
 	return d.call(ctx, "virDomainDefineXMLFlags", func() error {
 		_, err := d.rpc.DomainDefineXMLFlags(string(definition), 0)
 		return err
 	})
+}
+
+// sendable says why a text cannot be an argument of a call.
+func sendable(call string, text []byte) error {
+	if len(text) > maxString {
+		return fmt.Errorf("%s: %w: libvirt takes %d bytes, and the definition has %d", call, ErrTooLong, maxString, len(text))
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return fmt.Errorf("%s: %w: it holds a NUL, behind which libvirt would not read", call, ErrDefinition)
+	}
+	return nil
 }

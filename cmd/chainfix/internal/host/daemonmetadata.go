@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -25,11 +26,7 @@ func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, have *have
 		for _, snapshot := range snapshots {
 			names = append(names, snapshot.Name)
 		}
-		read := func(name string) ([]byte, error) {
-			return d.text(ctx, "virDomainSnapshotGetXMLDesc", func() (string, error) {
-				return d.rpc.DomainSnapshotGetXMLDesc(libvirt.DomainSnapshot{Name: name, Dom: domain}, 0)
-			})
-		}
+		read := func(of Stored) ([]byte, error) { return d.readStored(ctx, domain, of) }
 		if !readAll(ctx, Snapshot, names, err, read, yield) {
 			return
 		}
@@ -50,30 +47,17 @@ func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, have *have
 		for _, checkpoint := range checkpoints {
 			names = append(names, checkpoint.Name)
 		}
-		read = func(name string) ([]byte, error) {
-			return d.text(ctx, "virDomainCheckpointGetXMLDesc", func() (string, error) {
-				return d.rpc.DomainCheckpointGetXMLDesc(libvirt.DomainCheckpoint{Name: name, Dom: domain}, 0)
-			})
-		}
 		if !readAll(ctx, Checkpoint, names, err, read, yield) || !saved {
 			return
 		}
 
-		text, err := d.text(ctx, "virDomainManagedSaveGetXMLDesc", func() (string, error) { return d.rpc.DomainManagedSaveGetXMLDesc(domain, 0) })
-		switch {
-		case hasCode(err, codeNoDomain, codeOperationInvalid):
-			// It was restored meanwhile.
-		case ends(ctx, err):
-			yield(nil, err)
-		default:
-			yield(&Metadata{Kind: SavedState, Name: savedName, XML: text}, err)
-		}
+		readAll(ctx, SavedState, []string{savedName}, nil, read, yield)
 	}
 }
 
 // readAll yields each of the names with its text, or the error of their list.
 // It reports whether there may be more.
-func readAll(ctx context.Context, kind MetadataKind, names []string, listed error, read func(name string) ([]byte, error), yield func(*Metadata, error) bool) bool {
+func readAll(ctx context.Context, kind MetadataKind, names []string, listed error, read func(Stored) ([]byte, error), yield func(*Metadata, error) bool) bool {
 	switch {
 	case hasCode(listed, codeNoDomain):
 		return false
@@ -83,9 +67,9 @@ func readAll(ctx context.Context, kind MetadataKind, names []string, listed erro
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		text, err := read(name)
+		text, err := read(Stored{kind, name})
 		switch {
-		case hasCode(err, codeNoDomain, codeNoSnapshot, codeNoCheckpoint):
+		case errors.Is(err, ErrNoGuest), errors.Is(err, ErrNoStored):
 			continue
 		case ends(ctx, err):
 			yield(nil, err)

@@ -18,6 +18,13 @@ var (
 	ErrGone = errors.New("the connection to libvirt is lost")
 	// ErrNoGuest is returned where libvirt has no persistent definition of a guest.
 	ErrNoGuest = errors.New("no such guest")
+	// ErrNoStored is returned where libvirt does not keep a snapshot, a checkpoint or
+	// a saved state any more.
+	ErrNoStored = errors.New("libvirt does not keep it any more")
+	// errLost is returned where libvirt, which refuses a text, has forgotten what it was
+	// for: as it does with a snapshot that it cannot write down, until it is
+	// restarted (libvirt 9.0, qemuSnapshotCreateWriteMetadata).
+	errLost = errors.New("libvirt has lost it")
 	// ErrTooLong is returned for a text that is longer than libvirt's protocol, or
 	// this package, takes.
 	ErrTooLong = errors.New("too long")
@@ -36,6 +43,7 @@ const (
 	codeNoStoragePool    = 49
 	codeOperationInvalid = 55
 	codeNoSnapshot       = 72
+	codeUnsupported      = 84
 	codeNoCheckpoint     = 103
 )
 

@@ -43,7 +43,11 @@ func (g foundGuest) size() int64 {
 	if g.Guest == nil {
 		return 0
 	}
-	return int64(len(g.Definition) + len(g.Live))
+	size := len(g.Definition) + len(g.Live)
+	for _, m := range g.remembered {
+		size += len(m.XML)
+	}
+	return int64(size)
 }
 
 // pairs makes one value of a guest and its error.
@@ -210,9 +214,13 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 			c.disks(ctx, h, occasion, doc.Disks())
 		}
 	}
+	all := []*Metadata{}
 	for metadata, err := range h.Metadata(ctx) {
 		if metadata == nil {
 			return err
+		}
+		if err == nil {
+			all = append(all, metadata) // of another nothing more can be said
 		}
 		var disks []*xmlfix.Disk
 		if err == nil {
@@ -224,16 +232,13 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 		}
 		c.disks(ctx, h, chain.Past, disks)
 	}
+	h.remembered = all
 	return nil
 }
 
 // disks reads the disks of the definition that libvirt keeps a copy of.
 func (m *Metadata) disks(guest string) ([]*xmlfix.Disk, error) {
-	name := guest + "/" + m.Name
-	if m.Kind != SavedState {
-		return xmlfix.MetadataDisks(name, m.XML)
-	}
-	doc, err := xmlfix.Parse(name, m.XML)
+	doc, err := xmlfix.ParseMetadata(guest+"/"+m.Name, m.XML)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type Guest struct {
 	BlockJob bool
 
 	metadata func(context.Context) iter.Seq2[*Metadata, error]
+	// remembered is what metadata has yielded before; nil if it is to be asked.
+	remembered []*Metadata
 }
 
 // Metadata is what libvirt keeps of a snapshot, of a checkpoint or of a saved
@@ -72,7 +74,16 @@ func (m *Metadata) String() string { return strconv.Quote(m.Name) }
 // meanwhile are left out. The errors are as of [Inventory.Guests]: one that
 // comes with a Metadata, which then has no XML, is about that one alone.
 func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
-	if g.metadata == nil {
+	switch {
+	case g.remembered != nil:
+		return func(yield func(*Metadata, error) bool) {
+			for _, m := range g.remembered {
+				if !yield(m, nil) {
+					return
+				}
+			}
+		}
+	case g.metadata == nil:
 		return func(func(*Metadata, error) bool) {}
 	}
 	return g.metadata(ctx)

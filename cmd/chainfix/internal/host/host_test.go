@@ -229,12 +229,12 @@ func TestInventory(t *testing.T) {
 			for _, kind := range []string{"snapshot", "checkpoint"} {
 				for _, item := range strings.Split(strings.TrimSpace(l.Virsh(kind+"-list", name, "--name")), "\n") {
 					if item != "" {
-						want[kind+" "+item] = l.Virsh(kind+"-dumpxml", name, item)
+						want[kind+" "+item] = l.Virsh(kind+"-dumpxml", name, item, "--security-info")
 					}
 				}
 			}
 			if guest.ManagedSave {
-				want["saved state managed save"] = l.Virsh("managedsave-dumpxml", name)
+				want["saved state managed save"] = l.Virsh("managedsave-dumpxml", name, "--security-info")
 			}
 			if diff := cmp.Diff(want, all); diff != "" {
 				t.Errorf("%q:\n%s", name, diff)

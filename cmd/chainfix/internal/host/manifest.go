@@ -49,12 +49,15 @@ type record struct {
 	Schema string `json:"schema,omitempty"`
 	Origin
 
-	Guest  string `json:"guest,omitempty"`
-	UUID   string `json:"uuid,omitempty"`
-	Step   Step   `json:"step,omitempty"`
-	Old    string `json:"old,omitempty"` // SHA-256 of the definitions; New is of what libvirt made of it
-	New    string `json:"new,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	Guest string `json:"guest,omitempty"`
+	UUID  string `json:"uuid,omitempty"`
+	// Kind and Name are of a [Stored], and not there for a definition.
+	Kind   MetadataKind `json:"kind,omitempty"`
+	Name   string       `json:"name,omitempty"`
+	Step   Step         `json:"step,omitempty"`
+	Old    string       `json:"old,omitempty"` // SHA-256 of the definitions; New is of what libvirt made of it
+	New    string       `json:"new,omitempty"`
+	Reason string       `json:"reason,omitempty"`
 
 	Finished bool `json:"finished,omitempty"`
 }
@@ -149,9 +152,11 @@ func parseManifest(data []byte, note func(line int, r record) error) error {
 
 const (
 	// maxManifest is the size of the largest manifest that is read, in
-	// bytes: ten thousand guests with a dozen records each.
-	maxManifest = 64 << 20
-	// maxGuests is the number of guests that a manifest may have.
+	// bytes: that of a run with as many entries as it may have, a dozen
+	// records each.
+	maxManifest = 256 << 20
+	// maxGuests is the number of entries that a manifest may have: guests,
+	// snapshots, checkpoints and saved states.
 	maxGuests = 100_000
 )
 

@@ -42,7 +42,7 @@ func same(old, wanted, got []byte) error {
 }
 
 func statedIn(definition []byte) ([]chain.Stated, error) {
-	doc, err := xmlfix.Parse("definition", definition)
+	doc, err := xmlfix.ParseMetadata("definition", definition)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func statedIn(definition []byte) ([]chain.Stated, error) {
 }
 
 func stripped(definition []byte) ([]byte, error) {
-	doc, err := xmlfix.Parse("definition", definition)
+	doc, err := xmlfix.ParseMetadata("definition", definition)
 	if err != nil {
 		return nil, err
 	}
@@ -81,22 +81,25 @@ func disksGivenBack(old, wanted, now []byte) ([]byte, error) {
 	documents := make([]*xmlfix.Document, 3)
 	for i, definition := range [][]byte{old, wanted, now} {
 		var err error
-		if documents[i], err = xmlfix.Parse("definition", definition); err != nil {
+		if documents[i], err = xmlfix.ParseMetadata("definition", definition); err != nil {
 			return nil, err
 		}
 	}
-	before, fixed, is := documents[0].Disks(), documents[1].Disks(), make(map[string]*xmlfix.Disk)
+	// A snapshot of a guest that ran has two definitions, in their order.
+	before, fixed, is := documents[0].Disks(), documents[1].Disks(), make(map[string][]*xmlfix.Disk)
 	if len(before) != len(fixed) {
 		return nil, fmt.Errorf("%w: the run's definitions have different disks", ErrManifest)
 	}
 	for _, disk := range documents[2].Disks() {
-		is[target(disk)] = disk
+		is[target(disk)] = append(is[target(disk)], disk)
 	}
 	for i := range before {
-		if before[i].Same(fixed[i]) {
-			continue
+		var disk *xmlfix.Disk
+		if all := is[target(before[i])]; len(all) > 0 {
+			disk, is[target(before[i])] = all[0], all[1:]
 		}
-		switch disk := is[target(before[i])]; {
+		switch {
+		case before[i].Same(fixed[i]):
 		case disk == nil:
 			return nil, fmt.Errorf("%w: it has no disk %q any more", ErrChanged, target(before[i]))
 		case disk.Same(before[i]):
@@ -122,10 +125,10 @@ func agrees(given, got []byte) bool {
 	if string(given) == string(got) {
 		return true
 	}
-	want, err := xmlfix.Parse("definition", given)
+	want, err := xmlfix.ParseMetadata("definition", given)
 	if err != nil {
 		return false
 	}
-	have, err := xmlfix.Parse("definition", got)
+	have, err := xmlfix.ParseMetadata("definition", got)
 	return err == nil && have.Same(want)
 }

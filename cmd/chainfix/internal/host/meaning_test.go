@@ -67,6 +67,26 @@ func TestDisksGivenBack(t *testing.T) {
 	}
 }
 
+// The two definitions that a snapshot of a guest that ran has get their own disks back.
+func TestDisksOfASnapshotGivenBack(t *testing.T) {
+	wanted, now := stored(t, "7.0"), stored(t, "12.9")
+	old := withoutChains(t, wanted)
+	snapshot := func(first, second []byte) []byte {
+		second = replaced(replaced(second, "<domain ", "<inactiveDomain "), "</domain>", "</inactiveDomain>")
+		return []byte("<domainsnapshot>" + string(first) + string(second) + "</domainsnapshot>")
+	}
+	for name, is := range map[string][]byte{"both": snapshot(now, now), "the first alone": snapshot(now, withoutChains(t, now)), "the second alone": snapshot(withoutChains(t, now), now)} {
+		got, err := disksGivenBack(snapshot(old, old), snapshot(wanted, wanted), is)
+		if want := snapshot(withoutChains(t, now), withoutChains(t, now)); err != nil || string(got) != string(want) {
+			t.Errorf("%s: %v\n%s", name, err, got)
+		}
+	}
+	given := snapshot(old, wanted)
+	if !agrees(given, given) || agrees(given, snapshot(wanted, old)) {
+		t.Error("which disk is which counts")
+	}
+}
+
 // TestAgrees: libvirt may write what it is given in another way, and make nothing else
 // of it.
 func TestAgrees(t *testing.T) {

@@ -23,6 +23,7 @@ var replies = map[uint32]string{
 	151: "i",                    // DOMAIN_IS_PERSISTENT
 	157: "ii",                   // CONNECT_GET_LIB_VERSION
 	183: "i",                    // DOMAIN_HAS_MANAGED_SAVE_IMAGE
+	185: "s" + "siiiii",         // DOMAIN_SNAPSHOT_CREATE_XML
 	186: "s",                    // DOMAIN_SNAPSHOT_GET_XML_DESC
 	238: "iiiiiiii",             // DOMAIN_GET_BLOCK_JOB_INFO
 	273: "[siiiii]i",            // CONNECT_LIST_ALL_DOMAINS
@@ -30,6 +31,8 @@ var replies = map[uint32]string{
 	281: "[siiii]i",             // CONNECT_LIST_ALL_STORAGE_POOLS
 	350: "siiiii",               // DOMAIN_DEFINE_XML_FLAGS
 	388: "s",                    // DOMAIN_MANAGED_SAVE_GET_XML_DESC
+	389: "",                     // DOMAIN_MANAGED_SAVE_DEFINE_XML
+	411: "s" + "siiiii",         // DOMAIN_CHECKPOINT_CREATE_XML
 	412: "s",                    // DOMAIN_CHECKPOINT_GET_XML_DESC
 	413: "[s" + "siiiii" + "]i", // DOMAIN_LIST_ALL_CHECKPOINTS
 }

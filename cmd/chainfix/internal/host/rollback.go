@@ -98,7 +98,7 @@ func (b *Rollback) takeBack(ctx context.Context, run *Run) error {
 	}
 	left := false
 	for _, g := range slices.Backward(run.guests) {
-		outcome := Outcome{Guest: g.name, UUID: g.uuid, Step: Restored, Already: true}
+		outcome := Outcome{Guest: g.name, UUID: g.uuid, Stored: g.stored, Step: Restored, Already: true}
 		switch {
 		case g.mayHaveNew:
 			why := b.restore(ctx, run, g)
@@ -134,7 +134,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	if err != nil {
 		return err
 	}
-	now, err := b.Daemon.Inspect(ctx, g.uuid)
+	now, err := g.inspect(ctx, b.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
@@ -143,7 +143,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	}
 	given, err := b.given(run, g, old, now.Definition)
 	if errors.Is(err, ErrChanged) {
-		if newer := giver(run, g.uuid, now.Definition); newer != "" {
+		if newer := giver(run, g.key(), now.Definition); newer != "" {
 			err = &againError{newer}
 		}
 	}
@@ -164,13 +164,13 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	if err := run.step(g, Restoring, ""); err != nil {
 		return err
 	}
-	if err := b.Daemon.Define(ctx, given); err != nil {
+	if err := g.define(ctx, b.Daemon, given); err != nil {
 		if errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
 		return &leftError{err}
 	}
-	now, err = b.Daemon.Inspect(ctx, g.uuid)
+	now, err = g.inspect(ctx, b.Daemon)
 	switch {
 	case ends(ctx, err):
 		return err
@@ -224,7 +224,7 @@ func (b *Rollback) remedy(run *Run, g *runGuest, why error) finding.Remedy {
 		connect = "--connect " + finding.ShellWord(b.Connect) + " "
 	}
 	file := filepath.Join(run.Dir, g.oldFile())
-	define := finding.Command(virsh + "define " + finding.ShellWord(file))
+	define := finding.Command(virsh + g.givenBy(finding.ShellWord(file)))
 	var busy *busyError
 	var again *againError
 	switch {
@@ -235,7 +235,9 @@ func (b *Rollback) remedy(run *Run, g *runGuest, why error) finding.Remedy {
 	case errors.Is(why, ErrNoGuest):
 		return finding.Say("to have it again: %s", define)
 	case !errors.Is(why, ErrChanged):
-		return finding.Remedy{}
+		return finding.Remedy{} // of a snapshot that is gone the images may be gone, too
+	case g.stored != (Stored{}):
+		return finding.Say("to give it what it had before the run, without the change: %s", define)
 	}
 	return finding.Say("to take out the chains alone, and keep the change: %s; or to give it what it had before the run, without the change: %s",
 		finding.Command(virsh+"dumpxml --inactive --security-info "+finding.GuestWord(g.name)+" | chainfix strip | "+virsh+"define /dev/stdin"), define)

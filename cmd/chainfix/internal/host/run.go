@@ -37,13 +37,14 @@ type Run struct {
 	root     *os.Root
 	manifest *manifest
 	guests   []*runGuest // in the order in which they were planned
-	byUUID   map[string]*runGuest
+	byKey    map[string]*runGuest
 	lock     *os.File
 }
 
-// runGuest is what the manifest says of one guest.
+// runGuest is what the manifest says of one guest, or of what libvirt keeps of it.
 type runGuest struct {
 	name, uuid string
+	stored     Stored // the zero Stored: it is about the guest's definition
 	step       Step
 	old, new   string // checksums
 	reason     string
@@ -237,14 +238,14 @@ func (r *Run) note(rec record) {
 		return
 	}
 	r.Finished = false
-	g := r.guest(rec.UUID)
+	g := r.byKey[rec.key()]
 	if g == nil {
-		g = &runGuest{uuid: rec.UUID}
+		g = &runGuest{uuid: rec.UUID, stored: Stored{rec.Kind, rec.Name}}
 		r.guests = append(r.guests, g)
-		if r.byUUID == nil {
-			r.byUUID = make(map[string]*runGuest)
+		if r.byKey == nil {
+			r.byKey = make(map[string]*runGuest)
 		}
-		r.byUUID[rec.UUID] = g
+		r.byKey[g.key()] = g
 	}
 	g.name, g.step, g.reason = rec.Guest, rec.Step, rec.Reason
 	switch rec.Step {
@@ -263,9 +264,6 @@ func (r *Run) note(rec record) {
 	}
 }
 
-// guest returns a guest of the run; nil if it is none.
-func (r *Run) guest(uuid string) *runGuest { return r.byUUID[uuid] }
-
 // record writes a step of a guest down.
 func (r *Run) record(rec record) error {
 	if err := r.manifest.append(rec); err != nil {
@@ -276,7 +274,9 @@ func (r *Run) record(rec record) error {
 }
 
 func (r *Run) step(g *runGuest, step Step, reason string) error {
-	return r.record(record{Guest: g.name, UUID: g.uuid, Step: step, Reason: reason})
+	rec := g.at(step)
+	rec.Reason = reason
+	return r.record(rec)
 }
 
 // finish writes down that every guest has had its turn.
@@ -328,7 +328,7 @@ func (r *Run) kept(g *runGuest, name, checksum string) ([]byte, error) {
 	if sum(data) != checksum {
 		return nil, fmt.Errorf("%w: %q is not what its manifest says", ErrManifest, name)
 	}
-	if _, uuid, err := identify(data); err != nil || uuid != g.uuid {
+	if !g.owns(data) {
 		return nil, fmt.Errorf("%w: %q is another guest's", ErrManifest, name)
 	}
 	return data, nil
@@ -337,8 +337,8 @@ func (r *Run) kept(g *runGuest, name, checksum string) ([]byte, error) {
 func (r *Run) keptOld(g *runGuest) ([]byte, error) { return r.kept(g, g.oldFile(), g.old) }
 func (r *Run) keptNew(g *runGuest) ([]byte, error) { return r.kept(g, g.newFile(), g.new) }
 
-func (g *runGuest) oldFile() string { return g.uuid + ".old.xml" }
-func (g *runGuest) newFile() string { return g.uuid + ".new.xml" }
+func (g *runGuest) oldFile() string { return g.file() + ".old.xml" }
+func (g *runGuest) newFile() string { return g.file() + ".new.xml" }
 
 // Close closes the folder and lets other runs in.
 func (r *Run) Close() error {

@@ -15,6 +15,7 @@ import (
 // RunGuest is what has become of one guest in a [Run].
 type RunGuest struct {
 	Name, UUID string
+	Stored     Stored // what libvirt keeps of the guest; the zero Stored for its definition
 	Step       Step
 	Reason     string // why it was left; "" for none
 	// Changed says that the guest was given its new definition, or may have been.
@@ -26,7 +27,7 @@ type RunGuest struct {
 func (r *Run) Guests() []RunGuest {
 	var all []RunGuest
 	for _, g := range r.guests {
-		all = append(all, RunGuest{Name: g.name, UUID: g.uuid, Step: g.step, Reason: g.reason,
+		all = append(all, RunGuest{Name: g.name, UUID: g.uuid, Stored: g.stored, Step: g.step, Reason: g.reason,
 			Changed: g.mayHaveNew || g.takenBack, TakenBack: g.takenBack})
 	}
 	return all
@@ -124,7 +125,7 @@ func (k *knownGuests) anyOf(ctx context.Context, run *Run) (bool, error) {
 
 // giver returns the folder of the newest run in the state folder of a run, after that
 // one, by which a guest was given the definition that it has now; "" if there is none.
-func giver(after *Run, uuid string, now []byte) string {
+func giver(after *Run, key string, now []byte) string {
 	for run, err := range Runs(filepath.Dir(filepath.Clean(after.Dir))) {
 		if err != nil {
 			continue // it can only make a hint poorer
@@ -132,7 +133,7 @@ func giver(after *Run, uuid string, now []byte) string {
 		if filepath.Base(run.Dir) <= filepath.Base(after.Dir) {
 			break
 		}
-		if g := run.guest(uuid); g != nil && g.mayHaveNew && g.new == sum(now) {
+		if g := run.byKey[key]; g != nil && g.mayHaveNew && g.new == sum(now) {
 			return run.Dir
 		}
 	}

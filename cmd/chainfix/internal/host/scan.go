@@ -68,6 +68,9 @@ type Report struct {
 	// target in the order of Targets. There are none where the definition
 	// could not be read.
 	Predictions [][]Prediction
+	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
+	// is not explicit, or is not that of the images.
+	Stored []*StoredReport
 }
 
 // Prediction is what a version of libvirt would do with a disk as it is.
@@ -100,17 +103,7 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 	if r.Named || r.Verdict() != chain.Fixable {
 		return finding.Finding{}, nil
 	}
-	for _, d := range r.Examination.Disks {
-		if d.Chain == nil {
-			continue
-		}
-		for _, f := range d.Chain.Findings {
-			if f.ByName {
-				return f, fmt.Errorf("%w: %s", ErrByName, f.Text)
-			}
-		}
-	}
-	return finding.Finding{}, nil
+	return byNameOnly(r.Examination)
 }
 
 // Reports yields a report on each guest. An error without a report comes last: the
@@ -272,7 +265,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 		}
 		r.Predictions = append(r.Predictions, all)
 	}
-	return nil
+	return s.stored(ctx, w, r)
 }
 
 // unreadable is the prediction for a disk that could not be read, or was not walked
@@ -294,9 +287,8 @@ func guestFindings(g *Guest) []finding.Finding {
 	vm := finding.GuestWord(g.Name)
 	if g.ManagedSave {
 		found = append(found, finding.Finding{Code: finding.ManagedSave, Severity: finding.Warn, Layer: finding.WholeDisk,
-			Text: "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Remedy: finding.Say("start the guest and shut it down; or fix that XML: %s, then %s",
-				finding.Command("virsh managedsave-dumpxml --security-info "+vm+" | chainfix > FILE"), finding.Command("virsh managedsave-define "+vm+" FILE"))})
+			Text:   "the guest has a managed save image: its next start is from that, with the XML that is in it",
+			Remedy: finding.Say("start the guest and shut it down; that XML is mended by %s", finding.Command("chainfix host apply --saved "+vm))})
 	}
 	if g.BlockJob {
 		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,

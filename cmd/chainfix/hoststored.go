@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+)
+
+// storedFlags say what host apply changes besides definitions.
+func storedFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "snapshots", Usage: "mend what libvirt keeps of the guests' snapshots and checkpoints, too"},
+			func(o *options, c *cli.Context) error { o.snapshots = c.Bool("snapshots"); return nil }},
+		{&cli.BoolFlag{Name: "saved", Usage: "mend the XML in the guests' managed save images, too"},
+			func(o *options, c *cli.Context) error { o.saved = c.Bool("saved"); return nil }},
+	}
+}
+
+func (o *options) asksFor(kind host.MetadataKind) bool {
+	return host.AsksFor(kind, o.snapshots, o.saved)
+}
+
+// printStored says what there is to mend of what libvirt keeps of a guest, but not
+// what apply mends.
+func (o *options) printStored(std streams, r *host.Report) {
+	for _, s := range r.Stored {
+		if s.Verdict() == chain.Fixable && o.asksFor(s.Kind) {
+			continue
+		}
+		for _, f := range s.Findings {
+			printFinding(std.err, shownName(guestPlace(r.Guest)), f)
+		}
+	}
+}
+
+// entryName names a guest, or what libvirt keeps of it.
+func entryName(guest string, s host.Stored) string {
+	if stored := s.String(); stored != "" {
+		return stored + " of " + strconv.Quote(guest)
+	}
+	return strconv.Quote(guest)
+}
+
+// appliedStored is what has become of something that libvirt keeps of a guest.
+type appliedStored struct {
+	appliedGuest        // of the guest whose it is
+	Kind         string `json:"kind"`
+	Stored       string `json:"stored"` // its name
+
+	shown string
+}
+
+// storedEntry tells entries apart.
+type storedEntry struct {
+	guest  string
+	stored host.Stored
+}
+
+// entry returns an entry of the result, a new one if it is the first time.
+func (a *applyResult) entry(guest, uuid string, s host.Stored) *appliedStored {
+	e := a.byEntry[storedEntry{guest, s}]
+	if e == nil {
+		e = &appliedStored{appliedGuest: appliedGuest{Name: guest, UUID: uuid}, Kind: string(s.Kind), Stored: s.Name, shown: s.String()}
+		a.byEntry[storedEntry{guest, s}] = e
+		a.Stored = append(a.Stored, e)
+	}
+	return e
+}
+
+// storedOf takes over what is to be done with what libvirt keeps of a guest, and returns
+// what was not done already.
+func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedStored {
+	open := make(map[*host.StoredReport]*appliedStored)
+	for _, s := range r.Stored {
+		if a.asksFor == nil || !a.asksFor(s.Kind) {
+			continue
+		}
+		e := a.entry(r.Guest.Name, r.Guest.UUID, s.Stored)
+		if e.Outcome != "" {
+			continue
+		}
+		open[s] = e
+		switch why := s.HeldBack(r); {
+		case s.Verdict() == chain.Refused:
+			e.Outcome, e.Code, e.Reason = wasRefused, string(s.Findings[0].Code), s.Findings[0].Text
+		case why != nil:
+			e.Outcome, e.Reason = wasHeldBack, why.Error()
+		case a.DryRun:
+			e.Outcome = wouldChange
+		default:
+			e.Outcome = wasPlanned
+		}
+	}
+	return open
+}
+
+// dryRunStored takes over what would become of what libvirt keeps of a guest, prints the
+// diffs where they are not for a program, and returns the exit status that it asks for.
+func (a *applyResult) dryRunStored(std streams, json bool, r *host.Report) (worst int, err error) {
+	open := a.storedOf(r)
+	for _, s := range r.Stored {
+		e := open[s]
+		switch {
+		case e == nil:
+			continue
+		case e.Outcome != wouldChange:
+			worst = max(worst, exitRefused)
+			continue
+		}
+		diff, err := diffOfEntry(s.Examination.Document, r.Guest.Name+"/"+s.Name, s.Text)
+		switch {
+		case err != nil:
+			e.Outcome, e.Reason = wasLeft, err.Error()
+			worst = max(worst, exitInput)
+		case json:
+			e.Diff = diff
+		default:
+			if err := write(std.out, []byte(diff)); err != nil {
+				return worst, err
+			}
+		}
+	}
+	return worst, nil
+}
+
+// printStored tells people why entries were left or held back, and how many were changed,
+// which it returns.
+func (a *applyResult) printStored(w io.Writer) (changed int) {
+	count := make(map[string]int)
+	for _, e := range a.Stored {
+		count[e.Outcome]++
+		switch e.Outcome {
+		case wasLeft:
+			fmt.Fprintf(w, "%s: warn: %s is left as it is: %s\n", shownName(e.Name), e.shown, e.Reason)
+		case wasHeldBack:
+			fmt.Fprintf(w, "%s: warn: %s is held back: %s\n", shownName(e.Name), e.shown, e.Reason)
+		}
+	}
+	changed = count[wasChanged] + count[wouldChange]
+	if len(a.Stored) > 0 {
+		fmt.Fprintf(w, "of %d snapshots, checkpoints and saved states: %s\n", len(a.Stored), counted(count))
+	}
+	return changed
+}
+
+type storedJSON struct {
+	Kind     string        `json:"kind"`
+	Name     string        `json:"name"`
+	Verdict  string        `json:"verdict"`
+	Findings []findingJSON `json:"findings"`
+}
+
+// storedOf is what there is to mend of what libvirt keeps of a guest; nil for nothing.
+func storedOf(r *host.Report) (all []storedJSON) {
+	for _, s := range r.Stored {
+		all = append(all, storedJSON{string(s.Kind), s.Name, s.Verdict().String(), findingsOf(s.Findings)})
+	}
+	return all
+}

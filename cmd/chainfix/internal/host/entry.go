@@ -1,0 +1,233 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/strictxml"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// A run changes definitions, and what libvirt keeps of snapshots, checkpoints and saved
+// states. Either is an entry of its manifest, goes through the same steps, and has an
+// old and a new text in its folder. What differs is here.
+
+// key is what an entry is found by: for a definition the guest's UUID.
+func (r *record) key() string { return entryKey(r.UUID, Stored{r.Kind, r.Name}) }
+func (g *runGuest) key() string {
+	return entryKey(g.uuid, g.stored)
+}
+
+func entryKey(uuid string, s Stored) string {
+	if s == (Stored{}) {
+		return uuid
+	}
+	return uuid + "/" + string(s.Kind) + "/" + s.Name
+}
+
+// at returns the record of a step of an entry.
+func (g *runGuest) at(step Step) record {
+	return record{Guest: g.name, UUID: g.uuid, Kind: g.stored.Kind, Name: g.stored.Name, Step: step}
+}
+
+// title is what the entry's text is called where it is shown.
+func (g *runGuest) title() string {
+	if g.stored == (Stored{}) {
+		return g.name
+	}
+	return g.name + "/" + g.stored.Name
+}
+
+// file is the beginning of the names of the entry's files. The name of a snapshot need
+// be no name for a file, so its checksum stands there.
+func (g *runGuest) file() string {
+	if g.stored == (Stored{}) {
+		return g.uuid
+	}
+	return g.uuid + "." + strings.ReplaceAll(string(g.stored.Kind), " ", "-") + "-" + sum([]byte(g.stored.Name))[:16]
+}
+
+// inspect reads what libvirt has of an entry: the Definition of the Guest is the
+// entry's text.
+func (g *runGuest) inspect(ctx context.Context, d *Daemon) (*Guest, error) {
+	if g.stored == (Stored{}) {
+		return d.Inspect(ctx, g.uuid)
+	}
+	return d.inspectStored(ctx, g.uuid, g.stored)
+}
+
+// define gives libvirt a text for an entry.
+func (g *runGuest) define(ctx context.Context, d *Daemon, text []byte) error {
+	if g.stored == (Stored{}) {
+		return d.Define(ctx, text)
+	}
+	return d.defineStored(ctx, g.uuid, g.stored, text)
+}
+
+// givenBy is virsh's command that gives libvirt the text in a file for the entry.
+func (g *runGuest) givenBy(file string) string {
+	guest := finding.GuestWord(g.name)
+	switch g.stored.Kind {
+	case Snapshot:
+		return "snapshot-create " + guest + " " + file + " --redefine"
+	case Checkpoint:
+		return "checkpoint-create " + guest + " " + file + " --redefine"
+	case SavedState:
+		return "managedsave-define " + guest + " " + file
+	}
+	return "define " + file
+}
+
+// refused says what it means that libvirt does not take a text. It takes no snapshot
+// of a guest that has checkpoints and is off, as it does not know then whether the
+// guest's QEMU could handle both (libvirt 9.0, qemuDomainSupportsCheckpointsBlockjobs).
+func (g *runGuest) refused(err error) error {
+	if g.stored.Kind == Snapshot && hasCode(err, codeUnsupported) {
+		return fmt.Errorf("%w: %w", ErrGuestBusy, err)
+	}
+	return err
+}
+
+// gone reports whether an error says that there is no such entry any more.
+func gone(err error) bool { return errors.Is(err, ErrNoGuest) || errors.Is(err, ErrNoStored) }
+
+// AsksFor reports whether [Apply.Snapshots] and [Apply.Saved] ask for what libvirt keeps
+// of a kind.
+func AsksFor(kind MetadataKind, snapshots, saved bool) bool {
+	if kind == SavedState {
+		return saved
+	}
+	return snapshots
+}
+
+// planStored plans to mend what libvirt keeps of a guest, as far as that was asked for.
+func (w *applying) planStored(r *Report, planned map[string]bool) error {
+	for _, s := range r.Stored {
+		if !AsksFor(s.Kind, w.Snapshots, w.Saved) {
+			continue
+		}
+		if s.Verdict() == chain.Refused {
+			w.leftOut = true
+			continue
+		}
+		entry := &runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, stored: s.Stored}
+		if err := w.planEntry(entry, s.HeldBack(r), s.Text, s.Examination.Document, planned); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planEntry plans to give one entry the text that a document has been made, and notes
+// it in planned. With a reason why not, and where something hinders it that
+// concerns no other entry, it is left.
+func (w *applying) planEntry(entry *runGuest, why error, old []byte, doc *xmlfix.Document, planned map[string]bool) error {
+	if why == nil {
+		why = w.keepBoth(entry, old, doc)
+	}
+	var left *leftError
+	switch {
+	case why == nil:
+		planned[entry.key()] = true
+		if w.OnPlanned != nil {
+			return w.OnPlanned(entry.title(), old, doc)
+		}
+	case errors.As(why, &left):
+		why = left.error
+		fallthrough
+	case errors.Is(why, ErrGuestBusy), errors.Is(why, ErrByName):
+		entry.step = Left
+		w.outcome(entry, why)
+	default:
+		return why
+	}
+	return nil
+}
+
+// keepBoth keeps the old and the new text of an entry, and writes down that it is
+// planned. What hinders that and concerns no other entry is a *leftError.
+func (w *applying) keepBoth(entry *runGuest, old []byte, doc *xmlfix.Document) error {
+	g := w.run.byKey[entry.key()]
+	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
+		// The run has the definition that it found, and that one is not to
+		// be lost for a later one.
+		return w.leave(g, ErrChanged)
+	}
+	if g == nil && len(w.run.guests) == maxGuests {
+		return &leftError{fmt.Errorf("%w: a run has %d entries at most", ErrTooLong, maxGuests)}
+	}
+	fixed, err := doc.Bytes()
+	if err != nil {
+		return &leftError{err}
+	}
+	if err := w.run.make(); err != nil {
+		return err
+	}
+	if err := cmp.Or(w.run.keep(entry.oldFile(), old), w.run.keep(entry.newFile(), fixed)); ofOneFile(err) {
+		return &leftError{err}
+	} else if err != nil {
+		return err
+	}
+	rec := entry.at(Planned)
+	rec.Old, rec.New = sum(old), sum(fixed)
+	return w.run.record(rec)
+}
+
+// owns reports whether a text is one of the entry.
+func (g *runGuest) owns(text []byte) bool {
+	switch g.stored.Kind {
+	case "", SavedState:
+		_, uuid, err := identify(text)
+		return err == nil && uuid == g.uuid
+	}
+	m := readMetadata(text)
+	return m.name == g.stored.Name && m.uuid == g.uuid
+}
+
+// metadataFacts are what the XML of a snapshot or a checkpoint says of itself: its name,
+// the UUID of the guest whose it is, and whether it holds that guest's memory, so that
+// the guest goes on after a revert. What it does not say is not set.
+type metadataFacts struct {
+	name, uuid string
+	memory     bool
+}
+
+// readMetadata reads what there is to be read. Of each element libvirt takes the first.
+func readMetadata(text []byte) metadataFacts {
+	var m metadataFacts
+	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))
+	if root, err := element(decoder); err != nil || root == nil || !slices.Contains([]string{"domainsnapshot", "domaincheckpoint"}, root.Name.Local) {
+		return m
+	}
+	var domain struct {
+		UUID string `xml:"uuid"`
+	}
+	var memory struct {
+		Snapshot string `xml:"snapshot,attr"`
+	}
+	wanted := map[string]any{"name": &m.name, "domain": &domain, "memory": &memory}
+	for {
+		child, err := element(decoder)
+		if err != nil || child == nil {
+			break
+		}
+		if target := wanted[child.Name.Local]; target != nil {
+			delete(wanted, child.Name.Local)
+			err = decoder.DecodeElement(target, child)
+		} else {
+			err = decoder.Skip()
+		}
+		if err != nil {
+			break
+		}
+	}
+	m.uuid, m.memory = strings.TrimSpace(domain.UUID), memory.Snapshot != "" && memory.Snapshot != "no"
+	return m
+}
