@@ -60,6 +60,7 @@ func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w reco
 	case namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name):
 		p.misopens(what + p.wrongNamespace(ref.Name))
 	default:
+		p.guessed = p.guessed || w.guessed()
 		p.remark("libvirt drops a part of the name by which " + what + err.Error())
 	}
 	return nil
@@ -104,6 +105,7 @@ func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recor
 	if err := p.protocol(src); err != nil {
 		return err
 	}
+	p.guessed = p.guessed || w.guessed()
 	if namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name) {
 		p.misopens(storage.Describe(overlay.Source) + " names its backing image " + p.wrongNamespace(ref.Name))
 		return nil

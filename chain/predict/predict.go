@@ -70,6 +70,12 @@ type Prediction struct {
 	// Layer is the index of the image that the reason is about, 0 the top; or
 	// [finding.WholeDisk].
 	Layer int
+	// Guessed says that libvirt or QEMU takes the format of an image for something
+	// that nobody stated. It counts only of a disk that starts: see
+	// [Prediction.Need].
+	Guessed bool
+	// LeftOut says of a disk that starts that libvirt starts the guest without it.
+	LeftOut bool
 }
 
 var (
@@ -142,6 +148,9 @@ func worst(p *predictor) (Prediction, error) {
 		return Prediction{}, err
 	}
 	if without.Outcome == with.Outcome {
+		if with.Need() > without.Need() {
+			return with, nil
+		}
 		return without, nil
 	}
 	found = without
@@ -180,12 +189,13 @@ func (p *predictor) predict() (Prediction, error) {
 	var r *refusal
 	switch {
 	case errors.As(err, &r) && r.early && p.optional():
-		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.reason, r.layer}, nil
+		return Prediction{Outcome: Starts, Reason: "libvirt starts the guest without the disk, which is optional: " + r.reason, Layer: r.layer, LeftOut: true}, nil
 	case errors.As(err, &r):
-		return Prediction{Refuses, r.reason, r.layer}, nil
+		return Prediction{Outcome: Refuses, Reason: r.reason, Layer: r.layer}, nil
 	case err != nil:
 		return Prediction{}, err
 	}
+	p.found.Guessed = p.guessed
 	return p.found, nil
 }
 
@@ -229,7 +239,9 @@ type predictor struct {
 	undecided *libvirt.Fact
 
 	found Prediction // as long as nothing is refused
-	late  error      // a refusal of an optional disk that is not early
+	// guessed: see [Prediction.Guessed].
+	guessed bool
+	late    error // a refusal of an optional disk that is not early
 	// nested refuses a chain that is nested too deeply, which libvirt finds out
 	// when it has been through the whole of it.
 	nested error
@@ -288,14 +300,14 @@ func afterwards(err error) error {
 // nothing is refused.
 func (p *predictor) misopens(words string) {
 	if p.found.Outcome != Misopens {
-		p.found = Prediction{Misopens, words, p.layer}
+		p.found = Prediction{Outcome: Misopens, Reason: words, Layer: p.layer}
 	}
 }
 
 // remark notes something about a disk that starts.
 func (p *predictor) remark(words string) {
 	if p.found.Reason == "" {
-		p.found = Prediction{Starts, words, p.layer}
+		p.found = Prediction{Outcome: Starts, Reason: words, Layer: p.layer}
 	}
 }
 

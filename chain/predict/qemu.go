@@ -185,6 +185,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		if err != nil {
 			return err
 		}
+		p.guessed = p.guessed || guessed
 		file, ok := p.path(overlay, h.Backing.Name)
 		if !ok {
 			words := "QEMU opens " + named + " on the word of " + storage.Describe(overlay.Source) + ", whose chain libvirt leaves to it"

@@ -130,6 +130,7 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	if l.SignaturesErr != nil {
 		return p.unread(layer, l.SignaturesErr)
 	}
+	p.guessed = p.guessed || w.guessed()
 	layer.From = chain.Probe
 	if layer.Format = l.LibvirtsChoice(); w.fallback || !w.safe && p.does(libvirt.UnrecordedIsRaw) {
 		layer.Format = probe.Raw
