@@ -50,6 +50,7 @@ const (
 	ManagedSave       Code = "managed-save"
 	BlockJob          Code = "block-job"
 	TransientLeftover Code = "transient-leftover"
+	BytesChange       Code = "bytes-change"
 )
 
 var aboutGuests = []Explanation{
@@ -64,6 +65,10 @@ var aboutGuests = []Explanation{
 		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, " +
 			"or the end of a QEMU that no libvirt saw, it stays, and libvirt refuses to start the guest.",
 		"Make sure that the guest does not run (virsh domstate VM) and remove the file: what is in it was to be thrown away."},
+	{BytesChange, "an explicit chain changes what the guest sees on a disk, or may",
+		"Today libvirt opens the disk wrongly: the guest sees a container's bytes, or zeros in the place of a base. Right as the explicit chain is, the guest has worked with the " +
+			"other bytes, and may have written to them. Or it cannot be told what it sees. host apply changes such a guest only if it is named, whatever else is asked for.",
+		"Look at the disk from within the guest. If it never worked, or its owner agrees: chainfix host apply VM. Else leave it as it is."},
 }
 
 // Findings about what the domain XML says of a disk.

@@ -18,7 +18,7 @@ import (
 func checkCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:      "check",
-		Usage:     "say what fix would do, per disk and per layer; writes nothing",
+		Usage:     "say what fix would do, per disk and per layer, and whether it is needed; writes nothing",
 		ArgsUsage: "[FILE...]",
 		Flags:     flagsOf(outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return check(c, std) },
@@ -126,7 +126,11 @@ func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*ex
 	if err != nil {
 		return nil, inputError(err)
 	}
-	return &examined{in.name, e}, nil
+	needs, err := needsOf(ctx, w, e)
+	if err != nil {
+		return nil, inputError(err)
+	}
+	return &examined{in.name, e, needs}, nil
 }
 
 // textReport is for people: a line a document, a disk, a layer.
@@ -139,9 +143,9 @@ func (r *textReport) document(e *examined) error {
 	if e.Err != nil {
 		return nil // the findings say it
 	}
-	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict())
-	for _, d := range e.Disks {
-		text = fmt.Appendf(text, "  %s: %s\n", strconv.Quote(d.Target), d.Verdict())
+	text := fmt.Appendf(nil, "%s: domain %s: %s%s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict(), shownNeed(e.Verdict(), e.need()))
+	for i, d := range e.Disks {
+		text = fmt.Appendf(text, "  %s: %s%s\n", strconv.Quote(d.Target), d.Verdict(), shownNeed(d.Verdict(), e.needs[i]))
 		if d.Chain == nil {
 			continue
 		}

@@ -9,14 +9,16 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // examined is the examination of one document, with the name that messages have
-// for it.
+// for it, and what each disk needs where that is reported.
 type examined struct {
 	name string
 	*xmlfix.Examination
+	needs []predict.Need
 }
 
 // domain is the name of the document's guest; "" if it is not known.
@@ -43,7 +45,7 @@ func (e *examined) status() int {
 
 // unreadable is a document that could not be read at all.
 func unreadable(name string, err error) *examined {
-	return &examined{name, &xmlfix.Examination{Err: err}}
+	return &examined{name: name, Examination: &xmlfix.Examination{Err: err}}
 }
 
 // printFindings says everything about a document, compiler style: a line a

@@ -42,7 +42,7 @@ func fix(c *cli.Context, std streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	e := &examined{in.name, examination}
+	e := &examined{name: in.name, Examination: examination}
 	printFindings(std.err, e)
 	if e.Err == nil {
 		w.sayUnmet(std.err)

@@ -26,6 +26,7 @@ type options struct {
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
+	all      bool   // what apply changes: every guest, and not only those that need it
 	stateDir string // the folder of the runs; "" for the default
 
 	// What is nil was not given, so that the policy file decides.
@@ -189,7 +190,7 @@ func fromFlags() []flagRow {
 	}
 }
 
-// predictFlags are those of host scan alone.
+// predictFlags say for which libvirts the guests are looked at as they are.
 func predictFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringSliceFlag{Name: "predict", Usage: "say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)"},
@@ -209,6 +210,8 @@ func predictFlags() []flagRow {
 // applyFlags are those of host apply alone.
 func applyFlags() []flagRow {
 	return []flagRow{
+		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit that safely can be, also of guests that do not need it"},
+			func(o *options, c *cli.Context) error { o.all = c.Bool("all"); return nil }},
 		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change in each definition, and change nothing"},
 			func(o *options, c *cli.Context) error { o.dryRun = c.Bool("dry-run"); return nil }},
 		{&cli.StringFlag{Name: "state-dir", Usage: "keep the old definitions below `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},

@@ -83,7 +83,7 @@ func examinedGuest(r *host.Report) *examined {
 	if r.Err != nil {
 		return unreadable(guestPlace(r.Guest), r.Err)
 	}
-	return &examined{guestPlace(r.Guest), r.Examination}
+	return &examined{guestPlace(r.Guest), r.Examination, r.Needs}
 }
 
 // guestPlace is the place that a finding is printed with: the file that a definition

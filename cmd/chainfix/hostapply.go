@@ -20,9 +20,9 @@ import (
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:      "apply",
-		Usage:     "make the chains of the guests explicit that scan calls fixable; the last line printed is the folder that takes it back",
+		Usage:     "make the chains of the guests explicit that need it, where that is safe, or of those that are named; the last line printed is the folder that takes it back",
 		ArgsUsage: "[GUEST...]",
-		Flags:     flagsOf(connectFlags(), applyFlags(), jobsFlags(), policyFlags()),
+		Flags:     flagsOf(connectFlags(), applyFlags(), predictFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -65,9 +65,9 @@ func hostApply(c *cli.Context, std streams) error {
 	}
 	reported := progress.ofScan(s)
 	if o.dryRun {
-		return hostDryRun(c, std, s, w, reported)
+		return hostDryRun(c, std, s, w, o, reported)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir,
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, StateDir: stateDir, All: o.all,
 		OnOutcome: func(outcome host.Outcome) { printOutcome(std, outcome) },
 		Progress:  func(done, total int) { progress.say("%d of %d guests done", done, total) }}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
@@ -114,11 +114,14 @@ func pathLine(path string) string {
 
 // hostDryRun prints the changes that apply would make. Around them no more
 // than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, reported func()) error {
+func hostDryRun(c *cli.Context, std streams, s *host.Scan, w *walkers, o *options, reported func()) error {
 	worst := exitDone
 	err := eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
 		reported()
+		if !r.Wanted(o.all) {
+			return nil
+		}
 		status, err := dryRunGuest(std, r)
 		worst = max(worst, status)
 		return err

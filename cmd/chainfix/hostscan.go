@@ -16,7 +16,7 @@ import (
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:      "scan",
-		Usage:     "say of every guest whether its chains are explicit, and what libvirt will make of them as they are",
+		Usage:     "say of every guest whether its chains are explicit, whether they need to be, and what libvirt will make of them as they are",
 		ArgsUsage: "[GUEST...]",
 		Flags:     flagsOf(connectFlags(), fromFlags(), predictFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:    func(c *cli.Context) error { return hostScan(c, std) },
@@ -53,12 +53,7 @@ func hostScan(c *cli.Context, std streams) error {
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
 		printReport(std, r)
-		switch r.Verdict() {
-		case chain.Refused:
-			worst = max(worst, exitRefused)
-		case chain.Fixable:
-			worst = max(worst, exitChange)
-		}
+		worst = max(worst, scanStatus(r))
 		reported()
 		return out.guest(r)
 	})
@@ -70,6 +65,21 @@ func hostScan(c *cli.Context, std streams) error {
 	}
 	w.sayUnmet(std.err)
 	return ended(worst)
+}
+
+// scanStatus is the exit status that a guest asks for: it is to be changed by an apply of
+// the same guests, or is one that nobody changes without a decision.
+func scanStatus(r *host.Report) int {
+	_, held := r.HeldBack()
+	switch {
+	case r.Verdict() == chain.Refused:
+		return exitRefused
+	case r.Verdict() != chain.Fixable || !r.Wanted(false):
+		return exitDone
+	case held != nil:
+		return exitRefused
+	}
+	return exitChange
 }
 
 // hostReporter prints the reports of a scan one after the other.
@@ -91,10 +101,11 @@ func (t *hostText) guest(r *host.Report) error {
 	if r.Guest.Active {
 		line.WriteString(" (running)")
 	}
+	line.WriteString(shownNeed(r.Verdict(), r.Need()))
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if f, busy := r.HeldBack(); busy != nil {
+	if f, held := r.HeldBack(); held != nil && r.Verdict() != chain.Explicit && r.Wanted(false) {
 		fmt.Fprintf(&line, "; held back: %s", f.Code)
 	}
 	line.WriteString("\n")
@@ -163,17 +174,19 @@ func worseOutcome(a, b predict.Outcome) predict.Outcome {
 type summary struct {
 	guests   int
 	verdicts map[chain.Verdict]int
+	needs    needSummary
 	targets  []libvirt.Pair
 	outcomes map[targetOutcome]int
 }
 
 func newSummary() *summary {
-	return &summary{verdicts: make(map[chain.Verdict]int), outcomes: make(map[targetOutcome]int)}
+	return &summary{verdicts: make(map[chain.Verdict]int), needs: make(needSummary), outcomes: make(map[targetOutcome]int)}
 }
 
 func (s *summary) add(r *host.Report) {
 	s.guests++
 	s.verdicts[r.Verdict()]++
+	s.needs[r.Need()]++
 	for i, o := range outcomes(r) {
 		if i == len(s.targets) {
 			s.targets = append(s.targets, o.target)
@@ -185,11 +198,11 @@ func (s *summary) add(r *host.Report) {
 	}
 }
 
-// String has a line for the verdicts and one for each target. The numbers of a line are
+// String has a line for the verdicts, one for what the guests need and one for each target. The numbers of a line are
 // all guests together.
 func (s *summary) String() string {
 	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
-		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
+		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused]) + s.needs.String()
 	for _, target := range s.targets {
 		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
 		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d",

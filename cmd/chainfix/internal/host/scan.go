@@ -68,6 +68,9 @@ type Report struct {
 	// target in the order of Targets. There are none where the definition
 	// could not be read.
 	Predictions [][]Prediction
+	// Needs are, for each disk, whether it needs an explicit chain: by the
+	// Predictions, or where there are no Targets by those for [AnyLibvirt].
+	Needs []predict.Need
 }
 
 // Prediction is what a version of libvirt would do with a disk as it is.
@@ -99,6 +102,11 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 	}
 	if r.Named || r.Verdict() != chain.Fixable {
 		return finding.Finding{}, nil
+	}
+	for _, f := range r.Findings {
+		if f.ByName {
+			return f, fmt.Errorf("%w: %s", ErrByName, f.Text)
+		}
 	}
 	for _, d := range r.Examination.Disks {
 		if d.Chain == nil {
@@ -221,8 +229,7 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 }
 
 func (s *Scan) targets() []libvirt.Pair {
-	own := cmp.Or(s.Inventory.Version(), s.Policy.Target)
-	if len(s.Targets) == 0 && own.Known() {
+	if own := s.current().Libvirt; len(s.Targets) == 0 && own.Known() {
 		return []libvirt.Pair{{Libvirt: own}}
 	}
 	return s.Targets
@@ -234,6 +241,11 @@ func (s *Scan) withOwn(target libvirt.Pair) libvirt.Pair {
 		target.QEMU = s.Inventory.QEMU()
 	}
 	return target
+}
+
+// current is the libvirt that starts the guests now; the zero Pair if it is not known.
+func (s *Scan) current() libvirt.Pair {
+	return s.withOwn(libvirt.Pair{Libvirt: cmp.Or(s.Inventory.Version(), s.Policy.Target)})
 }
 
 func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
@@ -255,19 +267,9 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 				r.Findings = append(r.Findings, f)
 			}
 		}
-		var all []Prediction
-		for _, target := range r.Targets {
-			if disk.Chain == nil {
-				all = append(all, unreadable(disk, target))
-				continue
-			}
-			p, err := predict.Disk(ctx, w, disk.Stated, s.withOwn(target))
-			if err != nil && !errors.Is(err, predict.ErrUnseen) {
-				return err
-			}
-			all = append(all, Prediction{target, p, err})
+		if err := s.predict(ctx, w, r, disk); err != nil {
+			return err
 		}
-		r.Predictions = append(r.Predictions, all)
 	}
 	return nil
 }
