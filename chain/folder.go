@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"path"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -114,7 +114,7 @@ type resolvedFolders struct {
 
 func (r *resolvedFolders) resolve(k *walk) Policy {
 	r.once.Do(func() {
-		ctx := context.WithoutCancel(k.ctx) // other walks wait for it, too
+		ctx := limit.WithoutRow(k.ctx) // other walks wait for it, too
 		all := k.Policy.Folders
 		paths := make([]string, len(all)) // "" where there is none
 		atOnce(len(all), func(i int) {

@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"context"
 	"path"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
@@ -110,7 +110,7 @@ func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	index := k.trust
 	index.once.Do(func() {
 		index.byFile = make(map[storage.FileID][]Statement)
-		ctx := context.WithoutCancel(k.ctx)             // other walks wait for it, too
+		ctx := limit.WithoutRow(k.ctx)                  // other walks wait for it, too
 		ids := make([]storage.FileID, len(index.paths)) // the zero FileID where there is none
 		atOnce(len(ids), func(i int) {
 			if id, err := k.Identify(ctx, storage.LocalSource(index.paths[i], false)); err == nil {

@@ -100,6 +100,41 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
+func (u unanswering) Resolve(ctx context.Context, path string) (string, error) {
+	u.wait(storage.LocalSource(path, false))
+	return u.files.Resolve(ctx, path)
+}
+
+// TestUnansweredPolicy: what a policy names that does not answer costs one limit, in
+// whichever walk it is looked for, and keeps no image from being found.
+func TestUnansweredPolicy(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base.img", 1<<20)
+	f.qcow2("top.qcow2", img{backing: "base.img"})
+	silent := f.path("silent")
+	for name, policy := range map[string]chain.Policy{
+		"statement": {Trust: []chain.Statement{{Path: silent, Format: probe.Raw}}},
+		"folder":    {Folders: []chain.Folder{{Path: silent, TrustHeaders: true}}},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			opener := unanswering{f, "silent", make(chan struct{}), new(atomic.Int64)}
+			defer close(opener.released)
+			images := image.NewCache(opener)
+			images.SetRequests(limit.New(2, 10*time.Second))
+			w := &chain.Walker{Images: images, Policy: policy}
+			begun := time.Now()
+			found, err := w.Walk(t.Context(), f.top("top.qcow2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFixable(t, found, 2)
+			if asked, took := opener.asked.Load(), time.Since(begun); asked != 1 || took != 10*time.Second {
+				t.Errorf("asked for %d times in %s", asked, took)
+			}
+		})
+	}
+}
+
 // inBubble runs a subtest with a clock of its own, and lets the goroutines that have made
 // its requests end.
 func inBubble(t *testing.T, name string, f func(t *testing.T)) {

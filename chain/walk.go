@@ -10,6 +10,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -117,15 +118,17 @@ func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 		return nil, ErrNoTop
 	}
 	w.prepare()
-	k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
-	k.run()
-	k.noteStated()
-	k.recheckIdentity()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	k.conclude()
-	return k.chain, nil
+	return limit.Row(ctx, w.images.Requests(), func(ctx context.Context) (*Chain, error) {
+		k := &walk{Walker: w, ctx: ctx, stated: stated, chain: &Chain{}}
+		k.run()
+		k.noteStated()
+		k.recheckIdentity()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		k.conclude()
+		return k.chain, nil
+	})
 }
 
 // walk is the state of one Walk.

@@ -81,6 +81,9 @@ func (c *Cache) SetRequests(r *limit.Requests) {
 	}
 }
 
+// Requests returns what bounds how the images are asked for.
+func (c *Cache) Requests() *limit.Requests { return c.requests }
+
 // cacheKey is how an image is remembered: by its name or, with another name to be
 // expected, by the file that it is in. How an image on the network is reached, its
 // cookies for one, may decide what is there.

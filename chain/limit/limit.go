@@ -72,6 +72,7 @@ type Requests struct {
 	silent    map[string]int // by mount: how many requests had no answer
 	gone      map[string]*UnansweredError
 	pending   map[*request]struct{}
+	watched   bool                // a call of watch is due
 	shared    map[string]*request // by key
 }
 
@@ -102,7 +103,7 @@ func Do[T any](ctx context.Context, r *Requests, path string, f func(context.Con
 	if r == nil {
 		return f(ctx)
 	}
-	q := newRequest(path)
+	q := newRequest(ctx, path)
 	r.run(ctx, q, func() (any, error) { return f(ctx) })
 	return answer[T](ctx, q)
 }
@@ -130,16 +131,16 @@ func Each(ctx context.Context, r *Requests, paths []string, f func(context.Conte
 		_, err := all(func(string) error { return ctx.Err() })
 		return err
 	}
-	q := newRequest(paths[0])
+	q := newRequest(ctx, paths[0])
 	r.run(ctx, q, func() (any, error) {
 		return all(func(path string) error {
 			if err := r.unanswered(path); err != nil {
 				return err
 			}
 			q.path.Store(&path)
-			if q.timer != nil {
-				q.timer.Reset(r.timeout)
-			}
+			r.mu.Lock()
+			q.begun = time.Now()
+			r.mu.Unlock()
 			r.mounts.follow(q)
 			return nil
 		})
@@ -157,7 +158,7 @@ func Share[T any](ctx context.Context, r *Requests, key, path string, f func(con
 		r.mu.Lock()
 		q, ok := r.shared[key]
 		if !ok {
-			q = newRequest(path)
+			q = newRequest(ctx, path)
 			q.key = key
 			q.keep = func(value any, err error) {
 				answer, _ := value.(T)
@@ -201,12 +202,15 @@ func answer[T any](ctx context.Context, q *request) (value T, err error) {
 
 // request is one call of [Do] or [Each], or several of [Share].
 type request struct {
-	path  atomic.Pointer[string]
-	at    atomic.Pointer[string]     // the mount that path leads to, as far as it was followed
-	key   string                     // of [Share]
-	keep  func(value any, err error) // may be nil
-	begun time.Time
-	timer *time.Timer // nil where there is no limit
+	path atomic.Pointer[string]
+	at   atomic.Pointer[string]     // the mount that path leads to, as far as it was followed
+	key  string                     // of [Share]
+	keep func(value any, err error) // may be nil
+	row  *row                       // that the request is part of; nil if it is none's
+
+	// These are of a request that was made.
+	begun time.Time // under the lock of [Requests]
+	free  func()    // called when it has ended for those who wait
 
 	ended sync.Once
 	done  chan struct{} // closed when the rest is there
@@ -214,8 +218,8 @@ type request struct {
 	err   error
 }
 
-func newRequest(path string) *request {
-	q := &request{done: make(chan struct{})}
+func newRequest(ctx context.Context, path string) *request {
+	q := &request{row: rowOf(ctx), done: make(chan struct{})}
 	q.path.Store(&path)
 	return q
 }
@@ -245,7 +249,7 @@ func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 		return
 	}
 	// Of which file system it is may itself never be answered.
-	where := newRequest(*q.path.Load())
+	where := newRequest(context.Background(), *q.path.Load())
 	r.ask(where, func() {}, func() (any, error) { r.mounts.follow(where); return nil, nil })
 	select {
 	case <-where.done:
@@ -283,22 +287,49 @@ func (r *Requests) joinCrowd(ctx context.Context, q *request, f func() (any, err
 }
 
 // ask lets a worker make a request, which may never end, and gives it up after the
-// limit. free is called when it has ended for those who wait.
+// limit. free is called when it has ended for those who wait. What is part of a row is
+// with a worker already.
 func (r *Requests) ask(q *request, free func(), f func() (any, error)) {
-	q.begun = time.Now()
 	r.mu.Lock()
+	q.begun, q.free = time.Now(), free
 	r.pending[q] = struct{}{}
-	r.mu.Unlock()
-	if r.timeout > 0 {
-		q.timer = time.AfterFunc(r.timeout, func() { r.end(q, free, func() (any, error) { return nil, r.giveUp(q) }) })
+	if r.timeout > 0 && !r.watched {
+		r.watched = true
+		time.AfterFunc(r.timeout, r.watch)
 	}
-	r.workers.do(func() {
+	r.mu.Unlock()
+	work := func() {
 		value, err := f()
-		if q.timer != nil {
-			q.timer.Stop()
-		}
 		r.end(q, free, func() (any, error) { return value, err })
-	})
+	}
+	if q.row != nil {
+		work()
+	} else {
+		r.workers.do(work)
+	}
+}
+
+// watch gives up the requests whose time is over. It is called when the time may be over
+// of the one that was begun first: a timer for each would cost more than most requests.
+func (r *Requests) watch() {
+	var over []*request
+	var next time.Duration
+	r.mu.Lock()
+	for q := range r.pending {
+		if left := r.timeout - time.Since(q.begun); left <= 0 {
+			over = append(over, q)
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	if r.watched = next > 0; r.watched {
+		time.AfterFunc(next, r.watch)
+	}
+	r.mu.Unlock()
+	for _, q := range over {
+		r.end(q, q.free, func() (any, error) { return nil, r.giveUp(q) })
+		q.row.leave()
+	}
 }
 
 func failed(err error) func() (any, error) { return func() (any, error) { return nil, err } }

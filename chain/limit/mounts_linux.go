@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // mounts knows where file systems are mounted, and on which of them folders are.
@@ -66,8 +68,8 @@ func (m *mounts) resolve(q *request, folder string, links *int) string {
 		return known
 	}
 	at := "/"
-	for name := range strings.SplitSeq(folder, "/") {
-		at = m.step(q, at, name, links)
+	if parent, name := path.Split(strings.TrimRight(folder, "/")); name != "" {
+		at = m.step(q, m.resolve(q, parent, links), name, links)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -89,8 +91,8 @@ func (m *mounts) step(q *request, folder, name string, links *int) string {
 	if m.points[at] {
 		return at // its own file system would be asked
 	}
-	target, err := os.Readlink(at)
-	if err != nil || *links == maxLinks {
+	target, ok := readlink(at)
+	if !ok || *links == maxLinks {
 		return at
 	}
 	*links++
@@ -101,6 +103,17 @@ func (m *mounts) step(q *request, folder, name string, links *int) string {
 		folder = m.step(q, folder, name, links)
 	}
 	return folder
+}
+
+// readlink returns what a symlink says; ok is false for anything else. Nearly all that
+// is asked for is something else, of which [os.Readlink] would make an error.
+func readlink(name string) (target string, ok bool) {
+	var none [1]byte
+	if _, err := unix.Readlink(name, none[:]); err == unix.EINVAL || err == unix.ENOENT {
+		return "", false
+	}
+	target, err := os.Readlink(name)
+	return target, err == nil
 }
 
 // of returns where the file system of a folder without symlinks is mounted.

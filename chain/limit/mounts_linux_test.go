@@ -79,7 +79,7 @@ func TestMountIsNamed(t *testing.T) {
 	} {
 		r := New(1, time.Minute)
 		setMounts(r, mount)
-		q := newRequest(dir + path)
+		q := newRequest(t.Context(), dir+path)
 		r.mounts.follow(q)
 		if want == "" {
 			want = "/"

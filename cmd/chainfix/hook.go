@@ -51,7 +51,7 @@ func hook(c *cli.Context, std streams) error {
 	case err == nil:
 		journal.note("every chain is explicit now")
 		return write(std.out, explicit)
-	case o.verify && !errors.Is(err, errNotYet):
+	case o.verify && !call.goesOnToPrepare() && !errors.Is(err, errNotYet):
 		journal.note("refused: " + err.Error())
 		return err
 	}
@@ -98,6 +98,11 @@ func (c hookCall) idle() bool {
 // any, for the guest's XML.
 func (c hookCall) rewrites() bool { return c.operation != "prepare" }
 
+// goesOnToPrepare reports that a refusal is left to "prepare", which comes next with
+// the same XML. libvirt 11.3 takes a hook that fails in "restore" for a success: it
+// deletes the saved state, and starts nothing.
+func (c hookCall) goesOnToPrepare() bool { return c.operation == "restore" }
+
 // guardHook looks at a command line before anything else does, in case that it
 // is a hook's.
 //
@@ -122,6 +127,16 @@ func guardHook(args []string) (guarded []string, idle bool) {
 		return args, true
 	}
 	return slices.Insert(slices.Clone(args), len(args)-4, "--"), false
+}
+
+// isRestore reports whether a command line, as [guardHook] returns it, is that of a
+// hook which must not fail.
+func isRestore(args []string) bool {
+	if len(args) < 2 || args[1] != hookName {
+		return false
+	}
+	call, ok := readHookCall(args[2:])
+	return ok && call.goesOnToPrepare()
 }
 
 // hookJournal is the file for what a hook has to say: libvirt 9.0 drops the

@@ -75,5 +75,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(std.err, "chainfix: "+text)
 	}
-	return statusOf(err)
+	status := statusOf(err)
+	if status == exitUsage && isRestore(args) {
+		return exitDone
+	}
+	return status
 }

@@ -218,7 +218,7 @@ func TestUnansweredImagesCostTheirOwnGuests(t *testing.T) {
 			t.Run(fmt.Sprintf("hook %s of %s", verify, image), func(t *testing.T) {
 				t.Parallel()
 				h, log := newHangingHost(t), filepath.Join(t.TempDir(), "log")
-				cmd := exec.Command(program, "hook", limit, verify, "--log", log, name, "restore", "begin", "-")
+				cmd := exec.Command(program, "hook", limit, verify, "--log", log, name, "migrate", "begin", "-")
 				cmd.Stdin = strings.NewReader(h[name])
 				r := within(t, cmd)
 				content, err := os.ReadFile(log)

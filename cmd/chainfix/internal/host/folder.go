@@ -81,7 +81,7 @@ func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 				yield(nil, err)
 				return
 			}
-			guest, err := f.read(ctx, file)
+			guest, err := limit.Row(ctx, f.Requests, func(ctx context.Context) (*Guest, error) { return f.read(ctx, file) })
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -105,7 +105,7 @@ func (f *Folder) read(ctx context.Context, file xmlFile) (*Guest, error) {
 		return nil, fmt.Errorf("%q: %w", file.path, err)
 	}
 	name := guest.Name
-	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name, guest.ManagedSave) }
 
 	if f.StatusDir != "" {
 		status, err := xmlFile{path: filepath.Join(f.StatusDir, name+".xml")}.read(ctx, f.Requests)
@@ -156,7 +156,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 			}
 			if err == nil {
 				name := guest.Name
-				guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name) }
+				guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] { return f.metadata(ctx, name, true) }
 			} else {
 				err = fmt.Errorf("%q: %w", file.path, err)
 			}
@@ -167,7 +167,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 	}
 }
 
-func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata, error] {
+func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Seq2[*Metadata, error] {
 	return func(yield func(*Metadata, error) bool) {
 		for _, of := range []struct {
 			kind MetadataKind
@@ -186,7 +186,7 @@ func (f *Folder) metadata(ctx context.Context, guest string) iter.Seq2[*Metadata
 				}
 			}
 		}
-		if f.ManagedSaveDir == "" {
+		if f.ManagedSaveDir == "" || !saved {
 			return
 		}
 		path := filepath.Join(f.ManagedSaveDir, guest+".save")

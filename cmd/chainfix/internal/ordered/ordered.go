@@ -44,7 +44,8 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 		type job struct {
 			result R
 			taken  int64
-			leave  func() // the item does not count any more
+			leave  func()      // the item does not count any more
+			counts *time.Timer // until then it does
 			done   chan struct{}
 		}
 		waiting := make(chan *job, max(bounds.Items, 1)-1)
@@ -61,7 +62,7 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 				}
 				j, index := &job{leave: sync.OnceFunc(func() { <-working }), done: make(chan struct{})}, n
 				n++
-				time.AfterFunc(slow, j.leave)
+				j.counts = time.AfterFunc(slow, j.leave)
 				take := func(bytes int64) error {
 					j.taken += bytes
 					return r.take(ctx, index, bytes)
@@ -82,6 +83,7 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 			if !yield(j.result) {
 				return
 			}
+			j.counts.Stop()
 			j.leave()
 			r.next(j.taken)
 		}
