@@ -1,6 +1,10 @@
 package predict
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/chainfix/chainfix/probe"
+)
 
 // Need says whether a disk needs an explicit chain, and why: what of it, as it is, is
 // nobody's word. A greater Need is a worse one, and a guest, or a disk under several libvirts,
@@ -42,6 +46,12 @@ func (n Need) String() string {
 	return fmt.Sprintf("Need(%d)", int(n))
 }
 
+// Guess is a format that a libvirt or a QEMU takes an image for, though nobody stated it.
+type Guess struct {
+	Layer  int // index of the image, 0 the top
+	Format probe.Format
+}
+
 // Need says whether a disk for which this is predicted needs an explicit chain. Of
 // one that is not known to start, since an error came instead of a prediction, the
 // need is [Unknown].
@@ -56,7 +66,7 @@ func (p Prediction) Need() Need {
 		return Refused
 	case p.LeftOut:
 		return Recorded
-	case p.Guessed:
+	case p.Guess != Guess{}:
 		return Guessed
 	}
 	return Recorded

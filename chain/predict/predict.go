@@ -70,10 +70,9 @@ type Prediction struct {
 	// Layer is the index of the image that the reason is about, 0 the top; or
 	// [finding.WholeDisk].
 	Layer int
-	// Guessed says that libvirt or QEMU takes the format of an image for something
-	// that nobody stated. It counts only of a disk that starts: see
-	// [Prediction.Need].
-	Guessed bool
+	// Guess is the first format that libvirt or QEMU guesses, the zero Guess if there is
+	// none. It counts only of a disk that starts: see [Prediction.Need].
+	Guess Guess
 	// LeftOut says of a disk that starts that libvirt starts the guest without it.
 	LeftOut bool
 }
@@ -195,7 +194,7 @@ func (p *predictor) predict() (Prediction, error) {
 	case err != nil:
 		return Prediction{}, err
 	}
-	p.found.Guessed = p.guessed
+	p.found.Guess = p.guess
 	return p.found, nil
 }
 
@@ -239,9 +238,8 @@ type predictor struct {
 	undecided *libvirt.Fact
 
 	found Prediction // as long as nothing is refused
-	// guessed: see [Prediction.Guessed].
-	guessed bool
-	late    error // a refusal of an optional disk that is not early
+	guess Guess      // see [Prediction.Guess]
+	late  error      // a refusal of an optional disk that is not early
 	// nested refuses a chain that is nested too deeply, which libvirt finds out
 	// when it has been through the whole of it.
 	nested error
@@ -301,6 +299,13 @@ func afterwards(err error) error {
 func (p *predictor) misopens(words string) {
 	if p.found.Outcome != Misopens {
 		p.found = Prediction{Outcome: Misopens, Reason: words, Layer: p.layer}
+	}
+}
+
+// guesses notes that the format of the image that is being looked at is guessed.
+func (p *predictor) guesses(f probe.Format) {
+	if p.guess == (Guess{}) {
+		p.guess = Guess{p.layer, f}
 	}
 }
 

@@ -185,7 +185,6 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		if err != nil {
 			return err
 		}
-		p.guessed = p.guessed || guessed
 		file, ok := p.path(overlay, h.Backing.Name)
 		if !ok {
 			words := "QEMU opens " + named + " on the word of " + storage.Describe(overlay.Source) + ", whose chain libvirt leaves to it"
@@ -207,6 +206,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		h = l.Header
 		if guessed {
 			layer.Format = l.QEMUsChoice(file)
+			p.guesses(layer.Format)
 			if len(l.Formats()) > 1 && len(l.Containers()) > 0 {
 				p.misopens(storage.Describe(layer.Source) + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which QEMU takes one")
 				return nil

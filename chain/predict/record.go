@@ -26,12 +26,6 @@ type recordedFormat struct {
 // meant is the format that the record speaks for; "" for none.
 func (w recordedFormat) meant() probe.Format { return cmp.Or(w.record.Format, w.record.Meant) }
 
-// guessed reports whether libvirt guesses the format of the image, if it does not refuse
-// it. To take for raw what is recorded by another name is a rule, and no guess.
-func (w recordedFormat) guessed() bool {
-	return w.format == ""
-}
-
 // readRecord returns what libvirt makes of the reference in the header of an
 // overlay of format f.
 func (p *predictor) readRecord(f probe.Format, ref *probe.Reference, s image.Extensions) recordedFormat {

@@ -130,10 +130,16 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	if l.SignaturesErr != nil {
 		return p.unread(layer, l.SignaturesErr)
 	}
-	p.guessed = p.guessed || w.guessed()
 	layer.From = chain.Probe
 	if layer.Format = l.LibvirtsChoice(); w.fallback || !w.safe && p.does(libvirt.UnrecordedIsRaw) {
 		layer.Format = probe.Raw
+	}
+	guess := layer.Format
+	if guess == probe.ISO {
+		guess = probe.Raw
+	}
+	if !w.fallback { // that is a rule, and no guess
+		p.guesses(guess)
 	}
 	switch layer.Format {
 	case probe.COW:

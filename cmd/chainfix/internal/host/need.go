@@ -125,19 +125,27 @@ func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xml
 
 // changedBytes returns the finding that a guest sees other bytes of a disk once its
 // chain is explicit, or may: that is so where one of these predictions is not that it
-// sees the disk, or not known.
+// sees the disk, or not known, or by the guess of another format than the chain has.
 func changedBytes(g *Guest, disk xmlfix.DiskExamination, predictions []Prediction) (f finding.Finding, found bool) {
+	layers := disk.Chain.Layers
+	guessedElse := func(p Prediction) bool {
+		return p.need() == predict.Guessed && p.Guess.Layer < len(layers) && layers[p.Guess.Layer].Format != p.Guess.Format
+	}
 	i := slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Misopened })
 	if i < 0 {
-		i = slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Unknown })
+		i = slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Unknown || guessedElse(p) })
 	}
 	if i < 0 {
 		return finding.Finding{}, false
 	}
 	worst := predictions[i]
 	now := worst.Reason
-	if worst.Err != nil {
+	switch {
+	case worst.Err != nil:
 		now = "it cannot be told from here (" + worst.Err.Error() + ")"
+	case guessedElse(worst):
+		worst.Layer = worst.Guess.Layer
+		now = "the data of " + storage.Describe(layers[worst.Layer].Source) + " as " + string(worst.Guess.Format) + ", which is guessed"
 	}
 	return finding.Finding{Code: finding.BytesChange, Severity: finding.Warn, Layer: finding.WholeDisk, ByName: true,
 		Text: "an explicit chain changes what the guest sees on the disk " + strconv.Quote(disk.Target) + ". Now, with libvirt " + worst.Target.Libvirt.String() + ": " + now +
