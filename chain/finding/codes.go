@@ -97,7 +97,7 @@ var aboutDisks = []Explanation{
 	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
 		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
 			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",
-		"Make the definition explicit (chainfix, or chainfix host apply), and let the guest start from it: shut it down first."},
+		"Make the definition explicit (chainfix, or chainfix host apply VM), and let the guest start from it: shut it down first."},
 	{SDBus, "libvirt ignores explicit chains on the sd bus",
 		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
 			"the XML cannot help; only what the image headers record does.",

@@ -201,7 +201,7 @@ func TestHost(t *testing.T) {
 			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
 		}
 	})
-	var guessed []bool
+	var guessed map[string]bool
 	t.Run("as they are, what is predicted happens", func(t *testing.T) {
 		logged := len(l.DebugLog())
 		startAll(t, l, names, all, func(n int) bool { return !all[n].busy }, func(n int, outcome predict.Outcome, said string) {
@@ -209,13 +209,15 @@ func TestHost(t *testing.T) {
 				t.Errorf("%s: %s, not %s: %s", all[n].name, outcome, all[n].want, said)
 			}
 		})
-		guessed = probedIn(l, l.DebugLog()[logged:], names, all)
+		guessed = probedIn(l, l.DebugLog()[logged:])
 		again, _ := scanHost(t, l, exitRefused, uri...)
 		if diff := cmp.Diff(report, again, exported); diff != "" {
 			t.Errorf("the scan depends on what was started (-):\n%s", diff)
 		}
 	})
-	needs := func(n int) predict.Need { return needOfOutcome(all[n].want, guessed[n]) }
+	needs := func(n int) predict.Need {
+		return needOfOutcome(all[n].want, guessed[names[n]] || guessed[all[n].probes])
+	}
 	t.Run("it is needed where libvirt guesses, refuses or misopens", func(t *testing.T) {
 		count := make(map[predict.Need]int)
 		for n, g := range all {

@@ -14,17 +14,13 @@ import (
 // probedImage is what libvirt logs of an image whose format it probes.
 var probedImage = regexp.MustCompile(`virStorageFileProbeFormatFromBuf:\d+ : path=(.*), buf=`)
 
-// probedIn reports for each guest whether a log says that libvirt has probed one of its
-// images.
-func probedIn(l *peers.Libvirt, log string, names []string, all []hostGuest) []bool {
-	probed := make([]bool, len(names))
+// probedIn returns what a log says that libvirt has probed in the folder of images: the folders, and
+// the images that are in none.
+func probedIn(l *peers.Libvirt, log string) map[string]bool {
+	probed := make(map[string]bool)
 	for _, m := range probedImage.FindAllStringSubmatch(log, -1) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(m[1], l.Images+string(filepath.Separator)), string(filepath.Separator))
-		for n := range names {
-			if name == names[n] || name == all[n].probes {
-				probed[n] = true
-			}
-		}
+		probed[name] = true
 	}
 	return probed
 }
