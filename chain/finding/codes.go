@@ -50,6 +50,7 @@ const (
 	BlockJob          Code = "block-job"
 	TransientLeftover Code = "transient-leftover"
 	SnapshotDiffers   Code = "snapshot-differs"
+	BytesChange       Code = "bytes-change"
 )
 
 var aboutGuests = []Explanation{
@@ -69,6 +70,10 @@ var aboutGuests = []Explanation{
 			"copy has the shorter chain of that time, which is right.)",
 		"chainfix host apply --snapshots VM mends snapshots and checkpoints, with --refresh those that the headers contradict; --saved mends a managed save image. Or delete what nobody will " +
 			"revert to any more."},
+	{BytesChange, "an explicit chain changes what the guest sees on a disk, or may",
+		"Today libvirt opens the disk wrongly: the guest sees a container's bytes, or zeros in the place of a base. Right as the explicit chain is, the guest has worked with the " +
+			"other bytes, and may have written to them. Or it cannot be told what it sees. host apply changes such a guest only if it is named, whatever else is asked for.",
+		"Look at the disk from within the guest. If it never worked, or its owner agrees: chainfix host apply VM. Else leave it as it is."},
 }
 
 // Findings about what the domain XML says of a disk.
@@ -97,7 +102,7 @@ var aboutDisks = []Explanation{
 	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
 		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
 			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",
-		"Make the definition explicit (chainfix, or chainfix host apply), and let the guest start from it: shut it down first."},
+		"Make the definition explicit (chainfix, or chainfix host apply VM), and let the guest start from it: shut it down first."},
 	{SDBus, "libvirt ignores explicit chains on the sd bus",
 		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
 			"the XML cannot help; only what the image headers record does.",

@@ -60,9 +60,17 @@ func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w reco
 	case namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name):
 		p.misopens(what + p.wrongNamespace(ref.Name))
 	default:
+		p.assumesRaw(w)
 		p.remark("libvirt drops a part of the name by which " + what + err.Error())
 	}
 	return nil
+}
+
+// assumesRaw notes the guess of a libvirt that takes what is not recorded as raw.
+func (p *predictor) assumesRaw(w recordedFormat) {
+	if w.format == "" {
+		p.guesses(probe.Raw)
+	}
 }
 
 // nothingIn reports whether libvirt refuses a name of which [storage.ParseBacking]
@@ -104,6 +112,7 @@ func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recor
 	if err := p.protocol(src); err != nil {
 		return err
 	}
+	p.assumesRaw(w)
 	if namesNamespace(ref.Name) && !p.keepsNamespace(ref.Name) {
 		p.misopens(storage.Describe(overlay.Source) + " names its backing image " + p.wrongNamespace(ref.Name))
 		return nil

@@ -70,6 +70,11 @@ type Prediction struct {
 	// Layer is the index of the image that the reason is about, 0 the top; or
 	// [finding.WholeDisk].
 	Layer int
+	// Guess is the first format that libvirt or QEMU guesses, the zero Guess if there is
+	// none. It counts only of a disk that starts: see [Prediction.Need].
+	Guess Guess
+	// LeftOut says of a disk that starts that libvirt starts the guest without it.
+	LeftOut bool
 }
 
 var (
@@ -142,6 +147,9 @@ func worst(p *predictor) (Prediction, error) {
 		return Prediction{}, err
 	}
 	if without.Outcome == with.Outcome {
+		if with.Need() > without.Need() {
+			return with, nil
+		}
 		return without, nil
 	}
 	found = without
@@ -180,12 +188,13 @@ func (p *predictor) predict() (Prediction, error) {
 	var r *refusal
 	switch {
 	case errors.As(err, &r) && r.early && p.optional():
-		return Prediction{Starts, "libvirt starts the guest without the disk, which is optional: " + r.reason, r.layer}, nil
+		return Prediction{Outcome: Starts, Reason: "libvirt starts the guest without the disk, which is optional: " + r.reason, Layer: r.layer, LeftOut: true}, nil
 	case errors.As(err, &r):
-		return Prediction{Refuses, r.reason, r.layer}, nil
+		return Prediction{Outcome: Refuses, Reason: r.reason, Layer: r.layer}, nil
 	case err != nil:
 		return Prediction{}, err
 	}
+	p.found.Guess = p.guess
 	return p.found, nil
 }
 
@@ -229,6 +238,7 @@ type predictor struct {
 	undecided *libvirt.Fact
 
 	found Prediction // as long as nothing is refused
+	guess Guess      // see [Prediction.Guess]
 	late  error      // a refusal of an optional disk that is not early
 	// nested refuses a chain that is nested too deeply, which libvirt finds out
 	// when it has been through the whole of it.
@@ -288,14 +298,21 @@ func afterwards(err error) error {
 // nothing is refused.
 func (p *predictor) misopens(words string) {
 	if p.found.Outcome != Misopens {
-		p.found = Prediction{Misopens, words, p.layer}
+		p.found = Prediction{Outcome: Misopens, Reason: words, Layer: p.layer}
+	}
+}
+
+// guesses notes that the format of the image that is being looked at is guessed.
+func (p *predictor) guesses(f probe.Format) {
+	if p.guess == (Guess{}) {
+		p.guess = Guess{p.layer, f}
 	}
 }
 
 // remark notes something about a disk that starts.
 func (p *predictor) remark(words string) {
 	if p.found.Reason == "" {
-		p.found = Prediction{Starts, words, p.layer}
+		p.found = Prediction{Outcome: Starts, Reason: words, Layer: p.layer}
 	}
 }
 

@@ -206,6 +206,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		h = l.Header
 		if guessed {
 			layer.Format = l.QEMUsChoice(file)
+			p.guesses(layer.Format)
 			if len(l.Formats()) > 1 && len(l.Containers()) > 0 {
 				p.misopens(storage.Describe(layer.Source) + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which QEMU takes one")
 				return nil

@@ -134,6 +134,13 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	if layer.Format = l.LibvirtsChoice(); w.fallback || !w.safe && p.does(libvirt.UnrecordedIsRaw) {
 		layer.Format = probe.Raw
 	}
+	guess := layer.Format
+	if guess == probe.ISO {
+		guess = probe.Raw
+	}
+	if !w.fallback { // that is a rule, and no guess
+		p.guesses(guess)
+	}
 	switch layer.Format {
 	case probe.COW:
 		if cow, err := p.image(layer, probe.COW); err == nil && cow.Libvirt.Backing && !w.safe {

@@ -18,7 +18,7 @@ import (
 func checkCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "check",
-		Usage:       "say what fix would do, per disk and per layer; writes nothing",
+		Usage:       "say what fix would do, per disk and per layer, and whether it is needed; writes nothing",
 		ArgsUsage:   "[FILE...]",
 		Description: checkDescription,
 		Flags:       flagsOf(outputFlags(), jobsFlags(), policyFlags()),
@@ -56,7 +56,7 @@ func check(c *cli.Context, std streams) error {
 	progress := startProgress(c.Context, std, w.requests)
 	defer progress.end()
 	worst, read, done := exitDone, false, 0
-	err = eachDocument(c.Context, std, w, args, func(e *examined) error {
+	err = eachDocument(c.Context, std, w, args, true, func(e *examined) error {
 		if done++; len(args) > 1 {
 			progress.say("%d of %d documents", done, len(args))
 		}
@@ -85,8 +85,8 @@ const (
 )
 
 // eachDocument examines the documents, many at the same time, and hands them to use in
-// the order of args.
-func eachDocument(ctx context.Context, std streams, w *walkers, args []string, use func(*examined) error) error {
+// the order of args. With needs it is found out what their disks need, too.
+func eachDocument(ctx context.Context, std streams, w *walkers, args []string, needs bool, use func(*examined) error) error {
 	walker := w.walker()
 	bounds := ordered.Bounds{AtOnce: w.requests.Jobs(), Items: maxDocuments, Bytes: maxBytes}
 	type result struct {
@@ -94,7 +94,7 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 		err error
 	}
 	for r := range ordered.Map(ctx, bounds, slices.Values(args), func(ctx context.Context, take ordered.Take, arg string) result {
-		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg))
+		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg), needs)
 		return result{e, err}
 	}) {
 		if ctx.Err() != nil {
@@ -115,7 +115,7 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, u
 
 // examineInput reads and examines one document. That it cannot be read is a
 // problem of this document alone.
-func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*examined, error) {
+func examineInput(ctx context.Context, r reader, w *chain.Walker, in input, needs bool) (*examined, error) {
 	data, err := r.read(ctx, in)
 	if ctx.Err() != nil {
 		return nil, inputError(context.Cause(ctx))
@@ -130,7 +130,13 @@ func examineInput(ctx context.Context, r reader, w *chain.Walker, in input) (*ex
 	if e.Err != nil {
 		e.Err = explainedInput(in, data, e.Err)
 	}
-	return &examined{in, data, e}, nil
+	found := &examined{input: in, data: data, Examination: e}
+	if needs {
+		if found.needs, err = needsOf(ctx, w, e); err != nil {
+			return nil, inputError(err)
+		}
+	}
+	return found, nil
 }
 
 // textReport is for people: a line a document, a disk, a layer.
@@ -143,9 +149,9 @@ func (r *textReport) document(e *examined) error {
 	if e.Err != nil {
 		return nil // the findings say it
 	}
-	text := fmt.Appendf(nil, "%s: domain %s: %s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict())
-	for _, d := range e.Disks {
-		text = fmt.Appendf(text, "  %s: %s\n", strconv.Quote(d.Target), d.Verdict())
+	text := fmt.Appendf(nil, "%s: domain %s: %s%s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict(), shownNeed(e.Verdict(), e.need()))
+	for i, d := range e.Disks {
+		text = fmt.Appendf(text, "  %s: %s%s\n", strconv.Quote(d.Target), d.Verdict(), shownNeed(d.Verdict(), e.needs[i]))
 		if d.Chain == nil {
 			continue
 		}

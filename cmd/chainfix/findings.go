@@ -9,14 +9,17 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// examined is the examination of one document.
+// examined is the examination of one document, and what each disk needs where that is
+// reported.
 type examined struct {
 	input
 	data []byte // the document as it was read; nil where it is not to be rewritten
 	*xmlfix.Examination
+	needs []predict.Need
 }
 
 // unread reports that there is no document, rather than one that is of no use.

@@ -39,7 +39,7 @@ func fix(c *cli.Context, std streams) error {
 	progress := startProgress(c.Context, std, w.requests)
 	defer progress.end()
 	r, read := deliveries{o: o, std: std, total: len(names)}, false
-	err = eachDocument(c.Context, std, w, names, func(e *examined) error {
+	err = eachDocument(c.Context, std, w, names, false, func(e *examined) error {
 		if r.done++; r.total > 1 {
 			progress.say("%d of %d documents", r.done, r.total)
 		}

@@ -27,6 +27,7 @@ type options struct {
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
+	all      bool   // what apply changes: every guest, and not only those that need it
 	yes      bool   // nobody is asked
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
@@ -61,7 +62,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), applyFlags(), allFlag(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -210,7 +211,7 @@ func fromFlags() []flagRow {
 	}
 }
 
-// predictFlags are those of host scan alone.
+// predictFlags say for which libvirts the guests are looked at as they are.
 func predictFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringSliceFlag{Name: "predict", Usage: "say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)"},
@@ -233,6 +234,14 @@ func applyFlags() []flagRow {
 		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 			func(o *options, c *cli.Context) error { o.dryRun = c.Bool("dry-run"); return nil }},
 	}, stateFlags()...)
+}
+
+// allFlag says that apply takes all guests.
+func allFlag() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit that safely can be, also of guests that do not need it"},
+			func(o *options, c *cli.Context) error { o.all = c.Bool("all"); return nil }},
+	}
 }
 
 // stateFlags say where the runs are.

@@ -78,7 +78,7 @@ func examinedGuest(r *host.Report) *examined {
 	if r.Err != nil {
 		return unreadable(input{name: guestPlace(r.Guest)}, r.Err)
 	}
-	return &examined{input: input{name: guestPlace(r.Guest)}, Examination: r.Examination}
+	return &examined{input: input{name: guestPlace(r.Guest)}, Examination: r.Examination, needs: r.Needs}
 }
 
 // guestPlace is the place that a finding is printed with: the file that a definition

@@ -220,57 +220,124 @@ func TestHost(t *testing.T) {
 			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
 		}
 	})
+	var guessed map[string]bool
 	t.Run("as they are, what is predicted happens", func(t *testing.T) {
+		logged := len(l.DebugLog())
 		startAll(t, l, names, all, func(n int) bool { return !all[n].busy }, func(n int, outcome predict.Outcome, said string) {
 			if outcome != all[n].want {
 				t.Errorf("%s: %s, not %s: %s", all[n].name, outcome, all[n].want, said)
 			}
 		})
+		guessed = probedIn(l, l.DebugLog()[logged:])
 		again, _ := scanHost(t, l, exitRefused, uri...)
 		if diff := cmp.Diff(report, again, exported); diff != "" {
 			t.Errorf("the scan depends on what was started (-):\n%s", diff)
 		}
 	})
-
-	changes := func(n int) bool { return all[n].verdict == "fixable" && !all[n].held }
-	state := []string{"--state-dir", filepath.Join(l.Dir, "state")}
-	apply := append(append([]string{"apply"}, uri...), state...)
-	t.Run("a dry run changes nothing", func(t *testing.T) {
-		r := runHost(t, l, append(append([]string{}, apply...), "--dry-run")...)
+	needs := func(n int) predict.Need {
+		return needOfOutcome(all[n].want, guessed[names[n]] || guessed[all[n].probes])
+	}
+	t.Run("it is needed where libvirt guesses, refuses or misopens", func(t *testing.T) {
+		count := make(map[predict.Need]int)
 		for n, g := range all {
-			if has := strings.Contains(r.out, "\n+++ "+names[n]+"\n"); has != changes(n) {
-				t.Errorf("%s: there is a diff: %v", g.name, has)
+			needed, because := needOf(needs(n))
+			said := guests[names[n]]
+			if diff := cmp.Diff(needed, said.Needed); diff != "" || said.Because != because {
+				t.Errorf("%s: %q, want %q\n%s", g.name, said.Because, because, diff)
 			}
+			count[needs(n)]++
 		}
-		if diff := cmp.Diff(before, definitions(t, d)); diff != "" || r.status != exitRefused {
-			t.Errorf("status %d\n%s", r.status, diff)
+		for _, need := range []predict.Need{predict.Recorded, predict.Guessed, predict.Refused, predict.Misopened} {
+			if count[need] < 4 {
+				t.Errorf("only %d guests: %s", count[need], need)
+			}
 		}
 	})
 
-	var run string
-	var want []string
-	var after map[string]string
-	if !t.Run("what is fixable becomes explicit, and nothing else changes", func(t *testing.T) {
-		r := runHost(t, l, apply...)
+	everything := func(n int) bool { return all[n].safe() }
+	needed := func(n int) bool { return all[n].safe() && needs(n) != predict.Recorded }
+	state := []string{"--state-dir", filepath.Join(l.Dir, "state")}
+	apply := append(append([]string{"apply"}, uri...), state...)
+	applyAll := append(slices.Clone(apply), "--all")
+	t.Run("a dry run changes nothing", func(t *testing.T) {
+		for _, c := range []struct {
+			args    []string
+			changes func(n int) bool
+		}{{apply, needed}, {applyAll, everything}} {
+			r := runHost(t, l, append(slices.Clone(c.args), "--dry-run")...)
+			for n, g := range all {
+				if has := strings.Contains(r.out, "\n+++ "+names[n]+"\n"); has != c.changes(n) {
+					t.Errorf("%s: there is a diff: %v", g.name, has)
+				}
+			}
+			if diff := cmp.Diff(before, definitions(t, d)); diff != "" || r.status != exitRefused {
+				t.Errorf("status %d\n%s", r.status, diff)
+			}
+		}
+	})
+
+	// runApply applies, and returns the run's folder and the lines that it has printed.
+	runApply := func(t *testing.T, args []string, changes func(n int) bool) (run string, want []string) {
+		r := runHost(t, l, args...)
 		lines := strings.Split(strings.TrimSuffix(r.out, "\n"), "\n")
 		run = lines[len(lines)-1]
 		if filepath.Dir(run) != state[1] || r.status != exitRefused {
 			t.Fatalf("status %d, folder %q\n%s\n%s", r.status, run, r.errors, r.out)
 		}
-		for n := range all {
+		after := definitions(t, d)
+		for n, g := range all {
 			if changes(n) {
 				want = append(want, fmt.Sprintf("defined %q", names[n]))
+			}
+			if changed := before[names[n]] != after[names[n]]; changed != changes(n) {
+				t.Errorf("%s: changed: %v\n%s", g.name, changed, after[names[n]])
+			}
+			if held := strings.Contains(r.errors, names[n]+": warn: left as it is: "); held != (g.verdict == "fixable" && !g.safe() && (!g.busy || args[len(args)-1] == "--all")) {
+				t.Errorf("%s: held back: %v\n%s", g.name, held, r.errors)
 			}
 		}
 		if diff := cmp.Diff(want, lines[:len(lines)-1]); diff != "" {
 			t.Error(diff)
 		}
-		after = definitions(t, d)
+		return run, want
+	}
+	t.Run("what is needed and safe becomes explicit, and nothing else changes", func(t *testing.T) {
+		run, want := runApply(t, apply, needed)
+		_, guests := scanHost(t, l, exitRefused, uri...)
 		for n, g := range all {
-			if changed := before[names[n]] != after[names[n]]; changed != changes(n) {
-				t.Errorf("%s: changed: %v\n%s", g.name, changed, after[names[n]])
+			if said := guests[names[n]]; needed(n) && said.Verdict != "explicit" || !needed(n) && said.Verdict != g.verdict {
+				t.Errorf("%s, afterwards: %+v", g.name, said)
 			}
 		}
+		logged, started := len(l.DebugLog()), 0
+		var group errgroup.Group
+		group.SetLimit(12)
+		for n, g := range all {
+			if g.safe() && !needed(n) && !g.busy {
+				started++
+				group.Go(func() error { return onlyNodesOfLibvirt(l, names[n]) })
+			}
+		}
+		if err := group.Wait(); err != nil || started < 10 {
+			t.Errorf("%d guests whose chain is recorded to the end: %v", started, err)
+		}
+		if m := probedImage.FindString(l.DebugLog()[logged:]); m != "" {
+			t.Errorf("libvirt probes an image of a guest that does not need an explicit chain: %s", m)
+		}
+		r := runHost(t, l, append(append([]string{"rollback"}, uri...), run)...)
+		if diff := cmp.Diff(before, definitions(t, d)); diff != "" || r.status != exitDone || strings.Count(r.out, "restored ") != len(want) {
+			t.Errorf("rollback: status %d\n%s\n%s", r.status, r.errors, diff)
+		}
+	})
+
+	changes := everything
+	apply = applyAll
+	var run string
+	var want []string
+	var after map[string]string
+	if !t.Run("what is fixable becomes explicit, and nothing else changes", func(t *testing.T) {
+		run, want = runApply(t, apply, changes)
+		after = definitions(t, d)
 		_, guests := scanHost(t, l, exitRefused, uri...)
 		for n, g := range all {
 			verdict, outcome := g.verdict, g.want
@@ -326,13 +393,18 @@ func TestHost(t *testing.T) {
 	})
 	t.Run("by name", func(t *testing.T) {
 		for n, g := range all {
-			if !g.held || g.busy {
+			if g.verdict != "fixable" || g.safe() || g.busy {
 				continue
 			}
-			r := runHost(t, l, append(append([]string{}, apply...), names[n])...)
+			r := runHost(t, l, append(append([]string{"apply"}, append(uri, state...)...), names[n])...)
 			if r.status != exitDone || !strings.Contains(r.out, fmt.Sprintf("defined %q\n", names[n])) {
 				t.Errorf("%s: status %d\n%s\n%s", g.name, r.status, r.errors, r.out)
 			}
 		}
+		startAll(t, l, names, all, func(n int) bool { return all[n].want == predict.Misopens && all[n].verdict == "fixable" }, func(n int, outcome predict.Outcome, said string) {
+			if outcome != predict.Starts {
+				t.Errorf("%s, of which the guest was to see other bytes then: %s: %s", all[n].name, outcome, said)
+			}
+		})
 	})
 }

@@ -20,10 +20,10 @@ import (
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "apply",
-		Usage:       "make the chains of the guests explicit that scan calls fixable, and say how to take that back",
+		Usage:       "make the chains of guests explicit that need it, where that is safe, or of those that are named",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
-		Flags:       flagsOf(connectFlags(), applyFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), predictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -54,11 +54,11 @@ func hostApply(c *cli.Context, std streams) error {
 	}
 	reported := progress.ofScan(s)
 	result := newApplyResult(d.Version().String(), o.dryRun)
-	result.asksFor = o.asksFor
+	result.asksFor, result.all = o.asksFor, o.all
 	if o.dryRun {
 		return hostDryRun(c, std, o, s, w, result, reported)
 	}
-	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir, Snapshots: o.snapshots, Saved: o.saved,
+	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir, All: o.all, Snapshots: o.snapshots, Saved: o.saved,
 		OnOutcome: func(outcome host.Outcome) {
 			result.done(outcome)
 			if outcome.Err == nil && !o.json {

@@ -25,9 +25,11 @@ type hostGuest struct {
 
 	// state brings the guest, whose definition is there, into a state.
 	state func(t *testing.T, l *peers.Libvirt, guest, dir string)
-	held  bool // it must not be changed now, or not without being named
+	held  bool // it must not be changed now, or not without being named, for another reason than that it misopens
 	busy  bool // it runs, or would not start from its definition
 	alone bool // it writes to an image that others read
+	// probes is the image outside of the guest's folder that libvirt probes.
+	probes string
 }
 
 // hostGuests are guests of all kinds, but for those in which only the images
@@ -121,13 +123,18 @@ func hostGuests() []hostGuest {
 		}},
 
 		// Volumes of a pool, which is the folder of them all.
-		hostGuest{oddChain: volumeDisk("volume over raw", "over-raw", "qcow2", starts), verdict: "fixable"},
+		hostGuest{oddChain: volumeDisk("volume over raw", "over-raw", "qcow2", starts), verdict: "fixable", probes: "volume.img"},
 		hostGuest{oddChain: volumeDisk("raw volume", "shared.img", "raw", starts), verdict: "explicit", alone: true},
 		hostGuest{oddChain: volumeDisk("volume over a chain", "over-chain", "qcow2", refuses), verdict: "refused", finding: finding.ProbedBacking},
 		hostGuest{oddChain: volumeDisk("volume that is not there", "absent", "qcow2", refuses), verdict: "refused"},
 		hostGuest{oddChain: volumeDisk("volume that misses its base", "over-nothing", "qcow2", refuses), verdict: "refused"},
 		hostGuest{oddChain: oddChain{name: "volume over vhdx", kind: "volume", disk: volumeSource("over-vhdx", "qcow2"), want: misopens, truth: rawDisk}, verdict: "fixable"},
 	)
+}
+
+// safe reports whether apply may change the guest without being told its name.
+func (g hostGuest) safe() bool {
+	return g.verdict == "fixable" && !g.held && g.want != predict.Misopens
 }
 
 func volumeDisk(name, volume, format string, want predict.Outcome) oddChain {

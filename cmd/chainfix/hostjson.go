@@ -15,6 +15,8 @@ type guestJSON struct {
 	UUID     string          `json:"uuid"`
 	Active   bool            `json:"active"`
 	Verdict  string          `json:"verdict"`
+	Needed   *bool           `json:"needed"` // that of the neediest disk; null if it cannot be told
+	Because  string          `json:"because,omitempty"`
 	Disks    []guestDiskJSON `json:"disks"`
 	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
 	// Outcome is what becomes of the guest as it is, by target: that of its worst
@@ -67,6 +69,7 @@ func guestOf(r *host.Report) guestJSON {
 		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{}, Stored: storedOf(r),
 		Findings: append(findingsOf(r.Findings), doc.Findings...),
 	}
+	g.Needed, g.Because = needOf(r.Need())
 	for _, o := range outcomes(r) {
 		if g.Outcome == nil {
 			g.Outcome = make(map[string]string)

@@ -23,6 +23,7 @@ const (
 	wasHeldBack = "held-back"
 	wasRefused  = "refused"
 	wasExplicit = "explicit" // nothing is to be done
+	wasNoNeed   = "not-needed"
 )
 
 // appliedGuest is what has become of one guest, and why.
@@ -50,6 +51,7 @@ type applyResult struct {
 	byName  map[string]*appliedGuest
 	byEntry map[storedEntry]*appliedStored
 	asksFor func(host.MetadataKind) bool // whether they are to be mended; nil for none
+	all     bool                         // whether every chain is to be made explicit
 }
 
 func newApplyResult(libvirt string, dryRun bool) *applyResult {
@@ -74,12 +76,14 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 		return g
 	}
 	switch held, why := r.HeldBack(); {
+	case r.Verdict() == chain.Explicit:
+		g.Outcome = wasExplicit
+	case !r.Wanted(a.all):
+		g.Outcome = wasNoNeed
 	case r.Verdict() == chain.Refused:
 		g.Outcome = wasRefused
 		f := whyRefused(r)
 		g.Code, g.Reason = string(f.Code), f.Text
-	case r.Verdict() != chain.Fixable:
-		g.Outcome = wasExplicit
 	case why != nil:
 		g.Outcome, g.Code, g.Reason = wasHeldBack, string(held.Code), why.Error()
 	case a.DryRun:
@@ -164,7 +168,7 @@ func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
-		{wasHeldBack, "held back"}, {wasRefused, "refused"}, {wasExplicit, "explicit already"},
+		{wasHeldBack, "held back"}, {wasRefused, "refused"}, {wasNoNeed, "not in need of it"}, {wasExplicit, "explicit already"},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))

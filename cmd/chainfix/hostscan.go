@@ -17,7 +17,7 @@ import (
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "scan",
-		Usage:       "say of all guests whether their chains are explicit, and what libvirt will make of them",
+		Usage:       "say of all guests whether their chains are explicit, or need to be, and what libvirt will make of them",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
@@ -58,12 +58,7 @@ func hostScan(c *cli.Context, std streams) error {
 		printReport(std, r)
 		script.add(r)
 		o.printStored(std, r)
-		switch r.Verdict() {
-		case chain.Refused:
-			worst = max(worst, exitRefused)
-		case chain.Fixable:
-			worst = max(worst, exitChange)
-		}
+		worst = max(worst, scanStatus(r))
 		reported()
 		return out.guest(r)
 	})
@@ -81,6 +76,21 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	return ended(worst)
+}
+
+// scanStatus is the exit status that a guest asks for: it is to be changed by an apply of
+// the same guests, or is one that nobody changes without a decision.
+func scanStatus(r *host.Report) int {
+	_, held := r.HeldBack()
+	switch {
+	case r.Verdict() == chain.Refused:
+		return exitRefused
+	case r.Verdict() != chain.Fixable || !r.Wanted(false):
+		return exitDone
+	case held != nil:
+		return exitRefused
+	}
+	return exitChange
 }
 
 // hostReporter prints the reports of a scan one after the other.
@@ -102,10 +112,11 @@ func (t *hostText) guest(r *host.Report) error {
 	if r.Guest.Active {
 		line.WriteString(" (running)")
 	}
+	line.WriteString(shownNeed(r.Verdict(), r.Need()))
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if f, busy := r.HeldBack(); busy != nil {
+	if f, held := r.HeldBack(); held != nil && r.Verdict() != chain.Explicit && r.Wanted(false) {
 		fmt.Fprintf(&line, "; held back: %s", f.Code)
 	}
 	line.WriteString("\n")
@@ -174,17 +185,19 @@ func worseOutcome(a, b predict.Outcome) predict.Outcome {
 type summary struct {
 	guests   int
 	verdicts map[chain.Verdict]int
+	needs    needSummary
 	targets  []libvirt.Pair
 	outcomes map[targetOutcome]int
 }
 
 func newSummary() *summary {
-	return &summary{verdicts: make(map[chain.Verdict]int), outcomes: make(map[targetOutcome]int)}
+	return &summary{verdicts: make(map[chain.Verdict]int), needs: make(needSummary), outcomes: make(map[targetOutcome]int)}
 }
 
 func (s *summary) add(r *host.Report) {
 	s.guests++
 	s.verdicts[r.Verdict()]++
+	s.needs[r.Need()]++
 	for i, o := range outcomes(r) {
 		if i == len(s.targets) {
 			s.targets = append(s.targets, o.target)
@@ -196,11 +209,11 @@ func (s *summary) add(r *host.Report) {
 	}
 }
 
-// String has a line for the verdicts and one for each target. The numbers of a line are
+// String has a line for the verdicts, one for what the guests need and one for each target. The numbers of a line are
 // all guests together.
 func (s *summary) String() string {
 	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
-		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused])
+		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused]) + s.needs.String()
 	for _, target := range s.targets {
 		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }
 		text += fmt.Sprintf("as they are, libvirt %s starts %d, refuses %d, and opens something wrong for %d",

@@ -77,7 +77,7 @@ func (a *applyResult) entry(guest, uuid string, s host.Stored) *appliedStored {
 func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedStored {
 	open := make(map[*host.StoredReport]*appliedStored)
 	for _, s := range r.Stored {
-		if a.asksFor == nil || !a.asksFor(s.Kind) {
+		if a.asksFor == nil || !a.asksFor(s.Kind) || !s.Wanted(r, a.all) {
 			continue
 		}
 		e := a.entry(r.Guest.Name, r.Guest.UUID, s.Stored)
@@ -158,6 +158,9 @@ type storedJSON struct {
 // storedOf is what there is to mend of what libvirt keeps of a guest; nil for nothing.
 func storedOf(r *host.Report) (all []storedJSON) {
 	for _, s := range r.Stored {
+		if len(s.Findings) == 0 {
+			continue
+		}
 		all = append(all, storedJSON{string(s.Kind), s.Name, s.Verdict().String(), findingsOf(s.Findings)})
 	}
 	return all

@@ -21,6 +21,8 @@ type documentJSON struct {
 	Name     string        `json:"name"`
 	Domain   string        `json:"domain"`
 	Verdict  string        `json:"verdict"`
+	Needed   *bool         `json:"needed"` // that of the neediest disk; null if it cannot be told
+	Because  string        `json:"because,omitempty"`
 	Disks    []diskJSON    `json:"disks"`
 	Findings []findingJSON `json:"findings,omitempty"` // of the document as such
 }
@@ -28,6 +30,8 @@ type documentJSON struct {
 type diskJSON struct {
 	Target   string        `json:"target"`
 	Verdict  string        `json:"verdict"`
+	Needed   *bool         `json:"needed"` // null if it cannot be told
+	Because  string        `json:"because,omitempty"`
 	Layers   []layerJSON   `json:"layers"`
 	Findings []findingJSON `json:"findings"`
 }
@@ -85,6 +89,7 @@ func encodeJSON(v any) ([]byte, error) {
 
 func documentOf(e *examined) documentJSON {
 	doc := documentJSON{Name: e.name, Domain: e.domain(), Verdict: e.Verdict().String(), Disks: []diskJSON{}}
+	doc.Needed, doc.Because = needOf(e.need())
 	if e.Err != nil {
 		f, _ := problemFinding(e.Err)
 		doc.Findings = findingsOf([]finding.Finding{f})
@@ -92,8 +97,9 @@ func documentOf(e *examined) documentJSON {
 	for _, f := range e.Findings {
 		doc.Findings = append(doc.Findings, findingsOf([]finding.Finding{f.Finding})...)
 	}
-	for _, d := range e.Disks {
+	for i, d := range e.Disks {
 		disk := diskJSON{Target: d.Target, Verdict: d.Verdict().String(), Layers: []layerJSON{}, Findings: []findingJSON{}}
+		disk.Needed, disk.Because = needOf(e.needs[i])
 		if d.Chain != nil {
 			for _, layer := range d.Chain.Layers {
 				disk.Layers = append(disk.Layers, layerOf(layer))

@@ -75,6 +75,7 @@ func TestPredictionIsOutcome(t *testing.T) {
 	peers.Require(t, "qemu-img", "qemu-storage-daemon")
 	var mu sync.Mutex
 	count := make(map[predict.Outcome]int)
+	started := make(map[string]predict.Prediction) // by guest
 	t.Run("chains", func(t *testing.T) {
 		for n, c := range oddChains() {
 			t.Run(c.name, func(t *testing.T) {
@@ -101,10 +102,19 @@ func TestPredictionIsOutcome(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				count[outcome]++
+				if outcome == predict.Starts && predicted.Outcome == predict.Starts && !predicted.LeftOut {
+					started[guest] = predicted
+				}
 			})
 		}
 	})
 	t.Logf("%v", count)
+	guessed := probedIn(l, l.DebugLog())
+	for guest, predicted := range started {
+		if guesses := predicted.Guess != (predict.Guess{}); guesses != guessed[guest] {
+			t.Errorf("%s: libvirt probes: %v, predicted: %+v", guest, guessed[guest], predicted)
+		}
+	}
 }
 
 // explains matches the words of a prediction that are not libvirt's: they say what

@@ -250,6 +250,7 @@ func TestBeforeAnUpgrade(t *testing.T) {
 		defineOverlay(t, l, name, backing)
 	}
 	l.Define(guestWithDisk("mail", "raw", newRaw(t, l, "mail.img")))
+	l.Define(guestWithDisk("files", "qcow2", newOverlay(t, l, "files.qcow2", "system.img", "raw")))
 	l.Virsh("start", "lab")
 	l.Virsh("start", "archive")
 	l.Virsh("managedsave", "archive")

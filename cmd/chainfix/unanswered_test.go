@@ -202,7 +202,7 @@ func TestUnansweredImagesCostTheirOwnGuests(t *testing.T) {
 		h, l := newHangingHost(t), peers.StartLibvirt(t)
 		installProgram(t, l)
 		h.define(l, true)
-		r := within(t, l.Command(filepath.Join(l.Dir, "chainfix"), "host", "apply", limit, "--connect", l.URI(), "--state-dir", filepath.Join(l.Dir, "state")))
+		r := within(t, l.Command(filepath.Join(l.Dir, "chainfix"), "host", "apply", "--all", limit, "--connect", l.URI(), "--state-dir", filepath.Join(l.Dir, "state")))
 		if r.status != exitRefused || strings.Count(r.out, "defined \"") != 11 {
 			t.Errorf("status %d\n%s\n%s", r.status, r.out, r.errors)
 		}

@@ -34,10 +34,13 @@ type Apply struct {
 	// StateDir is the folder that holds the runs; it is made if it is not
 	// there.
 	StateDir string
+	// All says to make every chain explicit, and not only those that need it; of named
+	// guests all are taken in any case ([Report.Wanted]).
+	All bool
 	// Snapshots says to mend what libvirt keeps of snapshots and checkpoints too, and
 	// Saved what it keeps of saved states.
 	Snapshots, Saved bool
-	// OnOutcome, which may be nil, is called with the outcome of every guest that was fixable when
+	// OnOutcome, which may be nil, is called with the outcome of every guest that was wanted, and fixable when
 	// it was scanned, and of those that a run before this one left half
 	// done.
 	OnOutcome func(Outcome)
@@ -89,7 +92,8 @@ var (
 	ErrLeft = errors.New("guests were left as they are")
 )
 
-// Run calls report for every guest of the scan, and changes those that are fixable.
+// Run calls report for every guest of the scan, and changes those that are fixable and
+// wanted ([Report.Wanted]).
 // A folder is made for the first of these. Its path is returned whenever there is one,
 // with an error too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
 // system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
@@ -216,6 +220,7 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 			return err
 		}
 		switch _, why := r.HeldBack(); {
+		case !r.Wanted(w.All):
 		case r.Verdict() == chain.Refused:
 			w.leftOut = true
 		case r.Verdict() == chain.Fixable:

@@ -110,7 +110,7 @@ func AsksFor(kind MetadataKind, snapshots, saved bool) bool {
 // planStored plans to mend what libvirt keeps of a guest, as far as that was asked for.
 func (w *applying) planStored(r *Report, planned map[string]bool) error {
 	for _, s := range r.Stored {
-		if !AsksFor(s.Kind, w.Snapshots, w.Saved) {
+		if !AsksFor(s.Kind, w.Snapshots, w.Saved) || !s.Wanted(r, w.All) {
 			continue
 		}
 		if s.Verdict() == chain.Refused {

@@ -68,6 +68,9 @@ type Report struct {
 	// target in the order of Targets. There are none where the definition
 	// could not be read.
 	Predictions [][]Prediction
+	// Needs are, for each disk, whether it needs an explicit chain: by the
+	// Predictions, or where there are no Targets by those for [AnyLibvirt].
+	Needs []predict.Need
 	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
 	// is not explicit, or is not that of the images.
 	Stored []*StoredReport
@@ -102,6 +105,11 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 	}
 	if r.Named || r.Verdict() != chain.Fixable {
 		return finding.Finding{}, nil
+	}
+	for _, f := range r.Findings {
+		if f.ByName {
+			return f, fmt.Errorf("%w: %s", ErrByName, f.Text)
+		}
 	}
 	return byNameOnly(r.Examination)
 }
@@ -217,8 +225,7 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 }
 
 func (s *Scan) targets() []libvirt.Pair {
-	own := cmp.Or(s.Inventory.Version(), s.Policy.Target)
-	if len(s.Targets) == 0 && own.Known() {
+	if own := s.current().Libvirt; len(s.Targets) == 0 && own.Known() {
 		return []libvirt.Pair{{Libvirt: own}}
 	}
 	return s.Targets
@@ -230,6 +237,11 @@ func (s *Scan) withOwn(target libvirt.Pair) libvirt.Pair {
 		target.QEMU = s.Inventory.QEMU()
 	}
 	return target
+}
+
+// current is the libvirt that starts the guests now; the zero Pair if it is not known.
+func (s *Scan) current() libvirt.Pair {
+	return s.withOwn(libvirt.Pair{Libvirt: cmp.Or(s.Inventory.Version(), s.Policy.Target)})
 }
 
 func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
@@ -251,19 +263,9 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 				r.Findings = append(r.Findings, f)
 			}
 		}
-		var all []Prediction
-		for _, target := range r.Targets {
-			if disk.Chain == nil {
-				all = append(all, unreadable(disk, target))
-				continue
-			}
-			p, err := predict.Disk(ctx, w, disk.Stated, s.withOwn(target))
-			if err != nil && !errors.Is(err, predict.ErrUnseen) {
-				return err
-			}
-			all = append(all, Prediction{target, p, err})
+		if err := s.predict(ctx, w, r, disk); err != nil {
+			return err
 		}
-		r.Predictions = append(r.Predictions, all)
 	}
 	return s.stored(ctx, w, r)
 }

@@ -41,7 +41,8 @@ type StoredReport struct {
 	// Examination is of a definition as it was then, against the images as they are
 	// now.
 	Examination *xmlfix.Examination
-	// Findings say of each disk what there is to mend.
+	// Findings say of each disk what there is to mend. There are none where the chains
+	// could be made explicit, and nothing needs it.
 	Findings []finding.Finding
 	// goesOn is why the chains of what holds a guest's memory are not to be changed.
 	goesOn string
@@ -49,6 +50,12 @@ type StoredReport struct {
 
 // Verdict is that of the worst disk, as of a definition.
 func (s *StoredReport) Verdict() chain.Verdict { return s.Examination.Verdict() }
+
+// Wanted reports whether an apply looks at it at all, as [Report.Wanted] does for the
+// guest's definition.
+func (s *StoredReport) Wanted(r *Report, all bool) bool {
+	return all || r.Named || len(s.Findings) > 0
+}
 
 // HeldBack says why it is not to be mended, although its chains may be fixable; nil where
 // nothing keeps it from that. r is the guest's report. The error wraps [ErrGuestBusy],
@@ -109,13 +116,17 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 			}
 		}
 		for _, d := range found.Examination.Disks {
-			f, ok := found.differs(r.Guest, d)
+			need, err := s.need(ctx, w, r, d)
+			if err != nil {
+				return err
+			}
+			f, ok := found.differs(r.Guest, d, need)
 			// Of a guest that ran there are two copies of the definition.
 			if ok && !slices.ContainsFunc(found.Findings, func(g finding.Finding) bool { return g.Text == f.Text }) {
 				found.Findings = append(found.Findings, f)
 			}
 		}
-		if len(found.Findings) > 0 {
+		if len(found.Findings) > 0 || found.Verdict() == chain.Fixable {
 			r.Stored = append(r.Stored, found)
 		}
 	}
@@ -154,8 +165,8 @@ func isGone(ctx context.Context, w *chain.Walker, stated chain.Stated) bool {
 	})
 }
 
-// differs returns the finding about a disk of what libvirt keeps.
-func (s *StoredReport) differs(g *Guest, d xmlfix.DiskExamination) (finding.Finding, bool) {
+// differs returns the finding about a disk of what libvirt keeps, with what it needs.
+func (s *StoredReport) differs(g *Guest, d xmlfix.DiskExamination, need predict.Need) (finding.Finding, bool) {
 	if d.Chain == nil {
 		return finding.Finding{}, false
 	}
@@ -165,6 +176,8 @@ func (s *StoredReport) differs(g *Guest, d xmlfix.DiskExamination) (finding.Find
 		how = "its images contradict: " + f.Text
 	case contradicted:
 		how, mend = "its images contradict: "+f.Text, finding.Say("if the headers are right: %s", finding.Command(s.mending(g)+" --refresh"))
+	case need == predict.Recorded:
+		return finding.Finding{}, false
 	case d.Err != nil:
 		how, mend = "cannot be written: "+d.Err.Error(), finding.Remedy{}
 	case d.Chain.Verdict == chain.Fixable:

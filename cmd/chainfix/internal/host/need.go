@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// Predict says what each of the targets would do with a disk as it is. The error is for
+// a context that has ended.
+func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
+	var all []Prediction
+	for _, target := range targets {
+		if disk.Chain == nil {
+			all = append(all, unreadable(disk, target))
+			continue
+		}
+		p, err := predict.Disk(ctx, w, disk.Stated, target)
+		if err != nil && !errors.Is(err, predict.ErrUnseen) {
+			return nil, err
+		}
+		all = append(all, Prediction{target, p, err})
+	}
+	return all, nil
+}
+
+// NeedOf returns the need of a disk for which these are predicted: the worst one.
+func NeedOf(predictions []Prediction) predict.Need {
+	worst := predict.Recorded
+	for _, p := range predictions {
+		worst = max(worst, p.need())
+	}
+	return worst
+}
+
+func (p Prediction) need() predict.Need {
+	if p.Err != nil {
+		return predict.Unknown
+	}
+	return p.Need()
+}
+
+// AnyLibvirt are the libvirts to predict for where none is known: one for each way of detecting a
+// chain. What an older QEMU lacks counts for nothing, since no chain makes up for
+// that.
+func AnyLibvirt() []libvirt.Pair {
+	var all []libvirt.Pair
+	for _, version := range libvirt.Detectors() {
+		pair := libvirt.Pair{Libvirt: version}.Complete()
+		if complete := (libvirt.Version{Major: 7, Minor: 2}); pair.QEMU.Before(complete) {
+			pair.QEMU = complete
+		}
+		all = append(all, pair)
+	}
+	return all
+}
+
+// Need is that of the guest's neediest disk; of a guest whose definition cannot be read
+// it is [predict.Unknown].
+func (r *Report) Need() predict.Need {
+	if r.Err != nil || r.Examination.Err != nil {
+		return predict.Unknown
+	}
+	worst := predict.Recorded
+	for _, need := range r.Needs {
+		worst = max(worst, need)
+	}
+	return worst
+}
+
+// Wanted reports whether an apply looks at the guest at all: of those that are not named,
+// and unless it is to make all chains explicit, only at those that need it. One that
+// somebody should look at is always held back ([Report.HeldBack]), and not passed over.
+func (r *Report) Wanted(all bool) bool {
+	if all || r.Named || r.Need() != predict.Recorded {
+		return true
+	}
+	_, why := r.HeldBack()
+	return errors.Is(why, ErrByName)
+}
+
+// predict adds the predictions for a disk to the guest's report, and what the disk needs; and if the
+// guest would see other bytes with an explicit chain, a finding.
+func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) error {
+	all, err := Predict(ctx, w, disk, s.pairs(r))
+	if err != nil {
+		return err
+	}
+	for i, target := range r.Targets {
+		all[i].Target = target
+	}
+	r.Predictions = append(r.Predictions, all)
+	if len(all) == 0 {
+		if all, err = Predict(ctx, w, disk, AnyLibvirt()); err != nil {
+			return err
+		}
+	}
+	r.Needs = append(r.Needs, NeedOf(all))
+	if disk.Chain == nil || disk.Chain.Verdict != chain.Fixable {
+		return nil
+	}
+	if now := s.current(); len(s.Targets) > 0 && now.Libvirt.Known() {
+		if all, err = Predict(ctx, w, disk, []libvirt.Pair{now}); err != nil {
+			return err
+		}
+	}
+	if f, found := changedBytes(r.Guest, disk, all); found {
+		r.Findings = append(r.Findings, f)
+	}
+	return nil
+}
+
+// pairs returns the libvirts that predictions are for, each with its QEMU.
+func (s *Scan) pairs(r *Report) []libvirt.Pair {
+	targets := make([]libvirt.Pair, len(r.Targets))
+	for i, target := range r.Targets {
+		targets[i] = s.withOwn(target)
+	}
+	return targets
+}
+
+// need is what a disk needs that is not one of the guest's definition.
+func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) (predict.Need, error) {
+	targets := s.pairs(r)
+	if len(targets) == 0 {
+		targets = AnyLibvirt()
+	}
+	all, err := Predict(ctx, w, disk, targets)
+	return NeedOf(all), err
+}
+
+// changedBytes returns the finding that a guest sees other bytes of a disk once its
+// chain is explicit, or may: that is so where one of these predictions is not that it
+// sees the disk, or not known, or by the guess of another format than the chain has.
+func changedBytes(g *Guest, disk xmlfix.DiskExamination, predictions []Prediction) (f finding.Finding, found bool) {
+	layers := disk.Chain.Layers
+	guessedElse := func(p Prediction) bool {
+		return p.need() == predict.Guessed && p.Guess.Layer < len(layers) && layers[p.Guess.Layer].Format != p.Guess.Format
+	}
+	i := slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Misopened })
+	if i < 0 {
+		i = slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Unknown || guessedElse(p) })
+	}
+	if i < 0 {
+		return finding.Finding{}, false
+	}
+	worst := predictions[i]
+	now := worst.Reason
+	switch {
+	case worst.Err != nil:
+		now = "it cannot be told from here (" + worst.Err.Error() + ")"
+	case guessedElse(worst):
+		worst.Layer = worst.Guess.Layer
+		now = "the data of " + storage.Describe(layers[worst.Layer].Source) + " as " + string(worst.Guess.Format) + ", which is guessed"
+	}
+	return finding.Finding{Code: finding.BytesChange, Severity: finding.Warn, Layer: finding.WholeDisk, ByName: true,
+		Text: "an explicit chain changes what the guest sees on the disk " + strconv.Quote(disk.Target) + ". Now, with libvirt " + worst.Target.Libvirt.String() + ": " + now +
+			". Then: the data of " + shownFrom(disk.Chain, worst.Layer),
+		Remedy: finding.Say("find out which of the two is the guest's data; if it is what it sees then: %s", finding.Command("chainfix host apply "+finding.GuestWord(g.Name)))}, true
+}
+
+// shownFrom says as what the images of a chain are opened, from the one that a prediction
+// is about.
+func shownFrom(c *chain.Chain, from int) string {
+	const most = 2 // images
+	layers := c.Layers[min(max(from, 0), len(c.Layers)-1):]
+	text := ""
+	for i, layer := range layers[:min(len(layers), most)] {
+		if i > 0 {
+			text += " over "
+		}
+		text += storage.Describe(layer.Source) + " as " + string(layer.Format)
+	}
+	if more := len(layers) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

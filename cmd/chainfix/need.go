@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// needsOf finds out whether the disks of one document need an explicit chain, for the
+// libvirt that reads the result, or any if that is not known.
+func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]predict.Need, error) {
+	targets := []libvirt.Pair{{Libvirt: w.Policy.Target}}
+	if !w.Policy.Target.Known() {
+		targets = host.AnyLibvirt()
+	}
+	var needs []predict.Need
+	for _, disk := range e.Disks {
+		predictions, err := host.Predict(ctx, w, disk, targets)
+		if err != nil {
+			return nil, err
+		}
+		needs = append(needs, host.NeedOf(predictions))
+	}
+	return needs, nil
+}
+
+// need is that of the neediest disk; of a document that cannot be read nothing is known.
+func (e *examined) need() predict.Need {
+	if e.Err != nil {
+		return predict.Unknown
+	}
+	return slices.Max(append([]predict.Need{predict.Recorded}, e.needs...))
+}
+
+// shownNeed says for people what is needed, after a verdict. Of what is explicit it says so only
+// if something is wrong with it.
+func shownNeed(v chain.Verdict, n predict.Need) string {
+	switch {
+	case n == predict.Recorded && (v == chain.Explicit || v == chain.Skipped):
+		return ""
+	case n == predict.Recorded:
+		return "; not needed"
+	case n == predict.Unknown:
+		return "; not known whether it is needed"
+	}
+	return "; needed: " + n.String()
+}
+
+// needOf says it for programs: needed is nil if it cannot be told.
+func needOf(n predict.Need) (needed *bool, because string) {
+	switch n {
+	case predict.Recorded:
+		return new(false), ""
+	case predict.Unknown:
+		return nil, n.String()
+	}
+	return new(true), n.String()
+}
+
+// needSummary counts guests by what they need.
+type needSummary map[predict.Need]int
+
+// String is a line, of which the numbers are all guests together.
+func (s needSummary) String() string {
+	needed := s[predict.Guessed] + s[predict.Refused] + s[predict.Misopened]
+	text := fmt.Sprintf("an explicit chain is needed by %d: %d guessed, %d refused, %d misopened", needed,
+		s[predict.Guessed], s[predict.Refused], s[predict.Misopened])
+	text += fmt.Sprintf("; not by %d", s[predict.Recorded])
+	if unknown := s[predict.Unknown]; unknown > 0 {
+		text += fmt.Sprintf("; of %d it cannot be told from here", unknown)
+	}
+	return text + "\n"
+}
