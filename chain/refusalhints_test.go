@@ -22,7 +22,7 @@ import (
 // neverRefused are the codes of findings that are no refusals; ran-otherwise is
 // one of a hook's, whose hint its own test looks at.
 var neverRefused = []finding.Code{
-	finding.RanOtherwise, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.BytesChange, finding.RawWithSignature,
+	finding.RanOtherwise, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.SnapshotDiffers, finding.BytesChange, finding.RawWithSignature,
 	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
 	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.XMLNotImage, finding.ChainElsewhere,
 }

@@ -299,6 +299,7 @@ func (h *fixableHost) rollbackOfTheOlderRun(t *testing.T) {
 	writeFile(t, overlay, bytesOf(named("other.img", "raw")))
 	a := h.applier(stateDir)
 	a.Scan.Policy.Disagreement = chain.HeadersWin
+	a.Scan.Names = []string{"g0"} // it will see other bytes
 	newer, err := a.Run(t.Context(), noReport)
 	if err != nil || newer == older {
 		t.Fatalf("%q, %v", newer, err)

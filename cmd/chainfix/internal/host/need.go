@@ -178,7 +178,7 @@ func shownFrom(c *chain.Chain, from int) string {
 		if i > 0 {
 			text += " over "
 		}
-		text += storage.Describe(layer.Source) + " as " + string(layer.Format)
+		text += storage.Describe(layer.At()) + " as " + string(layer.Format)
 	}
 	if more := len(layers) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
