@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -42,6 +43,9 @@ type Walker struct {
 	// reached. The walkers of a run share it; it may be nil.
 	Met *Met
 
+	// remembers: see [Walker.Remembering]; it is set once something was not remembered.
+	remembers *atomic.Bool
+
 	once    sync.Once
 	images  *image.Cache
 	trust   *statementIndex
@@ -68,6 +72,23 @@ func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	return knowing
 }
 
+// Remembering returns a Walker for a prediction that looks at nothing but what w has looked at:
+// its Look and Identify say [image.ErrNotAsked] of the rest. missed reports whether they have
+// done so, and the prediction may be another than that of somebody who looks.
+func (w *Walker) Remembering() (remembering *Walker, missed func() bool) {
+	r := w.WithEvidence(w.Evidence)
+	r.remembers = new(atomic.Bool)
+	return r, r.remembers.Load
+}
+
+// noting notes that a Walker was asked for what it does not remember.
+func (w *Walker) noting(err error) error {
+	if errors.Is(err, image.ErrNotAsked) {
+		w.remembers.Store(true)
+	}
+	return err
+}
+
 // Cache returns the memory of images that the Walker uses.
 func (w *Walker) Cache() *image.Cache {
 	w.prepare()
@@ -77,6 +98,10 @@ func (w *Walker) Cache() *image.Cache {
 // Identify tells what a source names; see [image.Cache.Identify]. Package predict uses
 // it.
 func (w *Walker) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+	if w.remembers != nil {
+		id, err := w.Cache().IdentifyRemembered(src)
+		return id, w.noting(err)
+	}
 	return w.Cache().Identify(ctx, src)
 }
 
@@ -85,6 +110,10 @@ func (w *Walker) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource)
 // prediction read an image once.
 func (w *Walker) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*image.View, error) {
 	w.prepare()
+	if w.remembers != nil {
+		view, err := w.images.LookRemembered(src, claim)
+		return view, w.noting(err)
+	}
 	return w.images.Look(ctx, src, claim)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
@@ -13,7 +14,9 @@ import (
 )
 
 // needsOf finds out whether the disks of one document need an explicit chain, for the
-// libvirt that reads the result, or any if that is not known.
+// libvirt that reads the result, or any if that is not known. Of what the headers of images name
+// it looks at nothing that the walk has not looked at. Where that might show that a chain which seems to be
+// in order is not, the need is not known.
 func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]predict.Need, error) {
 	targets := []libvirt.Pair{{Libvirt: w.Policy.Target}}
 	if !w.Policy.Target.Known() {
@@ -21,13 +24,33 @@ func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]pre
 	}
 	var needs []predict.Need
 	for _, disk := range e.Disks {
-		predictions, err := host.Predict(ctx, w, disk, targets)
+		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
+			lookAtStated(ctx, w, disk.Stated)
+		}
+		remembering, missed := w.Remembering()
+		predictions, err := host.Predict(ctx, remembering, disk, targets)
 		if err != nil {
 			return nil, err
 		}
-		needs = append(needs, host.NeedOf(predictions))
+		need := host.NeedOf(predictions)
+		if need < predict.Refused && missed() {
+			need = predict.Unknown
+		}
+		needs = append(needs, need)
 	}
 	return needs, nil
+}
+
+// lookAtStated looks at the images that the XML itself names, as the prediction reads them. What
+// cannot be read is remembered too.
+func lookAtStated(ctx context.Context, w *chain.Walker, stated chain.Stated) {
+	for _, layer := range stated.Layers {
+		layer, err := w.Locate(ctx, layer)
+		if path, local := layer.LocalPath(); err == nil && local && strings.HasPrefix(path, "/") {
+			w.Identify(ctx, layer.At())
+			w.Look(ctx, layer.At(), layer.HeaderFormat())
+		}
+	}
 }
 
 // need is that of the neediest disk; of a document that cannot be read nothing is known.

@@ -6,9 +6,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"testing"
 
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/testdata/peers"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // probedImage is what libvirt logs of an image whose format it probes.
@@ -63,4 +69,44 @@ func onlyNodesOfLibvirt(l *peers.Libvirt, guest string) error {
 		}
 	}
 	return nil
+}
+
+// TestCheckLooksAtNoMore: what check says that is needed is what a prediction says which may look at
+// everything, but for what depends on an image that the walk has not looked at.
+func TestCheckLooksAtNoMore(t *testing.T) {
+	target := libvirt.Pair{Libvirt: libvirt.Version{Major: 9}}
+	unknown, same := 0, 0
+	for _, c := range oddChains() {
+		if c.prepare != nil || c.hangs {
+			continue
+		}
+		dir := filepath.Join(t.TempDir(), "images")
+		c.write(t, dir)
+		w := &chain.Walker{Images: image.NewCache(nil), Policy: chain.Policy{Target: target.Libvirt}}
+		e, err := xmlfix.Examine(t.Context(), w, c.name, []byte(c.document("odd", dir)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		needs, err := needsOf(t.Context(), w, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		free, err := host.Predict(t.Context(), new(chain.Walker), e.Disks[0], []libvirt.Pair{target})
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch want := host.NeedOf(free); {
+		case needs[0] == want:
+			same++
+		case needs[0] == predict.Unknown:
+			unknown++
+		case needs[0] == predict.Refused && want == predict.Misopened && c.name == "relative data file in the root folder":
+			// That it is there is what nobody looks at.
+		default:
+			t.Errorf("%s: %s, want %s: %+v", c.name, needs[0], want, free)
+		}
+	}
+	if unknown > 8 || same < 20*unknown {
+		t.Errorf("the same of %d, unknown of %d", same, unknown)
+	}
 }
