@@ -35,6 +35,7 @@ func TestDryRunGoesOnAfterAGuestThatCannotBeWritten(t *testing.T) {
 	got := make(map[string]int)
 	var out, complaints strings.Builder
 	result := newApplyResult("9.0.0", true)
+	result.all = true
 	err = eachReport(t.Context(), scan, func(r *host.Report) error {
 		status, diff := result.dryRun(r)
 		got[r.Guest.Name] = status

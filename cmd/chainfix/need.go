@@ -15,8 +15,7 @@ import (
 
 // needsOf finds out whether the disks of one document need an explicit chain, for the
 // libvirt that reads the result, or any if that is not known. Of what the headers of images name
-// it looks at nothing that the walk has not looked at. Where that might show that a chain which seems to be
-// in order is not, the need is not known.
+// it looks at nothing that the walk has not looked at.
 func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]predict.Need, error) {
 	targets := []libvirt.Pair{{Libvirt: w.Policy.Target}}
 	if !w.Policy.Target.Known() {
@@ -27,14 +26,9 @@ func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]pre
 		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
 			lookAtStated(ctx, w, disk.Stated)
 		}
-		remembering, missed := w.Remembering()
-		predictions, err := host.Predict(ctx, remembering, disk, targets)
+		need, err := host.NeedOfSeen(ctx, w, disk, targets)
 		if err != nil {
 			return nil, err
-		}
-		need := host.NeedOf(predictions)
-		if need < predict.Refused && missed() {
-			need = predict.Unknown
 		}
 		needs = append(needs, need)
 	}

@@ -88,7 +88,8 @@ func rebaseRows() []rebaseRow {
 		}},
 		{name: "encrypted", trust: "base.img=raw", comment: "LEFT OUT",
 			disk: `<driver name='qemu' type='qcow2'/><source file='DIR/top'><encryption format='luks'><secret type='passphrase' uuid='00000000-0000-4000-8000-000000000001'/></encryption></source>`,
-			make: created("--object", "secret,id=s,data=secret7", "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10")},
+			// What makes a LUKS header measures how fast the processor is, and fails on a busy one.
+			make: created("--object", "secret,id=s,data=secret7", "-o", "encrypt.format=aes,encrypt.key-secret=s")},
 		{name: "unknown bit", images: with(unknownBit), trust: "base.img=raw", comment: "LEFT OUT"},
 		{name: "unknown extension", images: with(bytesOf(extended("", mkimage.Extension{Type: 0x4711, Data: []byte("x")}))), trust: "base.img=raw", comment: "LEFT OUT"},
 		{name: "not closed", images: with(dirty), trust: "base.img=raw", comment: "LEFT OUT"},

@@ -42,6 +42,19 @@ func NeedOf(predictions []Prediction) predict.Need {
 	return worst
 }
 
+// NeedOfSeen predicts what a disk needs from the images that w has looked at, and looks at no
+// other on a header's word. Where that might show that a chain which seems to be in order is
+// not, the need is not known.
+func NeedOfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) (predict.Need, error) {
+	remembering, missed := w.Remembering()
+	predictions, err := Predict(ctx, remembering, disk, targets)
+	need := NeedOf(predictions)
+	if need < predict.Refused && missed() {
+		need = predict.Unknown
+	}
+	return need, err
+}
+
 func (p Prediction) need() predict.Need {
 	if p.Err != nil {
 		return predict.Unknown
@@ -128,14 +141,14 @@ func (s *Scan) pairs(r *Report) []libvirt.Pair {
 	return targets
 }
 
-// need is what a disk needs that is not one of the guest's definition.
+// need is what a disk needs that is not one of the guest's definition, and whose images may
+// have been written by guests since: nothing is looked at for it.
 func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) (predict.Need, error) {
 	targets := s.pairs(r)
 	if len(targets) == 0 {
 		targets = AnyLibvirt()
 	}
-	all, err := Predict(ctx, w, disk, targets)
-	return NeedOf(all), err
+	return NeedOfSeen(ctx, w, disk, targets)
 }
 
 // changedBytes returns the finding that a guest sees other bytes of a disk once its
