@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -74,6 +76,29 @@ func TestNeed(t *testing.T) {
 				t.Errorf("%s, libvirt %s: %s, want %s: %+v", c.name, version, got.Need(), want, got)
 			}
 		}
+	}
+}
+
+// Disks that no version takes otherwise are predicted once for all versions.
+func TestDisksAsksOnce(t *testing.T) {
+	f := newFiles(t)
+	f.raw("base", 1<<20)
+	f.qcow2("top", img{backing: "base", backingFormat: "raw"})
+	var targets []libvirt.Pair
+	for _, version := range libvirt.Detectors() {
+		targets = append(targets, libvirt.Pair{Libvirt: version})
+	}
+	w := &chain.Walker{Images: image.NewCache(f)}
+	n := testing.AllocsPerRun(10, func() {
+		for range predict.Disks(t.Context(), w, f.top("top"), targets[:1]) {
+		}
+	})
+	all := testing.AllocsPerRun(10, func() {
+		for range predict.Disks(t.Context(), w, f.top("top"), targets) {
+		}
+	})
+	if len(targets) < 5 || all > 2*n {
+		t.Errorf("%.0f allocations for %d versions, %.0f for one", all, len(targets), n)
 	}
 }
 

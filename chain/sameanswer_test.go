@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 	"libvirt.org/go/libvirtxml"
 
@@ -304,12 +306,27 @@ func answers(w *chain.Walker, disk chain.Stated) (c *chain.Chain, text string, e
 		return nil, "", err
 	}
 	all := []any{c}
-	for _, target := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}, {Major: 12}, {Major: 12, Minor: 8}} {
-		p, err := predict.Disk(context.Background(), w, disk, libvirt.Pair{Libvirt: target})
+	var targets []libvirt.Pair
+	for _, version := range []libvirt.Version{{Major: 5, Minor: 0}, {Major: 6, Minor: 0}, {Major: 9, Minor: 0}, {Major: 9, Minor: 10}, {Major: 11, Minor: 3}, {Major: 12}, {Major: 12, Minor: 8}} {
+		targets = append(targets, libvirt.Pair{Libvirt: version})
+	}
+	targets = append(targets, libvirt.Pair{Libvirt: libvirt.Version{Major: 12, Minor: 9}, QEMU: libvirt.Version{Major: 5, Minor: 2}})
+	for _, target := range targets {
+		p, err := predict.Disk(context.Background(), w, disk, target)
 		all = append(all, p, fmt.Sprint(err))
 	}
+	var together []any
+	for p, err := range predict.Disks(context.Background(), w, disk, targets) {
+		together = append(together, p, fmt.Sprint(err))
+	}
 	said, err := json.MarshalIndent(all, "", " ")
-	return c, string(said), err
+	if err != nil {
+		return nil, "", err
+	}
+	if diff := cmp.Diff(fmt.Sprint(all[1:]), fmt.Sprint(together)); diff != "" {
+		return nil, "", errors.New("predicted together: " + diff)
+	}
+	return c, string(said), nil
 }
 
 // What has been seen of other disks, also at the same moment, changes nothing of

@@ -111,13 +111,18 @@ var (
 // could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
 // [chain.ErrNoTop].
 func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Pair) (Prediction, error) {
+	return disk(ctx, w, stated, target, nil)
+}
+
+// disk is [Disk]. It notes the facts that it asks for, if asked is not nil.
+func disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Pair, asked *answers) (Prediction, error) {
 	switch {
 	case len(stated.Layers) == 0:
 		return Prediction{}, chain.ErrNoTop
 	case !target.Libvirt.Known():
 		return Prediction{}, ErrNoTarget
 	}
-	return worst(&predictor{Walker: w, ctx: ctx, stated: stated, target: target.Complete()})
+	return worst(&predictor{Walker: w, ctx: ctx, stated: stated, target: target.Complete(), asked: asked})
 }
 
 // worst predicts, and if that depends on a fact of which it is not known whether it
@@ -136,7 +141,7 @@ func worst(p *predictor) (Prediction, error) {
 			with = make(map[libvirt.Fact]bool)
 		}
 		with[fact] = holds
-		return worst(&predictor{Walker: p.Walker, ctx: p.ctx, stated: p.stated, target: p.target, assumed: with})
+		return worst(&predictor{Walker: p.Walker, ctx: p.ctx, stated: p.stated, target: p.target, asked: p.asked, assumed: with})
 	}
 	without, err := assume(false)
 	if err != nil {
@@ -236,6 +241,7 @@ type predictor struct {
 	// among them. It is taken not to hold.
 	assumed   map[libvirt.Fact]bool
 	undecided *libvirt.Fact
+	asked     *answers // all that was asked for; nil where nobody wants to know
 
 	found Prediction // as long as nothing is refused
 	guess Guess      // see [Prediction.Guess]
@@ -248,6 +254,7 @@ type predictor struct {
 // does reports whether the libvirt or its QEMU does what a fact says.
 func (p *predictor) does(f libvirt.Fact) bool {
 	does, known := p.target.Does(f)
+	p.asked.add(answer{f, does, known})
 	if known {
 		return does
 	}
@@ -256,6 +263,13 @@ func (p *predictor) does(f libvirt.Fact) bool {
 		p.undecided = &f
 	}
 	return holds
+}
+
+// refusesQEMU reports whether a libvirt runs no QEMU as old as the one of the pair, which
+// is complete.
+func refusesQEMU(pair libvirt.Pair) bool {
+	does, _ := pair.Does(libvirt.NeedsQEMU72)
+	return does && pair.QEMU.Before(libvirt.Version{Major: 7, Minor: 2})
 }
 
 // libvirt ends the prediction with the refusal of a libvirt that finds out what
@@ -319,7 +333,7 @@ func (p *predictor) remark(words string) {
 func (p *predictor) run() error {
 	layers, terminated := p.stated.Layers, p.stated.Terminated
 	top := layers[0]
-	if p.does(libvirt.NeedsQEMU72) && p.target.QEMU.Before(libvirt.Version{Major: 7, Minor: 2}) {
+	if refusesQEMU(p.target) {
 		return p.commandLine("libvirt " + p.target.Libvirt.String() + " does not run QEMU " + p.target.QEMU.String())
 	}
 	if storage.IsEmpty(top.Source) || storage.IsChainless(top.Source, top.Format) {

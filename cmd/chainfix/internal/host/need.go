@@ -19,16 +19,17 @@ import (
 // a context that has ended.
 func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
 	var all []Prediction
-	for _, target := range targets {
-		if disk.Chain == nil {
+	if disk.Chain == nil {
+		for _, target := range targets {
 			all = append(all, unreadable(disk, target))
-			continue
 		}
-		p, err := predict.Disk(ctx, w, disk.Stated, target)
+		return all, nil
+	}
+	for p, err := range predict.Disks(ctx, w, disk.Stated, targets) {
 		if err != nil && !errors.Is(err, predict.ErrUnseen) {
 			return nil, err
 		}
-		all = append(all, Prediction{target, p, err})
+		all = append(all, Prediction{targets[len(all)], p, err})
 	}
 	return all, nil
 }
