@@ -155,7 +155,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	case string(given) == string(now.Definition):
 		return run.step(g, Restored, "")
 	}
-	if busy := guestFindings(now); len(busy) > 0 {
+	if busy := guestFindings(now, ""); len(busy) > 0 {
 		return &leftError{&busyError{busy[0]}}
 	}
 	if b.DryRun {
