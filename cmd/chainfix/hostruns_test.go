@@ -81,6 +81,11 @@ func TestRuns(t *testing.T) {
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", asJSON...)); r.Schema != rollbackSchema || r.Run != "" || len(r.Guests) != 0 || r.Error != "" {
 		t.Errorf("%+v", r)
 	}
+	absent := filepath.Join(stateDir, "absent")
+	if r := h.here(t, exitInput, "rollback", append(text, "absent")...); r.out != "" ||
+		r.errors != fmt.Sprintf("chainfix: there is no run %q\nhint: the runs that there are: chainfix host runs --state-dir %s\n", absent, stateDir) {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
 	if _, err := os.Lstat(stateDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("looking for a run has made the state folder: %v", err)
 	}
