@@ -15,7 +15,7 @@ import (
 func hostCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "host",
-		Usage:       "look at all guests of a host, fix them, and take that back",
+		Usage:       "scan, fix and roll back all guests of a host",
 		Description: hostDescription,
 		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}

@@ -24,7 +24,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Usage:       "make the chains of guests explicit that need it, where that is safe, or of those that are named",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
-		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), predictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), applyPredictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
