@@ -152,7 +152,7 @@ const (
 
 var aboutImages = []Explanation{
 	{ImageMissing, "an image does not exist",
-		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +
+		"The chain refers to a file that does not exist, so libvirt cannot start the guest. In a chain that is already " +
 			"explicit this is a warning: the images may be on another host.",
 		"Bring the image back, or name the right one: that of the disk itself in its <source>, a backing image where it is named, which is in the XML's <backingStore>, or in " +
 			"the overlay (qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY), or in both."},
