@@ -207,7 +207,7 @@ Exit status:
 const rollbackDescription = `
 Gives each guest that a run of apply has changed its old definition again,
 unless somebody has changed it since. RUN is the folder of a run, as apply
-prints it last, or its name as in "chainfix host runs". Without it, it is the
+prints it last, or its name as in "chainfix host runs". Without RUN it is the
 newest one that changed guests of this libvirt and is not taken back.
 
 Examples:
