@@ -149,6 +149,10 @@ changes nothing. Without GUESTs it looks at all of them. Definitions come from
 the libvirt of this machine or, with --from, from a folder. Where a hint is a
 flag, such as --trust, give it to host apply.
 
+A guest is explicit, fixable or refused: what apply can do. "needed" says why it
+ought to, as the guest is now: libvirt guesses a format (guessed), does not
+start the guest (refused), or shows it other bytes than its disk's (misopened).
+
 Examples:
   chainfix host scan
   chainfix host scan web db

@@ -305,8 +305,9 @@ func guestFindings(g *Guest, applyFlags string) []finding.Finding {
 	if g.BlockJob {
 		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			Remedy: finding.Say("wait for its end (%s tells how far it is), or abort it: %s",
-				finding.Command("virsh blockjob "+vm+" DISK --info"), finding.Command("virsh blockjob "+vm+" DISK --abort"))})
+			// A copy and an active commit run on at 100 % until somebody ends them.
+			Remedy: finding.Say("wait for its end, or where it stays at 100 %%, switch to its result (%s); or abort it: %s; how far it is: %s",
+				finding.Command("virsh blockjob "+vm+" DISK --pivot"), finding.Command("virsh blockjob "+vm+" DISK --abort"), finding.Command("virsh blockjob "+vm+" DISK --info"))})
 	}
 	return found
 }
