@@ -299,7 +299,7 @@ func statementFlags() []flagRow {
 			func(o *options, c *cli.Context) error {
 				words := c.StringSlice("target-libvirt")
 				if len(words) > 1 {
-					return usageError("--target-libvirt is given twice: one libvirt reads the result; what others make of the guests of a host as they are, host scan says with --predict")
+					return usageError("--target-libvirt is given twice: one libvirt reads the result; to see what others make of the guests of a host as they are: host scan --predict")
 				}
 				target, err := libvirt.ParseVersion(words[0])
 				if err != nil {
