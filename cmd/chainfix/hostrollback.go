@@ -119,6 +119,9 @@ func (o *options) sayRun(std streams, run, stateDir string, err error) {
 		fmt.Fprintf(std.err, "nothing to take back: no run in %q changed a guest of this libvirt, or all are taken back\n", stateDir)
 	case run != "":
 		fmt.Fprintf(std.err, "this is the run %s", pathLine(run))
+		if errors.Is(err, host.ErrLeft) { // and the next one comes to the same run
+			printHint(std.err, finding.Say("to take back an older run, name it; %s", o.listRuns()))
+		}
 	}
 }
 

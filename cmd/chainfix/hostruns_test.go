@@ -137,6 +137,14 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 
+	// One that was left keeps the older runs from being taken back without a name.
+	h.define(t, edited(h.new["g1"]))
+	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nthis is the run "+second.Run+
+		"\nhint: to take back an older run, name it; the runs that there are: chainfix host runs --state-dir "+stateDir+"\n") {
+		t.Errorf("%s", r.errors)
+	}
+	h.define(t, h.new["g1"])
+
 	// Without a name the newest one is taken back, by another URI of the same libvirt, and
 	// then the one before.
 	other := append([]string{"--connect", "qemu:///session?socket=" + h.Socket()}, state...)
