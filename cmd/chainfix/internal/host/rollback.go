@@ -207,10 +207,15 @@ func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error)
 		return nil, ErrChanged // nobody knows what it was to be
 	case !sameVersion:
 		return disksGivenBack(old, wanted, now)
-	case same(old, wanted, now) != nil:
-		return nil, ErrChanged
+	case same(old, wanted, now) == nil:
+		return old, nil
 	}
-	return old, nil
+	// Somebody may have taken out the chains already, as the hint advises, and have
+	// kept another change.
+	if given, err := disksGivenBack(old, wanted, now); err == nil && string(given) == string(now) {
+		return now, nil
+	}
+	return nil, ErrChanged
 }
 
 // againError is an [ErrChanged] of a guest that a newer run has changed.
