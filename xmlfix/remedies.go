@@ -32,11 +32,11 @@ func takeApart() finding.Remedy {
 // domain XML. The commands were tried on libvirt 9.0.
 func remedyFor(root string) finding.Remedy {
 	// What chainfix reads.
-	definition := finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info VM"))
+	definition := finding.Say("give the guest's definition: %s", finding.Command("virsh dumpxml --inactive --security-info GUEST"))
 	switch root {
 	case "domainsnapshot", "domaincheckpoint", "inactiveDomain":
 		return finding.Say("this is a copy of a guest's definition that libvirt keeps, and is mended there: %s; %s",
-			finding.Command("chainfix host apply --snapshots VM"), definition)
+			finding.Command("chainfix host apply --snapshots GUEST"), definition)
 	case "domainbackup":
 		return finding.Say("a backup's description has no chain that a guest is started with; %s", definition)
 	case "domstatus":

@@ -31,7 +31,7 @@ var aboutDocuments = []Explanation{
 	{NotADomain, "the document is not a domain XML",
 		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
 			"files hold copies of a guest's definition: to mend the definition does not mend them.",
-		"Give chainfix the output of virsh dumpxml --inactive --security-info VM. chainfix host apply --snapshots VM mends snapshots and checkpoints where libvirt " +
+		"Give chainfix the output of virsh dumpxml --inactive --security-info GUEST. chainfix host apply --snapshots GUEST mends snapshots and checkpoints where libvirt " +
 			"keeps them, and --saved a managed save image."},
 	{InputLimit, "the input is over a limit",
 		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser. Together its disks, which are " +
@@ -56,24 +56,24 @@ const (
 var aboutGuests = []Explanation{
 	{ManagedSave, "the guest has a managed save image",
 		"Its next start restores the saved state, with the XML that is stored in the image; the definition counts only after that. It is left alone.",
-		"Start the guest and shut it down, then fix it. chainfix host apply --saved VM mends the stored XML, where the guest goes on with the same bytes."},
+		"Start the guest and shut it down, then fix it. chainfix host apply --saved GUEST mends the stored XML, where the guest goes on with the same bytes."},
 	{BlockJob, "a block job runs on one of the guest's disks",
 		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",
-		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
+		"Wait for the job or end it: virsh blockjob GUEST DISK --info, then --pivot or --abort."},
 	{TransientLeftover, "the overlay of a transient disk is there although the guest does not run",
 		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, " +
 			"or the end of a QEMU that no libvirt saw, it stays, and libvirt refuses to start the guest.",
-		"Make sure that the guest does not run (virsh domstate VM) and remove the file: what is in it was to be thrown away."},
+		"Make sure that the guest does not run (virsh domstate GUEST) and remove the file: what is in it was to be thrown away."},
 	{SnapshotDiffers, "what libvirt keeps of a snapshot needs the fix, too",
 		"A snapshot holds a copy of the guest's definition at its time, and a revert makes that the definition again. In this copy a chain is not explicit to its end, or is not that of " +
 			"the images that it names. A managed save image holds one with which the guest goes on, and a checkpoint one that nothing starts from. (After an external snapshot the " +
 			"copy has the shorter chain of that time, which is right.)",
-		"chainfix host apply --snapshots VM mends snapshots and checkpoints, with --refresh those that the headers contradict; --saved mends a managed save image. Or delete what nobody will " +
+		"chainfix host apply --snapshots GUEST mends snapshots and checkpoints, with --refresh those that the headers contradict; --saved mends a managed save image. Or delete what nobody will " +
 			"revert to any more."},
 	{BytesChange, "an explicit chain changes what the guest sees on a disk, or may",
 		"Today libvirt opens the disk wrongly: the guest sees a container's bytes, or zeros in the place of a base. Right as the explicit chain is, the guest has worked with the " +
 			"other bytes, and may have written to them. Or it cannot be told what it sees. host apply changes such a guest only if it is named, whatever else is asked for.",
-		"Look at the disk from within the guest. If it never worked, or its owner agrees: chainfix host apply VM. Else leave it as it is."},
+		"Look at the disk from within the guest. If it never worked, or its owner agrees: chainfix host apply GUEST. Else leave it as it is."},
 }
 
 // Findings about what the domain XML says of a disk.
@@ -94,15 +94,15 @@ var aboutDisks = []Explanation{
 	{MirrorRunning, "a block job is running on the disk",
 		"A <mirror> element is there only while a block copy or an active commit runs. Its end changes the chain, and a " +
 			"definition made now would be wrong by then.",
-		"Wait for the job or end it: virsh blockjob VM DISK --info, then --pivot or --abort."},
+		"Wait for the job or end it: virsh blockjob GUEST DISK --info, then --pivot or --abort."},
 	{LiveDump, "the XML is that of a running guest",
 		"libvirt has written into it what it detected by itself, formats that it probed included, and nothing tells these from " +
 			"what somebody stated. Taking it would turn a guess into a statement.",
-		"Use the stored definition: virsh dumpxml --inactive --security-info VM | chainfix | virsh define /dev/stdin"},
+		"Use the stored definition: virsh dumpxml --inactive --security-info GUEST | chainfix | virsh define /dev/stdin"},
 	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
 		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
 			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",
-		"Make the definition explicit (chainfix, or chainfix host apply VM), and let the guest start from it: shut it down first."},
+		"Make the definition explicit (chainfix, or chainfix host apply GUEST), and let the guest start from it: shut it down first."},
 	{SDBus, "libvirt ignores explicit chains on the sd bus",
 		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
 			"the XML cannot help; only what the image headers record does.",
@@ -152,7 +152,7 @@ const (
 
 var aboutImages = []Explanation{
 	{ImageMissing, "an image does not exist",
-		"The chain ends at a name behind which there is nothing, so libvirt cannot start the guest. In a chain that is already " +
+		"The chain refers to a file that does not exist, so libvirt cannot start the guest. In a chain that is already " +
 			"explicit this is a warning: the images may be on another host.",
 		"Bring the image back, or name the right one: that of the disk itself in its <source>, a backing image where it is named, which is in the XML's <backingStore>, or in " +
 			"the overlay (qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY), or in both."},
@@ -295,7 +295,7 @@ var aboutFormats = []Explanation{
 	{TrustConflict, "the operator's statement contradicts what the XML, the overlay or another statement says",
 		"A statement, by --trust or in the policy file, fills silence; it does not override what somebody recorded. Two patterns that match one image, or " +
 			"two names of one file, must not be stated to be different formats.",
-		"If the statement is wrong, drop it. If the XML is wrong, correct the <driver type> of the disk or the <format> of the backing image: virsh edit VM. If the overlay is wrong, " +
+		"If the statement is wrong, drop it. If the XML is wrong, correct the <driver type> of the disk or the <format> of the backing image: virsh edit GUEST. If the overlay is wrong, " +
 			"write the record anew: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Of two statements the one with the image's own path comes first."},
 }
 

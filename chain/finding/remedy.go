@@ -129,12 +129,12 @@ func ShellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// GuestWord names a guest in a command that is to be pasted: VM where its name is
+// GuestWord names a guest in a command that is to be pasted: GUEST where its name is
 // not known, or is none that a shell and virsh take for a name.
 func GuestWord(name string) string {
 	word := ShellWord(name)
 	if word == "PATH" && name != "PATH" || strings.HasPrefix(name, "-") {
-		return "VM"
+		return "GUEST"
 	}
 	return word
 }

@@ -74,7 +74,7 @@ func TestShellWordsArePastedSafely(t *testing.T) {
 
 // A guest is called by its name in a command, where it can be.
 func TestHintsNameTheGuest(t *testing.T) {
-	for name, word := range map[string]string{"web": "web", "my guest": "'my guest'", "$(x)": "'$(x)'", "": "VM", "a\nb": "VM", "-rf": "VM", "PATH": "PATH"} {
+	for name, word := range map[string]string{"web": "web", "my guest": "'my guest'", "$(x)": "'$(x)'", "": "GUEST", "a\nb": "GUEST", "-rf": "GUEST", "PATH": "PATH"} {
 		if got := finding.GuestWord(name); got != word {
 			t.Errorf("%q is called %s, not %s", name, got, word)
 		}

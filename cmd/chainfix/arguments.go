@@ -54,7 +54,7 @@ func readWords(app *cli.App, words []string) (*commandLine, error) {
 		return l, l.find(l.command.Subcommands, l.path, words[1:])
 	}
 	if strings.HasPrefix(words[0], "-") {
-		return nil, seeHelp(l.path, usageError("the commands of %s stand before their flags", l.command.Name))
+		return nil, seeHelp(l.path, usageError("put the flags of %s after its command", l.command.Name))
 	}
 	if err := l.find(l.command.Subcommands, l.path, words[:1]); err != nil {
 		return nil, err
@@ -75,15 +75,30 @@ func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	known := commandNames(app.Commands)
 	for _, word := range words {
 		if slices.Contains(known, word) {
-			return l, seeHelp([]string{word}, usageError("the command %q stands first", word))
+			return l, seeHelp([]string{word}, usageError("the command %q must come first", word))
 		}
 	}
 	if len(l.names) > 0 {
-		if near := nearest(l.names[0], known); near != "" {
-			return l, seeHelp([]string{near}, usageError("no command is called %q; did you mean %q?", l.names[0], near))
+		if near := meantCommand(app, l.names[0]); near != nil {
+			return l, seeHelp(near, usageError("no command is called %q; did you mean %q?", l.names[0], strings.Join(near, " ")))
 		}
 	}
 	return l, err
+}
+
+// meantCommand returns the words of the command that somebody may have meant who typed a
+// word which is none: one that is spelt like it, or one of another command's, such as
+// "scan". It is nil if there is no such command.
+func meantCommand(app *cli.App, typed string) []string {
+	if near := nearest(typed, commandNames(app.Commands)); near != "" {
+		return []string{near}
+	}
+	for _, c := range app.Commands {
+		if slices.Contains(commandNames(c.Subcommands), typed) {
+			return []string{c.Name, typed}
+		}
+	}
+	return nil
 }
 
 // takesSeveral reports whether there is a flag with which fix takes several documents.
@@ -182,7 +197,7 @@ func (l *commandLine) noFlag(word string) error {
 	if near := nearest(strings.TrimLeft(name, "-"), known); near != "" {
 		return seeHelp(l.path, usageError("%s has no flag %q; did you mean --%s?", command, name, near))
 	}
-	return seeHelp(l.path, usageError("%s has no flag %q (a name that begins with a dash stands behind \"--\")", command, name))
+	return seeHelp(l.path, usageError("%s has no flag %q (put \"--\" before a name that begins with a dash)", command, name))
 }
 
 // arguments is the command line as cli wants it: flags first.

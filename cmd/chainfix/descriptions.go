@@ -4,8 +4,9 @@ package main
 
 const appDescription = `libvirt refuses to start a guest, or guesses, where an overlay does not record
 the format of its backing image. chainfix reads the headers of the images,
-settles every format on somebody's word, and writes the whole chain into the
-guest's XML, or refuses and says why. With no command it is fix.
+determines each format from a source that can be trusted, and writes the whole
+chain into the guest's XML; or it refuses and says why. Without a command it
+runs fix.
 
 Examples:
   virsh dumpxml --inactive --security-info web |
@@ -27,7 +28,7 @@ Exit status:
 
 const fixDescription = `
 Reads a domain XML, makes every backing chain in it explicit, and prints the
-document. Nothing else in it changes, not one byte. If any chain is refused
+document. The rest of it stays byte for byte as it was. If any chain is refused
 nothing is printed, and standard error says why. Without a FILE, or for "-", it
 reads standard input. With -l, -d or -w it takes several files.
 
@@ -47,8 +48,8 @@ Exit status:
 `
 
 const stripDescription = `
-Removes the chains again that fix has written, and any other that the XML of
-the disks states. Images are not read. Without a FILE, or for "-", it reads
+Removes the chains that fix has written, and any other that the XML states for
+a disk. Images are not read. Without a FILE, or for "-", it reads
 standard input. With -l, -d or -w it takes several files.
 
 Examples:
@@ -69,7 +70,7 @@ FILE, or for "-", it reads standard input. Findings go to standard error.
 
 Examples:
   chainfix check /etc/libvirt/qemu/*.xml
-  virsh dumpxml web | chainfix check
+  virsh dumpxml --inactive web | chainfix check
   chainfix check --output json web.xml | jq '.documents[].verdict'
 
 Exit status:
@@ -97,8 +98,8 @@ Exit status:
 `
 
 const explainDescription = `
-Without a CODE it lists the codes of all findings. The brackets that findings
-are printed with may stay.
+Without a CODE it lists the codes of all findings. CODE may have the brackets in
+which a finding is printed.
 
 Examples:
   chainfix explain
@@ -143,9 +144,14 @@ Exit status:
 `
 
 const scanDescription = `
-Prints a line a guest, and a summary; findings go to standard error. It changes
-nothing. Without GUESTs it looks at all of them. Definitions come from the
-libvirt of this machine, or with --from out of a folder.
+Prints a line for each guest, and a summary; findings go to standard error. It
+changes nothing. Without GUESTs it looks at all of them. Definitions come from
+the libvirt of this machine or, with --from, from a folder. Where a hint is a
+flag, such as --trust, give it to host apply.
+
+A guest is explicit, fixable or refused: what apply can do. "needed" says why it
+ought to, as the guest is now: libvirt guesses a format (guessed), does not
+start the guest (refused), or shows it other bytes than its disk's (misopened).
 
 Examples:
   chainfix host scan
@@ -158,21 +164,22 @@ Exit status:
   0  nothing to do
   1  apply would change something
   2  the command line is wrong
-  3  a guest is refused
+  3  a guest is refused, or held back
   4  libvirt or the folder cannot be read, or writing failed
 `
 
 const applyDescription = `
 Gives libvirt new definitions in which every chain is explicit, and keeps the
 old ones in a folder. Running guests go on; their next start is from the new
-definition. Without GUESTs it takes all that can be changed safely.
+definition. Without GUESTs it takes those that need it and can be changed
+safely; with --all, every one that can.
 
 Standard output has a line for each guest that was changed, and last the folder
-of the run; with nothing to change it has none. Standard error says what was
-done, why guests were left, and how to take it back.
+of the run; it is empty if there was nothing to change. Standard error says what
+was done, why guests were left, and how to take it back.
 
-On a terminal it shows the changes and asks first. It does not where standard
-input, output or error is none, nor with --yes.
+On a terminal it shows the changes and asks first; not with --yes, nor where
+standard input, output or error is not a terminal.
 
 Examples:
   chainfix host apply --dry-run
@@ -188,8 +195,8 @@ Exit status:
 `
 
 const runsDescription = `
-Lists the runs of apply that are in the state folder, whichever libvirt they are
-of. No libvirt is asked.
+Lists the runs of apply that are in the state folder, those of every libvirt. No
+libvirt is asked.
 
 Examples:
   chainfix host runs
@@ -204,7 +211,7 @@ Exit status:
 const rollbackDescription = `
 Gives each guest that a run of apply has changed its old definition again,
 unless somebody has changed it since. RUN is the folder of a run, as apply
-prints it last, or its name as in "chainfix host runs". Without it, it is the
+prints it last, or its name as in "chainfix host runs". Without RUN it is the
 newest one that changed guests of this libvirt and is not taken back.
 
 Examples:
@@ -220,15 +227,23 @@ Exit status:
 `
 
 const hookDescription = `
-Runs as a hook of libvirt's for QEMU guests, with the guest's XML on standard
+Runs as libvirt's hook for QEMU guests, with the guest's XML on standard
 input. It fails for a guest that starts with an explicit chain which contradicts
 the headers of its images, so that it would see wrong bytes. For one that
 arrives, or is restored, it prints the XML with every chain explicit, if it can.
 The last four words are libvirt's, and never flags.
 
-Examples, in /etc/libvirt/hooks/qemu:
-  exec chainfix hook "$@"
-  exec chainfix hook --verify --log /var/log/chainfix.log "$@"
+The script is asked in every operation. A failure in others than these kills
+guests, and one in restore may cost the saved state.
+
+Examples, of /etc/libvirt/hooks/qemu:
+  #!/bin/sh
+  status=0
+  case "$2" in
+  migrate | restore | prepare | start)
+    /usr/bin/chainfix hook --log /var/log/chainfix-hook.log "$@" || status=$? ;;
+  esac
+  [ "$2" = restore ] || exit $status
 
 Exit status:
   0  done, or nothing to do, or left as it is

@@ -213,8 +213,17 @@ func fromFlags() []flagRow {
 
 // predictFlags say for which libvirts the guests are looked at as they are.
 func predictFlags() []flagRow {
+	return predictFlag("say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)")
+}
+
+// applyPredictFlags say which libvirts it is that guests need an explicit chain for.
+func applyPredictFlags() []flagRow {
+	return predictFlag("fix what libvirt X.Y[.Z] will need fixed, and not what the one that runs does: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
+}
+
+func predictFlag(usage string) []flagRow {
 	return []flagRow{
-		{&cli.StringSliceFlag{Name: "predict", Usage: "say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)"},
+		{&cli.StringSliceFlag{Name: "predict", Usage: usage},
 			func(o *options, c *cli.Context) error {
 				for _, word := range c.StringSlice("predict") {
 					pair, err := libvirt.ParsePair(word)
@@ -284,13 +293,13 @@ func statementFlags() []flagRow {
 				o.trust, err = parseTrust(c.StringSlice("trust"))
 				return err
 			}},
-		{&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the YAML `FILE`"},
+		{&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the policy `FILE` (YAML)"},
 			func(o *options, c *cli.Context) error { o.policyFile = valueOf(c, "policy"); return nil }},
 		{&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 			func(o *options, c *cli.Context) error {
 				words := c.StringSlice("target-libvirt")
 				if len(words) > 1 {
-					return usageError("--target-libvirt is given twice: one libvirt reads the result; what others make of the guests of a host as they are, host scan says with --predict")
+					return usageError("--target-libvirt is given twice: one libvirt reads the result; to see what others make of the guests of a host as they are: host scan --predict")
 				}
 				target, err := libvirt.ParseVersion(words[0])
 				if err != nil {

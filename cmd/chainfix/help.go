@@ -79,7 +79,7 @@ func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
 		writeRow(b, "  "+c.Name, c.Usage, 2+len("rollback")+2)
 	}
 	help := strings.Join(slices.Concat([]string{"chainfix"}, path, []string{"COMMAND", "--help"}), " ")
-	fmt.Fprintf(b, "\n%s explains one of them.\n", help)
+	fmt.Fprintf(b, "\n%s explains a command.\n", help)
 }
 
 func writeFlags(b *strings.Builder, title string, flags []cli.Flag) {

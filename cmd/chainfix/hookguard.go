@@ -128,7 +128,7 @@ func (h *hookRun) letItStart(f finding.Finding, found *chain.Chain) finding.Reme
 	}
 	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it, by an entry under \"disks\" in the file of --policy: %s; "+
 		"or let this guest start unchecked, by a line at the head of the hook script: %s",
-		finding.Command("chainfix host apply "+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
+		finding.Command("chainfix host apply "+h.repeatedFlags()+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
 }
 
 // keptEntry is the entry of a policy file that keeps the chain of the disk which has

@@ -15,7 +15,7 @@ import (
 func hostCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "host",
-		Usage:       "look at all guests of a host, fix them, and take that back",
+		Usage:       "scan, fix and roll back all guests of a host",
 		Description: hostDescription,
 		Subcommands: []*cli.Command{hostScanCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}
@@ -48,7 +48,7 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 	}
 	return &host.Scan{
 		Opener: w.opener, Requests: w.requests, Volumes: w.volumes, Policy: w.policy, Met: w.met,
-		Targets: o.predict, Names: guests,
+		Targets: o.predict, Names: guests, ApplyFlags: o.repeatedFlags(),
 		Warn: func(name string, err error) {
 			fmt.Fprintf(std.err, "%s: warn: %s\n", shownName(name), err)
 		},
@@ -63,7 +63,7 @@ func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 	running := inventory.Version()
 	switch {
 	case running.Known() && o.target.Known() && o.target != running:
-		return usageError("--target-libvirt %s: libvirt %s reads the result here; what another makes of the guests as they are, host scan says with --predict %s",
+		return usageError("--target-libvirt %s: libvirt %s reads the result here; to see what another makes of the guests as they are: host scan --predict %s",
 			o.target, running, o.target)
 	case running.Known():
 		s.Policy.Target = running

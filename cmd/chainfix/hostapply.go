@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/xmlfix"
@@ -23,7 +24,7 @@ func hostApplyCommand(std streams) *cli.Command {
 		Usage:       "make the chains of guests explicit that need it, where that is safe, or of those that are named",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
-		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), predictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), applyPredictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostApply(c, std) },
 	}
 }
@@ -122,11 +123,49 @@ func (o *options) printApplied(std streams, result *applyResult) error {
 
 // rollbackOf is the command that takes a run back, to be pasted.
 func (o *options) rollbackOf(dir string) string {
-	connect := ""
-	if o.connect != defaultConnect() {
-		connect = "--connect " + finding.ShellWord(o.connect) + " "
+	return "chainfix host rollback " + o.connectFlag() + finding.ShellWord(dir)
+}
+
+// connectFlag is --connect, and a space, where another command needs it to ask the same
+// libvirt; else "".
+func (o *options) connectFlag() string {
+	if o.connect == defaultConnect() {
+		return ""
 	}
-	return "chainfix host rollback " + connect + finding.ShellWord(dir)
+	return "--connect " + finding.ShellWord(o.connect) + " "
+}
+
+// repeatedFlags are the flags of a scan that an apply of the same guests needs to come to
+// the same chains, each with a space after it. Not --target-libvirt: of a libvirt that
+// runs it says nothing new.
+func (o *options) repeatedFlags() string {
+	flags := o.connectFlag()
+	add := func(name, value string) { flags += "--" + name + " " + finding.ShellWord(value) + " " }
+	if o.rule != nil {
+		add("rule", o.rule.String())
+	}
+	for _, s := range o.trust {
+		flags += finding.Trust(s.Shown(), string(s.Format)).String() + " "
+	}
+	if o.policyFile != nil {
+		add("policy", *o.policyFile)
+	}
+	if o.pools != nil {
+		add("pools", *o.pools)
+	}
+	switch o.disagreement {
+	case chain.HeadersWin:
+		flags += "--refresh "
+	case chain.XMLWins:
+		flags += "--keep-xml "
+	}
+	if o.network {
+		flags += "--network "
+	}
+	if o.qemuImg != "" {
+		add("qemu-img", o.qemuImg)
+	}
+	return flags
 }
 
 // pathLine is a path as scripts take it, a line: as it is, and quoted only if it

@@ -58,7 +58,7 @@ func (s *rebaseScript) write(ctx context.Context, std streams) error {
 	if err != nil {
 		return inputError(fmt.Errorf("cannot write %s: %w", shownName(s.file), unwrapPath(err)))
 	}
-	fmt.Fprintf(std.err, "chainfix: %s records formats in %d images; %d questions and %d images that it leaves out stand there as comments\n",
+	fmt.Fprintf(std.err, "chainfix: wrote %s. Formats to record: %d. In its comments: questions: %d, images left out: %d\n",
 		shownName(s.file), sum.Recorded, sum.Questions, sum.LeftOut)
 	return nil
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
@@ -81,7 +83,11 @@ func hostRollback(c *cli.Context, std streams) error {
 	}}
 	if c.NArg() > 0 {
 		result.Run = runFolder(stateDir, c.Args().First())
-		err = b.Run(c.Context, result.Run)
+		if err = b.Run(c.Context, result.Run); errors.Is(err, fs.ErrNotExist) {
+			if _, missing := os.Stat(result.Run); missing != nil {
+				err = withHint(fmt.Errorf("there is no run %q", result.Run), o.listRuns())
+			}
+		}
 	} else {
 		result.Run, err = b.RunNewest(c.Context, stateDir)
 		o.sayRun(std, result.Run, stateDir, err)
@@ -97,6 +103,15 @@ func runFolder(stateDir, word string) string {
 	return filepath.Join(stateDir, word)
 }
 
+// listRuns is the command that shows the names of the runs.
+func (o *options) listRuns() finding.Remedy {
+	command := "chainfix host runs"
+	if o.stateDir != "" {
+		command += " --state-dir " + finding.ShellWord(o.stateDir)
+	}
+	return finding.Say("the runs that there are: %s", finding.Command(command))
+}
+
 // sayRun says which run it was where nobody has named one.
 func (o *options) sayRun(std streams, run, stateDir string, err error) {
 	switch {
@@ -104,6 +119,9 @@ func (o *options) sayRun(std streams, run, stateDir string, err error) {
 		fmt.Fprintf(std.err, "nothing to take back: no run in %q changed a guest of this libvirt, or all are taken back\n", stateDir)
 	case run != "":
 		fmt.Fprintf(std.err, "this is the run %s", pathLine(run))
+		if errors.Is(err, host.ErrLeft) { // and the next one comes to the same run
+			printHint(std.err, finding.Say("to take back an older run, name it; %s", o.listRuns()))
+		}
 	}
 }
 

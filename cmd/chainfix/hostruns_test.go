@@ -81,6 +81,11 @@ func TestRuns(t *testing.T) {
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", asJSON...)); r.Schema != rollbackSchema || r.Run != "" || len(r.Guests) != 0 || r.Error != "" {
 		t.Errorf("%+v", r)
 	}
+	absent := filepath.Join(stateDir, "absent")
+	if r := h.here(t, exitInput, "rollback", append(text, "absent")...); r.out != "" ||
+		r.errors != fmt.Sprintf("chainfix: there is no run %q\nhint: the runs that there are: chainfix host runs --state-dir %s\n", absent, stateDir) {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
 	if _, err := os.Lstat(stateDir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("looking for a run has made the state folder: %v", err)
 	}
@@ -131,6 +136,14 @@ func TestRuns(t *testing.T) {
 	if r := h.here(t, exitDone, "rollback", append([]string{"--connect", l.URI()}, state...)...); r.out != "" || !strings.HasPrefix(r.errors, "nothing to take back: ") {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
+
+	// One that was left keeps the older runs from being taken back without a name.
+	h.define(t, edited(h.new["g1"]))
+	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nthis is the run "+second.Run+
+		"\nhint: to take back an older run, name it; the runs that there are: chainfix host runs --state-dir "+stateDir+"\n") {
+		t.Errorf("%s", r.errors)
+	}
+	h.define(t, h.new["g1"])
 
 	// Without a name the newest one is taken back, by another URI of the same libvirt, and
 	// then the one before.
@@ -273,6 +286,10 @@ func (h *fixableHost) hintsOfChangedGuests(t *testing.T) {
 		t.Fatalf("%q", commands)
 	}
 	follow(commands[0], edited(h.old["g0"]))
+	// Then there is nothing left to take back.
+	if err := (&host.Rollback{Daemon: h.d, DryRun: true}).Run(t.Context(), run); err != nil {
+		t.Errorf("after %s: %v", commands[0], err)
+	}
 	follow(commands[1], h.old["g0"])
 	h.Virsh("undefine", "g0")
 	// It is not known any more that it has its old definition: the run is as it was.

@@ -99,7 +99,7 @@ type hostReporter interface {
 	end() error
 }
 
-// hostText is for people: a line a guest, and a summary.
+// hostText is for people: a line for each guest, and a summary.
 type hostText struct {
 	w       io.Writer
 	summary *summary
@@ -212,7 +212,11 @@ func (s *summary) add(r *host.Report) {
 // String has a line for the verdicts, one for what the guests need and one for each target. The numbers of a line are
 // all guests together.
 func (s *summary) String() string {
-	text := fmt.Sprintf("%d guests: %d explicit, %d fixable, %d refused\n", s.guests,
+	guests := "guests"
+	if s.guests == 1 {
+		guests = "guest"
+	}
+	text := fmt.Sprintf("%d %s: %d explicit, %d fixable, %d refused\n", s.guests, guests,
 		s.verdicts[chain.Explicit], s.verdicts[chain.Fixable], s.verdicts[chain.Refused]) + s.needs.String()
 	for _, target := range s.targets {
 		count := func(o predict.Outcome) int { return s.outcomes[targetOutcome{target: target, outcome: o}] }

@@ -176,6 +176,10 @@ func TestStoredFails(t *testing.T) {
 			}
 			h.want(t, h.old)
 		}
+		// There is nothing left to take back, and older runs are not hidden by that.
+		if dir, err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).RunNewest(t.Context(), filepath.Dir(run)); !errors.Is(err, host.ErrNoRun) {
+			t.Errorf("the newest run is %q: %v", dir, err)
+		}
 		h.redefine(t, "snapshot", "g0", h.new[key])
 		h.rollback(t, run)
 	})

@@ -28,6 +28,14 @@ func unreadHint(in input, err error) finding.Remedy {
 	return finding.Remedy{}
 }
 
+// absentImageHint is for somebody who names a guest in the place of an image.
+func absentImageHint(path string, err error) finding.Remedy {
+	if strings.Contains(path, "/") || !errors.Is(err, fs.ErrNotExist) {
+		return finding.Remedy{}
+	}
+	return finding.Say("the images of a guest: %s", finding.Command("virsh domblklist "+finding.GuestWord(path)))
+}
+
 // explainedInput returns the error about a document that cannot be parsed, or where it is
 // an image, or nothing, one that says so.
 func explainedInput(in input, data []byte, err error) error {
@@ -51,7 +59,7 @@ func explainedInput(in input, data []byte, err error) error {
 		probing = finding.Command("chainfix probe " + finding.ShellWord(in.path))
 	}
 	return &xmlfix.Error{Name: in.name, Pos: xmlfix.Position{Line: 1, Column: 1}, Code: finding.NotADomain, Detail: detail,
-		Remedy: finding.Say("what an image claims to be says %s", probing), Err: xmlfix.ErrNotDomain}
+		Remedy: finding.Say("to see what an image claims to be: %s", probing), Err: xmlfix.ErrNotDomain}
 }
 
 // claimedFormats are those whose signatures the data bears.

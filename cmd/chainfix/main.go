@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 )
 
 func main() {
@@ -107,8 +108,8 @@ func runCommand(ctx context.Context, args []string, std streams) error {
 	}
 	err = app.RunContext(ctx, line.arguments(args[0]))
 	if line.implied && len(line.names) > 0 && errors.Is(err, fs.ErrNotExist) {
-		if near := nearest(line.names[0], commandNames(app.Commands)); near != "" {
-			err = seeHelp([]string{near}, fmt.Errorf("%w; did you mean the command %q?", err, near))
+		if near := meantCommand(app, line.names[0]); near != nil {
+			err = seeHelp(near, fmt.Errorf("%w; did you mean the command %q?", err, strings.Join(near, " ")))
 		}
 	}
 	return err

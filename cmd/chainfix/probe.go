@@ -77,6 +77,7 @@ func probeImages(c *cli.Context, std streams) error {
 		}
 		if err != nil {
 			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
+			printHint(std.err, absentImageHint(path, err))
 			worst = exitInput
 			continue
 		}

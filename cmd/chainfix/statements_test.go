@@ -34,11 +34,11 @@ func TestApplySaysWhatWasNotMet(t *testing.T) {
 				t.Fatalf("status %d\n%s", status, complaints.String())
 			}
 			said := complaints.String()
-			if strings.Count(said, flag+base+`x=raw was met by no disk; did you mean "`+base+`"?`) != 1 || strings.Count(said, file) != c.files ||
+			if strings.Count(said, flag+base+`x=raw matches no image of a disk; did you mean "`+base+`"?`) != 1 || strings.Count(said, file) != c.files ||
 				strings.Count(said, "warning: ") != 1+c.files {
 				t.Errorf("said:\n%s", said)
 			}
-			if c.files > 0 && !strings.Contains(said, file+policy+` was met by no disk: "`+base+`s" (did you mean "`+base+`"?)`) {
+			if c.files > 0 && !strings.Contains(said, file+policy+` matches no image of a disk: "`+base+`s" (did you mean "`+base+`"?)`) {
 				t.Errorf("of the file:\n%s", said)
 			}
 		})

@@ -15,7 +15,7 @@ const (
 	maxUnmetCompared = 100 // and those for which a near name is looked for
 )
 
-// sayUnmet warns of the statements that no disk of the run met: of each --trust
+// sayUnmet warns of the statements that match no image of the run: of each --trust
 // flag on a line of its own, of those of the policy file, if they were watched,
 // on one line.
 func (w *walkers) sayUnmet(to io.Writer) {
@@ -33,14 +33,14 @@ func (w *walkers) sayUnmet(to io.Writer) {
 		if near := w.met.Nearest(s); near != "" {
 			text = "; did you mean " + strconv.Quote(near) + "?"
 		}
-		fmt.Fprintf(to, "chainfix: warning: --trust %s was met by no disk%s\n", shownName(s.Shown()+"="+string(s.Format)), text)
+		fmt.Fprintf(to, "chainfix: warning: --trust %s matches no image of a disk%s\n", shownName(s.Shown()+"="+string(s.Format)), text)
 	}
 	if len(ofFile) > 0 {
 		fmt.Fprintf(to, "chainfix: warning: %s\n", w.unmetOfFile(ofFile))
 	}
 }
 
-// unmetOfFile says which statements of the policy file were met by no disk,
+// unmetOfFile says which statements of the policy file match no image of a disk,
 // those first that look like the name of an image.
 func (w *walkers) unmetOfFile(unmet []chain.Statement) string {
 	var near, others []string
@@ -56,9 +56,9 @@ func (w *walkers) unmetOfFile(unmet []chain.Statement) string {
 		}
 	}
 	words := slices.Concat(near, others)
-	text := fmt.Sprintf("%d statements of %s were met by no disk: ", len(words), shownName(w.file))
+	text := fmt.Sprintf("%d statements of %s match no image of a disk: ", len(words), shownName(w.file))
 	if len(words) == 1 {
-		text = fmt.Sprintf("1 statement of %s was met by no disk: ", shownName(w.file))
+		text = fmt.Sprintf("1 statement of %s matches no image of a disk: ", shownName(w.file))
 	}
 	if more := len(words) - maxUnmetShown; more > 0 {
 		return text + strings.Join(words[:maxUnmetShown], ", ") + " and " + strconv.Itoa(more) + " more"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/image"
@@ -41,6 +42,9 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 		file, err := limit.Do(ctx, w.requests, w.file, func(context.Context) (*policyfile.File, error) { return policyfile.Read(w.file) })
 		if errors.As(err, new(*limit.UnansweredError)) {
 			err = fmt.Errorf("%s gives %w", shownName(w.file), err)
+		}
+		if errors.As(err, new(*fs.PathError)) {
+			err = fmt.Errorf("--policy: %w", err)
 		}
 		if err != nil {
 			return nil, inputError(err)

@@ -324,7 +324,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 		// has ended only now.
 		return w.adopt(g, now)
 	}
-	if busy := guestFindings(now); len(busy) > 0 {
+	if busy := guestFindings(now, ""); len(busy) > 0 {
 		return w.leaveAs(g, Left, fmt.Errorf("%w: %s", ErrGuestBusy, busy[0].Text))
 	}
 	if err := w.run.step(g, Defining, ""); err != nil {

@@ -127,7 +127,7 @@ func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xml
 			return err
 		}
 	}
-	if f, found := changedBytes(r.Guest, disk, all); found {
+	if f, found := changedBytes(r.Guest, s.ApplyFlags, disk, all); found {
 		r.Findings = append(r.Findings, f)
 	}
 	return nil
@@ -155,7 +155,8 @@ func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix
 // changedBytes returns the finding that a guest sees other bytes of a disk once its
 // chain is explicit, or may: that is so where one of these predictions is not that it
 // sees the disk, or not known, or by the guess of another format than the chain has.
-func changedBytes(g *Guest, disk xmlfix.DiskExamination, predictions []Prediction) (f finding.Finding, found bool) {
+// applyFlags are [Scan.ApplyFlags].
+func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, predictions []Prediction) (f finding.Finding, found bool) {
 	layers := disk.Chain.Layers
 	guessedElse := func(p Prediction) bool {
 		return p.need() == predict.Guessed && p.Guess.Layer < len(layers) && layers[p.Guess.Layer].Format != p.Guess.Format
@@ -179,7 +180,7 @@ func changedBytes(g *Guest, disk xmlfix.DiskExamination, predictions []Predictio
 	return finding.Finding{Code: finding.BytesChange, Severity: finding.Warn, Layer: finding.WholeDisk, ByName: true,
 		Text: "an explicit chain changes what the guest sees on the disk " + strconv.Quote(disk.Target) + ". Now, with libvirt " + worst.Target.Libvirt.String() + ": " + now +
 			". Then: the data of " + shownFrom(disk.Chain, worst.Layer),
-		Remedy: finding.Say("find out which of the two is the guest's data; if it is what it sees then: %s", finding.Command("chainfix host apply "+finding.GuestWord(g.Name)))}, true
+		Remedy: finding.Say("find out which of the two is the guest's data; if it is the second: %s", applyCommand(g, applyFlags))}, true
 }
 
 // shownFrom says as what the images of a chain are opened, from the one that a prediction

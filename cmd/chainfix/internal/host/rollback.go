@@ -54,8 +54,9 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 }
 
 // RunNewest does so for the newest run in a state folder that changed guests of the
-// Daemon's and is not taken back, wholly, and returns its folder. The error wraps
-// [ErrNoRun] if there is none.
+// Daemon's and is not taken back, wholly, and returns its folder. A run of which libvirt
+// has nothing any more that is not taken back is passed over. The error wraps [ErrNoRun] if
+// there is none.
 func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
 	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNoRun // and it need not be made
@@ -66,8 +67,16 @@ func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, 
 			return "", err
 		}
 	}
+	// What libvirt has no more, such as a save image since the guest was restored from it,
+	// can never be taken back, and would hide the older runs for ever.
 	changed := func(r *Run) bool {
-		return slices.ContainsFunc(r.guests, func(g *runGuest) bool { return g.mayHaveNew })
+		return slices.ContainsFunc(r.guests, func(g *runGuest) bool {
+			if !g.mayHaveNew {
+				return false
+			}
+			_, err := g.inspect(ctx, b.Daemon)
+			return !gone(err)
+		})
 	}
 	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, changed)
 	if run == nil && err == nil {
@@ -155,7 +164,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	case string(given) == string(now.Definition):
 		return run.step(g, Restored, "")
 	}
-	if busy := guestFindings(now); len(busy) > 0 {
+	if busy := guestFindings(now, ""); len(busy) > 0 {
 		return &leftError{&busyError{busy[0]}}
 	}
 	if b.DryRun {
@@ -198,10 +207,15 @@ func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error)
 		return nil, ErrChanged // nobody knows what it was to be
 	case !sameVersion:
 		return disksGivenBack(old, wanted, now)
-	case same(old, wanted, now) != nil:
-		return nil, ErrChanged
+	case same(old, wanted, now) == nil:
+		return old, nil
 	}
-	return old, nil
+	// Somebody may have taken out the chains already, as the hint advises, and have
+	// kept another change.
+	if given, err := disksGivenBack(old, wanted, now); err == nil && string(given) == string(now) {
+		return now, nil
+	}
+	return nil, ErrChanged
 }
 
 // againError is an [ErrChanged] of a guest that a newer run has changed.

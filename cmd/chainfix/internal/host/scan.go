@@ -42,6 +42,10 @@ type Scan struct {
 	// Names are the guests to report on; none means all. Every definition
 	// counts, whether it is reported on or not.
 	Names []string
+	// ApplyFlags are the flags that host apply needs, in a command that a finding
+	// advises, to be about the same libvirt and by the same policy, each with a space
+	// after it and quoted for a shell.
+	ApplyFlags string
 	// Warn, which may be nil, is called with what could not be read and concerns
 	// no reported guest: a pool, the metadata of a snapshot, a guest that is not
 	// in Names.
@@ -253,7 +257,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	if r.Examination, err = xmlfix.Examine(ctx, w, name, r.Guest.Definition); err != nil {
 		return err
 	}
-	r.Findings = guestFindings(r.Guest)
+	r.Findings = guestFindings(r.Guest, s.ApplyFlags)
 	for _, disk := range r.Examination.Disks {
 		if r.Guest.Active {
 			disk.Stated.Transient = false // its overlay is in use, and goes when the guest ends
@@ -282,21 +286,28 @@ func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
 }
 
+// applyCommand is the command that applies a fix to a guest by name. Each of the flags has a
+// space after it.
+func applyCommand(g *Guest, flags string) finding.Remedy {
+	return finding.Command("chainfix host apply " + flags + finding.GuestWord(g.Name))
+}
+
 // guestFindings are what keeps a guest from being changed: its definition may not count
-// at its next start, or is about to be rewritten.
-func guestFindings(g *Guest) []finding.Finding {
+// at its next start, or is about to be rewritten. applyFlags are [Scan.ApplyFlags].
+func guestFindings(g *Guest, applyFlags string) []finding.Finding {
 	var found []finding.Finding
 	vm := finding.GuestWord(g.Name)
 	if g.ManagedSave {
 		found = append(found, finding.Finding{Code: finding.ManagedSave, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text:   "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Remedy: finding.Say("start the guest and shut it down; that XML is mended by %s", finding.Command("chainfix host apply --saved "+vm))})
+			Remedy: finding.Say("start the guest and shut it down; that XML is mended by %s", applyCommand(g, applyFlags+"--saved "))})
 	}
 	if g.BlockJob {
 		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,
 			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			Remedy: finding.Say("wait for its end (%s tells how far it is), or abort it: %s",
-				finding.Command("virsh blockjob "+vm+" DISK --info"), finding.Command("virsh blockjob "+vm+" DISK --abort"))})
+			// A copy and an active commit run on at 100 % until somebody ends them.
+			Remedy: finding.Say("wait for its end, or where it stays at 100 %%, switch to its result (%s); or abort it: %s; how far it is: %s",
+				finding.Command("virsh blockjob "+vm+" DISK --pivot"), finding.Command("virsh blockjob "+vm+" DISK --abort"), finding.Command("virsh blockjob "+vm+" DISK --info"))})
 	}
 	return found
 }

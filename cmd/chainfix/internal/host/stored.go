@@ -120,7 +120,7 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 			if err != nil {
 				return err
 			}
-			f, ok := found.differs(r.Guest, d, need)
+			f, ok := found.differs(r.Guest, s.ApplyFlags, d, need)
 			// Of a guest that ran there are two copies of the definition.
 			if ok && !slices.ContainsFunc(found.Findings, func(g finding.Finding) bool { return g.Text == f.Text }) {
 				found.Findings = append(found.Findings, f)
@@ -166,16 +166,17 @@ func isGone(ctx context.Context, w *chain.Walker, stated chain.Stated) bool {
 }
 
 // differs returns the finding about a disk of what libvirt keeps, with what it needs.
-func (s *StoredReport) differs(g *Guest, d xmlfix.DiskExamination, need predict.Need) (finding.Finding, bool) {
+// applyFlags are [Scan.ApplyFlags].
+func (s *StoredReport) differs(g *Guest, applyFlags string, d xmlfix.DiskExamination, need predict.Need) (finding.Finding, bool) {
 	if d.Chain == nil {
 		return finding.Finding{}, false
 	}
-	how, mend := "", finding.Command(s.mending(g))
+	how, mend := "", applyCommand(g, applyFlags+s.flag())
 	switch f, contradicted := contradiction(d); {
 	case contradicted && d.Chain.Verdict == chain.Fixable:
 		how = "its images contradict: " + f.Text
 	case contradicted:
-		how, mend = "its images contradict: "+f.Text, finding.Say("if the headers are right: %s", finding.Command(s.mending(g)+" --refresh"))
+		how, mend = "its images contradict: "+f.Text, finding.Say("if the headers are right: %s", applyCommand(g, applyFlags+"--refresh "+s.flag()))
 	case need == predict.Recorded:
 		return finding.Finding{}, false
 	case d.Err != nil:
@@ -218,13 +219,12 @@ func (s *StoredReport) severity() finding.Severity {
 	return finding.Warn
 }
 
-// mending is the command that mends what libvirt keeps.
-func (s *StoredReport) mending(g *Guest) string {
-	flag := "--snapshots "
+// flag is that of host apply which mends what libvirt keeps, with a space after it.
+func (s *StoredReport) flag() string {
 	if s.Kind == SavedState {
-		flag = "--saved "
+		return "--saved "
 	}
-	return "chainfix host apply " + flag + finding.GuestWord(g.Name)
+	return "--snapshots "
 }
 
 // contradictions are what a walk finds where the XML and the headers of its images

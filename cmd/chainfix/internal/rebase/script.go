@@ -34,7 +34,7 @@ const (
 
 // ErrThere is returned where a file or folder of that name is there already: it may be
 // the way back of an earlier run.
-var ErrThere = errors.New("it is there already, and may be the way back of an earlier run; give another name")
+var ErrThere = errors.New("the file is there already, and may belong to the way back of an earlier script: give another name")
 
 // Summary counts the overlays without a record.
 type Summary struct {
