@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // TestRollback: every guest that has what the run gave it gets back what it had;
@@ -202,10 +203,12 @@ func TestLeftovers(t *testing.T) {
 	h := newFixableHost(t, 1)
 	stateDir := filepath.Join(h.Dir, "state")
 	cut := errors.New("cut short")
-	if _, err := h.applier(stateDir).Run(t.Context(), func(*host.Report) error { return cut }); !errors.Is(err, cut) {
-		t.Fatal(err)
+	a := h.applier(stateDir)
+	a.OnPlanned = func(string, []byte, *xmlfix.Document) error { return cut }
+	run, err := a.Run(t.Context(), noReport)
+	if !errors.Is(err, cut) || run == "" {
+		t.Fatalf("%q, %v", run, err)
 	}
-	_, run := lastSteps(t, stateDir)
 	part := filepath.Join(run, h.uuid(h.old["g0"])+".old.xml.part")
 	if err := os.WriteFile(part, nil, 0o644); err != nil {
 		t.Fatal(err)
