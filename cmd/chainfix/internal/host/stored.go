@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ type StoredReport struct {
 	Findings []finding.Finding
 	// goesOn is why the chains of what holds a guest's memory are not to be changed.
 	goesOn string
+	// otherBytes is the first disk of which a guest that starts from it would see other
+	// bytes once it is mended; "" for none.
+	otherBytes string
 }
 
 // Verdict is that of the worst disk, as of a definition.
@@ -68,6 +72,8 @@ func (s *StoredReport) HeldBack(r *Report) error {
 		return fmt.Errorf("%w: %s", ErrGuestBusy, s.goesOn)
 	case r.Named:
 		return nil
+	case s.otherBytes != "":
+		return fmt.Errorf("%w: mended, it brings back other bytes on the disk %q than it does as it is", ErrByName, s.otherBytes)
 	}
 	_, err := byNameOnly(s.Examination)
 	return err
@@ -119,6 +125,9 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 			need, err := s.need(ctx, w, r, d)
 			if err != nil {
 				return err
+			}
+			if need == predict.Misopened && d.Verdict() == chain.Fixable && m.Kind != Checkpoint {
+				found.otherBytes = cmp.Or(found.otherBytes, d.Target)
 			}
 			f, ok := found.differs(r.Guest, d, need)
 			// Of a guest that ran there are two copies of the definition.
