@@ -53,9 +53,9 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	return b.takeBack(ctx, run)
 }
 
-// RunNewest does so for the newest run in a state folder that changed guests of the
-// Daemon's and is not taken back, wholly, and returns its folder. The error wraps
-// [ErrNoRun] if there is none.
+// RunNewest does so for the newest run in a state folder that changed guests which the
+// Daemon has, and of which these are not all taken back, and returns its folder. The error
+// wraps [ErrNoRun] if there is none.
 func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
 	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNoRun // and it need not be made
@@ -66,10 +66,7 @@ func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, 
 			return "", err
 		}
 	}
-	changed := func(r *Run) bool {
-		return slices.ContainsFunc(r.guests, func(g *runGuest) bool { return g.mayHaveNew })
-	}
-	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, changed)
+	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, false, func(g *runGuest) bool { return g.mayHaveNew })
 	if run == nil && err == nil {
 		err = ErrNoRun
 	}

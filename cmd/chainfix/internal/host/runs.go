@@ -74,19 +74,23 @@ func runsIn(stateDir string, access int) iter.Seq2[*Run, error] {
 	}
 }
 
-// newest returns the newest run of a state folder that is of the libvirt of origin and
-// of guests that this one has, and for which wanted holds; nil if there is none. One
-// that had no time to begin did not change anything; one whose manifest cannot be read
-// may have, and is an [ErrManifest].
-func newest(ctx context.Context, stateDir string, origin Origin, known *knownGuests, wanted func(*Run) bool) (*Run, error) {
+// newest returns the newest run of a state folder that is of the libvirt of origin, has
+// guests for which wanted holds that this one has, and is not finished if open is set; nil
+// if there is none. With open, one of no guest yet is wanted too. One that had no time to
+// begin did not change anything; one whose manifest cannot be read may have, and is an
+// [ErrManifest].
+func newest(ctx context.Context, stateDir string, origin Origin, known *knownGuests, open bool, wanted func(*runGuest) bool) (*Run, error) {
 	for run, err := range runsIn(stateDir, os.O_RDONLY) {
 		if err != nil {
 			return nil, err
 		}
-		if !run.Origin.sameLibvirt(origin) || !wanted(run) {
+		if !run.Origin.sameLibvirt(origin) || open && run.Finished {
 			continue
 		}
-		ours, err := known.anyOf(ctx, run)
+		ours := open && len(run.guests) == 0
+		if !ours && slices.ContainsFunc(run.guests, wanted) {
+			ours, err = known.anyOf(ctx, run.guests, wanted)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -104,12 +108,9 @@ type knownGuests struct {
 	uuids  map[string]bool
 }
 
-// anyOf reports whether the daemon has a guest of the run, or the run is of none yet.
-// Where several daemons cannot be told apart by their [Origin] their guests can.
-func (k *knownGuests) anyOf(ctx context.Context, run *Run) (bool, error) {
-	if len(run.guests) == 0 {
-		return true, nil
-	}
+// anyOf reports whether the daemon has one of the guests for which wanted holds. Where
+// several daemons cannot be told apart by their [Origin] their guests can.
+func (k *knownGuests) anyOf(ctx context.Context, guests []*runGuest, wanted func(*runGuest) bool) (bool, error) {
 	if k.uuids == nil {
 		listed, err := k.daemon.listDomains(ctx, libvirt.ConnectListDomainsPersistent)
 		if err != nil {
@@ -120,7 +121,7 @@ func (k *knownGuests) anyOf(ctx context.Context, run *Run) (bool, error) {
 			k.uuids[formatUUID(domain.UUID)] = true
 		}
 	}
-	return slices.ContainsFunc(run.guests, func(g *runGuest) bool { return k.uuids[g.uuid] }), nil
+	return slices.ContainsFunc(guests, func(g *runGuest) bool { return wanted(g) && k.uuids[g.uuid] }), nil
 }
 
 // giver returns the folder of the newest run in the state folder of a run, after that
