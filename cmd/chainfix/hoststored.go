@@ -87,7 +87,8 @@ func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedSt
 		open[s] = e
 		switch why := s.HeldBack(r); {
 		case s.Verdict() == chain.Refused:
-			e.Outcome, e.Code, e.Reason = wasRefused, string(s.Findings[0].Code), s.Findings[0].Text
+			f := whyRefused(s.Examination) // which s.Findings need not say: of a missing image they do not
+			e.Outcome, e.Code, e.Reason = wasRefused, string(f.Code), f.Text
 		case why != nil:
 			e.Outcome, e.Reason = wasHeldBack, why.Error()
 		case a.DryRun:
