@@ -39,7 +39,7 @@ func hook(c *cli.Context, std streams) error {
 		return err
 	}
 	h := &hookRun{options: o, call: call, std: std,
-		journal: hookJournal{path: o.log, json: o.logJSON, id: callID(), call: call, err: std.err}}
+		journal: hookJournal{path: o.log, json: o.logJSON, id: callID(), call: call, err: std.err, patience: o.timeout / 10}}
 	if c.Context.Value(apartKey{}) != nil {
 		return h.apart(c.Context, hookWords(c))
 	}
