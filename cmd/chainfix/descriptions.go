@@ -228,9 +228,17 @@ the headers of its images, so that it would see wrong bytes. For one that
 arrives, or is restored, it prints the XML with every chain explicit, if it can.
 The last four words are libvirt's, and never flags.
 
-Examples, in /etc/libvirt/hooks/qemu:
-  exec chainfix hook "$@"
-  exec chainfix hook --verify --log /var/log/chainfix.log "$@"
+Examples: what it says of a guest, and the whole of /etc/libvirt/hooks/qemu. In
+other operations a hook that fails, were chainfix only not there, kills guests.
+  virsh dumpxml --inactive web | chainfix hook web prepare begin -
+
+  #!/bin/sh
+  status=0
+  case "$2" in
+  migrate | restore | prepare | start)
+    /usr/bin/chainfix hook --log /var/log/chainfix-hook.log "$@" || status=$? ;;
+  esac
+  [ "$2" = restore ] || exit $status
 
 Exit status:
   0  done, or nothing to do, or left as it is
