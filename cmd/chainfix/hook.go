@@ -179,6 +179,8 @@ func guardHook(args []string) (guarded []string, idle bool) {
 		return args, slices.Contains(words, "reconnect")
 	case call.idle():
 		return args, true
+	case args[len(args)-5] == "--": // it stands in the script already
+		return args, false
 	}
 	return slices.Insert(slices.Clone(args), len(args)-4, "--"), false
 }
