@@ -53,9 +53,9 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	return b.takeBack(ctx, run)
 }
 
-// RunNewest does so for the newest run in a state folder that changed guests which the
-// Daemon has, and of which these are not all taken back, and returns its folder. The error
-// wraps [ErrNoRun] if there is none.
+// RunNewest does so for the newest run in a state folder that changed something which the
+// Daemon still has, guests or what is kept of them, and of which that is not all taken back,
+// and returns its folder. The error wraps [ErrNoRun] if there is none.
 func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
 	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNoRun // and it need not be made
@@ -66,7 +66,8 @@ func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, 
 			return "", err
 		}
 	}
-	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, false, func(g *runGuest) bool { return g.mayHaveNew })
+	known := &knownGuests{daemon: b.Daemon}
+	run, err := newest(stateDir, b.Daemon.origin(), func(r *Run) (bool, error) { return known.changed(ctx, r) })
 	if run == nil && err == nil {
 		err = ErrNoRun
 	}
