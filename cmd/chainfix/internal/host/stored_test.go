@@ -144,11 +144,11 @@ func TestStored(t *testing.T) {
 					t.Errorf("[%s] %s; hint: %s; want %s", f.Code, said, f.Remedy, want)
 				}
 			}
-			if why := r.Stored[0].HeldBack(r); !errors.Is(why, c.held) {
-				t.Errorf("held back: %v", why)
+			if code, why := r.Stored[0].HeldBack(r); !errors.Is(why, c.held) || (code == "") != (why == nil) {
+				t.Errorf("held back: %q, %v", code, why)
 			}
 			r.Named = true
-			if why := r.Stored[0].HeldBack(r); c.held == host.ErrByName && why != nil {
+			if _, why := r.Stored[0].HeldBack(r); c.held == host.ErrByName && why != nil {
 				t.Errorf("by name it is held back, too: %v", why)
 			}
 		})
