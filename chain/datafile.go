@@ -58,7 +58,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		case relative && k.disagreement() == HeadersWin:
 			k.refuseRelativeDataFile(layer, keeps)
 			return false
-		case !k.headerWins(layer, err == nil):
+		case !k.headerWins(layer, storage.LocalSource(name, id.Block), err == nil):
 			return !k.refused()
 		}
 	}
@@ -139,9 +139,10 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 
 // headerWins resolves the conflict of an XML and a header that name different data
 // files, of which the header's may be there. It reports whether that counts.
-func (k *walk) headerWins(layer Layer, there bool) bool {
-	text := "the XML names " + storage.Describe(layer.Source.DataStore.Source) + " as the data file of " + storage.Describe(layer.Source) +
+func (k *walk) headerWins(layer Layer, headers *libvirtxml.DomainDiskSource, there bool) bool {
+	xmls := layer.Source.DataStore.Source
+	text := "the XML names " + storage.Describe(xmls) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
 	return k.resolveConflict(conflict{code: finding.DataFileConflict, text: text,
-		misopens: there && k.isThere(layer.Source.DataStore.Source)}) == winnerHeader
+		misopens: there && k.isThere(xmls) && !k.sameBytes(xmls, headers)}) == winnerHeader
 }

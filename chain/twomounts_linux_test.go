@@ -20,6 +20,7 @@ func TestOneFileThroughTwoMounts(t *testing.T) {
 	f.raw("base", 1<<20)
 	f.raw("copy", 1<<20)
 	f.qcow2("top", img{backing: "base", backingFormat: "raw"})
+	f.qcow2("external", img{dataFile: f.path("base")})
 	for name, misopens := range map[string]bool{"base": false, "copy": true} {
 		stated := f.explicit("top", f.layer(filepath.Join(mounted.Dir, name), probe.Raw))
 		got, err := (&chain.Walker{}).Walk(t.Context(), stated)
@@ -28,6 +29,14 @@ func TestOneFileThroughTwoMounts(t *testing.T) {
 		}
 		if reported := wantRefused(t, got, finding.ChainConflict); reported.Misopens != misopens {
 			t.Errorf("%s: %+v", name, reported)
+		}
+		stated = f.explicit("external")
+		stated.Layers[0].Source.DataStore = store(filepath.Join(mounted.Dir, name))
+		if got, err = (&chain.Walker{}).Walk(t.Context(), stated); err != nil {
+			t.Fatal(err)
+		}
+		if reported := wantRefused(t, got, finding.DataFileConflict); reported.Misopens != misopens {
+			t.Errorf("%s as a data file: %+v", name, reported)
 		}
 	}
 }

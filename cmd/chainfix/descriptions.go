@@ -164,15 +164,16 @@ Exit status:
   0  nothing to do
   1  apply would change something
   2  the command line is wrong
-  3  a guest is refused, or held back
+  3  a guest is refused, or held back by apply
   4  libvirt or the folder cannot be read, or writing failed
 `
 
 const applyDescription = `
 Gives libvirt new definitions in which every chain is explicit, and keeps the
 old ones in a folder. Running guests go on; their next start is from the new
-definition. Without GUESTs it takes those that need it and can be changed
-safely; with --all, every one that can.
+definition. Without GUESTs it takes those that need it, for the libvirt that
+runs or those of --predict, or with --all every one. Guests that would see other
+bytes than today, or that somebody should look at first, it takes only by name.
 
 Standard output has a line for each guest that was changed, and last the folder
 of the run; it is empty if there was nothing to change. Standard error says what
@@ -189,8 +190,8 @@ Examples:
 Exit status:
   0  everything that it took on is done, or there was nothing to do
   2  the command line is wrong
-  3  guests were left out: they are refused, or not to be changed now; or the
-     answer was no
+  3  guests were left out: they are refused, or not to be changed now, or only
+     by name; or the answer was no
   4  it could not finish
 `
 
@@ -236,7 +237,9 @@ The last four words are libvirt's, and never flags.
 The script is asked in every operation. A failure in others than these kills
 guests, and one in restore may cost the saved state.
 
-Examples, of /etc/libvirt/hooks/qemu:
+Examples: what it says of a guest, and the whole of /etc/libvirt/hooks/qemu.
+  virsh dumpxml --inactive web | chainfix hook web prepare begin -
+
   #!/bin/sh
   status=0
   case "$2" in

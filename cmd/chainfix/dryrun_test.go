@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +16,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// A guest whose new definition cannot be made, because it would be longer than a
-// document may be, leaves the others alone.
+// TestDryRunGoesOnAfterAGuestThatCannotBeWritten: one whose new definition would be longer
+// than a document may be leaves the others alone.
 func TestDryRunGoesOnAfterAGuestThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	err := errors.Join(os.WriteFile(filepath.Join(dir, "top"), bytesOf(named("base.img", "raw")), 0o644),
@@ -31,25 +33,50 @@ func TestDryRunGoesOnAfterAGuestThatCannotBeWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scan := &host.Scan{Inventory: host.FolderAt(filepath.Join(dir, "etc")), Policy: chain.Policy{}}
-	got := make(map[string]int)
-	var out, complaints strings.Builder
-	result := newApplyResult("9.0.0", true)
-	result.all = true
-	err = eachReport(t.Context(), scan, func(r *host.Report) error {
-		status, diff := result.dryRun(r)
-		got[r.Guest.Name] = status
-		out.WriteString(diff)
-		return nil
-	})
-	result.printText(&complaints)
-	if err != nil || got["first"] != exitDone || got["long"] != exitInput || got["third"] != exitDone || len(got) != 3 {
-		t.Errorf("statuses %v, %v\n%s", got, err, complaints.String())
+	scan := func(names ...string) *host.Scan {
+		return &host.Scan{Inventory: host.FolderAt(filepath.Join(dir, "etc")), Policy: chain.Policy{}, Names: names}
 	}
-	if !strings.HasPrefix(complaints.String(), "long: warn: left as it is: ") || !strings.HasSuffix(complaints.String(), "\n2 would be changed, 1 left unchanged\n") {
-		t.Errorf("said: %s", complaints.String())
+	run := func(asJSON bool, names ...string) (printed, complaints string, status int) {
+		t.Helper()
+		var out, errs strings.Builder
+		result := newApplyResult("9.0.0", true)
+		result.all = true
+		o := &options{json: asJSON, all: true}
+		if err := o.applyDryRun(t.Context(), streams{out: &out, err: &errs}, scan(names...), &walkers{}, result, func() {}); err != nil {
+			status = statusOf(err)
+		}
+		return out.String(), errs.String(), status
 	}
-	if strings.Count(out.String(), "\n+++ ") != 2 {
-		t.Errorf("printed:\n%s", out.String())
+	printed, said, status := run(false)
+	if status != exitInput || strings.Count(printed, "\n+++ ") != 2 {
+		t.Errorf("status %d, printed:\n%s", status, printed)
+	}
+	if !strings.Contains(said, "\nlong: warn: left as it is: ") || !strings.HasSuffix(said, "\n2 would be changed, 1 left unchanged\n") {
+		t.Errorf("said: %s", said)
+	}
+
+	// For programs it ends as the apply would, also where there is nothing to go through.
+	for _, c := range []struct {
+		names []string
+		says  error
+		want  map[string]string
+	}{
+		{nil, host.ErrLeft, map[string]string{"first": wouldChange, "long": wasLeft, "third": wouldChange}},
+		{[]string{"third"}, nil, map[string]string{"third": wouldChange}},
+		{[]string{"third", "nobody"}, host.ErrNoGuest, map[string]string{}},
+	} {
+		printed, _, status := run(true, c.names...)
+		var got applyResult
+		if err := json.Unmarshal([]byte(printed), &got); err != nil {
+			t.Errorf("%q: %v: %q", c.names, err, printed)
+			continue
+		}
+		outcomes := make(map[string]string)
+		for _, g := range got.Guests {
+			outcomes[g.Name] = g.Outcome
+		}
+		if !maps.Equal(outcomes, c.want) || (c.says == nil) != (got.Error == "") || c.says != nil && !strings.HasPrefix(got.Error, c.says.Error()) || (status == exitInput) != (c.says != nil) {
+			t.Errorf("%q: status %d, %s", c.names, status, printed)
+		}
 	}
 }

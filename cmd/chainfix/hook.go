@@ -39,7 +39,7 @@ func hook(c *cli.Context, std streams) error {
 		return err
 	}
 	h := &hookRun{options: o, call: call, std: std,
-		journal: hookJournal{path: o.log, json: o.logJSON, id: callID(), call: call, err: std.err}}
+		journal: hookJournal{path: o.log, json: o.logJSON, id: callID(), call: call, err: std.err, patience: o.timeout / 10}}
 	if c.Context.Value(apartKey{}) != nil {
 		return h.apart(c.Context, hookWords(c))
 	}
@@ -179,6 +179,8 @@ func guardHook(args []string) (guarded []string, idle bool) {
 		return args, slices.Contains(words, "reconnect")
 	case call.idle():
 		return args, true
+	case args[len(args)-5] == "--": // it stands in the script already
+		return args, false
 	}
 	return slices.Insert(slices.Clone(args), len(args)-4, "--"), false
 }

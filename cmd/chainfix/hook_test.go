@@ -30,6 +30,17 @@ func hookGuest(name, top, chain string) string {
 // private host, time for a machine that is busy, and further flags.
 func hookScript(t *testing.T, s *peers.System, flags string) string {
 	t.Helper()
+	script := documentedScript(t)
+	const program = "/usr/bin/chainfix hook "
+	if strings.Count(script, program) != 1 {
+		t.Fatalf("the script of docs/hook.md does not run %q once:\n%s", program, script)
+	}
+	return strings.Replace(script, program, filepath.Join(s.Dir, "chainfix")+" hook --timeout 1m "+flags+" ", 1)
+}
+
+// documentedScript is the hook script of docs/hook.md.
+func documentedScript(t *testing.T) string {
+	t.Helper()
 	text, err := os.ReadFile("../../docs/hook.md")
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +49,16 @@ func hookScript(t *testing.T, s *peers.System, flags string) string {
 	if found == nil {
 		t.Fatal("docs/hook.md has no script")
 	}
-	const program = "/usr/bin/chainfix hook "
-	if strings.Count(string(found[1]), program) != 1 {
-		t.Fatalf("the script of docs/hook.md does not run %q once:\n%s", program, found[1])
+	return string(found[1])
+}
+
+// TestHelpHasTheHookScript: whoever takes it from the help has that of docs/hook.md, but for
+// its comments and line breaks.
+func TestHelpHasTheHookScript(t *testing.T) {
+	code := regexp.MustCompile("(?m)^#[^!].*").ReplaceAllString(documentedScript(t), "")
+	if words := strings.Join(strings.Fields(code), " "); !strings.Contains(strings.Join(strings.Fields(hookDescription), " "), words) {
+		t.Errorf("the help has not %q", words)
 	}
-	return strings.Replace(string(found[1]), program, filepath.Join(s.Dir, "chainfix")+" hook --timeout 1m "+flags+" ", 1)
 }
 
 // startHost starts a host with chainfix for its hook.

@@ -18,12 +18,17 @@ import (
 
 // hookJournal is the file for what a hook has to say: libvirt 9.0 drops the
 // standard error of a hook that succeeds, but for its debug log.
+//
+// What it is on may hang, as images may. That is no reason to forget what the hook has
+// found out: after its patience it is given up.
 type hookJournal struct {
 	path string // "" for none
 	json bool   // a line is an object
 	id   string // of the call
 	call hookCall
 	err  io.Writer
+
+	patience time.Duration // for all lines together
 }
 
 // callID returns the id of this call, which a reader has from the process that started it.
@@ -72,11 +77,11 @@ type hookLine struct {
 }
 
 // note appends a finding that decides nothing.
-func (j hookJournal) note(n hookNote) { j.append("", "", n) }
+func (j *hookJournal) note(n hookNote) { j.append("", "", n) }
 
 // conclude appends why the call ends as it does, with a result for programs and the
 // words for people that stand before each of the reasons.
-func (j hookJournal) conclude(result, words string, why error) {
+func (j *hookJournal) conclude(result, words string, why error) {
 	var all hookNotes
 	if !errors.As(why, &all) {
 		severity := map[string]finding.Severity{"explicit": finding.Info, "left": finding.Warn}
@@ -92,7 +97,7 @@ func (j hookJournal) conclude(result, words string, why error) {
 }
 
 // append writes a line. That it cannot is no reason to fail.
-func (j hookJournal) append(result, words string, n hookNote) {
+func (j *hookJournal) append(result, words string, n hookNote) {
 	if j.path == "" {
 		return
 	}
@@ -107,8 +112,26 @@ func (j hookJournal) append(result, words string, n hookNote) {
 			return
 		}
 	}
-	if err := appendTo(j.path, append(line, '\n')); err != nil {
+	if err := j.write(append(line, '\n')); err != nil {
 		fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
+		if errors.As(err, new(timeUpError)) {
+			j.path = ""
+		}
+	}
+}
+
+// write appends a line, or gives the file up with a [timeUpError].
+func (j *hookJournal) write(line []byte) error {
+	path, begun, done := j.path, time.Now(), make(chan error, 1)
+	go func() { done <- appendTo(path, line) }()
+	timer := time.NewTimer(j.patience)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		j.patience -= time.Since(begun)
+		return err
+	case <-timer.C:
+		return timeUpError{max(j.patience, 0).Round(time.Millisecond)}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -57,7 +59,7 @@ func hostApply(c *cli.Context, std streams) error {
 	result := newApplyResult(d.Version().String(), o.dryRun)
 	result.asksFor, result.all = o.asksFor, o.all
 	if o.dryRun {
-		return hostDryRun(c, std, o, s, w, result, reported)
+		return o.applyDryRun(c.Context, std, s, w, result, reported)
 	}
 	a := &host.Apply{Daemon: d, Scan: s, Connect: o.connect, Program: version(), StateDir: stateDir, All: o.all, Snapshots: o.snapshots, Saved: o.saved,
 		OnOutcome: func(outcome host.Outcome) {
@@ -177,11 +179,11 @@ func pathLine(path string) string {
 	return path + "\n"
 }
 
-// hostDryRun prints the changes that apply would make. Around them no more
-// than a line is shown: definitions hold secrets.
-func hostDryRun(c *cli.Context, std streams, o *options, s *host.Scan, w *walkers, result *applyResult, reported func()) error {
+// applyDryRun prints the changes that apply would make. Around them no more
+// than a line is shown: definitions hold secrets. It ends as the apply would.
+func (o *options) applyDryRun(ctx context.Context, std streams, s *host.Scan, w *walkers, result *applyResult, reported func()) error {
 	worst := exitDone
-	err := eachReport(c.Context, s, func(r *host.Report) error {
+	err := eachReport(ctx, s, func(r *host.Report) error {
 		printReport(std, r)
 		o.printStored(std, r)
 		reported()
@@ -196,15 +198,20 @@ func hostDryRun(c *cli.Context, std streams, o *options, s *host.Scan, w *walker
 		worst = max(worst, status)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		w.sayUnmet(std.err)
+		if worst == exitInput {
+			err = inputError(host.ErrLeft)
+		}
 	}
-	w.sayUnmet(std.err)
+	if err != nil {
+		result.Error = err.Error()
+	}
 	result.printText(std.err)
 	if err := o.printApplied(std, result); err != nil {
 		return err
 	}
-	return ended(worst)
+	return cmp.Or(err, ended(worst))
 }
 
 // dryRun takes over what would become of a guest, and returns the exit status that it

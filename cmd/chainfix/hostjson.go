@@ -17,6 +17,7 @@ type guestJSON struct {
 	Verdict  string          `json:"verdict"`
 	Needed   *bool           `json:"needed"` // that of the neediest disk; null if it cannot be told
 	Because  string          `json:"because,omitempty"`
+	HeldBack string          `json:"held-back,omitempty"` // the code of the finding for which apply holds it back
 	Disks    []guestDiskJSON `json:"disks"`
 	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
 	// Outcome is what becomes of the guest as it is, by target: that of its worst
@@ -70,6 +71,7 @@ func guestOf(r *host.Report) guestJSON {
 		Findings: append(findingsOf(r.Findings), doc.Findings...),
 	}
 	g.Needed, g.Because = needOf(r.Need())
+	g.HeldBack = string(heldBack(r))
 	for _, o := range outcomes(r) {
 		if g.Outcome == nil {
 			g.Outcome = make(map[string]string)

@@ -9,6 +9,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // applySchema is the name and version of the JSON output of host apply.
@@ -82,7 +83,7 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 		g.Outcome = wasNoNeed
 	case r.Verdict() == chain.Refused:
 		g.Outcome = wasRefused
-		f := whyRefused(r)
+		f := whyRefused(examinedGuest(r).Examination)
 		g.Code, g.Reason = string(f.Code), f.Text
 	case why != nil:
 		g.Outcome, g.Code, g.Reason = wasHeldBack, string(held.Code), why.Error()
@@ -94,9 +95,8 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 	return g
 }
 
-// whyRefused is the first thing for which a guest is refused.
-func whyRefused(r *host.Report) finding.Finding {
-	e := examinedGuest(r)
+// whyRefused is the first thing for which a document is refused.
+func whyRefused(e *xmlfix.Examination) finding.Finding {
 	if e.Err != nil {
 		f, _ := problemFinding(e.Err)
 		return f

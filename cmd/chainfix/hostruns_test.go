@@ -211,6 +211,7 @@ func TestTakenBack(t *testing.T) {
 	t.Run("of another host", h.runOfAnotherHost)
 	t.Run("hints", h.hintsOfChangedGuests)
 	t.Run("the older run", h.rollbackOfTheOlderRun)
+	t.Run("what is gone", h.rollbackOfWhatIsGone)
 	t.Run("after an upgrade", h.rollbackAfterAnUpgrade)
 	t.Run("a controller that moves", h.controllerThatMoves)
 }
@@ -336,6 +337,36 @@ func (h *fixableHost) rollbackOfTheOlderRun(t *testing.T) {
 	}
 	h.want(t, map[string]string{"g0": h.new["g0"], "g1": h.old["g1"], "g2": h.old["g2"]})
 	h.rollback(t, older)
+}
+
+// rollbackOfWhatIsGone: a run of which nothing is left to take back but what is gone, a
+// guest or its saved state, does not stand before the older ones.
+func (h *fixableHost) rollbackOfWhatIsGone(t *testing.T) {
+	flags := []string{"--connect", h.URI(), "--state-dir", h.stateDir(t)}
+	h.here(t, exitDone, "apply", append(flags, "g0")...)
+	h.here(t, exitDone, "apply", append(flags, "g1", "g2")...)
+	h.Virsh("undefine g1")
+	if r := h.here(t, exitRefused, "rollback", flags...); !strings.Contains(r.errors, "g1: warn: left as it is: ") || !strings.Contains(r.out, `restored "g2"`) {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
+	if r := h.here(t, exitDone, "rollback", flags...); r.out != "restored \"g0\"\n" {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
+	h.define(t, h.old["g1"])
+	h.want(t, h.old)
+
+	// Nor does one of a saved state that the guest has gone on from.
+	h.here(t, exitDone, "apply", append(flags, "g0")...)
+	h.Virsh("start --paused g1; managedsave g1")
+	h.here(t, exitRefused, "apply", append(flags, "--saved", "g1")...) // its definition waits
+	if r := h.here(t, exitDone, "rollback", append(flags, "--dry-run")...); r.out != "would restore managed save image of \"g1\"\n" {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
+	h.Virsh("start --paused g1; destroy g1")
+	if r := h.here(t, exitDone, "rollback", flags...); r.out != "restored \"g0\"\n" {
+		t.Errorf("%s\n%s", r.out, r.errors)
+	}
+	h.want(t, h.old)
 }
 
 // rollbackAfterAnUpgrade: where another libvirt writes definitions in another way, a

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
@@ -81,16 +82,25 @@ func hostScan(c *cli.Context, std streams) error {
 // scanStatus is the exit status that a guest asks for: it is to be changed by an apply of
 // the same guests, or is one that nobody changes without a decision.
 func scanStatus(r *host.Report) int {
-	_, held := r.HeldBack()
 	switch {
 	case r.Verdict() == chain.Refused:
 		return exitRefused
 	case r.Verdict() != chain.Fixable || !r.Wanted(false):
 		return exitDone
-	case held != nil:
+	case heldBack(r) != "":
 		return exitRefused
 	}
 	return exitChange
+}
+
+// heldBack is the code of the finding for which an apply of the same guests holds this one
+// back; "" if none does.
+func heldBack(r *host.Report) finding.Code {
+	f, why := r.HeldBack()
+	if why == nil || r.Verdict() == chain.Explicit || !r.Wanted(false) {
+		return ""
+	}
+	return f.Code
 }
 
 // hostReporter prints the reports of a scan one after the other.
@@ -116,8 +126,8 @@ func (t *hostText) guest(r *host.Report) error {
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if f, held := r.HeldBack(); held != nil && r.Verdict() != chain.Explicit && r.Wanted(false) {
-		fmt.Fprintf(&line, "; held back: %s", f.Code)
+	if code := heldBack(r); code != "" {
+		fmt.Fprintf(&line, "; held back: %s", code)
 	}
 	line.WriteString("\n")
 	return write(t.w, []byte(line.String()))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
@@ -109,6 +110,25 @@ func (h snapshotHost) sees(guest string, want []byte) {
 func printedFolder(r ran) string {
 	lines := strings.Split(strings.TrimSpace(r.out), "\n")
 	return lines[len(lines)-1]
+}
+
+// TestWhyASnapshotIsRefused: that is said of the disk that is refused, whatever there is to
+// mend of another one.
+func TestWhyASnapshotIsRefused(t *testing.T) {
+	chains := []*chain.Chain{{Verdict: chain.Fixable}, {Verdict: chain.Refused, Findings: []finding.Finding{
+		{Code: finding.BaseWritten, Severity: finding.Warn}, {Code: finding.ImageMissing, Severity: finding.Refuse, Text: "it is gone"}}}}
+	e := &xmlfix.Examination{}
+	for _, c := range chains {
+		e.Disks = append(e.Disks, xmlfix.DiskExamination{Chain: c})
+	}
+	stored := host.StoredReport{Stored: host.Stored{Kind: host.Snapshot, Name: "s"}, Examination: e,
+		Findings: []finding.Finding{{Code: finding.SnapshotDiffers, Severity: finding.Warn, Text: "with a chain that is not explicit"}}}
+	result := newApplyResult("9.0.0", true)
+	result.asksFor = func(host.MetadataKind) bool { return true }
+	result.storedOf(&host.Report{Guest: &host.Guest{Name: "web"}, Examination: &xmlfix.Examination{}, Stored: []*host.StoredReport{&stored}})
+	if s := result.Stored[0]; s.Outcome != wasRefused || s.Code != string(finding.ImageMissing) || s.Reason != "it is gone" {
+		t.Errorf("%+v", s)
+	}
 }
 
 // TestSnapshots: what libvirt keeps of guests is named by a scan, mended by an apply,

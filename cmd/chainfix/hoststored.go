@@ -85,11 +85,12 @@ func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedSt
 			continue
 		}
 		open[s] = e
-		switch why := s.HeldBack(r); {
+		switch code, why := s.HeldBack(r); {
 		case s.Verdict() == chain.Refused:
-			e.Outcome, e.Code, e.Reason = wasRefused, string(s.Findings[0].Code), s.Findings[0].Text
+			f := whyRefused(s.Examination) // which s.Findings need not say: of a missing image they do not
+			e.Outcome, e.Code, e.Reason = wasRefused, string(f.Code), f.Text
 		case why != nil:
-			e.Outcome, e.Reason = wasHeldBack, why.Error()
+			e.Outcome, e.Code, e.Reason = wasHeldBack, string(code), why.Error()
 		case a.DryRun:
 			e.Outcome = wouldChange
 		default:

@@ -117,8 +117,9 @@ func (w *applying) planStored(r *Report, planned map[string]bool) error {
 			w.leftOut = true
 			continue
 		}
+		_, why := s.HeldBack(r)
 		entry := &runGuest{name: r.Guest.Name, uuid: r.Guest.UUID, stored: s.Stored}
-		if err := w.planEntry(entry, s.HeldBack(r), s.Text, s.Examination.Document, planned); err != nil {
+		if err := w.planEntry(entry, why, s.Text, s.Examination.Document, planned); err != nil {
 			return err
 		}
 	}

@@ -53,10 +53,9 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	return b.takeBack(ctx, run)
 }
 
-// RunNewest does so for the newest run in a state folder that changed guests of the
-// Daemon's and is not taken back, wholly, and returns its folder. A run of which libvirt
-// has nothing any more that is not taken back is passed over. The error wraps [ErrNoRun] if
-// there is none.
+// RunNewest does so for the newest run in a state folder that changed something which the
+// Daemon still has, guests or what is kept of them, and of which that is not all taken back,
+// and returns its folder. The error wraps [ErrNoRun] if there is none.
 func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
 	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
 		return "", ErrNoRun // and it need not be made
@@ -67,18 +66,8 @@ func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, 
 			return "", err
 		}
 	}
-	// What libvirt has no more, such as a save image since the guest was restored from it,
-	// can never be taken back, and would hide the older runs for ever.
-	changed := func(r *Run) bool {
-		return slices.ContainsFunc(r.guests, func(g *runGuest) bool {
-			if !g.mayHaveNew {
-				return false
-			}
-			_, err := g.inspect(ctx, b.Daemon)
-			return !gone(err)
-		})
-	}
-	run, err := newest(ctx, stateDir, b.Daemon.origin(), &knownGuests{daemon: b.Daemon}, changed)
+	known := &knownGuests{daemon: b.Daemon}
+	run, err := newest(stateDir, b.Daemon.origin(), func(r *Run) (bool, error) { return known.changed(ctx, r) })
 	if run == nil && err == nil {
 		err = ErrNoRun
 	}

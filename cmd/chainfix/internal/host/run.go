@@ -104,7 +104,7 @@ func beginRun(ctx context.Context, dir string, origin Origin, known *knownGuests
 	if err != nil {
 		return nil, err
 	}
-	run, err := newest(ctx, dir, origin, known, func(r *Run) bool { return !r.Finished })
+	run, err := newest(dir, origin, func(r *Run) (bool, error) { return known.unfinished(ctx, r) })
 	if err != nil {
 		closeState(lock)
 		return nil, err

@@ -74,23 +74,21 @@ func runsIn(stateDir string, access int) iter.Seq2[*Run, error] {
 	}
 }
 
-// newest returns the newest run of a state folder that is of the libvirt of origin and
-// of guests that this one has, and for which wanted holds; nil if there is none. One
-// that had no time to begin did not change anything; one whose manifest cannot be read
-// may have, and is an [ErrManifest].
-func newest(ctx context.Context, stateDir string, origin Origin, known *knownGuests, wanted func(*Run) bool) (*Run, error) {
+// newest returns the newest run of a state folder that is of the libvirt of origin, and
+// for which wanted holds; nil if there is none. One that had no time to begin did not change
+// anything; one whose manifest cannot be read may have, and is an [ErrManifest].
+func newest(stateDir string, origin Origin, wanted func(*Run) (bool, error)) (*Run, error) {
 	for run, err := range runsIn(stateDir, os.O_RDONLY) {
 		if err != nil {
 			return nil, err
 		}
-		if !run.Origin.sameLibvirt(origin) || !wanted(run) {
+		if !run.Origin.sameLibvirt(origin) {
 			continue
 		}
-		ours, err := known.anyOf(ctx, run)
-		if err != nil {
+		switch ok, err := wanted(run); {
+		case err != nil:
 			return nil, err
-		}
-		if ours {
+		case ok:
 			return loadRun(run.Dir, os.O_RDWR)
 		}
 	}
@@ -98,29 +96,64 @@ func newest(ctx context.Context, stateDir string, origin Origin, known *knownGue
 }
 
 // knownGuests are the guests that a daemon has, which it is asked for at the first
-// need.
+// need. Where several daemons cannot be told apart by their [Origin] their guests can.
 type knownGuests struct {
 	daemon *Daemon
-	uuids  map[string]bool
+	known  map[string]libvirt.Domain // by UUID
+	have   *havers
 }
 
-// anyOf reports whether the daemon has a guest of the run, or the run is of none yet.
-// Where several daemons cannot be told apart by their [Origin] their guests can.
-func (k *knownGuests) anyOf(ctx context.Context, run *Run) (bool, error) {
-	if len(run.guests) == 0 {
-		return true, nil
+// unfinished reports whether a run was not finished, and the daemon has a guest of it, or
+// it is of none yet.
+func (k *knownGuests) unfinished(ctx context.Context, run *Run) (bool, error) {
+	if run.Finished || len(run.guests) == 0 {
+		return !run.Finished, nil
 	}
-	if k.uuids == nil {
-		listed, err := k.daemon.listDomains(ctx, libvirt.ConnectListDomainsPersistent)
-		if err != nil {
-			return false, err
-		}
-		k.uuids = make(map[string]bool)
-		for _, domain := range listed {
-			k.uuids[formatUUID(domain.UUID)] = true
-		}
+	err := k.ask(ctx)
+	return err == nil && slices.ContainsFunc(run.guests, func(g *runGuest) bool { _, ok := k.known[g.uuid]; return ok }), err
+}
+
+// changed reports whether a run has changed something that the daemon still has, and that
+// is not taken back.
+func (k *knownGuests) changed(ctx context.Context, run *Run) (bool, error) {
+	changed := func(g *runGuest) bool { return g.mayHaveNew }
+	if !slices.ContainsFunc(run.guests, changed) {
+		return false, nil
 	}
-	return slices.ContainsFunc(run.guests, func(g *runGuest) bool { return k.uuids[g.uuid] }), nil
+	err := k.ask(ctx)
+	if err == nil && k.have == nil {
+		k.have, err = k.daemon.havers(ctx)
+	}
+	return err == nil && slices.ContainsFunc(run.guests, func(g *runGuest) bool { return changed(g) && k.has(g) }), err
+}
+
+// has reports whether the daemon has an entry's guest, and anything of the entry's kind.
+func (k *knownGuests) has(g *runGuest) bool {
+	domain, ok := k.known[g.uuid]
+	switch g.stored.Kind {
+	case Snapshot:
+		ok = ok && !lacks(k.have.snapshots, domain)
+	case Checkpoint:
+		ok = ok && !lacks(k.have.checkpoints, domain)
+	case SavedState:
+		ok = ok && !lacks(k.have.saved, domain)
+	}
+	return ok
+}
+
+func (k *knownGuests) ask(ctx context.Context) error {
+	if k.known != nil {
+		return nil
+	}
+	listed, err := k.daemon.listDomains(ctx, libvirt.ConnectListDomainsPersistent)
+	if err != nil {
+		return err
+	}
+	k.known = make(map[string]libvirt.Domain)
+	for _, domain := range listed {
+		k.known[formatUUID(domain.UUID)] = domain
+	}
+	return nil
 }
 
 // giver returns the folder of the newest run in the state folder of a run, after that

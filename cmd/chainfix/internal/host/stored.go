@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ type StoredReport struct {
 	Findings []finding.Finding
 	// goesOn is why the chains of what holds a guest's memory are not to be changed.
 	goesOn string
+	// otherBytes is the first disk of which a guest that starts from it would see other
+	// bytes once it is mended; "" for none.
+	otherBytes string
 }
 
 // Verdict is that of the worst disk, as of a definition.
@@ -59,18 +63,21 @@ func (s *StoredReport) Wanted(r *Report, all bool) bool {
 
 // HeldBack says why it is not to be mended, although its chains may be fixable; nil where
 // nothing keeps it from that. r is the guest's report. The error wraps [ErrGuestBusy],
-// or [ErrByName] where the guest is not named.
-func (s *StoredReport) HeldBack(r *Report) error {
+// or [ErrByName] where the guest is not named, and comes with the code of what is the
+// matter.
+func (s *StoredReport) HeldBack(r *Report) (finding.Code, error) {
 	switch {
 	case r.Guest.BlockJob:
-		return fmt.Errorf("%w: a block job runs on one of its disks", ErrGuestBusy)
+		return finding.BlockJob, fmt.Errorf("%w: a block job runs on one of its disks", ErrGuestBusy)
 	case s.goesOn != "":
-		return fmt.Errorf("%w: %s", ErrGuestBusy, s.goesOn)
+		return finding.RanOtherwise, fmt.Errorf("%w: %s", ErrGuestBusy, s.goesOn)
 	case r.Named:
-		return nil
+		return "", nil
+	case s.otherBytes != "":
+		return finding.BytesChange, fmt.Errorf("%w: mended, it brings back other bytes on the disk %q than it does as it is", ErrByName, s.otherBytes)
 	}
-	_, err := byNameOnly(s.Examination)
-	return err
+	f, err := byNameOnly(s.Examination)
+	return f.Code, err
 }
 
 // byNameOnly returns the finding, and an [ErrByName], where somebody should look at a
@@ -119,6 +126,9 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 			need, err := s.need(ctx, w, r, d)
 			if err != nil {
 				return err
+			}
+			if need == predict.Misopened && d.Verdict() == chain.Fixable && m.Kind != Checkpoint {
+				found.otherBytes = cmp.Or(found.otherBytes, d.Target)
 			}
 			f, ok := found.differs(r.Guest, s.ApplyFlags, d, need)
 			// Of a guest that ran there are two copies of the definition.

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestStored(t *testing.T) {
 		// reported.
 		want    []string
 		verdict chain.Verdict
-		held    bool
+		held    error
 	}{
 		{name: "whole chain", disks: disk("over", over("base.img", "raw"))},
 		{name: "no chain", disks: disk("over", ""), verdict: chain.Fixable,
@@ -53,16 +54,18 @@ func TestStored(t *testing.T) {
 		{name: "chain that ends", disks: disk("over", "<backingStore/>"), verdict: chain.Refused, want: []string{`that its images contradict: the XML ends the chain at "DIR/over"`}},
 		{name: "another base", disks: disk("over", over("other.img", "raw")), verdict: chain.Refused, want: []string{`that its images contradict: below "DIR/over" the XML names "DIR/other.img"`}},
 		{name: "another format", disks: disk("over", over("flat", "raw")), verdict: chain.Refused, want: []string{`that its images contradict`}},
-		{name: "another base, and the headers win", disks: disk("over", over("other.img", "raw")), policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable,
+		{name: "another base, and the headers win", disks: disk("over", over("other.img", "raw")), policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable, held: host.ErrByName,
 			want: []string{`that its images contradict`}},
+		{name: "another base of a checkpoint, and the headers win", disks: disk("over", over("other.img", "raw")), file: "checkpoint/x/s.xml",
+			policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable, want: []string{`that its images contradict`}},
 		{name: "another base, and the XML is kept", disks: disk("over", over("other.img", "raw")), policy: chain.Policy{Disagreement: chain.XMLWins}},
 		{name: "another base below memory", disks: disk("over", over("other.img", "raw")), memory: "<memory snapshot='external' file='/x'/>",
-			policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable, held: true, want: []string{`that is not changed: the guest goes on with the chain that it had`}},
+			policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable, held: host.ErrGuestBusy, want: []string{`that is not changed: the guest goes on with the chain that it had`}},
 		{name: "base that was moved, below memory", disks: disk("over", over("moved.img", "raw")), memory: "<memory snapshot='external' file='/x'/>",
 			policy: chain.Policy{Disagreement: chain.HeadersWin}, verdict: chain.Fixable, want: []string{`that its images contradict`}},
-		{name: "vhdx that libvirt opens as raw, below memory", disks: disk("over-vhdx", ""), memory: "<memory snapshot='internal'/>", verdict: chain.Fixable, held: true,
+		{name: "vhdx that libvirt opens as raw, below memory", disks: disk("over-vhdx", ""), memory: "<memory snapshot='internal'/>", verdict: chain.Fixable, held: host.ErrGuestBusy,
 			want: []string{`is not explicit; that is not changed: the guest goes on, and may have another chain open than the headers tell`}},
-		{name: "vhdx that libvirt opens as raw", disks: disk("over-vhdx", ""), memory: "<memory snapshot='no'/>", verdict: chain.Fixable, want: []string{"is not explicit"}},
+		{name: "vhdx that libvirt opens as raw", disks: disk("over-vhdx", ""), memory: "<memory snapshot='no'/>", verdict: chain.Fixable, held: host.ErrByName, want: []string{"is not explicit"}},
 		{name: "base that a guest may have written", disks: disk("over-unknown", ""), verdict: chain.Refused, want: []string{`that cannot be made explicit: the format of "DIR/lone" is not recorded`}},
 		{name: "overlay that is gone", disks: disk("gone", "")},
 		{name: "base that is gone", disks: disk("over-gone", "")},
@@ -78,7 +81,7 @@ func TestStored(t *testing.T) {
 		{name: "two disks", disks: disk("over", "") + strings.Replace(disk("over-flat", ""), "'vda'", "'vdb'", 1), verdict: chain.Fixable, want: []string{`the disk "vda"`, `the disk "vdb"`}},
 		{name: "checkpoint", disks: disk("over", ""), file: "checkpoint/x/s.xml", verdict: chain.Fixable, want: []string{`info: checkpoint "s" has the disk "vda" with a chain that is not explicit`}},
 		{name: "saved state", disks: disk("over", ""), file: "save/x.save", verdict: chain.Fixable, want: []string{`warn: the managed save image goes on with the disk "vda" with a chain that is not explicit`}},
-		{name: "saved state over a vhdx", disks: disk("over-vhdx", ""), file: "save/x.save", verdict: chain.Fixable, held: true, want: []string{"that is not changed"}},
+		{name: "saved state over a vhdx", disks: disk("over-vhdx", ""), file: "save/x.save", verdict: chain.Fixable, held: host.ErrGuestBusy, want: []string{"that is not changed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,8 +144,12 @@ func TestStored(t *testing.T) {
 					t.Errorf("[%s] %s; hint: %s; want %s", f.Code, said, f.Remedy, want)
 				}
 			}
-			if held := r.Stored[0].HeldBack(r) != nil; held != c.held {
-				t.Errorf("held back: %v", r.Stored[0].HeldBack(r))
+			if code, why := r.Stored[0].HeldBack(r); !errors.Is(why, c.held) || (code == "") != (why == nil) {
+				t.Errorf("held back: %q, %v", code, why)
+			}
+			r.Named = true
+			if _, why := r.Stored[0].HeldBack(r); c.held == host.ErrByName && why != nil {
+				t.Errorf("by name it is held back, too: %v", why)
 			}
 		})
 	}
