@@ -100,7 +100,6 @@ func newest(stateDir string, origin Origin, wanted func(*Run) (bool, error)) (*R
 type knownGuests struct {
 	daemon *Daemon
 	known  map[string]libvirt.Domain // by UUID
-	have   *havers
 }
 
 // unfinished reports whether a run was not finished, and the daemon has a guest of it, or
@@ -114,31 +113,18 @@ func (k *knownGuests) unfinished(ctx context.Context, run *Run) (bool, error) {
 }
 
 // changed reports whether a run has changed something that the daemon still has, and that
-// is not taken back.
+// is not taken back. A saved state is gone once the guest was restored from it, and would
+// hide the older runs for ever.
 func (k *knownGuests) changed(ctx context.Context, run *Run) (bool, error) {
-	changed := func(g *runGuest) bool { return g.mayHaveNew }
-	if !slices.ContainsFunc(run.guests, changed) {
-		return false, nil
+	for _, g := range run.guests {
+		if !g.mayHaveNew {
+			continue
+		}
+		if _, err := g.inspect(ctx, k.daemon); !gone(err) {
+			return true, ctx.Err()
+		}
 	}
-	err := k.ask(ctx)
-	if err == nil && k.have == nil {
-		k.have, err = k.daemon.havers(ctx)
-	}
-	return err == nil && slices.ContainsFunc(run.guests, func(g *runGuest) bool { return changed(g) && k.has(g) }), err
-}
-
-// has reports whether the daemon has an entry's guest, and anything of the entry's kind.
-func (k *knownGuests) has(g *runGuest) bool {
-	domain, ok := k.known[g.uuid]
-	switch g.stored.Kind {
-	case Snapshot:
-		ok = ok && !lacks(k.have.snapshots, domain)
-	case Checkpoint:
-		ok = ok && !lacks(k.have.checkpoints, domain)
-	case SavedState:
-		ok = ok && !lacks(k.have.saved, domain)
-	}
-	return ok
+	return false, ctx.Err()
 }
 
 func (k *knownGuests) ask(ctx context.Context) error {
