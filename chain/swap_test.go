@@ -49,6 +49,22 @@ func TestSwappedImages(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantRefused(t, got, finding.ImageSwapped)
+
+			// A walk that another one follows leaves it to that, which finds it as well.
+			images := image.NewCache(swapper{f, name})
+			first := &chain.Walker{Images: images, Preliminary: true}
+			if got, err = first.Walk(t.Context(), f.top("top.qcow2")); err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range got.Findings {
+				if found.Code == finding.ImageSwapped {
+					t.Errorf("told at once: %s", found.Text)
+				}
+			}
+			if got, err = first.WithEvidence(chain.NewEvidence(images, nil)).Walk(t.Context(), f.top("top.qcow2")); err != nil {
+				t.Fatal(err)
+			}
+			wantRefused(t, got, finding.ImageSwapped)
 		})
 	}
 }

@@ -43,6 +43,10 @@ type Walker struct {
 	// reached. The walkers of a run share it; it may be nil.
 	Met *Met
 
+	// Preliminary says that whoever walks with this Walker walks the same disks again, once
+	// it has evidence: only then it is asked whether images were replaced since they were opened.
+	Preliminary bool
+
 	// remembers: see [Walker.Remembering]; it is set once something was not remembered.
 	remembers *atomic.Bool
 
@@ -306,7 +310,7 @@ func (k *walk) follow(layer Layer) {
 // recheckIdentity refuses a chain of which an image has been replaced since it was
 // opened: QEMU would open another file than the walk has read.
 func (k *walk) recheckIdentity() {
-	if k.refused() {
+	if k.refused() || k.Preliminary {
 		return
 	}
 	images := make([]image.Opened, len(k.opened))

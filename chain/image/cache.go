@@ -18,6 +18,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/singleflight"
@@ -96,7 +97,11 @@ type cacheKey struct {
 // inFile returns the key by which the same image is known in its file. No name begins
 // like that.
 func (k cacheKey) inFile(id storage.FileID) cacheKey {
-	k.name = fmt.Sprintf("\x00%d:%d:%v:%s", id.Device, id.Inode, id.Block, id.Remote)
+	text := append(make([]byte, 0, 48), 0)
+	text = append(strconv.AppendUint(text, id.Device, 10), ':')
+	text = append(strconv.AppendUint(text, id.Inode, 10), ':')
+	text = append(strconv.AppendBool(text, id.Block), ':')
+	k.name = string(append(text, id.Remote...))
 	return k
 }
 

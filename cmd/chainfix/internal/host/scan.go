@@ -202,7 +202,7 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	}
 	images := image.NewCache(opener)
 	images.SetRequests(s.Requests)
-	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy}
+	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy, Preliminary: true}
 	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
 	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if s.OnRead != nil {
