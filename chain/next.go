@@ -190,7 +190,8 @@ func (k *walk) chainTooLong(overlay Layer) Layer {
 	c := conflict{code: finding.ChainStale, text: text, misopens: overlay.Format.CanHaveBacking()}
 	if overlay.Header != nil && overlay.Header.Snapshots {
 		// To flatten an image brings in what its guest sees now, and not what its
-		// snapshots need.
+		// snapshots need: after a revert to one of them the XML is right.
+		c.misopens = false
 		c.more = "; it has internal snapshots, and needs that if it was taken back to one of before it was flattened"
 		c.remedy = finding.Say("decide which is right; if it was taken back to such a snapshot, mend its header: %s; else %s; or %s",
 			rebaseTo(overlay, further), k.refreshRemedy(), keepXML())

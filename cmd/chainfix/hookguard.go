@@ -121,19 +121,15 @@ func statesChain(s chain.Stated) bool {
 // or keep it for good, or let this guest start as it is.
 func (h *hookRun) letItStart(f finding.Finding, found *chain.Chain) finding.Remedy {
 	guest := finding.GuestWord(h.call.guest)
-	refresh, mend := "--refresh", finding.Remedy{}
+	refresh := "--refresh"
 	for _, command := range f.Remedy.Commands {
-		switch {
-		case strings.HasPrefix(command, refresh):
+		if strings.HasPrefix(command, refresh) {
 			refresh = command // with the statements that it takes
-		case strings.HasPrefix(command, "qemu-img rebase "):
-			// An image that was taken back to a snapshot needs what its header lacks.
-			mend = finding.Say("mend its header: %s; or ", finding.Command(command))
 		}
 	}
-	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, %skeep it, by an entry under \"disks\" in the file of --policy: %s; "+
+	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it, by an entry under \"disks\" in the file of --policy: %s; "+
 		"or let this guest start unchecked, by a line at the head of the hook script: %s",
-		finding.Command("chainfix host apply "+h.repeatedFlags()+refresh+" "+guest), mend, keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
+		finding.Command("chainfix host apply "+h.repeatedFlags()+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
 }
 
 // keptEntry is the entry of a policy file that keeps the chain of the disk which has

@@ -191,7 +191,7 @@ func lifeRows() []lifeRow {
 			becomes: ofBefore + ", and leads to the old image", sees: "ee 00 22 33", once: baseChanged, code: conflict, kept: true},
 		{operation: "revert", does: `virsh snapshot-revert $web s # of before web.qcow2 was flattened`, guest: web,
 			ready:   `virsh snapshot-create-as $web s; qemu-img rebase -f qcow2 -b '' web.qcow2; chainfix host apply --state-dir state --refresh $web`,
-			becomes: ofBefore + ", and the snapshot needs it; but the header does not name it any more", code: stale, kept: true,
+			becomes: ofBefore + ", and the snapshot needs it; but the header does not name it any more", code: stale,
 			mend: `qemu-img rebase -u -f qcow2 -F qcow2 -b middle.qcow2 web.qcow2`},
 
 		{operation: "commit", does: `virsh blockcommit $web vda --active --pivot --wait`, runs: true, guest: web, becomes: follows},
