@@ -117,12 +117,21 @@ func predicted(t *testing.T, g guestJSON, target string) predict.Outcome {
 	return worst
 }
 
-// pathsBelow is what is said of guests without asking libvirt which backing images are
-// volumes of the pool, which is the folder.
-func pathsBelow(guests []guestJSON, folder string) (all []guestJSON) {
+// saidByFiles is what is said of guests without asking libvirt at a URI, least of all which
+// backing images are volumes of the pool, which is the folder.
+func saidByFiles(guests []guestJSON, folder, uri string) (all []guestJSON) {
+	withoutURI := func(findings []findingJSON) []findingJSON {
+		findings = slices.Clone(findings)
+		for i := range findings {
+			findings[i].Hint = strings.ReplaceAll(findings[i].Hint, "--connect "+finding.ShellWord(uri)+" ", "")
+		}
+		return findings
+	}
 	for _, g := range guests {
+		g.Findings = withoutURI(g.Findings)
 		g.Disks = slices.Clone(g.Disks)
 		for i, d := range g.Disks {
+			d.Findings = withoutURI(d.Findings)
 			d.Layers = slices.Clone(d.Layers)
 			for j := range d.Layers {
 				if volume, ok := d.Layers[j].Source["volume"]; ok && j > 0 {
@@ -215,7 +224,7 @@ func TestHost(t *testing.T) {
 	t.Run("the files say what the daemon says", func(t *testing.T) {
 		stored, _ := scanHost(t, l, exitRefused, "--from", l.SystemConfigDir(), "--target-libvirt", target)
 		want := report
-		want.Libvirt, want.Guests = "", pathsBelow(report.Guests, l.Images)
+		want.Libvirt, want.Guests = "", saidByFiles(report.Guests, l.Images, l.URI())
 		if diff := cmp.Diff(want, stored, exported); diff != "" {
 			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
 		}
