@@ -196,15 +196,10 @@ func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error)
 		return nil, ErrChanged // nobody knows what it was to be
 	case !sameVersion:
 		return disksGivenBack(old, wanted, now)
-	case same(old, wanted, now) == nil:
-		return old, nil
+	case same(old, wanted, now) != nil:
+		return nil, ErrChanged
 	}
-	// Somebody may have taken out the chains already, as the hint advises, and have
-	// kept another change.
-	if given, err := disksGivenBack(old, wanted, now); err == nil && string(given) == string(now) {
-		return now, nil
-	}
-	return nil, ErrChanged
+	return old, nil
 }
 
 // againError is an [ErrChanged] of a guest that a newer run has changed.
