@@ -6,7 +6,9 @@
 // What touches a path, or asks a server, goes through [Do]: so many requests are in
 // flight at the same time, and each has so much time to be answered. A call into the
 // kernel cannot be taken back: one that hangs keeps its thread, and [Do] returns
-// without it.
+// without it. [Share] is for what many may want at the same moment, [Each] for many paths
+// at once, and [Row] for many requests one after the other, which it spares the handover
+// to another goroutine.
 package limit
 
 import (
