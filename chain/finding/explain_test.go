@@ -18,8 +18,8 @@ import (
 func TestFindingsAreDocumented(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Findings\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/finding -->\n\n" +
-		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warn` wants a look, `refuse` means\n" +
-		"that nothing is written. `chainfix explain CODE` prints what stands here.\n")
+		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warning` wants a look, `error` means\n" +
+		"that nothing is written. In JSON `level` has these words, and `severity` info, warn and refuse. `chainfix explain CODE` prints what stands here.\n")
 	for _, e := range finding.Explanations() {
 		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, markdown(e.Meaning), markdown(e.Remedy))
 	}

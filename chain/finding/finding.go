@@ -36,6 +36,17 @@ func (s Severity) String() string {
 	return fmt.Sprintf("Severity(%d)", int(s))
 }
 
+// Level returns "info", "warning" or "error", the words for people.
+func (s Severity) Level() string {
+	switch s {
+	case Warn:
+		return "warning"
+	case Refuse:
+		return "error"
+	}
+	return s.String()
+}
+
 // WholeDisk is the [Finding.Layer] of a finding that concerns no layer.
 const WholeDisk = -1
 

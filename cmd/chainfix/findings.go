@@ -80,7 +80,7 @@ func printFindings(w io.Writer, e *examined) {
 }
 
 func printFinding(w io.Writer, place string, f finding.Finding) {
-	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity, f.Code, f.Text)
+	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity.Level(), f.Code, f.Text)
 	printHint(w, f.Remedy)
 }
 

@@ -186,7 +186,7 @@ func (o *options) deliver(ctx context.Context, std streams, e *examined) error {
 			return inputError(err)
 		}
 		if lost != "" {
-			fmt.Fprintf(std.err, "%s: warn: the file was rewritten, but its %s could not be kept\n", shownName(e.name), lost)
+			fmt.Fprintf(std.err, "%s: warning: the file was rewritten, but its %s could not be kept\n", shownName(e.name), lost)
 		}
 	}
 	switch {

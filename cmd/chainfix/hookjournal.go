@@ -106,7 +106,7 @@ func (j *hookJournal) append(result, words string, n hookNote) {
 	if j.json {
 		var err error
 		line, err = encodeJSON(hookLine{now, j.id, j.call.guest, j.call.operation, j.call.subOperation,
-			levelOf(n.Severity), result, n.disk, string(n.Code), n.Text, n.Remedy.String()})
+			n.Severity.Level(), result, n.disk, string(n.Code), n.Text, n.Remedy.String()})
 		if err != nil {
 			fmt.Fprintf(j.err, "chainfix: warning: cannot write to %q: %v\n", j.path, err)
 			return
@@ -133,17 +133,6 @@ func (j *hookJournal) write(line []byte) error {
 	case <-timer.C:
 		return timeUpError{max(j.patience, 0).Round(time.Millisecond)}
 	}
-}
-
-// levelOf is a severity in the words of logs.
-func levelOf(s finding.Severity) string {
-	switch s {
-	case finding.Info:
-		return "info"
-	case finding.Warn:
-		return "warning"
-	}
-	return "error"
 }
 
 // appendTo writes to a file, and waits for no pipe: not for one that nobody has

@@ -301,7 +301,7 @@ func TestHost(t *testing.T) {
 			if changed := before[names[n]] != after[names[n]]; changed != changes(n) {
 				t.Errorf("%s: changed: %v\n%s", g.name, changed, after[names[n]])
 			}
-			if held := strings.Contains(r.errors, names[n]+": warn: held back: "); held != (g.verdict == "fixable" && !g.safe() && (!g.busy || args[len(args)-1] == "--all")) {
+			if held := strings.Contains(r.errors, names[n]+": warning: held back: "); held != (g.verdict == "fixable" && !g.safe() && (!g.busy || args[len(args)-1] == "--all")) {
 				t.Errorf("%s: held back: %v\n%s", g.name, held, r.errors)
 			}
 		}

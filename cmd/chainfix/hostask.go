@@ -26,7 +26,7 @@ func askFirst(ctx context.Context, a *host.Apply, std streams) {
 	a.OnPlanned = func(name string, old []byte, doc *xmlfix.Document) error {
 		diff, err := diffOfEntry(doc, name, old)
 		if err != nil {
-			diff = fmt.Sprintf("%s: warn: its change cannot be shown: %v\n", shownName(name), err)
+			diff = fmt.Sprintf("%s: warning: its change cannot be shown: %v\n", shownName(name), err)
 		}
 		_, err = io.WriteString(std.err, diff)
 		return writeError(err)

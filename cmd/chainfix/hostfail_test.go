@@ -367,12 +367,12 @@ func TestChangedMeanwhile(t *testing.T) {
 		"edited":   {func() { h.define(t, edited(h.old["g1"])) }, func() { h.define(t, h.old["g1"]) }, edited(h.old["g1"]), host.ErrChanged.Error(), exitInput},
 		"undefine": {func() { h.Virsh("undefine", "g1") }, func() { h.define(t, h.old["g1"]) }, "", "virDomainLookupByUUID", exitInput},
 		"saved": {func() { h.Virsh("start --paused g1; managedsave g1") }, func() { h.Virsh("managedsave-remove", "g1") },
-			h.old["g1"], "g1: warn: held back: " + host.ErrGuestBusy.Error(), exitRefused},
+			h.old["g1"], "g1: warning: held back: " + host.ErrGuestBusy.Error(), exitRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, complaints := &writer{}, &writer{at: "g2:", do: c.change} // the others are planned by then
 			status := runHere(t, out, complaints, "apply", "--connect", h.URI(), "--state-dir", filepath.Join(h.Dir, name))
-			if status != c.status || !strings.Contains(complaints.String(), "g1: warn: ") || !strings.Contains(complaints.String(), c.says) {
+			if status != c.status || !strings.Contains(complaints.String(), "g1: warning: ") || !strings.Contains(complaints.String(), c.says) {
 				t.Errorf("status %d: %s", status, complaints)
 			}
 			if c.status == exitInput {

@@ -149,7 +149,7 @@ func (a *applyResult) printText(w io.Writer) {
 		case wasLeft:
 			printLeft(w, g.Name, g.Reason)
 		case wasHeldBack:
-			fmt.Fprintf(w, "%s: warn: held back: %s\n", shownName(g.Name), g.Reason)
+			fmt.Fprintf(w, "%s: warning: held back: %s\n", shownName(g.Name), g.Reason)
 		}
 	}
 	stored := a.printStored(w)
@@ -178,7 +178,7 @@ func counted(count map[string]int) string {
 }
 
 func printLeft(w io.Writer, guest, reason string) {
-	fmt.Fprintf(w, "%s: warn: left as it is: %s\n", shownName(guest), reason)
+	fmt.Fprintf(w, "%s: warning: left as it is: %s\n", shownName(guest), reason)
 }
 
 // printJSON is for programs.

@@ -176,7 +176,7 @@ func (g *restoredGuest) printText(std streams) {
 	if g.entry == (host.Stored{}) {
 		printLeft(std.err, g.Name, g.Reason)
 	} else {
-		fmt.Fprintf(std.err, "%s: warn: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
+		fmt.Fprintf(std.err, "%s: warning: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
 	}
 	if g.Hint != "" {
 		fmt.Fprintf(std.err, "hint: %s\n", g.Hint)

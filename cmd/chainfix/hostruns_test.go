@@ -342,7 +342,7 @@ func (h *fixableHost) rollbackOfWhatIsGone(t *testing.T) {
 	h.here(t, exitDone, "apply", append(flags, "g0")...)
 	h.here(t, exitDone, "apply", append(flags, "g1", "g2")...)
 	h.Virsh("undefine g1")
-	if r := h.here(t, exitRefused, "rollback", flags...); !strings.Contains(r.errors, "g1: warn: left as it is: ") || !strings.Contains(r.out, `restored "g2"`) {
+	if r := h.here(t, exitRefused, "rollback", flags...); !strings.Contains(r.errors, "g1: warning: left as it is: ") || !strings.Contains(r.out, `restored "g2"`) {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	if r := h.here(t, exitDone, "rollback", flags...); r.out != "restored \"g0\"\n" {
@@ -377,7 +377,7 @@ func (h *fixableHost) rollbackAfterAnUpgrade(t *testing.T) {
 	throttled := strings.Replace(h.new["g1"], "<driver name='qemu' type='qcow2'/>", "<driver name='qemu' type='qcow2' cache='none'/>", 1)
 	h.define(t, throttled)
 	r := h.here(t, exitRefused, "rollback", "--connect", h.URI(), run)
-	if r.out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.Contains(r.errors, "g1: warn: left as it is: "+host.ErrChanged.Error()+": its disk \"vda\"\n") {
+	if r.out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.Contains(r.errors, "g1: warning: left as it is: "+host.ErrChanged.Error()+": its disk \"vda\"\n") {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	h.want(t, map[string]string{"g0": edited(h.old["g0"]), "g1": throttled, "g2": h.old["g2"]})

@@ -137,9 +137,9 @@ func (a *applyResult) printStored(w io.Writer) (changed int) {
 		count[e.Outcome]++
 		switch e.Outcome {
 		case wasLeft:
-			fmt.Fprintf(w, "%s: warn: %s is left as it is: %s\n", shownName(e.Name), e.shown, e.Reason)
+			fmt.Fprintf(w, "%s: warning: %s is left as it is: %s\n", shownName(e.Name), e.shown, e.Reason)
 		case wasHeldBack:
-			fmt.Fprintf(w, "%s: warn: %s is held back: %s\n", shownName(e.Name), e.shown, e.Reason)
+			fmt.Fprintf(w, "%s: warning: %s is held back: %s\n", shownName(e.Name), e.shown, e.Reason)
 		}
 	}
 	changed = count[wasChanged] + count[wouldChange]

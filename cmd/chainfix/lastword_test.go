@@ -197,7 +197,7 @@ func (c *truth) fixed(t *testing.T, l *peers.Libvirt, document string, flags ...
 	case exitDone:
 	case exitRefused:
 		for _, line := range strings.Split(findings.String(), "\n") {
-			if _, rest, ok := strings.Cut(line, ": refuse: ["); ok {
+			if _, rest, ok := strings.Cut(line, ": error: ["); ok {
 				code, _, _ := strings.Cut(rest, "]")
 				codes = append(codes, code)
 			}
