@@ -62,7 +62,7 @@ func probeImages(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	worst, requests := exitDone, limit.New(o.jobs, o.timeout)
+	worst, requests := exitDone, o.requests()
 	progress := startProgress(c.Context, std, requests)
 	defer progress.end()
 	before := "[" // what is written before the next image in JSON, or before the end of none

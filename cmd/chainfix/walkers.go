@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/image"
@@ -27,11 +28,21 @@ type walkers struct {
 	met        *chain.Met
 }
 
+// requests returns what bounds how the images of this run are asked for. Who allows one
+// request at a time gets one processor too: to wake another one for each answer takes
+// longer than the little that it could do meanwhile.
+func (o *options) requests() *limit.Requests {
+	if o.jobs == 1 {
+		runtime.GOMAXPROCS(1)
+	}
+	return limit.New(o.jobs, o.timeout)
+}
+
 // walkers returns what the policy file and the flags ask for. The flags have the
 // last word, but for the rules of the file's folders, which stay. The --trust
 // flags are watched.
 func (o *options) walkers(ctx context.Context) (*walkers, error) {
-	w := &walkers{opener: storage.FileOpener{}, requests: limit.New(o.jobs, o.timeout), trustFlags: len(o.trust)}
+	w := &walkers{opener: storage.FileOpener{}, requests: o.requests(), trustFlags: len(o.trust)}
 	if o.network {
 		// Its own limit is for those who have no other.
 		w.opener = &remote.Opener{QemuImg: o.qemuImg, Timeout: 2 * o.timeout}
