@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,8 +18,9 @@ import (
 // options are what the flags of one command say, checked. Nothing is opened to
 // find that out, so a wrong command line is reported before any file is read.
 type options struct {
-	diff, list, write bool // what becomes of the document, see deliver
-	json              bool // --output json
+	diff, list, write bool   // what becomes of the document, see deliver
+	json              bool   // --output json
+	form              string // what --output says; "" where it is not given
 
 	verify  bool   // the hook fails where a chain is refused
 	log     string // the file for the hook's messages, "" for none
@@ -128,13 +130,23 @@ func rewriteFlags() []flagRow {
 }
 
 // outputFlags choose between text and JSON.
-func outputFlags() []flagRow {
-	return []flagRow{
-		{&cli.StringFlag{Name: "output", Value: "text", Usage: "print `text|json`"},
-			func(o *options, c *cli.Context) (err error) {
-				o.json, err = isJSON("output", c.String("output"))
-				return err
+func outputFlags() []flagRow { return []flagRow{outputFlag("text", "json")} }
+
+// outputFlag chooses one of these forms, the first where it is not given.
+func outputFlag(words ...string) flagRow {
+	return flagRow{
+		&cli.StringFlag{Name: "output", Value: words[0], Usage: "print `" + strings.Join(words, "|") + "`",
+			Action: func(_ *cli.Context, word string) error {
+				if !slices.Contains(words, word) {
+					return usageError("unknown output %q (want one of %s)", word, strings.Join(words, ", "))
+				}
+				return nil
 			}},
+		func(o *options, c *cli.Context) error {
+			o.form = c.String("output")
+			o.json = o.form == "json"
+			return nil
+		},
 	}
 }
 

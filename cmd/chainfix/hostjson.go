@@ -5,6 +5,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
 // hostSchema is the name and version of the JSON output of host scan.
@@ -61,7 +62,7 @@ func (j *hostJSON) guest(r *host.Report) error {
 	return write(j.w, append(j.next(",\n"), text...))
 }
 
-func (j *hostJSON) end() error { return write(j.w, append(j.next("\n"), "]}\n"...)) }
+func (j *hostJSON) end(*report.Host) error { return write(j.w, append(j.next("\n"), "]}\n"...)) }
 
 func guestOf(r *host.Report) guestJSON {
 	doc := documentOf(examinedGuest(r))

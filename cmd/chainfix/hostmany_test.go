@@ -177,7 +177,7 @@ func keptByScan(t *testing.T, definitions string, guests int) (kept, report int6
 			kept = int64(memory.HeapAlloc)
 		}
 	}
-	if err := out.end(); err != nil || guests != 0 {
+	if err := out.end(nil); err != nil || guests != 0 {
 		t.Fatal(guests, err)
 	}
 	return kept, written.n

@@ -13,6 +13,7 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
 func hostScanCommand(std streams) *cli.Command {
@@ -21,7 +22,7 @@ func hostScanCommand(std streams) *cli.Command {
 		Usage:       "say of all guests whether their chains are explicit, or need to be, and what libvirt will make of them",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
-		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), outputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), hostOutputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -49,10 +50,7 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	script := o.newRebase(w)
-	var out hostReporter = &hostText{w: std.out, summary: newSummary()}
-	if o.json {
-		out = &hostJSON{w: std.out, libvirt: inventory.Version()}
-	}
+	out := o.hostOutput(std.out, inventory.Version())
 	reported := progress.ofScan(s)
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
@@ -69,7 +67,7 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := out.end(); err != nil {
+	if err := out.end(&report.Host{}); err != nil {
 		return err
 	}
 	w.sayUnmet(std.err)
@@ -103,12 +101,6 @@ func heldBack(r *host.Report) finding.Code {
 	return f.Code
 }
 
-// hostReporter prints the reports of a scan one after the other.
-type hostReporter interface {
-	guest(*host.Report) error
-	end() error
-}
-
 // hostText is for people: a line for each guest, and a summary.
 type hostText struct {
 	w       io.Writer
@@ -133,7 +125,7 @@ func (t *hostText) guest(r *host.Report) error {
 	return write(t.w, []byte(line.String()))
 }
 
-func (t *hostText) end() error { return write(t.w, []byte(t.summary.String())) }
+func (t *hostText) end(*report.Host) error { return write(t.w, []byte(t.summary.String())) }
 
 // targetOutcome is what becomes of a guest as it is under one libvirt: it does
 // not start if one of its disks is refused, and else sees wrong bytes if one of
