@@ -34,6 +34,7 @@ var allowedImports = map[string][]string{
 	"cmd/chainfix/internal/ordered": {},
 	"cmd/chainfix/internal/host":    {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/limit", "chain/pools", "chain/predict", "chain/storage", "chain/strictxml", "cmd/chainfix/internal/ordered", "xmlfix"},
 	"cmd/chainfix/internal/rebase":  {"chain", "chain/finding", "chain/limit", "chain/storage", "cmd/chainfix/internal/host", "cmd/chainfix/internal/ordered", "probe"},
+	"cmd/chainfix/internal/report":  {"chain", "chain/finding", "chain/storage", "probe", "xmlfix"},
 	"cmd/chainfix":                  {"*"},
 }
 

@@ -75,6 +75,9 @@ type Report struct {
 	// Needs are, for each disk, whether it needs an explicit chain: by the
 	// Predictions, or where there are no Targets by those for [AnyLibvirt].
 	Needs []predict.Need
+	// Facts are, for each disk whose chain is refused, what other disks say of the image at
+	// which its walk ended; for any other disk nothing.
+	Facts []chain.HostFacts
 	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
 	// is not explicit, or is not that of the images.
 	Stored []*StoredReport
@@ -270,8 +273,18 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 		if err := s.predict(ctx, w, r, disk); err != nil {
 			return err
 		}
+		r.Facts = append(r.Facts, factsOf(ctx, w, disk))
 	}
 	return s.stored(ctx, w, r)
+}
+
+// factsOf returns what other disks say of the image at which a refused chain ends.
+func factsOf(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination) chain.HostFacts {
+	if disk.Chain == nil || disk.Chain.Verdict != chain.Refused || len(disk.Chain.Layers) == 0 {
+		return chain.HostFacts{}
+	}
+	layers := disk.Chain.Layers
+	return w.FactsOf(ctx, layers[len(layers)-1], chain.DiskName{Guest: disk.Stated.Guest, Target: disk.Stated.Target})
 }
 
 // unreadable is the prediction for a disk that could not be read, or was not walked

@@ -227,11 +227,11 @@ type Decision struct {
 	Name     string   `json:"name,omitempty"`   // the name that --trust takes
 	Question string   `json:"question"`         // one line for people
 	Claims   string   `json:"claims,omitempty"` // what the header claims, in words for people
-	For      []string `json:"for"`              // what speaks for what the header claims
+	For      []string `json:"for"`              // what speaks for what the header claims; where that is nothing, for anything
 	Against  []string `json:"against"`          // what speaks against it
-	Answers  []Answer `json:"answers"`
-	Hint     string   `json:"hint,omitempty"` // of the finding, in words
-	Guests   []string `json:"guests"`         // those that wait for it
+	Answers  []Answer `json:"answers"`          // with eight commands at most
+	Hint     string   `json:"hint,omitempty"`   // of the finding, in words
+	Guests   []string `json:"guests"`           // those that wait for it
 }
 
 // Answer is one way to answer a decision.
@@ -239,6 +239,9 @@ type Answer struct {
 	Format  string `json:"format,omitempty"`  // QEMU's name of the format that it states; "" for another kind of answer
 	Flag    string `json:"flag,omitempty"`    // the flag that states it, as it may be pasted
 	Command string `json:"command,omitempty"` // a command for a shell, where it is no flag
+	// Keep are the disks that "disks" of a policy file would name, each by its own image, to say the
+	// same for good as the flag --keep-xml does for a run.
+	Keep []string `json:"keep,omitempty"`
 }
 
 // Summary counts guests. The numbers of each map add up to Guests.

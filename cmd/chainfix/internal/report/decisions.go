@@ -1,0 +1,230 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// decisions gathers the refusals of all guests by cause and image.
+type decisions struct {
+	all []*Decision
+	by  map[cause]*Decision
+}
+
+// cause is what one [Decision] is about.
+type cause struct {
+	// code is that of the findings; "" for all those that a statement of the image's format
+	// answers, since that is one question however it came up.
+	code  finding.Code
+	image string // its key, or where there is no image the text of a finding without a code
+}
+
+// An image may be below thousands of overlays, for each of which there may be something to say and
+// a command of its own. These bound what is said for and against a claim, and the commands of a
+// decision.
+const (
+	maxEvidence = 8
+	maxCommands = 8
+)
+
+// addDisk adds the refusals of one disk of a guest, whose guests come one after the other. The
+// facts are those about the image at which its walk ended, and key returns the Key of the image
+// that a layer is. A disk that is not refused adds nothing.
+func (d *decisions) addDisk(guest string, disk xmlfix.DiskExamination, facts chain.HostFacts, key func(chain.Layer) string) {
+	if disk.Chain == nil {
+		return
+	}
+	for _, f := range disk.Chain.Findings {
+		if f.Severity != finding.Refuse {
+			continue
+		}
+		if f.Layer < 0 || f.Layer >= len(disk.Chain.Layers) {
+			d.addOther(guest, f)
+			continue
+		}
+		d.addRefusal(guest, disk.Chain.Layers, f, facts, key)
+	}
+}
+
+// addOther adds a refusal that is about no image: of a guest, of its definition, or of a disk that
+// could not be read.
+func (d *decisions) addOther(guest string, f finding.Finding) {
+	at := cause{code: f.Code}
+	question := f.Text
+	if e, known := finding.Explain(f.Code); known {
+		question = e.Summary
+	} else {
+		at.image = f.Text
+	}
+	one := d.at(at, func() Decision { return Decision{Code: string(f.Code), Question: question} })
+	one.waits(guest)
+	one.addRemedy(f.Remedy)
+}
+
+// addRefusal adds a refusal that is about a layer.
+func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Finding, facts chain.HostFacts, key func(chain.Layer) string) {
+	layer := layers[f.Layer]
+	name := storage.ShownName(layer.At())
+	about := cause{code: f.Code, image: key(layer)}
+	formats := statable(name, f.Remedy)
+	if len(formats) > 0 {
+		about.code = ""
+	}
+	one := d.at(about, func() Decision {
+		return Decision{Code: string(f.Code), Image: about.image, Name: name, Question: questionOf(layer, name, f, len(formats) > 0), Claims: claimsOf(layer.Header)}
+	})
+	one.waits(guest)
+	one.Claims = cmp.Or(one.Claims, claimsOf(layer.Header))
+	for _, format := range formats {
+		one.addAnswer(Answer{Format: format, Flag: finding.Trust(name, format).String()})
+	}
+	one.addRemedy(f.Remedy)
+	if slices.Contains(f.Remedy.Commands, keepXML) {
+		one.keeps(storage.ShownName(layers[0].At()))
+	}
+	if len(formats) > 0 {
+		one.weigh(layers[:f.Layer+1], f, facts)
+	}
+}
+
+// keepXML is the flag that lets the XML win where it and the headers disagree.
+const keepXML = "--keep-xml"
+
+// at returns the decision about a cause, which is made if there is none yet.
+func (d *decisions) at(about cause, begin func() Decision) *Decision {
+	if one, known := d.by[about]; known {
+		return one
+	}
+	one := begin()
+	one.For, one.Against, one.Answers, one.Guests = []string{}, []string{}, []Answer{}, []string{}
+	if d.by == nil {
+		d.by = make(map[cause]*Decision)
+	}
+	d.by[about] = &one
+	d.all = append(d.all, &one)
+	return &one
+}
+
+// list returns the decisions, the one that most guests wait for first, and of those with as many
+// the one that was met first.
+func (d *decisions) list() []Decision {
+	all := make([]Decision, len(d.all))
+	for i, one := range d.all {
+		all[i] = *one
+	}
+	slices.SortStableFunc(all, func(a, b Decision) int { return len(b.Guests) - len(a.Guests) })
+	return all
+}
+
+// statable returns the formats that a remedy offers to state for the image of this name. A format
+// that comes into question may not be among them: where somebody has recorded another one, to
+// state it would only be a contradiction more.
+func statable(name string, r finding.Remedy) (formats []string) {
+	if name == "" || r.Image != name {
+		return nil
+	}
+	for _, format := range r.Formats {
+		if slices.Contains(r.Commands, finding.Trust(name, format).String()) {
+			formats = append(formats, format)
+		}
+	}
+	return formats
+}
+
+// questionOf says what is asked. Only a format that nobody stated is asked for in words of its own.
+func questionOf(layer chain.Layer, name string, f finding.Finding, format bool) string {
+	quoted := strconv.Quote(name)
+	switch {
+	case !format:
+		return f.Text
+	case f.Code == finding.StatedConflict:
+		return "what is " + quoted + "? disks state different formats for it"
+	case layer.From == chain.Unstated, layer.From == chain.Probe:
+		return "what is " + quoted + "? nobody recorded its format"
+	case layer.From == chain.XML && layer.XMLAlone:
+		return "is " + quoted + " " + string(layer.Format) + "? only the XML's <backingStore> says so"
+	}
+	return f.Text
+}
+
+// claimsOf says what a header claims, "" where there is none that can be used.
+func claimsOf(h *probe.Header) string {
+	switch {
+	case h == nil:
+		return ""
+	case h.Format == probe.Raw:
+		return "nothing: it bears no format's signature, as a raw image"
+	}
+	text := string(h.Format) + " of " + shownSize(h.VirtualSize)
+	if refers := chain.References(h); refers != nil {
+		text += ", and names " + refers.What
+	}
+	return text
+}
+
+// shownSize says a size in the largest unit of which it is a multiple.
+func shownSize(bytes uint64) string {
+	for _, unit := range []struct {
+		bits uint
+		name string
+	}{{40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if bytes > 0 && bytes%(1<<unit.bits) == 0 {
+			return strconv.FormatUint(bytes>>unit.bits, 10) + " " + unit.name
+		}
+	}
+	return strconv.FormatUint(bytes, 10) + " bytes"
+}
+
+// waits adds a guest that waits for the decision.
+func (d *Decision) waits(guest string) {
+	if len(d.Guests) == 0 || d.Guests[len(d.Guests)-1] != guest {
+		d.Guests = append(d.Guests, guest)
+	}
+}
+
+// addRemedy adds the flags and commands of a remedy, and its words if they are the first.
+func (d *Decision) addRemedy(r finding.Remedy) {
+	d.Hint = cmp.Or(d.Hint, r.String())
+	for _, command := range r.Commands {
+		if strings.HasPrefix(command, "--") {
+			d.addAnswer(Answer{Flag: command})
+		} else {
+			d.addAnswer(Answer{Command: command})
+		}
+	}
+}
+
+// addAnswer adds an answer that is not there yet, by its flag or command.
+func (d *Decision) addAnswer(a Answer) {
+	commands := 0
+	for _, b := range d.Answers {
+		if b.Command != "" {
+			commands++
+		}
+	}
+	if a.Command != "" && commands == maxCommands {
+		return
+	}
+	known := func(b Answer) bool {
+		return a.Flag == b.Flag && a.Command == b.Command && (a.Format == "" || a.Format == b.Format)
+	}
+	if !slices.ContainsFunc(d.Answers, known) {
+		d.Answers = append(d.Answers, a)
+	}
+}
+
+// keeps adds a disk, by its own image, of which the chain may be kept.
+func (d *Decision) keeps(own string) {
+	i := slices.IndexFunc(d.Answers, func(a Answer) bool { return a.Flag == keepXML })
+	if i >= 0 && own != "" && !slices.Contains(d.Answers[i].Keep, own) {
+		d.Answers[i].Keep = append(d.Answers[i].Keep, own)
+	}
+}

@@ -1,0 +1,100 @@
+package report
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
+)
+
+// weigh adds what speaks for and against what the header of the last of these layers claims.
+// What a guest cannot have forged comes from outside of the image: from its name, its length,
+// its overlay and the other disks of the host.
+func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
+	layer := layers[len(layers)-1]
+	claim := probe.Format("")
+	switch {
+	case layer.Header != nil:
+		claim = layer.Header.Format
+	case layer.From == chain.XML:
+		claim = layer.Format
+	}
+	supports := func(format probe.Format, text string) {
+		if format == claim || claim == "" {
+			d.For = addEvidence(d.For, text)
+		} else {
+			d.Against = addEvidence(d.Against, text)
+		}
+	}
+	if ending, speaksFor := extensionOf(layer); len(speaksFor) > 0 {
+		says := speaksFor[0]
+		if slices.Contains(speaksFor, claim) {
+			says = claim
+		}
+		supports(says, "its name ends in "+strconv.Quote(ending))
+	}
+	if text := ofImage(layers, f); text != "" {
+		d.Against = addEvidence(d.Against, text)
+	}
+	for _, stated := range facts.Formats {
+		supports(stated.Format, "the "+stated.String()+" states that it is "+string(stated.Format))
+	}
+	for _, disk := range facts.RawDisks {
+		text := "it is or was the raw " + disk.String()
+		if claim != probe.Raw {
+			text += ", which may have written its header"
+		}
+		supports(probe.Raw, text)
+	}
+	for _, disk := range facts.RawBelow {
+		supports(probe.Raw, "it is stated or recorded to be raw below the "+disk.String())
+	}
+	for _, disk := range facts.Writers {
+		if !slices.Contains(facts.RawDisks, disk) {
+			d.Against = addEvidence(d.Against, "the "+disk.String()+" writes to it")
+		}
+	}
+}
+
+// extensionOf returns the ending of an image's name, and the formats that it speaks for.
+func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
+	name, local := layer.LocalPath()
+	if network := layer.At().Network; !local && network != nil {
+		name = network.Name
+	}
+	ending = strings.ToLower(path.Ext(name))
+	return ending, probe.FromExtension(ending)
+}
+
+// ofImage is what a finding itself says against a header, where that stands nowhere but in its
+// words: without their beginning, which says that nobody recorded the format.
+func ofImage(layers []chain.Layer, f finding.Finding) string {
+	switch f.Code {
+	case finding.SizeContradicts, finding.RecordContradicts, finding.AmbiguousSignatures, finding.ImageBroken, finding.FormatMismatch:
+	default:
+		return ""
+	}
+	if len(layers) < 2 {
+		return f.Text
+	}
+	last := layers[len(layers)-1]
+	unrecorded := "the format of " + storage.Describe(last.Source) + " is not recorded in " + storage.Describe(layers[len(layers)-2].Source)
+	rest, cut := strings.CutPrefix(f.Text, unrecorded)
+	if !cut {
+		return f.Text
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(rest, ", and "), "; ")
+}
+
+// addEvidence adds a text, unless it is there or there are enough.
+func addEvidence(all []string, text string) []string {
+	if len(all) == maxEvidence || slices.Contains(all, text) {
+		return all
+	}
+	return append(all, text)
+}
