@@ -9,7 +9,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -19,14 +19,14 @@ import (
 func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]predict.Need, error) {
 	targets := []libvirt.Pair{{Libvirt: w.Policy.Target}}
 	if !w.Policy.Target.Known() {
-		targets = host.AnyLibvirt()
+		targets = need.AnyLibvirt()
 	}
 	var needs []predict.Need
 	for _, disk := range e.Disks {
 		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
 			lookAtStated(ctx, w, disk.Stated)
 		}
-		need, err := host.NeedOfSeen(ctx, w, disk, targets)
+		need, err := need.OfSeen(ctx, w, disk, targets)
 		if err != nil {
 			return nil, err
 		}

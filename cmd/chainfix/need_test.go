@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
 	"github.com/chainfix/chainfix/testdata/peers"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -91,11 +91,11 @@ func TestCheckLooksAtNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		free, err := host.Predict(t.Context(), new(chain.Walker), e.Disks[0], []libvirt.Pair{target})
+		free, err := need.Predict(t.Context(), new(chain.Walker), e.Disks[0], []libvirt.Pair{target})
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch want := host.NeedOf(free); {
+		switch want := need.Of(free); {
 		case needs[0] == want:
 			same++
 		case needs[0] == predict.Unknown:

@@ -12,71 +12,9 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
 	"github.com/chainfix/chainfix/xmlfix"
 )
-
-// Predict says what each of the targets would do with a disk as it is. The error is for
-// a context that has ended.
-func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
-	var all []Prediction
-	if disk.Chain == nil {
-		for _, target := range targets {
-			all = append(all, unreadable(disk, target))
-		}
-		return all, nil
-	}
-	for p, err := range predict.Disks(ctx, w, disk.Stated, targets) {
-		if err != nil && !errors.Is(err, predict.ErrUnseen) {
-			return nil, err
-		}
-		all = append(all, Prediction{targets[len(all)], p, err})
-	}
-	return all, nil
-}
-
-// NeedOf returns the need of a disk for which these are predicted: the worst one.
-func NeedOf(predictions []Prediction) predict.Need {
-	worst := predict.Recorded
-	for _, p := range predictions {
-		worst = max(worst, p.need())
-	}
-	return worst
-}
-
-// NeedOfSeen predicts what a disk needs from the images that w has looked at, and looks at no
-// other on a header's word. Where that might show that a chain which seems to be in order is
-// not, the need is not known.
-func NeedOfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) (predict.Need, error) {
-	remembering, missed := w.Remembering()
-	predictions, err := Predict(ctx, remembering, disk, targets)
-	need := NeedOf(predictions)
-	if need < predict.Refused && missed() {
-		need = predict.Unknown
-	}
-	return need, err
-}
-
-func (p Prediction) need() predict.Need {
-	if p.Err != nil {
-		return predict.Unknown
-	}
-	return p.Need()
-}
-
-// AnyLibvirt are the libvirts to predict for where none is known: one for each way of detecting a
-// chain. What an older QEMU lacks counts for nothing, since no chain makes up for
-// that.
-func AnyLibvirt() []libvirt.Pair {
-	var all []libvirt.Pair
-	for _, version := range libvirt.Detectors() {
-		pair := libvirt.Pair{Libvirt: version}.Complete()
-		if complete := (libvirt.Version{Major: 7, Minor: 2}); pair.QEMU.Before(complete) {
-			pair.QEMU = complete
-		}
-		all = append(all, pair)
-	}
-	return all
-}
 
 // Need is that of the guest's neediest disk; of a guest whose definition cannot be read
 // it is [predict.Unknown].
@@ -105,7 +43,7 @@ func (r *Report) Wanted(all bool) bool {
 // predict adds the predictions for a disk to the guest's report, and what the disk needs; and if the
 // guest would see other bytes with an explicit chain, a finding.
 func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) error {
-	all, err := Predict(ctx, w, disk, s.pairs(r))
+	all, err := need.Predict(ctx, w, disk, s.pairs(r))
 	if err != nil {
 		return err
 	}
@@ -114,16 +52,16 @@ func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xml
 	}
 	r.Predictions = append(r.Predictions, all)
 	if len(all) == 0 {
-		if all, err = Predict(ctx, w, disk, AnyLibvirt()); err != nil {
+		if all, err = need.Predict(ctx, w, disk, need.AnyLibvirt()); err != nil {
 			return err
 		}
 	}
-	r.Needs = append(r.Needs, NeedOf(all))
+	r.Needs = append(r.Needs, need.Of(all))
 	if disk.Chain == nil || disk.Chain.Verdict != chain.Fixable {
 		return nil
 	}
 	if now := s.current(); len(s.Targets) > 0 && now.Libvirt.Known() {
-		if all, err = Predict(ctx, w, disk, []libvirt.Pair{now}); err != nil {
+		if all, err = need.Predict(ctx, w, disk, []libvirt.Pair{now}); err != nil {
 			return err
 		}
 	}
@@ -147,23 +85,23 @@ func (s *Scan) pairs(r *Report) []libvirt.Pair {
 func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) (predict.Need, error) {
 	targets := s.pairs(r)
 	if len(targets) == 0 {
-		targets = AnyLibvirt()
+		targets = need.AnyLibvirt()
 	}
-	return NeedOfSeen(ctx, w, disk, targets)
+	return need.OfSeen(ctx, w, disk, targets)
 }
 
 // changedBytes returns the finding that a guest sees other bytes of a disk once its
 // chain is explicit, or may: that is so where one of these predictions is not that it
 // sees the disk, or not known, or by the guess of another format than the chain has.
 // applyFlags are [Scan.ApplyFlags].
-func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, predictions []Prediction) (f finding.Finding, found bool) {
+func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, predictions []need.Prediction) (f finding.Finding, found bool) {
 	layers := disk.Chain.Layers
-	guessedElse := func(p Prediction) bool {
-		return p.need() == predict.Guessed && p.Guess.Layer < len(layers) && layers[p.Guess.Layer].Format != p.Guess.Format
+	guessedElse := func(p need.Prediction) bool {
+		return p.Need() == predict.Guessed && p.Guess.Layer < len(layers) && layers[p.Guess.Layer].Format != p.Guess.Format
 	}
-	i := slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Misopened })
+	i := slices.IndexFunc(predictions, func(p need.Prediction) bool { return p.Need() == predict.Misopened })
 	if i < 0 {
-		i = slices.IndexFunc(predictions, func(p Prediction) bool { return p.need() == predict.Unknown || guessedElse(p) })
+		i = slices.IndexFunc(predictions, func(p need.Prediction) bool { return p.Need() == predict.Unknown || guessedElse(p) })
 	}
 	if i < 0 {
 		return finding.Finding{}, false

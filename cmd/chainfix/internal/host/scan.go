@@ -3,7 +3,6 @@ package host
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -71,9 +71,9 @@ type Report struct {
 	// Predictions are, for each disk, what becomes of it as it is, target by
 	// target in the order of Targets. There are none where the definition
 	// could not be read.
-	Predictions [][]Prediction
+	Predictions [][]need.Prediction
 	// Needs are, for each disk, whether it needs an explicit chain: by the
-	// Predictions, or where there are no Targets by those for [AnyLibvirt].
+	// Predictions, or where there are no Targets by those for [need.AnyLibvirt].
 	Needs []predict.Need
 	// Facts are, for each disk whose chain is refused, what other disks say of the image at
 	// which its walk ended; for any other disk nothing.
@@ -81,15 +81,6 @@ type Report struct {
 	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
 	// is not explicit, or is not that of the images.
 	Stored []*StoredReport
-}
-
-// Prediction is what a version of libvirt would do with a disk as it is.
-type Prediction struct {
-	Target libvirt.Pair
-	predict.Prediction
-	// Err says why that is unknown here: it wraps [predict.ErrUnseen], or is
-	// about a disk that could not be read. Then the rest is not valid.
-	Err error
 }
 
 // Verdict is that of the guest's definition: of its worst disk.
@@ -285,18 +276,6 @@ func factsOf(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination) 
 	}
 	layers := disk.Chain.Layers
 	return w.FactsOf(ctx, layers[len(layers)-1], chain.DiskName{Guest: disk.Stated.Guest, Target: disk.Stated.Target})
-}
-
-// unreadable is the prediction for a disk that could not be read, or was not walked
-// because there is no room for its chain.
-func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
-	var e *xmlfix.Error
-	if errors.As(disk.Err, &e) {
-		if words, sure := e.Objection.By(target.Libvirt); sure {
-			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
-		}
-	}
-	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
 }
 
 // applyCommand is the command that applies a fix to a guest by name. Each of the flags has a
