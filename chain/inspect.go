@@ -2,6 +2,8 @@ package chain
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strconv"
 
 	"libvirt.org/go/libvirtxml"
@@ -16,6 +18,7 @@ import (
 // answer for people, not a format to rely on.
 type Inspection struct {
 	Size       int64             // bytes
+	Allocated  int64             // what the image takes where it is stored, in bytes; -1 where that is not known
 	Signatures []probe.Signature // those of the formats that QEMU and libvirt look for
 	// Format is what QEMU's own probing would choose, raw if it would find
 	// nothing; if only libvirt recognises the image, or neither does, the format
@@ -36,7 +39,7 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 	if l.SignaturesErr != nil {
 		return nil, l.SignaturesErr
 	}
-	in := &Inspection{Size: l.Size, Signatures: l.Signatures, Format: l.Candidate(), Header: l.Header}
+	in := &Inspection{Size: l.Size, Allocated: l.Allocated, Signatures: l.Signatures, Format: l.Candidate(), Header: l.Header}
 	if in.Format == "" {
 		in.Format = l.FirstMark()
 		again, err := w.Look(ctx, src, in.Format)
@@ -54,6 +57,27 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 		in.Findings = append(in.Findings, inspectionFinding(src, in.Format, l.HeaderErr))
 	}
 	return in, nil
+}
+
+// Uninspected returns the finding about an image for which [Walker.Inspect] returned an
+// error.
+func Uninspected(src *libvirtxml.DomainDiskSource, err error) finding.Finding {
+	what := storage.Describe(src)
+	if f, ok := unanswered(what, err); ok {
+		return f
+	}
+	f := finding.Finding{Severity: finding.Refuse}
+	switch {
+	case errors.Is(err, storage.ErrNotImage):
+		f.Code, f.Text = finding.NotAnImage, what+" is "+storage.ErrNotImage.Error()
+	case errors.Is(err, storage.ErrChanged):
+		f.Code, f.Text, f.Remedy = finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain
+	case errors.Is(err, fs.ErrNotExist):
+		f.Code, f.Text = finding.ImageMissing, what+" does not exist"
+	default:
+		f.Code, f.Text = finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err))
+	}
+	return f
 }
 
 // inspectionFinding returns the finding about a broken header.

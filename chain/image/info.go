@@ -30,9 +30,10 @@ type View struct {
 // Info is what one opening of an image showed, whatever anybody says that it is.
 // It must not be changed.
 type Info struct {
-	ID      ID
-	Size    int64 // of the image, in bytes
-	changed int64 // see [storage.ChangeTimer]
+	ID        ID
+	Size      int64 // of the image, in bytes
+	Allocated int64 // what it takes where it is stored, in bytes; -1 where that is not known
+	changed   int64 // see [storage.ChangeTimer]
 
 	// Signatures are the marks of formats that the image bears. They are not
 	// known with SignaturesErr, which is why they could not be read.
@@ -137,7 +138,10 @@ func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.Domai
 			return nil, err
 		}
 	}
-	info := &Info{ID: ID{image.ID(), part.Offset}, Size: image.Size()}
+	info := &Info{ID: ID{image.ID(), part.Offset}, Size: image.Size(), Allocated: -1}
+	if a, ok := image.(storage.Allocated); ok {
+		info.Allocated = a.Allocated()
+	}
 	if err := firstRead(image); err != nil {
 		return nil, err
 	}

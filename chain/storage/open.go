@@ -48,6 +48,13 @@ type Image interface {
 	ID() FileID
 }
 
+// Allocated is an [Image] that tells how many bytes it takes where it is stored: fewer
+// than its size where there are holes.
+type Allocated interface {
+	// Allocated is the number of bytes; 0 of a block device, as the system says it.
+	Allocated() int64
+}
+
 // Opener opens storage sources. Errors wrap fs.ErrNotExist, fs.ErrPermission,
 // [ErrNotImage] or [ErrNotReadable] where that is what is wrong, those of an
 // Image's ReadAt [ErrChanged].

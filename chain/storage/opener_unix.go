@@ -94,9 +94,9 @@ func identity(st *unix.Stat_t) (FileID, error) {
 }
 
 type fileImage struct {
-	fd   int
-	size int64
-	id   FileID
+	fd              int
+	size, allocated int64
+	id              FileID
 }
 
 func newFileImage(fd int) (*fileImage, error) {
@@ -108,7 +108,7 @@ func newFileImage(fd int) (*fileImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	image := &fileImage{fd: fd, size: st.Size, id: id}
+	image := &fileImage{fd: fd, size: st.Size, allocated: int64(st.Blocks) * 512, id: id}
 	if id.Block {
 		// A seek, not an ioctl: a device gets no request that it could
 		// take for anything else.
@@ -119,9 +119,10 @@ func newFileImage(fd int) (*fileImage, error) {
 	return image, nil
 }
 
-func (f *fileImage) Size() int64  { return f.size }
-func (f *fileImage) ID() FileID   { return f.id }
-func (f *fileImage) Close() error { return unix.Close(f.fd) }
+func (f *fileImage) Size() int64      { return f.size }
+func (f *fileImage) Allocated() int64 { return f.allocated }
+func (f *fileImage) ID() FileID       { return f.id }
+func (f *fileImage) Close() error     { return unix.Close(f.fd) }
 
 func (f *fileImage) ReadAt(p []byte, off int64) (int, error) {
 	done := 0

@@ -15,6 +15,7 @@ import (
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe"
 	"libvirt.org/go/libvirtxml"
 )
@@ -30,27 +31,53 @@ func probeCommand(std streams) *cli.Command {
 	}
 }
 
-// probedJSON has qemu-img's names for what qemu-img shows too. Of a name that
-// may hold a password it has the protocol alone.
+// probedJSON has qemu-img's names, and their meaning, for what qemu-img shows too. Of a
+// name that may hold a password it has the protocol alone. Of an image that cannot be
+// read it has the name, and a finding that says why.
 type probedJSON struct {
-	Filename      string          `json:"filename"`
-	Format        string          `json:"format"`
-	VirtualSize   *uint64         `json:"virtual-size,omitempty"`
-	Backing       string          `json:"backing-filename,omitempty"`
-	BackingFormat string          `json:"backing-filename-format,omitempty"`
-	DataFile      string          `json:"data-file,omitempty"`
-	Encrypted     bool            `json:"encrypted,omitempty"`
-	Signatures    []string        `json:"signatures"`
-	References    []referenceJSON `json:"references"`
-	LibvirtFormat string          `json:"libvirt-format,omitempty"`
-	Findings      []findingJSON   `json:"findings"`
+	// Filename is the image as it was named.
+	Filename string `json:"filename"`
+	// Format is QEMU's name of what the image claims to be, raw if it bears no signature.
+	Format string `json:"format,omitempty"`
+	// LibvirtFormat is libvirt's name for the same, absent where it has none.
+	LibvirtFormat string `json:"libvirt-format,omitempty"`
+	// VirtualSize is how many bytes a guest would see.
+	VirtualSize *uint64 `json:"virtual-size,omitempty"`
+	// ActualSize is how many bytes the image takes where it is stored. It is absent of one
+	// whose data is in other files, which are not opened.
+	ActualSize *int64 `json:"actual-size,omitempty"`
+	// ClusterSize is the unit of allocation in bytes, absent where there is none.
+	ClusterSize uint64 `json:"cluster-size,omitempty"`
+	// Dirty says that whoever wrote to the image last did not close it.
+	Dirty *bool `json:"dirty-flag,omitempty"`
+	// Encrypted is true of an image whose content is encrypted, absent of any other.
+	Encrypted bool `json:"encrypted,omitempty"`
+	// Backing is the name of the backing image as it stands in the header.
+	Backing string `json:"backing-filename,omitempty"`
+	// FullBacking is the same name as QEMU would open it: a relative one begins with the
+	// folder of the image.
+	FullBacking string `json:"full-backing-filename,omitempty"`
+	// BackingFormat is what the header records as the format of the backing image.
+	BackingFormat string `json:"backing-filename-format,omitempty"`
+	// DataFile is the name of the external data file.
+	DataFile string `json:"data-file,omitempty"`
+	// Signatures are all formats whose signature the image bears, in QEMU's words.
+	Signatures []string `json:"signatures"`
+	// References are all other files that the image names.
+	References []referenceJSON `json:"references"`
+	// Findings say what is wrong with the image.
+	Findings []report.Finding `json:"findings"`
 
 	encryption probe.Encryption
 }
 
+// referenceJSON is another file that an image names.
 type referenceJSON struct {
-	Kind   string `json:"kind"` // "backing", "data-file" or "extent"
-	Name   string `json:"name"`
+	// Kind is what the image needs the file for.
+	Kind string `json:"kind"`
+	// Name is how the image names it.
+	Name string `json:"name"`
+	// Format is what the image records as its format.
 	Format string `json:"format,omitempty"`
 }
 
@@ -66,6 +93,16 @@ func probeImages(c *cli.Context, std streams) error {
 	progress := startProgress(c.Context, std, requests)
 	defer progress.end()
 	before := "[" // what is written before the next image in JSON, or before the end of none
+	// One after the other: each may name thousands of files.
+	next := func(p probedJSON) error {
+		text, err := encodeJSON(p)
+		if err != nil {
+			return err
+		}
+		err = write(std.out, append([]byte(before), text...))
+		before = ","
+		return err
+	}
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 		// A walker an image: nothing is remembered for longer than needed.
@@ -76,9 +113,20 @@ func probeImages(c *cli.Context, std streams) error {
 			return inputError(context.Cause(c.Context))
 		}
 		if err != nil {
-			fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
-			printHint(std.err, absentImageHint(path, err))
 			worst = exitInput
+			hint := absentImageHint(path, err)
+			if !o.json {
+				fmt.Fprintf(std.err, "%s: error: cannot read the image: %v\n", shownName(path), unwrapPath(err))
+				printHint(std.err, hint)
+				continue
+			}
+			f := chain.Uninspected(src, err)
+			if !hint.IsZero() {
+				f.Remedy = hint
+			}
+			if err := next(unreadImage(path, f)); err != nil {
+				return err
+			}
 			continue
 		}
 		if len(in.Signatures) == 0 && isXML(c.Context, requests, src) {
@@ -86,27 +134,22 @@ func probeImages(c *cli.Context, std streams) error {
 				Remedy: finding.Say("what becomes of the disks of a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
 		}
 		for _, f := range in.Findings {
-			printFinding(std.err, shownName(path), f)
+			if !o.json { // which has them in it
+				printFinding(std.err, shownName(path), f)
+			}
 			if f.Severity == finding.Refuse {
 				worst = max(worst, exitRefused)
 			}
 		}
 		p := probedOf(path, in)
-		if !o.json {
-			if err := write(std.out, []byte(p.text())); err != nil {
-				return err
-			}
-			continue
+		if o.json {
+			err = next(p)
+		} else {
+			err = write(std.out, []byte(p.text()))
 		}
-		// One after the other: each may name thousands of files.
-		text, err := encodeJSON(p)
 		if err != nil {
 			return err
 		}
-		if err := write(std.out, append([]byte(before), text...)); err != nil {
-			return err
-		}
-		before = ","
 	}
 	if o.json {
 		if err := write(std.out, []byte(strings.TrimSuffix(before, ",")+"]\n")); err != nil {
@@ -135,7 +178,7 @@ func isXML(ctx context.Context, requests *limit.Requests, src *libvirtxml.Domain
 
 func probedOf(path string, in *chain.Inspection) probedJSON {
 	p := probedJSON{Filename: path, Format: string(in.Format), LibvirtFormat: in.Format.LibvirtName(),
-		Signatures: []string{}, References: []referenceJSON{}, Findings: findingsOf(in.Findings)}
+		Signatures: []string{}, References: []referenceJSON{}, Findings: probedFindings(in.Findings)}
 	for _, s := range in.Signatures {
 		p.Signatures = append(p.Signatures, string(s.Format))
 	}
@@ -143,13 +186,17 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 	if h == nil {
 		return p
 	}
-	p.VirtualSize = &h.VirtualSize
+	p.VirtualSize, p.ClusterSize, p.Dirty = &h.VirtualSize, h.ClusterSize, &h.Dirty
+	if in.Allocated >= 0 && h.DataFile == nil && len(h.Extents) == 0 {
+		p.ActualSize = &in.Allocated
+	}
 	p.Encrypted, p.encryption = h.Encryption != probe.Plain, h.Encryption
 	mention := func(kind string, r *probe.Reference) {
 		p.References = append(p.References, referenceJSON{kind, storage.Shown(r.Name), r.Format})
 	}
 	if h.Backing != nil {
 		p.Backing, p.BackingFormat = storage.Shown(h.Backing.Name), h.Backing.Format
+		p.FullBacking = storage.Shown(fullBacking(path, h.Backing.Name))
 		mention("backing", h.Backing)
 	}
 	if h.DataFile != nil {
@@ -160,6 +207,28 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 		mention("extent", &h.Extents[i])
 	}
 	return p
+}
+
+// fullBacking is path_combine of QEMU: a relative name begins with the folder of the
+// overlay, however that is named itself.
+func fullBacking(overlay, backing string) string {
+	if strings.HasPrefix(backing, "/") || !storage.LooksLikeFile(backing) {
+		return backing
+	}
+	return overlay[:strings.LastIndexByte(overlay, '/')+1] + backing
+}
+
+// unreadImage is one of which nothing is known but why.
+func unreadImage(path string, why finding.Finding) probedJSON {
+	return probedJSON{Filename: path, Signatures: []string{}, References: []referenceJSON{}, Findings: probedFindings([]finding.Finding{why})}
+}
+
+func probedFindings(findings []finding.Finding) []report.Finding {
+	all := []report.Finding{}
+	for _, f := range findings {
+		all = append(all, report.Finding{Code: string(f.Code), Severity: f.Severity.String(), Level: f.Severity.Level(), Layer: &f.Layer, Text: f.Text, Hint: f.Remedy.String()})
+	}
+	return all
 }
 
 func (p probedJSON) text() string {

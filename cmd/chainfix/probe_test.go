@@ -30,9 +30,8 @@ func TestProbeKeepsNothing(t *testing.T) {
 		images        []string
 		there, pieces int
 	}{
-		{[]string{image, image, missing, image}, 3, 4},
-		{[]string{missing, image}, 1, 2},
-		{[]string{missing}, 0, 1},
+		{[]string{image, image, missing, image}, 4, 5},
+		{[]string{missing}, 1, 2},
 	} {
 		var out pieces
 		run(t.Context(), append([]string{"chainfix", "probe", "--output", "json"}, test.images...), streams{nil, &out, io.Discard})
