@@ -22,7 +22,7 @@ const (
 // row is all that is known of a format as such. The methods of [Format], and
 // [Signatures] and [Read], derive from it what the rest of the program asks; a
 // new format needs a name above, a row below and a file with its reader, and, if
-// libvirt has a name for it, that name in docs/policy.schema.json.
+// libvirt has a name for it, that name in docs/schema/policy.json.
 type row struct {
 	format Format
 

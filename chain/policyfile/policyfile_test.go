@@ -21,7 +21,7 @@ import (
 
 const (
 	example    = "../../docs/policy-example.yaml"
-	schemaFile = "../../docs/policy.schema.json"
+	schemaFile = "../../docs/schema/policy.json"
 )
 
 func pointer[T any](v T) *T { return &v }

@@ -29,7 +29,7 @@ func newApp(std streams) *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {},
 		Commands: []*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
-			stripCommand(std), explainCommand(std), demoCommand(std), hostCommand(std),
+			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std), hostCommand(std),
 			hookCommand(std),
 		},
 	}

@@ -111,6 +111,20 @@ Exit status:
   4  writing failed
 `
 
+const schemaDescription = `
+Prints the JSON Schema (draft 2020-12) of what a command prints with --output
+json, of the hook's log, or of the policy file. Without a NAME it lists them.
+
+Examples:
+  chainfix schema
+  chainfix schema probe > probe.schema.json
+
+Exit status:
+  0  done
+  2  there is no such schema
+  4  writing failed
+`
+
 const demoDescription = `
 Builds a guest's XML and three images in DIR, or in a new folder for temporary
 files, shows what is wrong with the chain and how it is fixed, and leaves the

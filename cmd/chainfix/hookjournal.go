@@ -63,17 +63,17 @@ func (n hookNotes) Error() string {
 
 // hookLine is a line of the journal for programs.
 type hookLine struct {
-	Time         string `json:"time"`
-	ID           string `json:"id"`
+	Time         string `json:"time"` // RFC 3339, in UTC
+	ID           string `json:"id"`   // the same in all lines of one call of the hook
 	Guest        string `json:"guest"`
-	Operation    string `json:"operation"`
-	SubOperation string `json:"sub-operation"`
-	Level        string `json:"level"`            // "info", "warning" or "error"
-	Result       string `json:"result,omitempty"` // "explicit", "left" or "refused", where this decided it
-	Disk         string `json:"disk,omitempty"`
-	Code         string `json:"code,omitempty"`
+	Operation    string `json:"operation"`     // libvirt's word
+	SubOperation string `json:"sub-operation"` // libvirt's word
+	Level        string `json:"level"`
+	Result       string `json:"result,omitempty"` // what became of the XML, or of the operation, where this decided it
+	Disk         string `json:"disk,omitempty"`   // its target
+	Code         string `json:"code,omitempty"`   // of the finding, where it is one
 	Text         string `json:"text"`
-	Hint         string `json:"hint,omitempty"`
+	Hint         string `json:"hint,omitempty"` // what would help
 }
 
 // note appends a finding that decides nothing.

@@ -51,6 +51,7 @@ func runHost(t *testing.T, l *peers.Libvirt, args ...string) ran {
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
+	valid(t, out.String())
 	return ran{cmd.ProcessState.ExitCode(), out.String(), complaints.String()}
 }
 

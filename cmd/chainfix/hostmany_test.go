@@ -122,6 +122,7 @@ func TestManyGuests(t *testing.T) {
 		if err := json.Unmarshal(manyReport, &found); err != nil || len(found.Guests) != manyGuests || len(found.Guests[manyGuests-1].Disks[0].Layers) != manyLayers {
 			t.Fatalf("%d guests, %v", len(found.Guests), err)
 		}
+		valid(t, string(fewReport))
 		each := (manyPeak - fewPeak - underWay) / (manyGuests * manyLayers * 9 / 10)
 		t.Logf("%d guests: peak %d KiB, report %d KiB; %d guests: peak %d KiB, report %d KiB, %v",
 			manyGuests/10, fewPeak>>10, len(fewReport)>>10, manyGuests, manyPeak>>10, len(manyReport)>>10, took)

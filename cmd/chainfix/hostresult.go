@@ -31,19 +31,19 @@ const (
 type appliedGuest struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
-	Outcome string `json:"outcome"`
-	Code    string `json:"code,omitempty"` // of the finding that says why
-	Reason  string `json:"reason,omitempty"`
-	Diff    string `json:"diff,omitempty"` // of a dry run
+	Outcome string `json:"outcome"`          // what has become of it
+	Code    string `json:"code,omitempty"`   // of the finding that says why
+	Reason  string `json:"reason,omitempty"` // why, where it was not changed
+	Diff    string `json:"diff,omitempty"`   // of a dry run: what would change, as a unified diff
 }
 
 // applyResult is what an apply, or a dry run of one, has done.
 type applyResult struct {
 	Schema  string          `json:"schema"`
-	Libvirt string          `json:"libvirt"`
-	DryRun  bool            `json:"dry-run"`
-	Run     string          `json:"run"`  // the run's folder; "" if there is none
-	Undo    string          `json:"undo"` // the command that takes it back
+	Libvirt string          `json:"libvirt"` // the version that was asked
+	DryRun  bool            `json:"dry-run"` // nothing was changed
+	Run     string          `json:"run"`     // the run's folder; "" if there is none
+	Undo    string          `json:"undo"`    // the command that takes it back; "" if there is nothing to take back
 	Guests  []*appliedGuest `json:"guests"`
 	// Stored is what has become of snapshots, checkpoints and saved states.
 	Stored []*appliedStored `json:"stored,omitempty"`

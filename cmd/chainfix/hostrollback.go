@@ -36,10 +36,11 @@ func hostRollbackCommand(std streams) *cli.Command {
 	}
 }
 
+// rollbackResult is what a rollback, or a dry run of one, has done.
 type rollbackResult struct {
 	Schema string           `json:"schema"`
-	DryRun bool             `json:"dry-run"`
-	Run    string           `json:"run"` // the run's folder; "" if there is none to take back
+	DryRun bool             `json:"dry-run"` // nothing was changed
+	Run    string           `json:"run"`     // the run's folder; "" if there is none to take back
 	Guests []*restoredGuest `json:"guests"`
 	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
 }
@@ -50,9 +51,9 @@ type restoredGuest struct {
 	UUID    string `json:"uuid"`
 	Kind    string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
 	Stored  string `json:"stored,omitempty"` // and its name
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason,omitempty"`
-	Hint    string `json:"hint,omitempty"`
+	Outcome string `json:"outcome"`          // what has become of it
+	Reason  string `json:"reason,omitempty"` // why, where it was left
+	Hint    string `json:"hint,omitempty"`   // what would help
 
 	entry host.Stored
 }

@@ -25,34 +25,38 @@ func hostRunsCommand(std streams) *cli.Command {
 	}
 }
 
+// runsJSON are the runs of apply, the newest first.
 type runsJSON struct {
 	Schema string    `json:"schema"`
 	Runs   []runJSON `json:"runs"`
 }
 
+// runJSON is one run of apply.
 type runJSON struct {
-	Run      string         `json:"run"`  // the folder
-	Name     string         `json:"name"` // in the state folder, as rollback takes it
-	Time     time.Time      `json:"time"`
-	Chainfix string         `json:"chainfix"` // versions
-	Libvirt  string         `json:"libvirt"`
-	Connect  string         `json:"connect"`
-	Driver   string         `json:"driver"`
-	User     string         `json:"user"`
-	Finished bool           `json:"finished"`
-	State    string         `json:"state"`
+	Run      string         `json:"run"`      // the folder
+	Name     string         `json:"name"`     // in the state folder, as rollback takes it
+	Time     time.Time      `json:"time"`     // when it began
+	Chainfix string         `json:"chainfix"` // the version; "" if it is not known
+	Libvirt  string         `json:"libvirt"`  // the version; "" if it is not known
+	Connect  string         `json:"connect"`  // the URI of the libvirt
+	Driver   string         `json:"driver"`   // of the libvirt
+	User     string         `json:"user"`     // who ran it
+	Finished bool           `json:"finished"` // it came to its end
+	State    string         `json:"state"`    // what has become of it
 	Guests   []runGuestJSON `json:"guests"`
 }
 
+// runGuestJSON is what has become of one guest in a run, or of something that libvirt
+// keeps of it.
 type runGuestJSON struct {
 	Name      string `json:"name"`
 	UUID      string `json:"uuid"`
 	Kind      string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
 	Stored    string `json:"stored,omitempty"` // and its name
-	Step      string `json:"step"`             // as in the manifest
-	Reason    string `json:"reason,omitempty"`
-	Changed   bool   `json:"changed"`
-	TakenBack bool   `json:"taken-back"`
+	Step      string `json:"step"`             // the last one that the run took
+	Reason    string `json:"reason,omitempty"` // why it was left
+	Changed   bool   `json:"changed"`          // the run changed it
+	TakenBack bool   `json:"taken-back"`       // it has its old definition again
 }
 
 // What has become of a run.

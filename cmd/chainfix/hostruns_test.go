@@ -25,6 +25,7 @@ func (h *fixableHost) here(t *testing.T, want int, command string, args ...strin
 	if status != want {
 		t.Errorf("%s %q: status %d, not %d\n%s\n%s", command, args, status, want, out, complaints)
 	}
+	valid(t, out.String())
 	return ran{status, out.String(), complaints.String()}
 }
 

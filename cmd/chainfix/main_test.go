@@ -65,7 +65,7 @@ func builtProgram(t *testing.T) string {
 	return program
 }
 
-// TestScripts runs the program as people do. The scripts have six commands of
+// TestScripts runs the program as people do, and validates what it prints for programs. The scripts have six commands of
 // their own:
 //
 //	raw FILE SIZE                      a raw image
@@ -75,7 +75,7 @@ func builtProgram(t *testing.T) string {
 //	luks FILE                          one that is encrypted
 //	expand FILE...                     put the value of $WORK for @WORK@
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(scriptT{t}, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

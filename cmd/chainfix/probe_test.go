@@ -35,6 +35,7 @@ func TestProbeKeepsNothing(t *testing.T) {
 	} {
 		var out pieces
 		run(t.Context(), append([]string{"chainfix", "probe", "--output", "json"}, test.images...), streams{nil, &out, io.Discard})
+		valid(t, strings.Join(out, ""))
 		var all []probedJSON
 		decoder := json.NewDecoder(bytes.NewBufferString(strings.Join(out, "")))
 		if err := decoder.Decode(&all); err != nil || len(all) != test.there || len(out) != test.pieces || all == nil {

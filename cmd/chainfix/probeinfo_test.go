@@ -134,6 +134,7 @@ func probedAsJSON(t *testing.T, dir string, images []string) (all []map[string]a
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	valid(t, string(out))
 	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&all); err != nil || len(all) != len(images) {
 		t.Fatalf("%v: %s", err, out)
 	}

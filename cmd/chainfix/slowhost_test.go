@@ -41,6 +41,7 @@ func TestSlowImagesAreAskedForOnceAndTogether(t *testing.T) {
 		if len(report) == 0 {
 			t.Fatal(err)
 		}
+		valid(t, string(report))
 		counts := slow.Counts()
 		requests := 0
 		for _, n := range counts.Requests {

@@ -90,6 +90,7 @@ func within(t *testing.T, cmd *exec.Cmd) ran {
 	if took := time.Since(begun); took >= 2*unansweredLimit {
 		t.Errorf("%q took %s\n%s", cmd.Args, took, complaints.String())
 	}
+	valid(t, out.String())
 	return ran{cmd.ProcessState.ExitCode(), out.String(), complaints.String()}
 }
 

@@ -160,12 +160,12 @@ type Slice struct {
 
 // Finding is one thing to say.
 type Finding struct {
-	Code     string `json:"code,omitempty"`
-	Severity string `json:"severity"`        // refuse, warn or info: the words of the first release
-	Level    string `json:"level"`           // error, warning or info
-	Layer    *int   `json:"layer,omitempty"` // absent if the finding concerns no layer
+	Code     string `json:"code,omitempty"`  // as chainfix explain takes it
+	Severity string `json:"severity"`        // the words of the first release
+	Level    string `json:"level"`           // the words of the text
+	Layer    *int   `json:"layer,omitempty"` // the index of the layer that it is about, 0 the top; absent if it concerns no layer
 	Text     string `json:"text"`
-	Hint     string `json:"hint,omitempty"`
+	Hint     string `json:"hint,omitempty"` // what would help
 }
 
 // Image is one image, however many guests have it in their chains and under whatever names.
