@@ -6,6 +6,7 @@ import (
 	"libvirt.org/go/libvirtxml"
 
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe"
 )
@@ -71,6 +72,7 @@ type Layer struct {
 	XMLAlone bool
 	Header   *probe.Header  // what the image says of itself; nil if it was not read
 	ID       storage.FileID // the file or device that was opened; the zero FileID if none was
+	Image    *image.Info    // what the image shows, whatever it is stated to be; nil if it was not opened
 }
 
 // HeaderFormat returns the format that the image's header must have: that of the

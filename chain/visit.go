@@ -59,6 +59,8 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	if err != nil {
 		return k.unopened(layer, err)
 	}
+	layer.ID, layer.Image = l.ID.File, l.Info
+	k.chain.Layers[depth].ID, k.chain.Layers[depth].Image = layer.ID, layer.Image
 	for _, o := range k.opened {
 		if o.id == l.ID {
 			k.refuse(finding.ChainLoop, storage.Describe(layer.Source)+" is the same image as layer "+strconv.Itoa(o.layer)+", "+
@@ -67,7 +69,7 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 		}
 	}
 	k.opened = append(k.opened, opened{depth, l.ID})
-	layer.Source, layer.ID = k.withType(layer, l.ID.File.Block), l.ID.File
+	layer.Source = k.withType(layer, l.ID.File.Block)
 
 	facts := k.factsOf(layer)
 	k.noteSharing(layer, facts)

@@ -7,14 +7,15 @@ package finding
 // "chainfix explain" are made of the tables.
 type Code string
 
-// Findings about the document, made by package xmlfix.
+// Findings about the document, made by package xmlfix but for the last.
 const (
-	XMLSyntax      Code = "xml-syntax"
-	XMLEncoding    Code = "xml-encoding"
-	XMLAmbiguous   Code = "xml-ambiguous"
-	NotADomain     Code = "not-a-domain"
-	InputLimit     Code = "input-too-large"
-	DiskUnreadable Code = "disk-unreadable"
+	XMLSyntax          Code = "xml-syntax"
+	XMLEncoding        Code = "xml-encoding"
+	XMLAmbiguous       Code = "xml-ambiguous"
+	NotADomain         Code = "not-a-domain"
+	InputLimit         Code = "input-too-large"
+	DiskUnreadable     Code = "disk-unreadable"
+	DocumentUnreadable Code = "document-unreadable"
 )
 
 var aboutDocuments = []Explanation{
@@ -42,6 +43,9 @@ var aboutDocuments = []Explanation{
 		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +
 			"does not know, or says something that would be lost if its chain were written anew.",
 		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
+	{DocumentUnreadable, "a document cannot be read",
+		"A file, or a guest's definition, could not be read at all: it is not there, may not be read, or libvirt did not give it. So nothing is known of its disks.",
+		"The message says what the system, or libvirt, has to say. A file that root alone may read is read by root."},
 }
 
 // Findings about a guest of a host.

@@ -201,6 +201,16 @@ func (i *Info) Candidate() probe.Format {
 	return formats[0]
 }
 
+// ClaimedHeader returns the header of the image, read as [Info.Candidate] has it; nil where
+// that is no one format, or where nobody has read it so, or could.
+func (i *Info) ClaimedHeader() *probe.Header {
+	v, ok := i.as("")
+	if !ok {
+		return nil
+	}
+	return v.Header
+}
+
 // Formats returns the formats of the signatures, each once: a dynamic VHD
 // bears its mark at both ends.
 func (i *Info) Formats() []probe.Format {

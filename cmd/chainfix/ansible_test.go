@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -160,7 +161,7 @@ type fleetReport struct {
 
 		Scan *struct {
 			Schema string
-			Guests []guestJSON
+			Guests []report.Guest
 		}
 	}
 }
@@ -260,7 +261,7 @@ func TestRole(t *testing.T) {
 			t.Error(diff)
 		}
 		for name, host := range r.Hosts {
-			if host.Error != "" || host.Run != "" || len(host.Changed)+len(host.WouldChange)+len(host.Left) > 0 || host.Scan.Schema != hostSchema {
+			if host.Error != "" || host.Run != "" || len(host.Changed)+len(host.WouldChange)+len(host.Left) > 0 || host.Scan.Schema != report.HostSchema {
 				t.Errorf("%s: %+v", name, host)
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"runtime/debug"
 	"strings"
@@ -54,10 +55,13 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 func pathOf(c *cli.Context) []string { return strings.Fields(c.Command.HelpName)[1:] }
 
 // version is what the Go tool chain knows of this build.
-func version() string {
+func version() string { return cmp.Or(buildVersion(), "(devel)") }
+
+// buildVersion is the version of this build; "" if the Go tool chain knows none.
+func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
+	if !ok || info.Main.Version == "(devel)" {
+		return ""
 	}
 	return info.Main.Version
 }

@@ -42,15 +42,15 @@ func check(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	var report reporter = &textReport{std.out}
+	var out reporter = &textReport{std.out}
 	if o.json {
-		report = &jsonReport{w: std.out}
+		out = &jsonReport{w: std.out}
 	}
 	args := c.Args().Slice()
 	if len(args) == 0 {
 		args = []string{"-"}
 	}
-	if err := report.begin(); err != nil {
+	if err := out.begin(); err != nil {
 		return err
 	}
 	progress := startProgress(c.Context, std, w.requests)
@@ -62,13 +62,15 @@ func check(c *cli.Context, std streams) error {
 		}
 		read = read || e.Err == nil
 		worst = max(worst, e.status())
-		printFindings(std.err, e)
-		return report.document(e)
+		if !o.json {
+			printFindings(std.err, e)
+		}
+		return out.document(e)
 	})
 	if err != nil {
 		return err
 	}
-	if err := report.end(); err != nil {
+	if err := out.end(); err != nil {
 		return err
 	}
 	if read {

@@ -65,6 +65,9 @@ type hinted struct {
 
 func (e *hinted) Unwrap() error { return e.error }
 
+// Hint is what to do about the error.
+func (e *hinted) Hint() finding.Remedy { return e.hint }
+
 // withHint returns err with a hint, which takes the place of one that it has already.
 func withHint(err error, hint finding.Remedy) error { return &hinted{err, hint} }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -92,31 +93,17 @@ func printHint(w io.Writer, hint finding.Remedy) {
 
 // printProblem says why a document or a disk of it could not be read.
 func printProblem(w io.Writer, name string, err error) {
-	f, pos := problemFinding(err)
+	f, pos := report.FindingOf(err)
 	place := shownName(name)
 	if pos.Line > 0 {
 		place = fmt.Sprintf("%s:%d:%d", place, pos.Line, pos.Column)
 	}
-	if f.Code == "" {
+	if f.Code == finding.DocumentUnreadable || f.Code == "" {
 		fmt.Fprintf(w, "%s: error: %s\n", place, f.Text)
 		printHint(w, f.Remedy)
 		return
 	}
 	printFinding(w, place, f)
-}
-
-// problemFinding makes a finding of an error of package xmlfix; one without a
-// code is for any other error.
-func problemFinding(err error) (finding.Finding, xmlfix.Position) {
-	var x *xmlfix.Error
-	hint := hintOf(err)
-	if !errors.As(err, &x) {
-		return finding.Finding{Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error(), Remedy: hint}, xmlfix.Position{}
-	}
-	if hint.IsZero() {
-		hint = x.Remedy
-	}
-	return finding.Finding{Code: x.Code, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: x.Text(), Remedy: hint}, x.Pos
 }
 
 // shownName quotes a file name that could drive a terminal or be taken for

@@ -12,6 +12,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -59,7 +60,7 @@ func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document
 		if errors.Is(err, xmlfix.ErrAmbiguous) {
 			status = exitRefused
 		}
-		f, _ := problemFinding(err)
+		f, _ := report.FindingOf(err)
 		return nil, nil, &statusError{status, errors.New(inOneLine(f))}
 	}
 	return walkers.walker(), doc, nil
@@ -122,7 +123,7 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 // was cut short.
 func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExamination, edit bool) ([]finding.Finding, error) {
 	if disk.Err != nil {
-		f, _ := problemFinding(disk.Err)
+		f, _ := report.FindingOf(disk.Err)
 		return []finding.Finding{f}, nil
 	}
 	found := disk.Chain
@@ -135,7 +136,7 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExa
 		return append(found.Findings, *f), nil
 	}
 	if err := disk.Disk.SetChain(found); err != nil {
-		f, _ := problemFinding(err)
+		f, _ := report.FindingOf(err)
 		return append(found.Findings, f), nil
 	}
 	return found.Findings, nil

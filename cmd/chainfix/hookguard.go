@@ -14,6 +14,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -78,7 +79,7 @@ func (h *hookRun) guard(ctx context.Context) error {
 func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.Disk) guardSays {
 	stated, err := disk.Stated()
 	if err != nil {
-		f, _ := problemFinding(err)
+		f, _ := report.FindingOf(err)
 		return guardSays{doubt: &hookNote{stated.Target, f}}
 	}
 	if !statesChain(stated) {

@@ -19,6 +19,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
@@ -57,24 +58,22 @@ func runHost(t *testing.T, l *peers.Libvirt, args ...string) ran {
 
 type hostReport struct {
 	Schema, Libvirt string
-	Guests          []guestJSON
+	Guests          []report.Guest
 }
 
-var exported = cmp.AllowUnexported(guestDiskJSON{})
-
 // scanHost scans and returns what it says of each guest.
-func scanHost(t *testing.T, l *peers.Libvirt, want int, args ...string) (hostReport, map[string]guestJSON) {
+func scanHost(t *testing.T, l *peers.Libvirt, want int, args ...string) (hostReport, map[string]report.Guest) {
 	t.Helper()
 	r := runHost(t, l, append([]string{"scan", "--output", "json"}, args...)...)
-	var report hostReport
-	if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.status != want || report.Schema != "chainfix/host/v1" {
+	var found hostReport
+	if err := json.Unmarshal([]byte(r.out), &found); err != nil || r.status != want || found.Schema != "chainfix/host/v1" {
 		t.Fatalf("status %d, %v\n%s\n%s", r.status, err, r.errors, r.out)
 	}
-	guests := make(map[string]guestJSON)
-	for _, g := range report.Guests {
+	guests := make(map[string]report.Guest)
+	for _, g := range found.Guests {
 		guests[g.Name] = g
 	}
-	return report, guests
+	return found, guests
 }
 
 // connect connects to a private daemon.
@@ -102,7 +101,7 @@ func definitions(t *testing.T, d *host.Daemon) map[string]string {
 }
 
 // predicted is what is said of the guest as a whole.
-func predicted(t *testing.T, g guestJSON, target string) predict.Outcome {
+func predicted(t *testing.T, g report.Guest, target string) predict.Outcome {
 	t.Helper()
 	worst := predict.Starts
 	for _, d := range g.Disks {
@@ -120,8 +119,8 @@ func predicted(t *testing.T, g guestJSON, target string) predict.Outcome {
 
 // saidByFiles is what is said of guests without asking libvirt at a URI, least of all which
 // backing images are volumes of the pool, which is the folder.
-func saidByFiles(guests []guestJSON, folder, uri string) (all []guestJSON) {
-	withoutURI := func(findings []findingJSON) []findingJSON {
+func saidByFiles(guests []report.Guest, folder, uri string) (all []report.Guest) {
+	withoutURI := func(findings []report.Finding) []report.Finding {
 		findings = slices.Clone(findings)
 		for i := range findings {
 			findings[i].Hint = strings.ReplaceAll(findings[i].Hint, "--connect "+finding.ShellWord(uri)+" ", "")
@@ -135,8 +134,8 @@ func saidByFiles(guests []guestJSON, folder, uri string) (all []guestJSON) {
 			d.Findings = withoutURI(d.Findings)
 			d.Layers = slices.Clone(d.Layers)
 			for j := range d.Layers {
-				if volume, ok := d.Layers[j].Source["volume"]; ok && j > 0 {
-					d.Layers[j].Source = map[string]string{"type": "file", "file": filepath.Join(folder, volume)}
+				if volume := d.Layers[j].Source.Volume; volume != "" && j > 0 {
+					d.Layers[j].Source = report.Source{Type: "file", File: filepath.Join(folder, volume)}
 				}
 			}
 			g.Disks[i] = d
@@ -146,9 +145,9 @@ func saidByFiles(guests []guestJSON, folder, uri string) (all []guestJSON) {
 	return all
 }
 
-func (g guestJSON) has(code finding.Code) bool {
-	is := func(f findingJSON) bool { return f.Code == string(code) }
-	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d guestDiskJSON) bool { return slices.ContainsFunc(d.Findings, is) })
+func has(g report.Guest, code finding.Code) bool {
+	is := func(f report.Finding) bool { return f.Code == string(code) }
+	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d report.Disk) bool { return slices.ContainsFunc(d.Findings, is) })
 }
 
 // startAll starts guests, many at a time, compares what becomes of them, and
@@ -203,7 +202,7 @@ func TestHost(t *testing.T) {
 	}
 	for n, g := range all {
 		said := guests[names[n]]
-		if said.Verdict != g.verdict || g.finding != "" && !said.has(g.finding) {
+		if said.Verdict != g.verdict || g.finding != "" && !has(said, g.finding) {
 			t.Errorf("%s: %+v", g.name, said)
 		}
 		if outcome := predicted(t, said, target); outcome != g.want {
@@ -226,7 +225,7 @@ func TestHost(t *testing.T) {
 		stored, _ := scanHost(t, l, exitRefused, "--from", l.SystemConfigDir(), "--target-libvirt", target)
 		want := report
 		want.Libvirt, want.Guests = "", saidByFiles(report.Guests, l.Images, l.URI())
-		if diff := cmp.Diff(want, stored, exported); diff != "" {
+		if diff := cmp.Diff(want, stored); diff != "" {
 			t.Errorf("the files say something else than the daemon (-):\n%s", diff)
 		}
 	})
@@ -240,7 +239,7 @@ func TestHost(t *testing.T) {
 		})
 		guessed = probedIn(l, l.DebugLog()[logged:])
 		again, _ := scanHost(t, l, exitRefused, uri...)
-		if diff := cmp.Diff(report, again, exported); diff != "" {
+		if diff := cmp.Diff(report, again); diff != "" {
 			t.Errorf("the scan depends on what was started (-):\n%s", diff)
 		}
 	})
@@ -250,9 +249,11 @@ func TestHost(t *testing.T) {
 	t.Run("it is needed where libvirt guesses, refuses or misopens", func(t *testing.T) {
 		count := make(map[predict.Need]int)
 		for n, g := range all {
-			needed, because := needOf(needs(n))
-			said := guests[names[n]]
-			if diff := cmp.Diff(needed, said.Needed); diff != "" || said.Because != because {
+			because, said := "", guests[names[n]]
+			if needs(n) != predict.Recorded {
+				because = needs(n).String()
+			}
+			if diff := cmp.Diff(new(because != ""), said.Needed); diff != "" || said.Because != because {
 				t.Errorf("%s: %q, want %q\n%s", g.name, said.Because, because, diff)
 			}
 			count[needs(n)]++
@@ -397,7 +398,7 @@ func TestHost(t *testing.T) {
 			t.Error(diff)
 		}
 		again, _ := scanHost(t, l, exitRefused, uri...)
-		if diff := cmp.Diff(report, again, exported); diff != "" {
+		if diff := cmp.Diff(report, again); diff != "" {
 			t.Errorf("the scan says something else (-):\n%s", diff)
 		}
 	})

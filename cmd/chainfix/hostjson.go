@@ -1,100 +1,89 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
-	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
-
-// hostSchema is the name and version of the JSON output of host scan.
-const hostSchema = "chainfix/host/v1"
-
-type guestJSON struct {
-	Name     string          `json:"name"`
-	UUID     string          `json:"uuid"`
-	Active   bool            `json:"active"`
-	Verdict  string          `json:"verdict"`
-	Needed   *bool           `json:"needed"` // that of the neediest disk; null if it cannot be told
-	Because  string          `json:"because,omitempty"`
-	HeldBack string          `json:"held-back,omitempty"` // the code of the finding for which apply holds it back
-	Disks    []guestDiskJSON `json:"disks"`
-	Findings []findingJSON   `json:"findings,omitempty"` // of the guest as such
-	// Outcome is what becomes of the guest as it is, by target: that of its worst
-	// disk, or "unknown".
-	Outcome map[string]string `json:"outcome,omitempty"`
-	Stored  []storedJSON      `json:"stored,omitempty"` // what is to be mended of what libvirt keeps of it
-}
-
-type guestDiskJSON struct {
-	diskJSON
-	Prediction map[string]string `json:"prediction,omitempty"` // by target
-	Words      map[string]string `json:"words,omitempty"`      // what libvirt will say, or what is opened
-}
 
 // hostJSON writes one guest after the other, so that memory does not grow with
 // their number, and nothing before there is one, or the end.
 type hostJSON struct {
 	w       io.Writer
-	libvirt libvirt.Version // the host's; not known of one that is not asked
+	head    report.Host
 	started bool
 }
 
 // next is what is written before the next guest, or before the end.
-func (j *hostJSON) next(separator string) []byte {
+func (j *hostJSON) next(separator string) ([]byte, error) {
 	if j.started {
-		return []byte(separator)
+		return []byte(separator), nil
 	}
 	j.started = true
-	libvirt := ""
-	if j.libvirt.Known() {
-		libvirt = j.libvirt.String()
+	schema, err := encodeJSON(j.head.Schema)
+	if err != nil {
+		return nil, err
 	}
-	return []byte(`{"schema": "` + hostSchema + `", "libvirt": "` + libvirt + `", "guests": [` + "\n")
+	libvirt, err := encodeJSON(j.head.Libvirt)
+	if err != nil {
+		return nil, err
+	}
+	run, err := encodeJSON(j.head.Run)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"schema": %s, "libvirt": %s, "run": %s, "guests": [`+"\n", schema, libvirt, run), nil
 }
 
-func (j *hostJSON) guest(r *host.Report) error {
-	text, err := encodeJSON(guestOf(r))
+func (j *hostJSON) guest(_ *host.Report, g *report.Guest) error {
+	before, err := j.next(",\n")
 	if err != nil {
 		return err
 	}
-	return write(j.w, append(j.next(",\n"), text...))
+	text, err := encodeJSON(g)
+	if err != nil {
+		return err
+	}
+	return write(j.w, append(before, text...))
 }
 
-func (j *hostJSON) end(*report.Host) error { return write(j.w, append(j.next("\n"), "]}\n"...)) }
+// end writes what is known once all guests are.
+func (j *hostJSON) end(h *report.Host) error {
+	before, err := j.next("\n")
+	if err != nil {
+		return err
+	}
+	text := append(before, ']')
+	if text, err = appendList(text, "images", h.Images); err != nil {
+		return err
+	}
+	if text, err = appendList(text, "decisions", h.Decisions); err != nil {
+		return err
+	}
+	if text, err = appendList(text, "problems", h.Problems); err != nil {
+		return err
+	}
+	summary, err := encodeJSON(h.Summary)
+	if err != nil {
+		return err
+	}
+	return write(j.w, fmt.Appendf(text, ", \"summary\": %s}\n", summary))
+}
 
-func guestOf(r *host.Report) guestJSON {
-	doc := documentOf(examinedGuest(r))
-	g := guestJSON{
-		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
-		Verdict: r.Verdict().String(), Disks: []guestDiskJSON{}, Stored: storedOf(r),
-		Findings: append(findingsOf(r.Findings), doc.Findings...),
-	}
-	g.Needed, g.Because = needOf(r.Need())
-	g.HeldBack = string(heldBack(r))
-	for _, o := range outcomes(r) {
-		if g.Outcome == nil {
-			g.Outcome = make(map[string]string)
+// appendList appends a member of an object, with a line for each element.
+func appendList[T any](text []byte, name string, list []T) ([]byte, error) {
+	text = fmt.Appendf(text, ", %q: [", name)
+	for i, element := range list {
+		if i > 0 {
+			text = append(text, ',')
 		}
-		g.Outcome[o.target.String()] = o.word()
-	}
-	for i, disk := range doc.Disks {
-		d := guestDiskJSON{diskJSON: disk}
-		if i < len(r.Predictions) && len(r.Predictions[i]) > 0 {
-			d.Prediction, d.Words = make(map[string]string), make(map[string]string)
-			for _, p := range r.Predictions[i] {
-				if p.Err != nil {
-					d.Words[p.Target.String()] = p.Err.Error()
-					continue
-				}
-				d.Prediction[p.Target.String()] = p.Outcome.String()
-				if p.Reason != "" {
-					d.Words[p.Target.String()] = p.Reason
-				}
-			}
+		encoded, err := encodeJSON(element)
+		if err != nil {
+			return nil, err
 		}
-		g.Disks = append(g.Disks, d)
+		text = append(append(text, '\n'), encoded...)
 	}
-	return g
+	return append(text, "\n]"...), nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
@@ -157,28 +158,32 @@ func TestManyGuests(t *testing.T) {
 	})
 }
 
-// keptByScan scans a host and returns the bytes of memory that are in use at the first
-// report, when all guests have been read, and those of the report.
-func keptByScan(t *testing.T, definitions string, guests int) (kept, report int64) {
+// keptByScan scans a host and returns the bytes of memory that are in use at the end, with all
+// that is kept of the images for the report, and those of the report.
+func keptByScan(t *testing.T, definitions string, guests int) (kept, size int64) {
 	t.Helper()
 	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}}}
 	written := &countingWriter{}
-	out := &hostJSON{w: written}
+	collector := report.NewCollector(report.Run{}, libvirt.Version{})
+	out := &hostJSON{w: written, head: collector.Head()}
 	for r, err := range s.Reports(t.Context()) {
 		if err == nil {
-			err = out.guest(r)
+			g := collector.Add(r)
+			err = out.guest(r, &g)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if guests--; kept == 0 {
+		if guests--; guests == 0 {
+			// What is known of the images is still held by the scan.
 			var memory runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&memory)
 			kept = int64(memory.HeapAlloc)
 		}
 	}
-	if err := out.end(nil); err != nil || guests != 0 {
+	found := collector.End()
+	if err := out.end(&found); err != nil || guests != 0 {
 		t.Fatal(guests, err)
 	}
 	return kept, written.n

@@ -4,7 +4,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
@@ -13,43 +12,51 @@ import (
 // in as many pieces as the form likes: a long report need not be in memory twice.
 type hostOutput interface {
 	// guest is called for each guest in turn.
-	guest(*host.Report) error
-	// end is called once, after the last guest, with the whole report.
+	guest(*host.Report, *report.Guest) error
+	// end is called once, after the last guest, with the whole report but for the guests.
 	end(*report.Host) error
 }
 
 // hostForm is a word for --output, and what writes that form.
 type hostForm struct {
 	word  string
-	write func(w io.Writer, o *options, running libvirt.Version) hostOutput
+	write func(w io.Writer, o *options, head report.Host) hostOutput
 }
 
 // hostForms are the forms of the report on a host, the usual one first. A form that is
 // written of the whole report, all at once, is a row with [whole].
 func hostForms() []hostForm {
 	return []hostForm{
-		{"text", func(w io.Writer, _ *options, _ libvirt.Version) hostOutput {
+		{"text", func(w io.Writer, _ *options, _ report.Host) hostOutput {
 			return &hostText{w: w, summary: newSummary()}
 		}},
-		{"json", func(w io.Writer, _ *options, running libvirt.Version) hostOutput {
-			return &hostJSON{w: w, libvirt: running}
+		{"json", func(w io.Writer, _ *options, head report.Host) hostOutput {
+			return &hostJSON{w: w, head: head}
 		}},
 	}
 }
 
 // whole makes a form of a function that writes the whole report.
-func whole(use func(io.Writer, *report.Host) error) func(io.Writer, *options, libvirt.Version) hostOutput {
-	return func(w io.Writer, _ *options, _ libvirt.Version) hostOutput { return &wholeOutput{w, use} }
+func whole(use func(io.Writer, *report.Host) error) func(io.Writer, *options, report.Host) hostOutput {
+	return func(w io.Writer, _ *options, _ report.Host) hostOutput { return &wholeOutput{w: w, use: use} }
 }
 
 type wholeOutput struct {
-	w   io.Writer
-	use func(io.Writer, *report.Host) error
+	w      io.Writer
+	use    func(io.Writer, *report.Host) error
+	guests []report.Guest
 }
 
-func (*wholeOutput) guest(*host.Report) error { return nil }
+func (o *wholeOutput) guest(_ *host.Report, g *report.Guest) error {
+	o.guests = append(o.guests, *g)
+	return nil
+}
 
-func (o *wholeOutput) end(h *report.Host) error { return writeError(o.use(o.w, h)) }
+func (o *wholeOutput) end(h *report.Host) error {
+	all := *h
+	all.Guests = o.guests
+	return writeError(o.use(o.w, &all))
+}
 
 // hostOutputFlags choose the form of the report on a host.
 func hostOutputFlags() []flagRow {
@@ -61,8 +68,8 @@ func hostOutputFlags() []flagRow {
 }
 
 // hostOutput is what writes the form that the flags name.
-func (o *options) hostOutput(w io.Writer, running libvirt.Version) hostOutput {
+func (o *options) hostOutput(w io.Writer, head report.Host) hostOutput {
 	forms := hostForms()
 	i := max(slices.IndexFunc(forms, func(f hostForm) bool { return f.word == o.form }), 0)
-	return forms[i].write(w, o, running)
+	return forms[i].write(w, o, head)
 }

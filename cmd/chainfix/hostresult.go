@@ -9,6 +9,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -98,12 +99,12 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 // whyRefused is the first thing for which a document is refused.
 func whyRefused(e *xmlfix.Examination) finding.Finding {
 	if e.Err != nil {
-		f, _ := problemFinding(e.Err)
+		f, _ := report.FindingOf(e.Err)
 		return f
 	}
 	for _, d := range e.Disks {
 		if d.Err != nil {
-			f, _ := problemFinding(d.Err)
+			f, _ := report.FindingOf(d.Err)
 			return f
 		}
 		if d.Chain == nil {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
@@ -50,16 +51,20 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	script := o.newRebase(w)
-	out := o.hostOutput(std.out, inventory.Version())
+	collector := report.NewCollector(o.run(s), inventory.Version())
+	out := o.hostOutput(std.out, collector.Head())
 	reported := progress.ofScan(s)
 	worst := exitDone
 	err = eachReport(c.Context, s, func(r *host.Report) error {
-		printReport(std, r)
+		if !o.json {
+			printReport(std, r)
+			o.printStored(std, r)
+		}
 		script.add(r)
-		o.printStored(std, r)
 		worst = max(worst, scanStatus(r))
 		reported()
-		return out.guest(r)
+		g := collector.Add(r)
+		return out.guest(r, &g)
 	})
 	if errors.Is(err, host.ErrNoDefinitions) {
 		return withHint(err, emptyFolderHint(c.Context, o.from, w.requests))
@@ -67,7 +72,8 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := out.end(&report.Host{}); err != nil {
+	found := collector.End()
+	if err := out.end(&found); err != nil {
 		return err
 	}
 	w.sayUnmet(std.err)
@@ -77,28 +83,32 @@ func hostScan(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
+// run says how a scan comes about.
+func (o *options) run(s *host.Scan) report.Run {
+	r := report.Run{Source: o.connect, Chainfix: buildVersion(), Time: time.Now().UTC().Truncate(time.Second), Rule: s.Policy.Rule.String(), Targets: []string{}}
+	r.Host, _ = os.Hostname()
+	if o.from != "" {
+		r.Source = o.from
+	}
+	if o.policyFile != nil {
+		r.Policy = *o.policyFile
+	}
+	for _, target := range s.PredictedTargets() {
+		r.Targets = append(r.Targets, target.String())
+	}
+	return r
+}
+
 // scanStatus is the exit status that a guest asks for: it is to be changed by an apply of
 // the same guests, or is one that nobody changes without a decision.
 func scanStatus(r *host.Report) int {
 	switch {
-	case r.Verdict() == chain.Refused:
+	case r.Verdict() == chain.Refused, report.HeldBack(r) != "":
 		return exitRefused
-	case r.Verdict() != chain.Fixable || !r.Wanted(false):
-		return exitDone
-	case heldBack(r) != "":
-		return exitRefused
+	case report.Changes(r):
+		return exitChange
 	}
-	return exitChange
-}
-
-// heldBack is the code of the finding for which an apply of the same guests holds this one
-// back; "" if none does.
-func heldBack(r *host.Report) finding.Code {
-	f, why := r.HeldBack()
-	if why == nil || r.Verdict() == chain.Explicit || !r.Wanted(false) {
-		return ""
-	}
-	return f.Code
+	return exitDone
 }
 
 // hostText is for people: a line for each guest, and a summary.
@@ -107,7 +117,7 @@ type hostText struct {
 	summary *summary
 }
 
-func (t *hostText) guest(r *host.Report) error {
+func (t *hostText) guest(r *host.Report, g *report.Guest) error {
 	t.summary.add(r)
 	var line strings.Builder
 	fmt.Fprintf(&line, "%-9s %q", r.Verdict(), r.Guest.Name)
@@ -118,7 +128,7 @@ func (t *hostText) guest(r *host.Report) error {
 	for _, o := range outcomes(r) {
 		fmt.Fprintf(&line, "; %s", o)
 	}
-	if code := heldBack(r); code != "" {
+	if code := g.HeldBack; code != "" {
 		fmt.Fprintf(&line, "; held back: %s", code)
 	}
 	line.WriteString("\n")

@@ -148,21 +148,3 @@ func (a *applyResult) printStored(w io.Writer) (changed int) {
 	}
 	return changed
 }
-
-type storedJSON struct {
-	Kind     string        `json:"kind"`
-	Name     string        `json:"name"`
-	Verdict  string        `json:"verdict"`
-	Findings []findingJSON `json:"findings"`
-}
-
-// storedOf is what there is to mend of what libvirt keeps of a guest; nil for nothing.
-func storedOf(r *host.Report) (all []storedJSON) {
-	for _, s := range r.Stored {
-		if len(s.Findings) == 0 {
-			continue
-		}
-		all = append(all, storedJSON{string(s.Kind), s.Name, s.Verdict().String(), findingsOf(s.Findings)})
-	}
-	return all
-}

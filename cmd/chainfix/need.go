@@ -69,17 +69,6 @@ func shownNeed(v chain.Verdict, n predict.Need) string {
 	return "; needed: " + n.String()
 }
 
-// needOf says it for programs: needed is nil if it cannot be told.
-func needOf(n predict.Need) (needed *bool, because string) {
-	switch n {
-	case predict.Recorded:
-		return new(false), ""
-	case predict.Unknown:
-		return nil, n.String()
-	}
-	return new(true), n.String()
-}
-
 // needSummary counts guests by what they need.
 type needSummary map[predict.Need]int
 

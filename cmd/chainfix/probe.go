@@ -178,7 +178,7 @@ func isXML(ctx context.Context, requests *limit.Requests, src *libvirtxml.Domain
 
 func probedOf(path string, in *chain.Inspection) probedJSON {
 	p := probedJSON{Filename: path, Format: string(in.Format), LibvirtFormat: in.Format.LibvirtName(),
-		Signatures: []string{}, References: []referenceJSON{}, Findings: probedFindings(in.Findings)}
+		Signatures: []string{}, References: []referenceJSON{}, Findings: report.FindingsOf(in.Findings...)}
 	for _, s := range in.Signatures {
 		p.Signatures = append(p.Signatures, string(s.Format))
 	}

@@ -150,7 +150,7 @@ func (s *Scan) report(ctx context.Context, w *chain.Walker, g foundGuest) report
 	if g.Guest == nil {
 		return reportOrEnd{err: g.err}
 	}
-	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.targets()}
+	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.PredictedTargets()}
 	if r.Err == nil {
 		if err := s.examine(ctx, w, r); err != nil {
 			return reportOrEnd{err: err}
@@ -222,7 +222,9 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	return w, all.guests(ctx, s.Inventory), nil
 }
 
-func (s *Scan) targets() []libvirt.Pair {
+// PredictedTargets are the libvirts that the reports predict for: see [Scan.Targets]. There are
+// none where nobody knows one.
+func (s *Scan) PredictedTargets() []libvirt.Pair {
 	if own := s.current().Libvirt; len(s.Targets) == 0 && own.Known() {
 		return []libvirt.Pair{{Libvirt: own}}
 	}

@@ -104,7 +104,7 @@ type Disk struct {
 	Target   string    `json:"target"`
 	Device   string    `json:"device"`              // disk, cdrom, floppy or lun
 	Bus      string    `json:"bus,omitempty"`       // as the XML says it
-	ReadOnly bool      `json:"read-only,omitempty"` // the guest cannot write to it
+	ReadOnly bool      `json:"read-only,omitempty"` // the guest does not write to its image: <readonly/>, a CD-ROM, <transient/>
 	Verdict  string    `json:"verdict"`
 	Needed   *bool     `json:"needed"` // null if it cannot be told
 	Because  string    `json:"because,omitempty"`
@@ -130,18 +130,22 @@ type Layer struct {
 // Source names a storage source by the attributes that libvirt's XML has for it. Credentials are no
 // part of it.
 type Source struct {
-	Type     string       `json:"type,omitempty"`
-	File     string       `json:"file,omitempty"`
-	FDGroup  string       `json:"fdgroup,omitempty"`
-	Dev      string       `json:"dev,omitempty"`
-	Dir      string       `json:"dir,omitempty"`
-	Pool     string       `json:"pool,omitempty"`
-	Volume   string       `json:"volume,omitempty"`
-	Protocol string       `json:"protocol,omitempty"`
-	Name     string       `json:"name,omitempty"`
-	Query    string       `json:"query,omitempty"`
-	Hosts    []SourceHost `json:"hosts,omitempty"`
-	Slice    *Slice       `json:"slice,omitempty"`
+	Type      string       `json:"type,omitempty"`
+	File      string       `json:"file,omitempty"`
+	FDGroup   string       `json:"fdgroup,omitempty"`
+	Dev       string       `json:"dev,omitempty"`
+	Dir       string       `json:"dir,omitempty"`
+	Pool      string       `json:"pool,omitempty"`
+	Volume    string       `json:"volume,omitempty"`
+	Protocol  string       `json:"protocol,omitempty"`
+	Name      *string      `json:"name,omitempty"`  // of a network source, which may be ""; else nil
+	Query     string       `json:"query,omitempty"` // "...", as it may hold a secret
+	Snapshot  string       `json:"snapshot,omitempty"`
+	Config    string       `json:"config,omitempty"`
+	Address   string       `json:"address,omitempty"` // of an nvme device, as lspci writes it
+	Namespace uint64       `json:"namespace,omitempty"`
+	Hosts     []SourceHost `json:"hosts,omitempty"`
+	Slice     *Slice       `json:"slice,omitempty"`
 }
 
 // SourceHost is one server of a network source.

@@ -1,0 +1,135 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+)
+
+// HostSchema is the name and version of the report on a host.
+const HostSchema = "chainfix/host/v1"
+
+// Collector makes the report on a host of the reports of its guests. Of a guest it keeps its name
+// and where that belongs; what else there is to say of it, Add returns, to be written at once: so
+// memory grows with the images of the host, by less than a KiB for each.
+type Collector struct {
+	host      Host
+	guests    []string // names, by number
+	images    images
+	problems  map[problemKey]*problem
+	decisions decisions
+}
+
+// NewCollector returns a Collector for a run of the libvirt of this version.
+func NewCollector(run Run, version libvirt.Version) *Collector {
+	c := &Collector{problems: make(map[problemKey]*problem)}
+	c.host = Host{Schema: HostSchema, Run: run, Guests: []Guest{}, Summary: newSummary(run.Targets)}
+	if version.Known() {
+		c.host.Libvirt = version.String()
+	}
+	c.images.init()
+	return c
+}
+
+// Head returns the report without anything that is found out of guests.
+func (c *Collector) Head() Host { return c.host }
+
+// Add takes over the report on a guest and returns it as programs get it. Guests are added in
+// the order of the inventory.
+func (c *Collector) Add(r *host.Report) Guest {
+	number := len(c.guests)
+	c.guests = append(c.guests, r.Guest.Name)
+	g := guestOf(r)
+	worst := worstOf(r)
+	g.State = worst.state
+	e := examinationOf(r)
+	chains := make([][]*imageRecord, len(e.Disks))
+	for i, d := range e.Disks {
+		chains[i] = c.images.addDisk(number, d)
+		for j, image := range chains[i] {
+			g.Disks[i].Layers[j].Image = image.key()
+		}
+		c.decisions.addDisk(r.Guest.Name, d, chain.HostFacts{}, c.images.keyOf)
+	}
+	c.addProblem(number, r, worst, chains)
+	c.host.Summary.add(&g, Changes(r))
+	return g
+}
+
+// End returns the report on the host, without its Guests.
+func (c *Collector) End() Host {
+	h := c.host
+	h.Images = c.images.list(c.guests)
+	h.Problems = c.listProblems()
+	h.Decisions = c.decisions.list()
+	return h
+}
+
+// names are those of the guests with these numbers.
+func names(all []string, numbers []int32) []string {
+	these := make([]string, len(numbers))
+	for i, n := range numbers {
+		these[i] = all[n]
+	}
+	return these
+}
+
+// addOnce appends the number of a guest, unless it is the last already: guests come one after the other.
+func addOnce(numbers []int32, guest int) []int32 {
+	if n := len(numbers); n > 0 && numbers[n-1] == int32(guest) {
+		return numbers
+	}
+	return append(numbers, int32(guest))
+}
+
+// at returns the image of a layer; nil if there is none.
+func at(images []*imageRecord, layer int) *imageRecord {
+	if layer < 0 || layer >= len(images) {
+		return nil
+	}
+	return images[layer]
+}
+
+// newSummary counts no guest.
+func newSummary(targets []string) Summary {
+	s := Summary{States: make(map[State]int), Verdicts: make(map[string]int), Outcomes: make(map[string]map[string]int)}
+	for _, state := range States() {
+		s.States[state] = 0
+	}
+	for _, verdict := range []string{"explicit", "fixable", "refused"} {
+		s.Verdicts[verdict] = 0
+	}
+	for _, target := range targets {
+		s.outcomes(target)
+	}
+	return s
+}
+
+// outcomes are those under a target.
+func (s *Summary) outcomes(target string) map[string]int {
+	if s.Outcomes[target] == nil {
+		s.Outcomes[target] = map[string]int{"starts": 0, "refuses": 0, "misopens": 0, unknownOutcome: 0}
+	}
+	return s.Outcomes[target]
+}
+
+// add counts a guest.
+func (s *Summary) add(g *Guest, changes bool) {
+	s.Guests++
+	s.States[g.State]++
+	s.Verdicts[g.Verdict]++
+	for target, outcome := range g.Outcome {
+		s.outcomes(target)[outcome]++
+	}
+	if g.HeldBack != "" {
+		s.HeldBack++
+	}
+	if changes {
+		s.Change++
+	}
+}
+
+// rank is the rank of a state: the worse, the less.
+func rank(s State) int { return slices.Index(States(), s) }

@@ -1,0 +1,93 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// DocumentOf is the report on one domain XML, by its name for messages. needs are what its disks
+// need, in their order.
+func DocumentOf(name string, e *xmlfix.Examination, needs []predict.Need) Document {
+	d := Document{Name: name, Verdict: e.Verdict().String(), Disks: disksOf(e, needs), Findings: documentFindings(e)}
+	if e.Document != nil {
+		d.Domain = e.Document.DomainName()
+	}
+	d.Needed, d.Because = needOf(neediest(e, needs))
+	return d
+}
+
+// neediest is what a document needs: of one that cannot be read nothing is known.
+func neediest(e *xmlfix.Examination, needs []predict.Need) predict.Need {
+	if e.Err != nil {
+		return predict.Unknown
+	}
+	return slices.Max(append([]predict.Need{predict.Recorded}, needs...))
+}
+
+// needOf says for programs what is needed: needed is nil if it cannot be told.
+func needOf(n predict.Need) (needed *bool, because string) {
+	switch n {
+	case predict.Recorded:
+		return new(false), ""
+	case predict.Unknown:
+		return nil, n.String()
+	}
+	return new(true), n.String()
+}
+
+// documentFindings are those about a document as such; nil for none.
+func documentFindings(e *xmlfix.Examination) (all []Finding) {
+	if e.Err != nil {
+		f, _ := FindingOf(e.Err)
+		all = FindingsOf(f)
+	}
+	for _, f := range e.Findings {
+		all = append(all, FindingsOf(f.Finding)...)
+	}
+	return all
+}
+
+func disksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
+	disks := []Disk{}
+	for i, d := range e.Disks {
+		disk := Disk{
+			Target: d.Target, Device: d.Stated.Device, Bus: d.Stated.Bus, ReadOnly: d.Stated.ReadOnly,
+			Verdict: d.Verdict().String(), Layers: []Layer{}, Findings: []Finding{},
+		}
+		if disk.Device == "" {
+			disk.Device = "disk"
+		}
+		if i < len(needs) {
+			disk.Needed, disk.Because = needOf(needs[i])
+		}
+		if d.Chain != nil {
+			disk.Findings = FindingsOf(d.Chain.Findings...)
+		}
+		if d.Err != nil {
+			f, _ := FindingOf(d.Err)
+			disk.Findings = append(disk.Findings, FindingsOf(f)...)
+		}
+		for _, layer := range layersOf(d) {
+			disk.Layers = append(disk.Layers, layerOf(layer))
+		}
+		disks = append(disks, disk)
+	}
+	return disks
+}
+
+// layersOf are the images of a disk's chain: none of one that could not be read, and of a
+// drive without a medium.
+func layersOf(d xmlfix.DiskExamination) []chain.Layer {
+	if d.Chain == nil || len(d.Chain.Layers) == 1 && storage.IsEmpty(d.Chain.Layers[0].Source) {
+		return nil
+	}
+	return d.Chain.Layers
+}
+
+func layerOf(layer chain.Layer) Layer {
+	return Layer{Source: sourceOf(layer.Source), Format: layer.Format.LibvirtName(), QEMUFormat: string(layer.Format), From: layer.From.String()}
+}

@@ -1,0 +1,37 @@
+package report
+
+import (
+	"errors"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// FindingsOf says findings for programs.
+func FindingsOf(findings ...finding.Finding) []Finding {
+	all := []Finding{}
+	for _, f := range findings {
+		j := Finding{Code: string(f.Code), Severity: f.Severity.String(), Level: f.Severity.Level(), Text: f.Text, Hint: f.Remedy.String()}
+		if f.Layer != finding.WholeDisk {
+			j.Layer = &f.Layer
+		}
+		all = append(all, j)
+	}
+	return all
+}
+
+// FindingOf makes a finding of the error about a document or a disk that cannot be read, and
+// says where in the document that is; the zero Position is nowhere. Its remedy is that of the
+// error, which has a method Hint for it or is an [xmlfix.Error].
+func FindingOf(err error) (finding.Finding, xmlfix.Position) {
+	f := finding.Finding{Code: finding.DocumentUnreadable, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error()}
+	var pos xmlfix.Position
+	if x, ok := errors.AsType[*xmlfix.Error](err); ok {
+		f.Code, f.Text, f.Remedy, pos = x.Code, x.Text(), x.Remedy, x.Pos
+	}
+	var hinted interface{ Hint() finding.Remedy }
+	if errors.As(err, &hinted) && !hinted.Hint().IsZero() {
+		f.Remedy = hinted.Hint()
+	}
+	return f, pos
+}

@@ -1,0 +1,110 @@
+package report
+
+import (
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// HeldBack is the code of the finding for which an apply of the same guests holds this one
+// back; "" if none does.
+func HeldBack(r *host.Report) finding.Code {
+	f, why := r.HeldBack()
+	if why == nil || r.Verdict() == chain.Explicit || !r.Wanted(false) {
+		return ""
+	}
+	return f.Code
+}
+
+// Changes reports whether an apply of the same guests would change this one.
+func Changes(r *host.Report) bool {
+	return r.Verdict() == chain.Fixable && r.Wanted(false) && HeldBack(r) == ""
+}
+
+// examinationOf is what is known of a guest's definition.
+func examinationOf(r *host.Report) *xmlfix.Examination {
+	if r.Err != nil {
+		return &xmlfix.Examination{Err: r.Err}
+	}
+	return r.Examination
+}
+
+// guestOf is the report on a guest, without the keys of images.
+func guestOf(r *host.Report) Guest {
+	e := examinationOf(r)
+	g := Guest{
+		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
+		Verdict: r.Verdict().String(), HeldBack: string(HeldBack(r)), Disks: disksOf(e, r.Needs), Stored: storedOf(r),
+		Findings: append(FindingsOf(r.Findings...), documentFindings(e)...), Outcome: outcomesOf(r),
+	}
+	g.Needed, g.Because = needOf(r.Need())
+	for i := range g.Disks {
+		if i < len(r.Predictions) {
+			g.Disks[i].predicted(r.Predictions[i])
+		}
+	}
+	return g
+}
+
+// predicted takes over what becomes of a disk as it is.
+func (d *Disk) predicted(predictions []need.Prediction) {
+	if len(predictions) == 0 {
+		return
+	}
+	d.Prediction, d.Reason = make(map[string]string), make(map[string]string)
+	for _, p := range predictions {
+		target := p.Target.String()
+		switch {
+		case p.Err != nil:
+			d.Reason[target] = p.Err.Error()
+		default:
+			d.Prediction[target] = p.Outcome.String()
+			if p.Reason != "" {
+				d.Reason[target] = p.Reason
+			}
+		}
+	}
+	d.Words = d.Reason
+}
+
+// unknownOutcome is the outcome of a guest that cannot be told.
+const unknownOutcome = "unknown"
+
+// outcomesOf is what becomes of a guest as it is, by target: it does not start if one of its
+// disks is refused, and else sees wrong bytes if one of them is opened wrongly. It is nil where
+// there is no target.
+func outcomesOf(r *host.Report) map[string]string {
+	if len(r.Targets) == 0 {
+		return nil
+	}
+	all := make(map[string]string)
+	for i, target := range r.Targets {
+		worst, unknown := predict.Starts, r.Err != nil || r.Examination.Err != nil
+		for _, disk := range r.Predictions {
+			switch p := disk[i]; {
+			case p.Err != nil:
+				unknown = true
+			case p.Outcome == predict.Refuses || worst == predict.Starts:
+				worst = p.Outcome
+			}
+		}
+		all[target.String()] = worst.String()
+		if unknown && worst == predict.Starts {
+			all[target.String()] = unknownOutcome
+		}
+	}
+	return all
+}
+
+// storedOf is what there is to change of what libvirt keeps of a guest; nil for nothing.
+func storedOf(r *host.Report) (all []Stored) {
+	for _, s := range r.Stored {
+		if len(s.Findings) > 0 {
+			all = append(all, Stored{string(s.Kind), s.Name, s.Verdict().String(), FindingsOf(s.Findings...)})
+		}
+	}
+	return all
+}

@@ -1,0 +1,262 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// worst is the state of a guest, and what it is for: a disk, and what a libvirt makes of that.
+type worst struct {
+	state      State
+	disk       int              // index
+	prediction *need.Prediction // nil where there is no target
+}
+
+// worstOf returns the first of the States in which a disk of the guest is under one of the
+// targets.
+func worstOf(r *host.Report) worst {
+	if r.Err != nil || r.Examination.Err != nil {
+		return worst{state: Unreadable}
+	}
+	found := worst{state: Fine}
+	note := func(disk int, needs predict.Need, p *need.Prediction) {
+		if s := stateOf(needs); rank(s) < rank(found.state) {
+			found = worst{s, disk, p}
+		}
+	}
+	for i := range r.Examination.Disks {
+		if i < len(r.Predictions) && len(r.Predictions[i]) > 0 {
+			for j := range r.Predictions[i] {
+				p := &r.Predictions[i][j]
+				note(i, p.Need(), p)
+			}
+		} else if i < len(r.Needs) {
+			note(i, r.Needs[i], nil)
+		}
+	}
+	return found
+}
+
+func stateOf(n predict.Need) State {
+	switch n {
+	case predict.Refused:
+		return WillNotStart
+	case predict.Misopened:
+		return WrongData
+	case predict.Guessed:
+		return Guessed
+	case predict.Unknown:
+		return Unknown
+	}
+	return Fine
+}
+
+// problemKey tells problems apart. words is what libvirt says where chainfix has no code or
+// no image for that.
+type problemKey struct {
+	state State
+	code  finding.Code
+	image *imageRecord
+	words string
+}
+
+// problem is a cause, over all guests.
+type problem struct {
+	problemKey
+	first  finding.Finding // as it was for the first guest
+	guests []int32
+}
+
+// addProblem takes over why a guest is not fine. chains are the images of its disks.
+func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*imageRecord) {
+	if w.state == Fine {
+		return
+	}
+	key := problemKey{state: w.state}
+	var f finding.Finding
+	if w.state == Unreadable {
+		f, _ = FindingOf(examinationOf(r).Err)
+	} else {
+		f = causeOf(r.Examination.Disks[w.disk], w)
+		key.image = at(chains[w.disk], f.Layer)
+	}
+	if key.code = f.Code; key.code == "" && key.image == nil {
+		key.words = f.Text
+	}
+	known := c.problems[key]
+	if known == nil {
+		known = &problem{problemKey: key, first: f}
+		c.problems[key] = known
+	}
+	known.guests = addOnce(known.guests, guest)
+}
+
+// unseen are the findings about what could not be looked at.
+var unseen = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, finding.ImageUnanswered, finding.ChainUnverified, finding.SourceNotLocal}
+
+// causeOf returns the finding that says why a disk is in the state that it is in: chainfix's
+// own where it has one.
+func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
+	if d.Err != nil {
+		f, _ := FindingOf(d.Err)
+		return f
+	}
+	first := func(is func(finding.Finding) bool) (finding.Finding, bool) {
+		if i := slices.IndexFunc(d.Chain.Findings, is); i >= 0 {
+			return d.Chain.Findings[i], true
+		}
+		return finding.Finding{}, false
+	}
+	if w.state == WrongData {
+		if f, ok := first(func(f finding.Finding) bool { return f.Misopens }); ok {
+			return f
+		}
+	}
+	if f, ok := first(func(f finding.Finding) bool { return f.Severity == finding.Refuse }); ok {
+		return f
+	}
+	if w.state == Unknown {
+		if f, ok := first(func(f finding.Finding) bool { return slices.Contains(unseen, f.Code) }); ok {
+			return f
+		}
+	}
+	f := finding.Finding{Layer: finding.WholeDisk}
+	switch p := w.prediction; {
+	case p == nil:
+	case p.Err != nil:
+		f.Text = p.Err.Error()
+	case w.state == Guessed:
+		f.Layer = p.Guess.Layer
+	default:
+		f.Layer, f.Text = p.Layer, p.Reason
+	}
+	if w.state == WillNotStart || w.state == Guessed {
+		// libvirt objects to the overlay where it is the image below of which nobody says what it is.
+		for i := max(f.Layer, 0); i < len(d.Chain.Layers); i++ {
+			if from := d.Chain.Layers[i].From; from == chain.Probe || from == chain.Trust || from == chain.Libvirt {
+				return finding.Finding{Code: finding.FormatUnrecorded, Layer: i}
+			}
+		}
+	}
+	return f
+}
+
+// listProblems returns the problems: by their state, and then the one with the most guests first.
+func (c *Collector) listProblems() []Problem {
+	sorted := make([]*problem, 0, len(c.problems))
+	for _, p := range c.problems {
+		sorted = append(sorted, p)
+	}
+	all := make([]Problem, 0, len(sorted))
+	slices.SortFunc(sorted, func(a, b *problem) int {
+		return cmp.Or(cmp.Compare(rank(a.state), rank(b.state)), cmp.Compare(len(b.guests), len(a.guests)),
+			cmp.Compare(a.image.order(), b.image.order()), cmp.Compare(a.code, b.code), cmp.Compare(a.words, b.words))
+	})
+	for _, p := range sorted {
+		all = append(all, Problem{State: p.state, Code: string(p.code), Image: p.image.key(), Text: p.text(), Hint: p.hint(), Guests: names(c.guests, p.guests)})
+	}
+	return all
+}
+
+// order is that in which images were met; what is about none comes last.
+func (i *imageRecord) order() int {
+	if i == nil {
+		return int(^uint(0) >> 1)
+	}
+	return i.number
+}
+
+// plain says in few words what is wrong with an image.
+var plain = map[finding.Code]string{
+	finding.FormatUnrecorded:    "nobody recorded the format of %s",
+	finding.ProbedBacking:       "nobody recorded the format of %s, which claims to have a backing image",
+	finding.ProbedNotRaw:        "nobody recorded the format of %s, which claims to have one",
+	finding.AmbiguousSignatures: "nobody recorded the format of %s, which claims to have two",
+	finding.NameContradicts:     "nobody recorded the format of %s, and its name contradicts its header",
+	finding.RecordContradicts:   "what is recorded of the format of %s contradicts its header",
+	finding.SizeContradicts:     "nobody recorded the format of %s, and its length contradicts its header",
+	finding.RawDiskElsewhere:    "nobody recorded the format of %s, which a guest may write as a raw disk",
+	finding.ImageMissing:        "%s does not exist",
+	finding.ImageUnreadable:     "%s cannot be read",
+	finding.ImageUnanswered:     "the storage of %s does not answer",
+	finding.NotAnImage:          "%s is neither a regular file nor a block device",
+	finding.ImageBroken:         "the header of %s cannot be used",
+	finding.FormatMismatch:      "%s is not of the format that it is stated to be",
+	finding.ImageSwapped:        "%s was replaced while it was looked at",
+	finding.Encrypted:           "%s is encrypted, and the XML has no secret for it",
+	finding.DataFile:            "%s keeps its data in another file",
+	finding.SourceNotLocal:      "%s is not read",
+	finding.ChainUnverified:     "%s is not read",
+}
+
+// text is the problem in one line, which names the image.
+func (p *problem) text() string {
+	format, known := plain[p.code]
+	switch e, explained := finding.Explain(p.code); {
+	case p.image != nil && p.code == finding.ImageMissing && p.image.opened:
+		return "the data file of " + p.image.shown() + " does not exist"
+	case p.image != nil && known:
+		return fmt.Sprintf(format, p.image.shown())
+	case p.first.Text != "" && (len(p.guests) == 1 || p.code == ""):
+		return p.first.Text
+	case p.image != nil && explained:
+		return p.image.shown() + ": " + e.Summary
+	case explained:
+		return e.Summary
+	case p.image != nil:
+		return "the format of " + p.image.shown() + " is guessed"
+	}
+	return "an image of a chain is guessed"
+}
+
+// shown is the name of an image in a text.
+func (i *imageRecord) shown() string { return strconv.Quote(i.names[0]) }
+
+// hint is what to do, for all the guests.
+func (p *problem) hint() string {
+	remedy := p.first.Remedy
+	if p.image == nil || len(remedy.Formats) == 0 {
+		if len(p.guests) == 1 {
+			return remedy.String()
+		}
+		return ""
+	}
+	formats := slices.Clone(remedy.Formats)
+	slices.SortStableFunc(formats, func(a, b string) int {
+		claimed := string(p.image.claims)
+		return cmp.Compare(btoi(a != claimed), btoi(b != claimed))
+	})
+	hint := "say what it is: " + finding.Trust(p.image.names[0], formats[0]).String()
+	if others := formats[1:]; len(others) > 0 {
+		hint += " (or =" + strings.Join(others, ", =") + ")"
+	}
+	if p.image.claims != "" {
+		hint = "it claims " + string(p.image.claims) + namedBy(p.image) + "; " + hint
+	}
+	return hint
+}
+
+// namedBy says what the header names as its backing image.
+func namedBy(i *imageRecord) string {
+	if i.backing == "" {
+		return ""
+	}
+	return " and names " + i.backing
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
