@@ -55,35 +55,40 @@ func (j *hostJSON) end(h *report.Host) error {
 	if err != nil {
 		return err
 	}
-	text := append(before, ']')
-	if text, err = appendList(text, "images", h.Images); err != nil {
+	if err := write(j.w, append(before, ']')); err != nil {
 		return err
 	}
-	if text, err = appendList(text, "decisions", h.Decisions); err != nil {
+	if err := writeList(j.w, "images", h.Images); err != nil {
 		return err
 	}
-	if text, err = appendList(text, "problems", h.Problems); err != nil {
+	if err := writeList(j.w, "decisions", h.Decisions); err != nil {
+		return err
+	}
+	if err := writeList(j.w, "problems", h.Problems); err != nil {
 		return err
 	}
 	summary, err := encodeJSON(h.Summary)
 	if err != nil {
 		return err
 	}
-	return write(j.w, fmt.Appendf(text, ", \"summary\": %s}\n", summary))
+	return write(j.w, fmt.Appendf(nil, `, "summary": %s}`+"\n", summary))
 }
 
-// appendList appends a member of an object, with a line for each element.
-func appendList[T any](text []byte, name string, list []T) ([]byte, error) {
-	text = fmt.Appendf(text, ", %q: [", name)
-	for i, element := range list {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		encoded, err := encodeJSON(element)
+// writeList writes a member of an object, one element after the other.
+func writeList[T any](w io.Writer, name string, list []T) error {
+	before := fmt.Sprintf(", %q: [\n", name)
+	for i := range list {
+		text, err := encodeJSON(&list[i])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		text = append(append(text, '\n'), encoded...)
+		if err := write(w, append([]byte(before), text...)); err != nil {
+			return err
+		}
+		before = ",\n"
 	}
-	return append(text, "\n]"...), nil
+	if len(list) == 0 {
+		return write(w, fmt.Appendf(nil, ", %q: []", name))
+	}
+	return write(w, []byte("\n]"))
 }
