@@ -19,10 +19,11 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// neverRefused are the codes of findings that are no refusals; ran-otherwise is
-// one of a hook's, whose hint its own test looks at.
+// neverRefused are the codes of findings that are no refusals of a chain; ran-otherwise is
+// one of a hook's, whose hint its own test looks at, and document-unreadable is of what
+// could not even be read.
 var neverRefused = []finding.Code{
-	finding.RanOtherwise, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.SnapshotDiffers, finding.BytesChange, finding.RawWithSignature,
+	finding.RanOtherwise, finding.DocumentUnreadable, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.SnapshotDiffers, finding.BytesChange, finding.RawWithSignature,
 	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
 	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.XMLNotImage, finding.ChainElsewhere,
 }

@@ -220,15 +220,7 @@ func fullBacking(overlay, backing string) string {
 
 // unreadImage is one of which nothing is known but why.
 func unreadImage(path string, why finding.Finding) probedJSON {
-	return probedJSON{Filename: path, Signatures: []string{}, References: []referenceJSON{}, Findings: probedFindings([]finding.Finding{why})}
-}
-
-func probedFindings(findings []finding.Finding) []report.Finding {
-	all := []report.Finding{}
-	for _, f := range findings {
-		all = append(all, report.Finding{Code: string(f.Code), Severity: f.Severity.String(), Level: f.Severity.Level(), Layer: &f.Layer, Text: f.Text, Hint: f.Remedy.String()})
-	}
-	return all
+	return probedJSON{Filename: path, Signatures: []string{}, References: []referenceJSON{}, Findings: report.FindingsOf(why)}
 }
 
 func (p probedJSON) text() string {
