@@ -159,14 +159,6 @@ func (o targetOutcome) String() string {
 	return "libvirt " + o.target.String() + " starts it as it is"
 }
 
-// word says it for programs.
-func (o targetOutcome) word() string {
-	if o.unknown && o.outcome == predict.Starts {
-		return "unknown"
-	}
-	return o.outcome.String()
-}
-
 func outcomes(r *host.Report) []targetOutcome {
 	all := make([]targetOutcome, len(r.Targets))
 	for i, target := range r.Targets {
