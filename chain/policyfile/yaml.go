@@ -142,9 +142,10 @@ func (r reader) mapping(n *yaml.Node, what string, keys ...string) (map[string]*
 	return values, nil
 }
 
-// sequence returns the items of a sequence; none if n is nil.
+// sequence returns the items of a sequence; none if n is nil, or nothing but comments stands where
+// the items would be.
 func (r reader) sequence(n *yaml.Node, what string) ([]*yaml.Node, error) {
-	if n == nil {
+	if n == nil || n.Tag == "!!null" && n.Value == "" && r.plain(n) == nil {
 		return nil, nil
 	}
 	if n.Kind != yaml.SequenceNode || n.Tag != "!!seq" {
