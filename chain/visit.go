@@ -76,10 +76,6 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	if layer.From == Unstated {
 		var ok bool
 		if layer, l, ok = k.applyEvidence(layer, l, facts); !ok {
-			if k.refused() {
-				layer.Header = l.Header // for whoever has to decide what it is
-				k.chain.Layers[depth] = layer
-			}
 			return false
 		}
 	} else {

@@ -3,7 +3,6 @@ package report
 import (
 	"slices"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
@@ -51,8 +50,8 @@ func (c *Collector) Add(r *host.Report) Guest {
 		for j, image := range chains[i] {
 			g.Disks[i].Layers[j].Image = image.key()
 		}
-		c.decisions.addDisk(r.Guest.Name, d, chain.HostFacts{}, c.images.keyOf)
 	}
+	c.decisions.add(r, c.images.keyOf)
 	c.addProblem(number, r, worst, chains)
 	c.host.Summary.add(&g, Changes(r))
 	return g

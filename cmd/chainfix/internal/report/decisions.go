@@ -8,9 +8,10 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe"
-	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // decisions gathers the refusals of all guests by cause and image.
@@ -35,22 +36,31 @@ const (
 	maxCommands = 8
 )
 
-// addDisk adds the refusals of one disk of a guest, whose guests come one after the other. The
-// facts are those about the image at which its walk ended, and key returns the Key of the image
-// that a layer is. A disk that is not refused adds nothing.
-func (d *decisions) addDisk(guest string, disk xmlfix.DiskExamination, facts chain.HostFacts, key func(chain.Layer) string) {
-	if disk.Chain == nil {
-		return
+// add adds the refusals of a guest. Guests come one after the other. key returns the Key of the
+// image that a layer is.
+func (d *decisions) add(r *host.Report, key func(chain.Layer) string) {
+	e := examinationOf(r)
+	if e.Err != nil {
+		f, _ := FindingOf(e.Err)
+		d.addOther(r.Guest.Name, f)
 	}
-	for _, f := range disk.Chain.Findings {
-		if f.Severity != finding.Refuse {
+	for i, disk := range e.Disks {
+		if disk.Err != nil {
+			f, _ := FindingOf(disk.Err)
+			d.addOther(r.Guest.Name, f)
+		}
+		if disk.Chain == nil {
 			continue
 		}
-		if f.Layer < 0 || f.Layer >= len(disk.Chain.Layers) {
-			d.addOther(guest, f)
-			continue
+		for _, f := range disk.Chain.Findings {
+			switch {
+			case f.Severity != finding.Refuse:
+			case f.Layer < 0 || f.Layer >= len(disk.Chain.Layers):
+				d.addOther(r.Guest.Name, f)
+			default:
+				d.addRefusal(r.Guest.Name, disk.Chain.Layers, f, r.Facts[i], key)
+			}
 		}
-		d.addRefusal(guest, disk.Chain.Layers, f, facts, key)
 	}
 }
 
@@ -79,10 +89,10 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 		about.code = ""
 	}
 	one := d.at(about, func() Decision {
-		return Decision{Code: string(f.Code), Image: about.image, Name: name, Question: questionOf(layer, name, f, len(formats) > 0), Claims: claimsOf(layer.Header)}
+		return Decision{Code: string(f.Code), Image: about.image, Name: name, Question: questionOf(layer, name, f, len(formats) > 0), Claims: claimsOf(layer)}
 	})
 	one.waits(guest)
-	one.Claims = cmp.Or(one.Claims, claimsOf(layer.Header))
+	one.Claims = cmp.Or(one.Claims, claimsOf(layer))
 	for _, format := range formats {
 		one.addAnswer(Answer{Format: format, Flag: finding.Trust(name, format).String()})
 	}
@@ -155,9 +165,12 @@ func questionOf(layer chain.Layer, name string, f finding.Finding, format bool) 
 	return f.Text
 }
 
-// claimsOf says what a header claims, "" where there is none that can be used.
-func claimsOf(h *probe.Header) string {
+// claimsOf says what the header of an image claims, "" where there is none that can be used.
+func claimsOf(layer chain.Layer) string {
+	h := claimedBy(layer)
 	switch {
+	case h == nil && layer.Image != nil && len(layer.Image.Formats()) > 1:
+		return "the signatures of " + image.FormatList(layer.Image.Formats())
 	case h == nil:
 		return ""
 	case h.Format == probe.Raw:
@@ -168,6 +181,15 @@ func claimsOf(h *probe.Header) string {
 		text += ", and names " + refers.What
 	}
 	return text
+}
+
+// claimedBy returns the header of an image, whatever the image was stated to be; nil where there
+// is none that can be used.
+func claimedBy(layer chain.Layer) *probe.Header {
+	if layer.Header != nil || layer.Image == nil {
+		return layer.Header
+	}
+	return layer.Image.ClaimedHeader()
 }
 
 // shownSize says a size in the largest unit of which it is a multiple.

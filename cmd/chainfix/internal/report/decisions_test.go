@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chainfix/chainfix/chain"
-	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
@@ -44,17 +44,25 @@ func decisionsOf(t *testing.T, images map[string]string, guests []string, policy
 			t.Fatal(err)
 		}
 	}
-	var d decisions
+	collector := NewCollector(Run{}, libvirt.Version{})
 	scan := &host.Scan{Inventory: host.FolderAt(definitions), Policy: policy}
 	for r, err := range scan.Reports(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, disk := range r.Examination.Disks {
-			d.addDisk(r.Guest.Name, disk, r.Facts[i], func(l chain.Layer) string { return storage.Name(l.At()) })
+		collector.Add(r)
+	}
+	found := collector.End()
+	names := make(map[string]string)
+	for _, image := range found.Images {
+		names[image.Key] = image.Name
+	}
+	for i := range found.Decisions {
+		if d := &found.Decisions[i]; d.Image != "" {
+			d.Image = names[d.Image]
 		}
 	}
-	return d.list(), dir
+	return found.Decisions, dir
 }
 
 // qcow2Disk is a disk of a guest whose own image is the one of this name.
@@ -74,9 +82,10 @@ func TestDecisionsAreGathered(t *testing.T) {
 		"e": "gone raw", "f": "gone raw",
 	}, []string{qcow2Disk("d"), rawDisk, qcow2Disk("e"), qcow2Disk("f"), qcow2Disk("a"), qcow2Disk("b") + strings.ReplaceAll(qcow2Disk("c"), "vda", "vdb"), qcow2Disk("c"), kept}, chain.Policy{})
 	in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
+	const length = "it is 256 KiB long, and the disk of its overlay 1 MiB: a raw image mostly has the same length"
 	want := []Decision{
 		{Code: "probed-backing", Image: in("DIR/base.qcow2"), Name: in("DIR/base.qcow2"), Question: in(`what is "DIR/base.qcow2"? nobody recorded its format`),
-			Claims: `qcow2 of 1 MiB, and names the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`}, Against: []string{},
+			Claims: `qcow2 of 1 MiB, and names the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`, length}, Against: []string{},
 			Answers: []Answer{{Format: "raw", Flag: in("--trust DIR/base.qcow2=raw")}, {Format: "qcow2", Flag: in("--trust DIR/base.qcow2=qcow2")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/a")}, {Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/b")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/c")}},
@@ -85,7 +94,7 @@ func TestDecisionsAreGathered(t *testing.T) {
 			Answers: []Answer{{Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/e")}, {Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/f")}},
 			Guests:  []string{"guest02", "guest03"}},
 		{Code: "raw-disk-elsewhere", Image: in("DIR/forged"), Name: in("DIR/forged"), Question: in(`what is "DIR/forged"? nobody recorded its format`),
-			Claims: `qcow2 of 1 MiB, and names the backing image "/etc/shadow"`, For: []string{},
+			Claims: `qcow2 of 1 MiB, and names the backing image "/etc/shadow"`, For: []string{length},
 			Against: []string{`it is or was the raw disk "vda" of the guest "guest01", which may have written its header`},
 			Answers: []Answer{{Format: "raw", Flag: in("--trust DIR/forged=raw")}}, Guests: []string{"guest00"}},
 		{Code: "chain-stale", Image: in("DIR/flat"), Name: in("DIR/flat"), Claims: "qcow2 of 1 MiB", For: []string{}, Against: []string{},

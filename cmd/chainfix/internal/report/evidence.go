@@ -18,11 +18,8 @@ import (
 func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
 	layer := layers[len(layers)-1]
 	claim := probe.Format("")
-	switch {
-	case layer.Header != nil:
-		claim = layer.Header.Format
-	case layer.From == chain.XML:
-		claim = layer.Format
+	if h := claimedBy(layer); h != nil {
+		claim = h.Format
 	}
 	supports := func(format probe.Format, text string) {
 		if format == claim || claim == "" {
@@ -37,6 +34,9 @@ func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 			says = claim
 		}
 		supports(says, "its name ends in "+strconv.Quote(ending))
+	}
+	if overlay := layers[max(len(layers)-2, 0)].Header; layer.Image != nil && len(layers) > 1 && overlay != nil {
+		d.weighLength(layer.Image.Size, overlay.VirtualSize, claim)
 	}
 	if text := ofImage(layers, f); text != "" {
 		d.Against = addEvidence(d.Against, text)
@@ -58,6 +58,23 @@ func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 		if !slices.Contains(facts.RawDisks, disk) {
 			d.Against = addEvidence(d.Against, "the "+disk.String()+" writes to it")
 		}
+	}
+}
+
+// weighLength compares the length of an image with the disk of an overlay, in bytes. A raw image
+// mostly has the same; where one that claims to be none has it, a finding says so. One overlay is
+// enough: a larger one proves no more.
+func (d *Decision) weighLength(length int64, overlay uint64, claim probe.Format) {
+	const begin = "it is "
+	said := func(text string) bool {
+		return strings.HasPrefix(text, begin) && strings.Contains(text, "disk of its overlay")
+	}
+	switch {
+	case claim == "" || length < 0 || slices.ContainsFunc(d.For, said):
+	case claim == probe.Raw && uint64(length) == overlay:
+		d.For = addEvidence(d.For, begin+"as long as the disk of its overlay: "+shownSize(overlay))
+	case claim != probe.Raw && uint64(length) != overlay:
+		d.For = addEvidence(d.For, begin+shownSize(uint64(length))+" long, and the disk of its overlay "+shownSize(overlay)+": a raw image mostly has the same length")
 	}
 }
 
