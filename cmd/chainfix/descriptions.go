@@ -171,6 +171,7 @@ Examples:
   chainfix host scan
   chainfix host scan web db
   chainfix host scan --predict 11.3 --predict 10.0
+  chainfix host scan --draft-policy policy.yaml
   chainfix host scan --from /mnt/old/etc/libvirt/qemu
   chainfix host scan --output json | jq '.guests[] | .name + ": " + .verdict'
 

@@ -24,7 +24,7 @@ var flagSections = []struct {
 	{"What becomes of the document", []string{"diff", "list", "write"}},
 	{"Which guests", []string{"connect", "from"}},
 	{"What is changed", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
-	{"What is printed and written", []string{"output", "predict", "rebase-script", "log", "log-format"}},
+	{"What is printed and written", []string{"output", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
 	{"What is refused", []string{"verify", "no-guard"}},
 	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
 	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},

@@ -23,7 +23,7 @@ func hostScanCommand(std streams) *cli.Command {
 		Usage:       "say of all guests whether their chains are explicit, or need to be, and what libvirt will make of them",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
-		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), hostOutputFlags(), jobsFlags(), policyFlags()),
+		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), draftFlags(), rebaseFlags(), hostOutputFlags(), jobsFlags(), policyFlags()),
 		Action:      func(c *cli.Context) error { return hostScan(c, std) },
 	}
 }
@@ -35,6 +35,9 @@ func hostScan(c *cli.Context, std streams) error {
 	}
 	s, w, err := o.scan(c.Context, c.Args().Slice(), std)
 	if err != nil {
+		return err
+	}
+	if err := o.checkDraftFree(c.Context, w.requests); err != nil {
 		return err
 	}
 	progress := startProgress(c.Context, std, w.requests)
@@ -77,6 +80,9 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	w.sayUnmet(std.err)
+	if err := o.writeDraft(c.Context, std, found.Decisions, w.requests); err != nil {
+		return err
+	}
 	if err := script.write(c.Context, std); err != nil {
 		return err
 	}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/chain/policyfile"
+	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/draft"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+)
+
+// draftFlags are for the answers that only people have.
+func draftFlags() []flagRow {
+	return []flagRow{
+		{&cli.StringFlag{Name: "draft-policy", Usage: "write to `FILE` what there is to decide, as a policy file to fill in"},
+			func(o *options, c *cli.Context) error {
+				if o.draftPolicy = c.String("draft-policy"); o.draftPolicy == "" {
+					return usageError("--draft-policy names no file")
+				}
+				return nil
+			}},
+	}
+}
+
+// errNoDraft: what is there may have taken somebody a day.
+var errNoDraft = errors.New("the file is there already, and is no draft in which nothing is filled in")
+
+// checkDraftFree returns an error if the draft would take the place of anything but an older one
+// in which nothing was filled in.
+func (o *options) checkDraftFree(ctx context.Context, requests *limit.Requests) error {
+	path := o.draftPolicy
+	if path == "" {
+		return nil
+	}
+	_, err := limit.Do(ctx, requests, path, func(context.Context) (struct{}, error) { return struct{}{}, draftFree(path) })
+	if err == nil {
+		return nil
+	}
+	hint := finding.Say("name another file, or move it away")
+	if word := finding.ShellWord(path); word != "PATH" && !strings.HasPrefix(word, "-") {
+		hint = finding.Say("name another file, or move it away: %s", finding.Command("mv "+word+" "+finding.ShellWord(path+".old")))
+	}
+	return inputError(withHint(fmt.Errorf("cannot write a draft to %s: %w", shownName(path), unwrapPath(err)), hint))
+}
+
+// draftFree returns [errNoDraft] if there is anything but a draft at path.
+func draftFree(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errNoDraft
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, policyfile.MaxSize+1))
+	if err == nil && !draft.IsDraft(text) {
+		err = errNoDraft
+	}
+	return err
+}
+
+// writeDraft writes what there is to decide where --draft-policy says, if it does.
+func (o *options) writeDraft(ctx context.Context, std streams, decisions []report.Decision, requests *limit.Requests) error {
+	if o.draftPolicy == "" {
+		return nil
+	}
+	text, sum, err := draft.Text(ctx, decisions, o.draftOptions(requests))
+	if err != nil {
+		return inputError(err)
+	}
+	if err := o.checkDraftFree(ctx, requests); err != nil {
+		return err
+	}
+	lost, err := saveDraft(ctx, o.draftPolicy, text)
+	if err != nil {
+		return inputError(err)
+	}
+	if o.json {
+		return nil
+	}
+	fmt.Fprintf(std.err, "chainfix: wrote %s. What images are: %d to decide. Whether the XML's chains are right: %d. Left out, as no statement answers it: %d\n",
+		shownName(o.draftPolicy), sum.Formats, sum.Chains, sum.LeftOut+sum.NotThere)
+	if lost != "" {
+		fmt.Fprintf(std.err, "%s: warning: the new file could not be given the old one's %s\n", shownName(o.draftPolicy), lost)
+	}
+	return nil
+}
+
+// draftOptions say in a draft which commands take it: with the flags of this scan, but for its
+// policy file, of which a command takes one.
+func (o *options) draftOptions(requests *limit.Requests) draft.Options {
+	others := *o
+	others.policyFile = nil
+	flags := others.repeatedFlags() + "--policy"
+	options := draft.Options{
+		Scan: "chainfix host scan " + flags, Apply: "chainfix host apply " + flags, File: finding.ShellWord(o.draftPolicy),
+		Resolve: func(ctx context.Context, path string) (string, error) {
+			return limit.Do(ctx, requests, path, func(ctx context.Context) (string, error) { return storage.FileOpener{}.Resolve(ctx, path) })
+		},
+	}
+	if o.from != "" {
+		options.Scan = "chainfix host scan --from " + finding.ShellWord(o.from) + " " + flags
+	}
+	if o.policyFile != nil {
+		options.Policy = finding.ShellWord(*o.policyFile)
+	}
+	return options
+}
+
+// saveDraft writes a draft whole or not at all, a new one for its owner alone.
+func saveDraft(ctx context.Context, path string, text []byte) (lost string, err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return replaceFile(ctx, path, text)
+	}
+	if err := renameio.WriteFile(path, text, 0o600); err != nil {
+		return "", fmt.Errorf("cannot write %s: %w", shownName(path), unwrapPath(err))
+	}
+	return "", nil
+}

@@ -1,0 +1,250 @@
+// Package draft writes the questions of a report on a host as a policy file to fill in.
+//
+// The file is YAML that [github.com/chainfix/chainfix/chain/policyfile] reads, and states nothing:
+// each answer is a line in a comment, which states the format of one image, or keeps the chain of
+// one disk, once somebody takes away the "#" in front of it. All other text stands behind two of
+// them. Whatever is in a name, no line of the file states anything else; [Text] reads each answer
+// back before it writes it.
+package draft
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chainfix/chainfix/chain/policyfile"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+)
+
+// Options say what stands in a draft besides the questions.
+type Options struct {
+	// Apply and Scan are the commands that take the file: to fix the guests, and to see what there
+	// is to decide then. Each goes on, behind a space, with the file's name.
+	Apply, Scan string
+	File        string // its name, as a word for a shell
+	// Policy is the policy file that the scan was made by, as a word for a shell; "" if there was
+	// none. A command takes one file only.
+	Policy string
+	// Resolve returns a path without symlinks, "." and "..". A policy file takes no others, but an
+	// overlay may name its backing image "../base.img".
+	Resolve func(ctx context.Context, path string) (string, error)
+}
+
+// Summary counts what is in a draft.
+type Summary struct {
+	Formats  int // questions what an image is
+	Chains   int // questions whether the XML's chain is right
+	LeftOut  int // what no statement answers
+	NotThere int // decisions for which there was no room
+}
+
+// firstLine is what a draft is recognised by.
+const firstLine = "## A policy file to fill in, by chainfix host scan --draft-policy.\n"
+
+// Room that is left of what a policy file may have, so that lines may be added to it.
+const (
+	maxSize  = policyfile.MaxSize * 7 / 8
+	maxMarks = policyfile.MaxMarks * 7 / 8
+)
+
+// Text returns the draft for these decisions, which are in their order in each part of it. What a
+// policy file has no room for is not there. The error is for ctx, or says that the text would
+// state something.
+func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, Summary, error) {
+	d := &draft{ctx: ctx, Options: o}
+	for i, decision := range decisions {
+		if d.add(decision); ctx.Err() != nil {
+			return nil, Summary{}, context.Cause(ctx)
+		}
+		if d.full {
+			d.sum.NotThere = len(decisions) - i
+			break
+		}
+	}
+	text := d.text()
+	if !StatesNothing(text) {
+		return nil, Summary{}, fmt.Errorf("the draft would be no policy file that states nothing")
+	}
+	return text, d.sum, nil
+}
+
+// draft is a draft that is being written.
+type draft struct {
+	Options
+	ctx context.Context
+	sum Summary
+
+	formats, chains, leftOut bytes.Buffer
+	size, marks              int // of the three together
+	full                     bool
+}
+
+// entry is what is written of one decision into one part of the draft.
+type entry struct{ bytes.Buffer }
+
+// say writes a line of text, in which nothing can end the line.
+func (e *entry) say(text string) {
+	e.WriteString(strings.TrimRight("  ## "+strings.Map(printable, text), " ") + "\n")
+}
+
+// answer writes the line that is an answer once it is no comment any more.
+func (e *entry) answer(item string) { e.WriteString("  #- " + item + "\n") }
+
+// add writes one decision, unless there is no room for it.
+func (d *draft) add(decision report.Decision) {
+	var formats []string
+	var keep *report.Answer
+	for i, a := range decision.Answers {
+		if a.Format != "" {
+			formats = append(formats, a.Format)
+		}
+		if len(a.Keep) > 0 {
+			keep = &decision.Answers[i]
+		}
+	}
+	e := &entry{}
+	e.WriteString("\n")
+	e.say(decision.Question)
+	e.evidence(decision)
+	part, count := &d.leftOut, &d.sum.LeftOut
+	switch {
+	case len(formats) > 0:
+		if d.stateFormats(e, decision.Name, formats) {
+			part, count = &d.formats, &d.sum.Formats
+		}
+	case keep != nil:
+		if d.keepChains(e, keep.Keep) {
+			part, count = &d.chains, &d.sum.Chains
+		}
+	}
+	if part == &d.leftOut && decision.Hint != "" {
+		e.say("  hint: " + decision.Hint)
+	}
+	size, marks := d.size+e.Len(), d.marks+countMarks(e.Bytes())
+	if d.full = size > maxSize || marks > maxMarks; d.full {
+		return
+	}
+	d.size, d.marks = size, marks
+	part.Write(e.Bytes())
+	*count++
+}
+
+// evidence writes what there is to know for the answer.
+func (e *entry) evidence(decision report.Decision) {
+	speaks := "known of it: "
+	if decision.Claims != "" {
+		e.say("  its header claims: " + decision.Claims)
+		speaks = "for that: "
+	}
+	for _, text := range decision.For {
+		e.say("  " + speaks + text)
+	}
+	for _, text := range decision.Against {
+		e.say("  against that: " + text)
+	}
+	e.guests(decision.Guests)
+}
+
+const (
+	maxGuests = 50  // that an entry names
+	columns   = 100 // of the lines that name them
+)
+
+// guests names the guests that wait.
+func (e *entry) guests(names []string) {
+	label := "  " + strconv.Itoa(len(names)) + " guests wait:"
+	if len(names) == 1 {
+		label = "  1 guest waits:"
+	}
+	line := label
+	for i, name := range names {
+		word := shownWord(name)
+		if i == maxGuests {
+			word = "and " + strconv.Itoa(len(names)-maxGuests) + " more"
+		}
+		if line != label && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns {
+			e.say(line)
+			line, label = "   ", "   "
+		}
+		line += " " + word
+		if i == maxGuests {
+			break
+		}
+	}
+	e.say(line)
+}
+
+// shownWord quotes a name that is no plain word.
+func shownWord(name string) string {
+	plain := func(r rune) bool {
+		return r == '_' || r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	if name == "" || name[0] == '-' || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// printable returns a question mark for what could drive a terminal or end a line.
+func printable(r rune) rune {
+	if !unicode.IsPrint(r) {
+		return '?'
+	}
+	return r
+}
+
+// withoutBreak is a part of a draft without the empty line in front of its first entry.
+func withoutBreak(part *bytes.Buffer) string { return strings.TrimPrefix(part.String(), "\n") }
+
+// countMarks counts what [policyfile.MaxMarks] bounds.
+func countMarks(text []byte) int {
+	n := 0
+	for _, c := range text {
+		if strings.IndexByte(":,-?\n", c) >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// text puts the parts of the draft together.
+func (d *draft) text() []byte {
+	var b bytes.Buffer
+	line := func(text string) {
+		b.WriteString(strings.TrimRight("## "+strings.Map(printable, text), " ") + "\n")
+	}
+	b.WriteString(firstLine)
+	line("It states nothing yet. To answer a question, take away the # of one of the lines below it that have")
+	line("only one. Leave open what you do not know: a wrong answer shows a guest wrong data. docs/policy.md")
+	line("says what an answer proves. Then look what is left to decide, and fix the guests:")
+	line("  " + d.Scan + " " + d.File)
+	line("  " + d.Apply + " " + d.File)
+	if d.Policy != "" {
+		line("The scan was made by the policy file " + d.Policy + ", and a command takes one only: move the lines into that.")
+	}
+	if d.sum.NotThere > 0 {
+		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than a policy file has room for: answer these and scan again.")
+	}
+	b.WriteString("version: 1\n")
+	if d.formats.Len() > 0 {
+		b.WriteString("\n")
+		line("What images are. One that any guest has or had as a raw disk is raw, whatever its header claims.")
+		b.WriteString("formats:\n" + withoutBreak(&d.formats))
+	}
+	if d.chains.Len() > 0 {
+		b.WriteString("\n")
+		line("Disks whose chain in the XML is not that of the headers. An answer keeps the XML's. Where the headers")
+		line("are right, leave it open, and name the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
+		b.WriteString("disks:\n" + withoutBreak(&d.chains))
+	}
+	if d.leftOut.Len() > 0 {
+		b.WriteString("\n")
+		line("What no statement in a policy file answers:")
+		b.WriteString(withoutBreak(&d.leftOut))
+	}
+	return b.Bytes()
+}
