@@ -183,6 +183,30 @@ Exit status:
   4  libvirt or the folder cannot be read, or writing failed
 `
 
+const whoDescription = `
+Says which guests stand on an image, write to it or name it otherwise: in their
+definitions, in the XML that they run with, or in snapshots, checkpoints and
+saved states. IMAGE is a path, or a URI as --trust takes it. A path is compared
+by the file that it leads to; an image that is not there by its name.
+
+Where a definition or an image cannot be read, or a chain is refused, nobody
+can say that the image is free: the answer is "cannot be known", and why. Only
+status 0 means that no guest of this host uses it. Other hosts, and images that
+no guest has, are not looked at.
+
+Examples:
+  chainfix host who /images/base.qcow2
+  chainfix host who /images/old.qcow2 && rm /images/old.qcow2
+  chainfix host who --output json nbd://storage:10809/base | jq '.uses[].guest'
+
+Exit status:
+  0  nobody uses it
+  1  somebody uses it
+  2  the command line is wrong
+  3  it cannot be known
+  4  libvirt or the folder cannot be read, or writing failed
+`
+
 const applyDescription = `
 Gives libvirt new definitions in which every chain is explicit, and keeps the
 old ones in a folder. Running guests go on; their next start is from the new

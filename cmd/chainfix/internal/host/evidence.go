@@ -68,6 +68,7 @@ type collector struct {
 	walker   *chain.Walker // without evidence
 	evidence *chain.Evidence
 	warn     func(guest string, err error)
+	search   *usageSearch // nil where nobody asks who uses an image
 
 	kept      []foundGuest // of those with a definition, the first ones
 	keptBytes int64
@@ -80,6 +81,8 @@ type heard struct {
 	read     []chain.ReadEvidence
 	warnings []error // of the guest, but not of its definition
 	ended    error   // why nothing more comes
+	found    foundUses
+	now      []chain.Layer // see statedNow; only where somebody asks who uses an image
 }
 
 // collect goes through every guest of an inventory. What cannot be read is no
@@ -140,6 +143,9 @@ func (c *collector) guests(ctx context.Context, inventory Inventory) iter.Seq[fo
 
 // add adds what was heard to the evidence.
 func (c *collector) add(h heard) {
+	if c.search != nil {
+		c.search.add(h)
+	}
 	for _, read := range h.read {
 		for _, err := range read.Missing {
 			h.warnings = append(h.warnings, fmt.Errorf("what is stated of an image is not known: %w", err))
@@ -196,6 +202,9 @@ func (c *collector) definition(ctx context.Context, h *heard, doc *xmlfix.Docume
 			h.read = append(h.read, c.evidence.Read(ctx, chain.Defined, d.Stated, d.Chain))
 		}
 	}
+	if c.search != nil {
+		c.searchDefinition(ctx, h, disks)
+	}
 	return nil
 }
 
@@ -212,6 +221,11 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 			h.warnings = append(h.warnings, err)
 		} else {
 			c.disks(ctx, h, occasion, doc.Disks())
+			if c.search != nil {
+				if err := c.searchLive(ctx, h, doc); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	all := []*Metadata{}
@@ -231,6 +245,11 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 			continue
 		}
 		c.disks(ctx, h, chain.Past, disks)
+		if c.search != nil {
+			if err := c.searchStored(ctx, h, metadata); err != nil {
+				return err
+			}
+		}
 	}
 	h.remembered = all
 	return nil

@@ -164,47 +164,58 @@ func (s *Scan) asked(guest string) bool {
 	return len(s.Names) == 0 || slices.Contains(s.Names, guest)
 }
 
-// prepare reads every definition of the host and returns the walker that knows what
-// they say, and the guests again.
-func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest], error) {
-	opener, volumes, warn := s.Opener, s.Volumes, s.Warn
+// walker returns the walker of a scan, which knows nothing yet of what disks state.
+func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
+	opener, volumes := s.Opener, s.Volumes
 	if opener == nil {
 		opener = storage.FileOpener{}
-	}
-	if warn == nil {
-		warn = func(string, error) {}
 	}
 	if volumes == nil {
 		own := &pools.Pools{Requests: s.Requests}
 		for pool, err := range s.Inventory.Pools(ctx) {
 			if pool == nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if err == nil {
 				err = own.Add(pool.XML)
 			}
 			if err != nil {
-				warn(pool.Name, err)
+				s.warn(pool.Name, err)
 			}
 		}
 		volumes = own
 	}
-	missing := slices.Clone(s.Names)
 	policy := s.Policy
 	if !policy.Target.Known() {
 		policy.Target = s.Inventory.Version()
 	}
 	images := image.NewCache(opener)
 	images.SetRequests(s.Requests)
-	w := &chain.Walker{Images: images, Volumes: volumes, Policy: policy, Preliminary: true}
-	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(images, volumes), warn: warn}
-	err := all.collect(ctx, s.Inventory, func(guest string, err error) {
+	return &chain.Walker{Images: images, Volumes: volumes, Policy: policy, Preliminary: true}, nil
+}
+
+func (s *Scan) warn(name string, err error) {
+	if s.Warn != nil {
+		s.Warn(name, err)
+	}
+}
+
+// prepare reads every definition of the host and returns the walker that knows what
+// they say, and the guests again.
+func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest], error) {
+	w, err := s.walker(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	missing := slices.Clone(s.Names)
+	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(w.Images, w.Volumes), warn: s.warn}
+	err = all.collect(ctx, s.Inventory, func(guest string, err error) {
 		if s.OnRead != nil {
 			s.OnRead(guest)
 		}
 		if err != nil && !s.asked(guest) {
 			// Its report will not say so.
-			warn(guest, err)
+			s.warn(guest, err)
 		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == guest })
 	})

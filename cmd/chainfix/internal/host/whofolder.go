@@ -1,0 +1,97 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/chain/storage"
+)
+
+// compareFolder says whether the image is in a folder that a guest sees with all that is in
+// it.
+func (t *whoTarget) compareFolder(ctx context.Context, folder string) sameness {
+	what := strconv.Quote(folder) + " is shown to the guest with all that is in it"
+	s, err := limit.Do(ctx, t.images.Requests(), folder, func(context.Context) (sameness, error) { return t.inFolder(folder, what) })
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return sameness{}
+	case err != nil:
+		return sameness{why: what + ", and cannot be looked at: " + storage.Reason(err)}
+	}
+	return s
+}
+
+func (t *whoTarget) inFolder(folder, what string) (sameness, error) {
+	want, err := os.Stat(folder)
+	if err != nil {
+		return sameness{}, err
+	}
+	for _, name := range t.names {
+		for at := filepath.Dir(name); ; at = filepath.Dir(at) {
+			if is, err := os.Stat(at); err == nil && os.SameFile(want, is) {
+				return sameness{same: true}, nil
+			}
+			if at == "/" || at == "." {
+				break
+			}
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(t.name, &st); errors.Is(err, fs.ErrNotExist) {
+		return sameness{}, nil
+	} else if err != nil {
+		return sameness{}, &fs.PathError{Op: "stat", Path: t.name, Err: err}
+	}
+	if st.Nlink > 1 || mountsHide(folder, t.names) {
+		return sameness{why: what + ", which may be the image by another name, by way of a mount or a hard link"}, nil
+	}
+	return sameness{}, nil
+}
+
+// mountsHide reports whether one of the names may be below a folder although none of the
+// folders above it is that: something is mounted in the folder, or the name is in what is
+// a part of a file system.
+func mountsHide(folder string, names []string) bool {
+	if resolved, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = resolved
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return true
+	}
+	longest := make([]string, len(names))
+	roots := make([]string, len(names))
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		root, point := fields[3], strings.ReplaceAll(fields[4], `\040`, " ")
+		if isWithin(point, folder) && point != folder {
+			return true
+		}
+		for i, name := range names {
+			if isWithin(name, point) && len(point) >= len(longest[i]) {
+				longest[i], roots[i] = point, root
+			}
+		}
+	}
+	for _, root := range roots {
+		if root != "/" {
+			return true
+		}
+	}
+	return false
+}
+
+func isWithin(name, folder string) bool {
+	return folder == "/" || name == folder || strings.HasPrefix(name, folder+"/")
+}

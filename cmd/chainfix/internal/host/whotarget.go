@@ -1,0 +1,216 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"libvirt.org/go/libvirtxml"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/image"
+	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/chain/storage"
+)
+
+// whoTarget is the image that is asked for.
+type whoTarget struct {
+	images *image.Cache
+	name   string                       // as it was asked for
+	local  *libvirtxml.DomainDiskSource // nil for an image on the network
+	names  []string                     // with those that it has by way of symlinks
+	bases  []string                     // the last parts of the names
+	exists *bool
+	known  bool           // extent is known
+	extent storage.Extent // of all its bytes
+	doubts []string       // why it may be in use by what is not looked at
+}
+
+// sameness says whether a source is the image that is asked for, or has bytes of it.
+type sameness struct {
+	same bool
+	why  string // that cannot be known, and why; "" where it can
+}
+
+func newWhoTarget(ctx context.Context, w *chain.Walker, name string) *whoTarget {
+	t := &whoTarget{images: w.Cache(), name: name, names: []string{name}}
+	defer func() {
+		for _, n := range t.names {
+			t.bases = append(t.bases, filepath.Base(n))
+		}
+	}()
+	if !strings.HasPrefix(name, "/") {
+		return t
+	}
+	for _, n := range []string{filepath.Clean(name), t.resolve(ctx, name)} {
+		if !slices.Contains(t.names, n) {
+			t.names = append(t.names, n)
+		}
+	}
+	t.local = storage.LocalSource(name, false)
+	id, err := t.images.Identify(ctx, t.local)
+	switch {
+	case err == nil:
+		t.exists = new(true)
+		t.local = storage.LocalSource(name, id.Block)
+		if t.extent, err = t.images.Extent(ctx, t.local, id); err == nil {
+			t.known = true
+			t.doubts = append(t.doubts, deviceDoubts(id)...)
+			break
+		}
+		t.doubts = append(t.doubts, "the image cannot be identified: "+storage.Reason(err))
+	case errors.Is(err, fs.ErrNotExist):
+		t.exists = new(false)
+	case errors.Is(err, storage.ErrDirectory):
+		t.exists = new(true)
+		t.doubts = append(t.doubts, "it is a folder: ask for each image in it")
+	case errors.Is(err, storage.ErrNotImage):
+		t.exists = new(true)
+		t.doubts = append(t.doubts, "it is "+storage.Reason(err)+", which is known by its name alone")
+	default:
+		t.doubts = append(t.doubts, "the image cannot be identified: "+storage.Reason(err))
+	}
+	return t
+}
+
+// gone reports whether the image is known not to be there.
+func (t *whoTarget) gone() bool { return t.exists != nil && !*t.exists }
+
+// resolve returns a path without symlinks, that of a dangling one at its end too. Where
+// nothing can be resolved it is the path itself, cleaned.
+func (t *whoTarget) resolve(ctx context.Context, path string) string {
+	resolved, err := limit.Do(ctx, t.images.Requests(), path, func(context.Context) (string, error) { return resolveNow(path), nil })
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	return resolved
+}
+
+// maxLinks is how many symlinks are followed, as in Linux.
+const maxLinks = 40
+
+func resolveNow(path string) string {
+	for range maxLinks {
+		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return filepath.Clean(path)
+		}
+		at := filepath.Join(folder, filepath.Base(path))
+		link, err := os.Readlink(at)
+		if err != nil {
+			return at
+		}
+		if path = link; !filepath.IsAbs(link) {
+			path = folder + "/" + link
+		}
+	}
+	return filepath.Clean(path)
+}
+
+// isCalled reports whether a path is one of the names of the image. Nothing is looked at.
+func (t *whoTarget) isCalled(path string) bool {
+	return t.local != nil && (slices.Contains(t.names, path) || slices.Contains(t.names, filepath.Clean(path)))
+}
+
+// compareName compares a source by its name alone, for one that is not to be looked at: it
+// may be the image, or one that has another name is not known to be.
+func (t *whoTarget) compareName(src *libvirtxml.DomainDiskSource) bool {
+	if path, local := storage.LocalPath(src); local {
+		return t.isCalled(path)
+	}
+	return t.local == nil && storage.Name(src) == t.name
+}
+
+// compare says whether a source of a guest is the image. It looks at nothing but the source.
+func (t *whoTarget) compare(ctx context.Context, w *chain.Walker, layer chain.Layer) sameness {
+	if layer.Source == nil || storage.IsEmpty(layer.Source) {
+		return sameness{}
+	}
+	layer, err := w.Locate(ctx, layer)
+	if err != nil {
+		return sameness{why: storage.Describe(layer.Source) + " is not known: " + err.Error()}
+	}
+	src := layer.At()
+	path, local := storage.LocalPath(src)
+	switch {
+	case local:
+		return t.compareLocal(ctx, src, path)
+	case src.Network != nil:
+		return t.compareNetwork(src)
+	case src.Dir != nil && t.local != nil:
+		if t.isCalled(src.Dir.Dir) {
+			return sameness{same: true}
+		}
+		return t.compareFolder(ctx, src.Dir.Dir)
+	case src.NVME != nil && !t.extent.File.Block:
+		return sameness{} // no file
+	case src.Dir != nil:
+		return sameness{}
+	}
+	return sameness{why: storage.Describe(src) + " has no name to compare"}
+}
+
+func (t *whoTarget) compareLocal(ctx context.Context, src *libvirtxml.DomainDiskSource, path string) sameness {
+	what := strconv.Quote(path)
+	if t.local == nil {
+		return sameness{}
+	}
+	if !strings.HasPrefix(path, "/") {
+		return sameness{why: what + " is a relative path"}
+	}
+	if t.isCalled(path) {
+		return sameness{same: true}
+	}
+	id, err := t.images.Identify(ctx, src)
+	switch {
+	case err != nil && errors.Is(err, fs.ErrNotExist):
+		// The two may be one name by way of symlinks that lead nowhere.
+		return sameness{same: t.gone() && slices.Contains(t.names, t.resolve(ctx, path))}
+	case err != nil && errors.Is(err, storage.ErrNotImage):
+		return sameness{}
+	case err != nil:
+		return sameness{why: what + " cannot be identified: " + storage.Reason(err)}
+	case !t.known:
+		return sameness{} // the target has its own doubt
+	}
+	extent, err := t.images.Extent(ctx, src, id)
+	switch {
+	case err != nil:
+		return sameness{why: what + " cannot be identified: " + storage.Reason(err)}
+	case extent.Overlaps(t.extent), id == t.extent.File:
+		return sameness{same: true}
+	case t.images.Alike(ctx, t.local, src):
+		return sameness{why: what + " has the same inode number and time of change on another file system, like one file that is seen through two mounts"}
+	case isBelowDevice(t.extent.File, extent.File):
+		return sameness{why: what + " is a device that the image is a part of"}
+	}
+	return sameness{}
+}
+
+// compareNetwork compares names: that of a server may be another's, too.
+func (t *whoTarget) compareNetwork(src *libvirtxml.DomainDiskSource) sameness {
+	if t.local != nil {
+		return sameness{}
+	}
+	name := storage.Name(src)
+	if name == t.name {
+		return sameness{same: true}
+	}
+	if lastPart(name) == lastPart(t.name) {
+		return sameness{why: storage.ShownName(src) + " may be the same image under another name of its server"}
+	}
+	return sameness{}
+}
+
+// lastPart is what a server calls the image, or the end of it.
+func lastPart(name string) string {
+	_, path, _ := strings.Cut(name, "://")
+	path, _, _ = strings.Cut(path, "?")
+	_, path, _ = strings.Cut(path, "/")
+	return filepath.Base("/" + path)
+}
