@@ -117,7 +117,7 @@ func whoOf(image string, usage *host.Usage) *report.Who {
 		who.Uses = append(who.Uses, report.Use{Guest: u.Guest, UUID: u.UUID, Disk: u.Disk, As: u.As, Writes: u.Writes, In: u.In})
 	}
 	for _, d := range usage.Doubts {
-		who.Doubts = append(who.Doubts, report.UseDoubt{Guest: d.Guest, Disk: d.Disk, In: d.In, Text: d.Why})
+		who.Doubts = append(who.Doubts, report.UseDoubt{Guest: d.Guest, Disk: d.Disk, In: d.In, Text: d.Why, Hint: d.Hint})
 	}
 	switch {
 	case len(who.Uses) > 0:
@@ -167,6 +167,9 @@ func whoText(who *report.Who) string {
 			fmt.Fprintf(&b, " (%s)", strings.Join(d.In, ", "))
 		}
 		b.WriteString("\n")
+		if d.Hint != "" {
+			fmt.Fprintf(&b, "    hint: %s\n", d.Hint)
+		}
 	}
 	return b.String()
 }

@@ -40,6 +40,7 @@ type Doubt struct {
 	Disk  string // "" where it is about all of the guest
 	In    []string
 	Why   string
+	Hint  string // what to do about it; "" where that is not known
 }
 
 // Who finds out who uses an image, which is named as [chain.ParseImageName] returns it:

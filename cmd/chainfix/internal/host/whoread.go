@@ -154,6 +154,7 @@ func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 	if r.ends = c.Verdict == chain.Refused; r.ends {
 		f := refusalOf(c)
 		r.doubt(stated.Target, fmt.Sprintf("its chain is not followed to the end: [%s] %s", f.Code, f.Text))
+		r.found.doubts[len(r.found.doubts)-1].Hint = f.Remedy.String()
 	}
 	for i, layer := range c.Layers {
 		if i > 0 {
@@ -228,7 +229,7 @@ func (r *usageReader) reference(disk string, at, below chain.Layer, h *probe.Hea
 		r.say(disk, roleOf(h, ref), false, sameness{same: true})
 		return
 	case r.target.compareName(src):
-		r.doubt(disk, fmt.Sprintf("the header of %s names the image, and nothing of now says that this header counts", what))
+		r.doubt(disk, fmt.Sprintf("the header of %s names it, and nothing of now says that this header counts", what))
 		return
 	case !followed:
 		r.notFollowed(disk, fmt.Sprintf("%s names %s, which is not looked at, because nothing of now says that this header counts", what, strconv.Quote(storage.Printable(ref.Name))))
@@ -297,7 +298,7 @@ func (r *usageReader) rawHeader(disk string, at chain.Layer) {
 	for _, ref := range view.Header.References() {
 		src, err := storage.ParseBacking(ref.Name, at.At())
 		if err == nil && r.target.compareName(src) {
-			r.doubt(disk, fmt.Sprintf("%s is taken as raw, but begins with the header of a %s image that names the image: its guest may have written that, or the format is stated wrongly",
+			r.doubt(disk, fmt.Sprintf("%s is taken as raw, but begins with the header of a %s image that names it: its guest may have written that, or the format is stated wrongly",
 				storage.Describe(at.Source), view.Claim))
 		}
 	}

@@ -39,4 +39,5 @@ type UseDoubt struct {
 	Disk  string   `json:"disk,omitempty"`
 	In    []string `json:"in,omitempty"`
 	Text  string   `json:"text"`
+	Hint  string   `json:"hint,omitempty"`
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/testdata/peers"
+)
+
+// who asks who uses an image, and checks that the status is what the answer says.
+func (h snapshotHost) who(image string, more ...string) report.Who {
+	h.Helper()
+	r := runHost(h.T, h.Libvirt, append([]string{"who", "--output", "json", image}, more...)...)
+	var who report.Who
+	if err := json.Unmarshal([]byte(r.out), &who); err != nil {
+		h.Fatalf("%v\n%s%s", err, r.out, r.errors)
+	}
+	if want := map[string]int{report.Nobody: exitDone, report.Somebody: exitUsed, report.NotKnown: exitUnknown}[who.Answer]; r.status != want {
+		h.Errorf("%s: status %d for %q", image, r.status, who.Answer)
+	}
+	return who
+}
+
+// TestWho: of guests that are off, run, run without a definition, are saved or have
+// snapshots, on one real daemon, it is told which images they use: by what libvirt says and by
+// what it has left in files; and every image that a QEMU has open is told.
+func TestWho(t *testing.T) {
+	t.Parallel()
+	peers.Require(t, "qemu-img")
+	h := snapshotHost{T: t, Libvirt: peers.StartLibvirt(t)}
+	installProgram(t, h.Libvirt)
+	h.d = connect(t, h.Libvirt)
+	chained := func() map[string][]byte { return files(named("base.img", "raw"), rawDisk, "free", rawDisk) }
+	for _, guest := range []string{"off", "ran", "saved", "past", "external"} {
+		h.guest(guest, "", chained())
+	}
+	at := func(guest, image string) string { return filepath.Join(h.Images, guest, image) }
+	// It has other images now than its snapshot.
+	h.Virsh("snapshot-create-as past before")
+	h.guest("new", "", chained())
+	now := strings.ReplaceAll(definitions(t, h.d)["past"], at("past", ""), at("new", ""))
+	h.Virsh("undefine new")
+	h.Define(now)
+	h.guest("transient", "", chained())
+	document := filepath.Join(h.Dir, "transient.xml")
+	if err := os.WriteFile(document, []byte(definitions(t, h.d)["transient"]), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.Virsh("undefine transient; create --paused " + document + "; start --paused ran; start --paused saved; managedsave saved")
+	h.Virsh("start --paused external; snapshot-create-as external disks --no-metadata --disk-only --diskspec vda,file=" + at("external", "overlay"))
+
+	uri := []string{"--connect", h.URI()}
+	in := map[string]string{}
+	for image, want := range map[string]string{
+		at("off", "top"): "definition", at("off", "base.img"): "definition", at("off", "free"): "",
+		at("ran", "base.img"):  "definition, running XML",
+		at("transient", "top"): "running XML", at("transient", "base.img"): "running XML", at("transient", "free"): "",
+		at("saved", "base.img"): "definition, managed save image",
+		at("past", "top"):       `snapshot "before"`, at("new", "base.img"): "definition", at("new", "free"): "",
+		at("external", "top"): "definition, running XML", at("external", "overlay"): "definition, running XML", at("external", "base.img"): "definition, running XML",
+		at("off", "gone"): "",
+	} {
+		who := h.who(image, uri...)
+		for _, use := range who.Uses {
+			in[image] = strings.Join(use.In, ", ")
+		}
+		if got := in[image]; got != want || len(who.Uses) > 1 {
+			t.Errorf("%s: %q, want %q: %+v", image, got, want, who)
+		}
+	}
+	// Nothing of now says what the snapshot's image is: of it that is a doubt.
+	if who := h.who(at("past", "base.img"), uri...); who.Answer != report.NotKnown {
+		t.Errorf("below a snapshot: %+v", who)
+	}
+	seen := 0
+	for _, guest := range []string{"ran", "transient", "external"} {
+		for _, path := range h.OpenFiles(guest) {
+			if strings.HasPrefix(path, h.Images) {
+				seen++
+				if who := h.who(path, uri...); who.Answer != report.Somebody {
+					t.Errorf("%s has %s open: %+v", guest, path, who)
+				}
+			}
+		}
+	}
+	if seen < 6 {
+		t.Errorf("only %d images are open", seen)
+	}
+}
