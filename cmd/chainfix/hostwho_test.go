@@ -54,7 +54,7 @@ func TestWho(t *testing.T) {
 	h.Virsh("start --paused external; snapshot-create-as external disks --no-metadata --disk-only --diskspec vda,file=" + at("external", "overlay"))
 
 	uri := []string{"--connect", h.URI()}
-	in := map[string]string{}
+	in := make(map[string]string)
 	for image, want := range map[string]string{
 		at("off", "top"): "definition", at("off", "base.img"): "definition", at("off", "free"): "",
 		at("ran", "base.img"):  "definition, running XML",
@@ -75,6 +75,23 @@ func TestWho(t *testing.T) {
 	// Nothing of now says what the snapshot's image is: of it that is a doubt.
 	if who := h.who(at("past", "base.img"), uri...); who.Answer != report.NotKnown {
 		t.Errorf("below a snapshot: %+v", who)
+	}
+	// The files say the same.
+	from := []string{"--from", h.SystemConfigDir()}
+	for image, want := range in {
+		who, got := h.who(image, from...), ""
+		for _, use := range who.Uses {
+			got = strings.Join(use.In, ", ")
+		}
+		if got != want {
+			t.Errorf("%s, by files: %q, want %q: %+v", image, got, want, who)
+		}
+	}
+	h.Virsh("snapshot-delete past before --metadata")
+	for _, by := range [][]string{uri, from} {
+		if who := h.who(at("off", "free"), by...); who.Answer != report.Nobody || who.Guests != 6 {
+			t.Errorf("%+v", who)
+		}
 	}
 	seen := 0
 	for _, guest := range []string{"ran", "transient", "external"} {

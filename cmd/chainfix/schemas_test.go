@@ -18,6 +18,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/docs/schema"
 	"github.com/chainfix/chainfix/testdata/golden"
 )
@@ -34,6 +35,7 @@ var printed = []struct {
 	{"probe", "What chainfix probe --output json prints", []probedJSON{}},
 	{"rollback", "What chainfix host rollback --output json prints", rollbackResult{}},
 	{"runs", "What chainfix host runs --output json prints", runsJSON{}},
+	{"who", "What chainfix host who --output json prints", report.Who{}},
 }
 
 // TestSchemasAreGenerated: the schemas say what the types say, and there are no others but

@@ -7,6 +7,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -20,6 +21,7 @@ var wordsOf = map[string]wordSet{
 	"apply.schema":    these(applySchema),
 	"rollback.schema": these(rollbackSchema),
 	"runs.schema":     these(runsSchema),
+	"who.schema":      these(report.WhoSchema),
 
 	"verdict": words(chain.Explicit, chain.Skipped, chain.Fixable, chain.Refused),
 	"because": words(predict.Unknown, predict.Guessed, predict.Refused, predict.Misopened),
@@ -36,6 +38,7 @@ var wordsOf = map[string]wordSet{
 	"run.state":              these(runUnchanged, runChanged, runPartly, runTakenBack),
 	"run-guest.step":         these(string(host.Planned), string(host.Defining), string(host.Defined), string(host.Left), string(host.Changed), string(host.Restoring), string(host.Restored)),
 
+	"who.answer":  these(report.Nobody, report.Somebody, report.NotKnown),
 	"hook.result": these("explicit", "left", "refused"),
 }
 

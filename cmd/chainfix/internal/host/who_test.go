@@ -312,6 +312,24 @@ func TestWhoOfWhatIsNotThere(t *testing.T) {
 	h.wantAnswer("loop/x", "unknown")
 }
 
+// TestWhoWhileHeadersAreToWin: until the chain is written that the headers state, what
+// is below the one of the XML may be in use.
+func TestWhoWhileHeadersAreToWin(t *testing.T) {
+	h := whoHost(t)
+	h.qcow2("other.qcow2", "")
+	h.qcow2Over("m.qcow2", "base.img", "qcow2")
+	h.qcow2Over("o.qcow2", "other.qcow2", "qcow2")
+	h.guest("a", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/><backingStore type='file'><format type='qcow2'/><source file='DIR/m.qcow2'/></backingStore>"))
+	for _, whose := range []chain.Disagreement{chain.RefuseDisagreement, chain.HeadersWin, chain.XMLWins} {
+		for image, free := range map[string]string{"base.img": "nobody", "m.qcow2": "unknown", "other.qcow2": "unknown"} {
+			got := answer(h.whoBy(&host.Scan{Policy: chain.Policy{Disagreement: whose}}, image))
+			if got == "nobody" || got == free {
+				t.Errorf("%v: %s: %s", whose, image, got)
+			}
+		}
+	}
+}
+
 // TestWhoByURI: images on the network are told apart by their names, and where one may be
 // another's that cannot be known.
 func TestWhoByURI(t *testing.T) {

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -167,6 +168,23 @@ func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 		}
 		r.header(stated.Target, layer, below, i == 0)
 	}
+	// Where the operator wants the headers to win, the walk does not go on to what the XML
+	// states. It is what counts until somebody has written the other chain down.
+	for i, layer := range stated.Layers {
+		if i == 0 || r.isIn(c.Layers, layer) {
+			continue
+		}
+		below := chain.Layer{}
+		if i+1 < len(stated.Layers) {
+			below = stated.Layers[i+1]
+		}
+		r.header(stated.Target, layer, below, false)
+	}
+}
+
+// isIn reports whether a layer is one of those of a chain.
+func (r *usageReader) isIn(layers []chain.Layer, layer chain.Layer) bool {
+	return slices.ContainsFunc(layers, func(l chain.Layer) bool { return r.sameName(sourceOf(l), layer) })
 }
 
 // header reads what the header of a layer names. below is what the walk has found below it.
