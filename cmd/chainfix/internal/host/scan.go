@@ -76,7 +76,7 @@ type Report struct {
 	// Predictions, or where there are no Targets by those for [need.AnyLibvirt].
 	Needs []predict.Need
 	// Facts are, for each disk whose chain is refused, what other disks say of the image at
-	// which its walk ended; for any other disk nothing.
+	// which its walk ended, if that was opened; for any other disk nothing.
 	Facts []chain.HostFacts
 	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
 	// is not explicit, or is not that of the images.
@@ -282,13 +282,17 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	return s.stored(ctx, w, r)
 }
 
-// factsOf returns what other disks say of the image at which a refused chain ends.
+// factsOf returns what other disks say of the image at which a refused chain ends, if that was
+// opened: nothing is asked for one that may not answer.
 func factsOf(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination) chain.HostFacts {
 	if disk.Chain == nil || disk.Chain.Verdict != chain.Refused || len(disk.Chain.Layers) == 0 {
 		return chain.HostFacts{}
 	}
-	layers := disk.Chain.Layers
-	return w.FactsOf(ctx, layers[len(layers)-1], chain.DiskName{Guest: disk.Stated.Guest, Target: disk.Stated.Target})
+	last := disk.Chain.Layers[len(disk.Chain.Layers)-1]
+	if last.Image == nil {
+		return chain.HostFacts{}
+	}
+	return w.FactsOf(ctx, last, chain.DiskName{Guest: disk.Stated.Guest, Target: disk.Stated.Target})
 }
 
 // applyCommand is the command that applies a fix to a guest by name. Each of the flags has a

@@ -29,11 +29,11 @@ type cause struct {
 }
 
 // An image may be below thousands of overlays, for each of which there may be something to say and
-// a command of its own. These bound what is said for and against a claim, and the commands of a
-// decision.
+// a command of its own. These bound what is said for and against a claim, and the answers of a
+// decision that state no format.
 const (
 	maxEvidence = 8
-	maxCommands = 8
+	maxOthers   = 8
 )
 
 // add adds the refusals of a guest. Guests come one after the other. key returns the Key of the
@@ -226,13 +226,13 @@ func (d *Decision) addRemedy(r finding.Remedy) {
 
 // addAnswer adds an answer that is not there yet, by its flag or command.
 func (d *Decision) addAnswer(a Answer) {
-	commands := 0
+	others := 0
 	for _, b := range d.Answers {
-		if b.Command != "" {
-			commands++
+		if b.Format == "" {
+			others++
 		}
 	}
-	if a.Command != "" && commands == maxCommands {
+	if a.Format == "" && others == maxOthers {
 		return
 	}
 	known := func(b Answer) bool {

@@ -233,7 +233,7 @@ type Decision struct {
 	Claims   string   `json:"claims,omitempty"` // what the header claims, in words for people
 	For      []string `json:"for"`              // what speaks for what the header claims; where that is nothing, for anything
 	Against  []string `json:"against"`          // what speaks against it
-	Answers  []Answer `json:"answers"`          // with eight commands at most
+	Answers  []Answer `json:"answers"`          // of those that state no format eight at most
 	Hint     string   `json:"hint,omitempty"`   // of the finding, in words
 	Guests   []string `json:"guests"`           // those that wait for it
 }
