@@ -76,7 +76,7 @@ func (d *decisions) addOther(guest string, f finding.Finding) {
 	}
 	one := d.at(at, func() Decision { return Decision{Code: string(f.Code), Question: question} })
 	one.waits(guest)
-	one.addRemedy(f.Remedy)
+	one.addRemedy(f.Remedy, nil)
 }
 
 // addRefusal adds a refusal that is about a layer.
@@ -93,10 +93,13 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 	})
 	one.waits(guest)
 	one.Claims = cmp.Or(one.Claims, claimsOf(layer))
+	// Another guest may have the image by another name.
+	var flags []string
 	for _, format := range formats {
-		one.addAnswer(Answer{Format: format, Flag: finding.Trust(name, format).String()})
+		flags = append(flags, finding.Trust(name, format).String())
+		one.addAnswer(Answer{Format: format, Flag: finding.Trust(one.Name, format).String()})
 	}
-	one.addRemedy(f.Remedy)
+	one.addRemedy(f.Remedy, flags)
 	if slices.Contains(f.Remedy.Commands, keepXML) {
 		one.keeps(storage.ShownName(layers[0].At()))
 	}
@@ -212,19 +215,22 @@ func (d *Decision) waits(guest string) {
 	}
 }
 
-// addRemedy adds the flags and commands of a remedy, and its words if they are the first.
-func (d *Decision) addRemedy(r finding.Remedy) {
+// addRemedy adds the flags and commands of a remedy but for those that are answers already, and its
+// words if they are the first.
+func (d *Decision) addRemedy(r finding.Remedy, already []string) {
 	d.Hint = cmp.Or(d.Hint, r.String())
 	for _, command := range r.Commands {
-		if strings.HasPrefix(command, "--") {
+		switch {
+		case slices.Contains(already, command):
+		case strings.HasPrefix(command, "--"):
 			d.addAnswer(Answer{Flag: command})
-		} else {
+		default:
 			d.addAnswer(Answer{Command: command})
 		}
 	}
 }
 
-// addAnswer adds an answer that is not there yet, by its flag or command.
+// addAnswer adds an answer that is not there yet.
 func (d *Decision) addAnswer(a Answer) {
 	others := 0
 	for _, b := range d.Answers {
@@ -235,9 +241,7 @@ func (d *Decision) addAnswer(a Answer) {
 	if a.Format == "" && others == maxOthers {
 		return
 	}
-	known := func(b Answer) bool {
-		return a.Flag == b.Flag && a.Command == b.Command && (a.Format == "" || a.Format == b.Format)
-	}
+	known := func(b Answer) bool { return a.Format == b.Format && a.Flag == b.Flag && a.Command == b.Command }
 	if !slices.ContainsFunc(d.Answers, known) {
 		d.Answers = append(d.Answers, a)
 	}

@@ -77,7 +77,7 @@ func TestDecisionsAreGathered(t *testing.T) {
 	kept := strings.Replace(qcow2Disk("flat"), "<target", "<backingStore type='file'><format type='qcow2'/><source file='DIR/system.qcow2'/><backingStore/></backingStore><target", 1)
 	all, dir := decisionsOf(t, map[string]string{
 		"system.qcow2": "", "flat": "",
-		"base.qcow2": "system.qcow2 qcow2", "a": "base.qcow2", "b": "base.qcow2", "c": "base.qcow2",
+		"base.qcow2": "system.qcow2 qcow2", "a": "base.qcow2", "b": "./base.qcow2", "c": "base.qcow2",
 		"forged": "/etc/shadow raw", "d": "forged",
 		"e": "gone raw", "f": "gone raw",
 	}, []string{qcow2Disk("d"), rawDisk, qcow2Disk("e"), qcow2Disk("f"), qcow2Disk("a"), qcow2Disk("b") + strings.ReplaceAll(qcow2Disk("c"), "vda", "vdb"), qcow2Disk("c"), kept}, chain.Policy{})
@@ -87,7 +87,7 @@ func TestDecisionsAreGathered(t *testing.T) {
 		{Code: "probed-backing", Image: in("DIR/base.qcow2"), Name: in("DIR/base.qcow2"), Question: in(`what is "DIR/base.qcow2"? nobody recorded its format`),
 			Claims: `qcow2 of 1 MiB, and names the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`, length}, Against: []string{},
 			Answers: []Answer{{Format: "raw", Flag: in("--trust DIR/base.qcow2=raw")}, {Format: "qcow2", Flag: in("--trust DIR/base.qcow2=qcow2")},
-				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/a")}, {Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/b")},
+				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/a")}, {Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b ./base.qcow2 DIR/b")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/c")}},
 			Guests: []string{"guest04", "guest05", "guest06"}},
 		{Code: "image-missing", Image: in("DIR/gone"), Name: in("DIR/gone"), Question: in(`"DIR/gone" does not exist`), For: []string{}, Against: []string{},
