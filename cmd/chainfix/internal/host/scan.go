@@ -78,6 +78,8 @@ type Report struct {
 	// Facts are, for each disk whose chain is refused, what other disks say of the image at
 	// which its walk ended, if that was opened; for any other disk nothing.
 	Facts []chain.HostFacts
+	// Images remembers what images showed. To ask it for more is another request.
+	Images *image.Cache
 	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
 	// is not explicit, or is not that of the images.
 	Stored []*StoredReport
@@ -150,7 +152,7 @@ func (s *Scan) report(ctx context.Context, w *chain.Walker, g foundGuest) report
 	if g.Guest == nil {
 		return reportOrEnd{err: g.err}
 	}
-	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.PredictedTargets()}
+	r := &Report{Guest: g.Guest, Named: len(s.Names) > 0, Err: g.err, Targets: s.PredictedTargets(), Images: w.Cache()}
 	if r.Err == nil {
 		if err := s.examine(ctx, w, r); err != nil {
 			return reportOrEnd{err: err}

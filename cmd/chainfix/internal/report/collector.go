@@ -46,7 +46,7 @@ func (c *Collector) Add(r *host.Report) Guest {
 	e := examinationOf(r)
 	chains := make([][]*imageRecord, len(e.Disks))
 	for i, d := range e.Disks {
-		chains[i] = c.images.addDisk(number, d)
+		chains[i] = c.images.addDisk(number, d, r.Images)
 		for j, image := range chains[i] {
 			g.Disks[i].Layers[j].Image = image.key()
 		}

@@ -1,8 +1,11 @@
 package report
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -14,36 +17,62 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// images are those of a host, each once. What was opened is told apart by identity, whatever it
-// is called; and what was not, by all that says where it is.
+// images are those of a host, each once. Those of which it is known which file or device they are,
+// are told apart by that, whatever they are called; and the others by all that says where they are.
 type images struct {
 	all      []*imageRecord
-	byID     map[image.ID]*imageRecord
-	bySource map[string]*imageRecord
+	byID     map[imageID]*imageRecord
+	bySource map[string]*imageRecord // by sourceKey
 }
 
-// imageRecord is what is kept of an image.
+// imageID is what a local image is: a file or device, or a slice of one, the zero Slice being the
+// whole. The zero imageID is not known.
+type imageID struct {
+	device, inode uint64
+	block         bool
+	slice         storage.Slice
+}
+
+// imageRecord is what is kept of an image. There may be very many of them.
 type imageRecord struct {
-	number int // from 0
-	source Source
-	names  []string
-	id     image.ID
-	opened bool // so id is known
+	number int32 // from 0
+	exists presence
+	opened bool // so size is known
+	block  bool // its source is of type block
+	// disputed says that chains differ about format.
+	disputed, problem bool
+	from              chain.Origin
 
-	exists  *bool
-	size    int64
-	virtual uint64 // 0 where it is not known
-	claims  probe.Format
-	backing string // what the header names, quoted
-
-	format   probe.Format
-	from     string
-	disputed bool // chains differ about format or from
+	name          string
+	names         []string // the others
+	source        *Source  // nil where it is a file or device named name
+	device, inode uint64   // 0 where they are not known
+	size          int64
+	virtual       uint64       // 0 where it is not known
+	format        probe.Format // as chains have it
+	claims        probe.Format
+	backing       string // what the header names, quoted
 
 	below, dataFile *imageRecord
 	guests          []int32
 	writers         []writer
-	problem         bool
+}
+
+// presence is whether an image is there.
+type presence byte
+
+const (
+	maybe presence = iota
+	present
+	absent
+)
+
+// known is the presence for programs.
+func (p presence) known() *bool {
+	if p == maybe {
+		return nil
+	}
+	return new(p == present)
 }
 
 // writer is a disk that writes to an image.
@@ -53,7 +82,7 @@ type writer struct {
 }
 
 func (m *images) init() {
-	m.byID, m.bySource = make(map[image.ID]*imageRecord), make(map[string]*imageRecord)
+	m.byID, m.bySource = make(map[imageID]*imageRecord), make(map[string]*imageRecord)
 }
 
 // key is the [Image.Key] of an image.
@@ -61,14 +90,18 @@ func (i *imageRecord) key() string {
 	if i == nil {
 		return ""
 	}
-	return "i" + strconv.Itoa(i.number+1)
+	return "i" + strconv.Itoa(int(i.number)+1)
 }
 
-// addDisk takes over the images of a disk's chain, and returns those of its layers.
-func (m *images) addDisk(guest int, d xmlfix.DiskExamination) []*imageRecord {
+// addDisk takes over the images of a disk's chain, and returns those of its layers. What is not in
+// the chain, cache may know.
+func (m *images) addDisk(guest int, d xmlfix.DiskExamination, cache *image.Cache) []*imageRecord {
 	var layers []*imageRecord
 	for n, layer := range layersOf(d) {
-		i := m.of(layer.At(), layer.Image)
+		if layer.Image == nil && cache != nil {
+			_, layer.Image, _ = cache.Remembered(layer.At())
+		}
+		i := m.of(layer.At(), layer.Image, cache)
 		layers = append(layers, i)
 		i.stated(layer)
 		i.read(layer)
@@ -81,7 +114,7 @@ func (m *images) addDisk(guest int, d xmlfix.DiskExamination) []*imageRecord {
 			layers[n-1].below = i
 		}
 		if store := layer.Source.DataStore; store != nil && store.Source != nil {
-			data := m.of(store.Source, nil)
+			data := m.of(store.Source, nil, cache)
 			data.guests = addOnce(data.guests, guest)
 			data.stated(chain.Layer{Format: probe.Raw, From: layer.From})
 			if writes {
@@ -100,45 +133,89 @@ func (m *images) addDisk(guest int, d xmlfix.DiskExamination) []*imageRecord {
 	return layers
 }
 
-// keyOf is the [Image.Key] of a layer's image.
-func (m *images) keyOf(layer chain.Layer) string { return m.of(layer.At(), layer.Image).key() }
+// keyOf is the [Image.Key] of an image that was added.
+func (m *images) keyOf(layer chain.Layer) string { return m.of(layer.At(), layer.Image, nil).key() }
 
-// of returns the image that a source names, with what opening it showed; nil if it was not
-// opened.
-func (m *images) of(src *libvirtxml.DomainDiskSource, shown *image.Info) *imageRecord {
+// of returns the image that a source names. shown is what it showed; nil where that is not known,
+// but then cache may know what it is.
+func (m *images) of(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *image.Cache) *imageRecord {
 	key := sourceKey(src)
 	i := m.bySource[key]
-	if shown != nil {
-		if known := m.byID[shown.ID]; known != nil {
-			i = known
-		} else if i != nil && i.opened {
-			i = nil // it was replaced meanwhile
-		}
+	if i != nil && (i.opened || shown == nil && i.exists != maybe) {
+		return i
+	}
+	id, exists := identify(src, shown, cache)
+	if known := m.byID[id]; known != nil {
+		i = known
 	}
 	if i == nil {
-		i = &imageRecord{number: len(m.all), source: sourceOf(src)}
+		i = newImage(src, len(m.all))
 		m.all = append(m.all, i)
 	}
 	if m.bySource[key] == nil {
 		m.bySource[key] = i
-		if name := shownName(src); !slices.Contains(i.names, name) {
+		if name := shownName(src); name != i.name && !slices.Contains(i.names, name) {
 			i.names = append(i.names, name)
 		}
 	}
-	if shown != nil && !i.opened {
-		i.id, i.opened, i.size, i.exists = shown.ID, true, shown.Size, new(true)
-		m.byID[shown.ID] = i
+	if exists != maybe {
+		i.exists = exists
+	}
+	if id != (imageID{}) && i.device == 0 {
+		i.device, i.inode, m.byID[id] = id.device, id.inode, i
+	}
+	if shown != nil {
+		i.opened, i.size = true, shown.Size
 	}
 	return i
 }
 
+func newImage(src *libvirtxml.DomainDiskSource, number int) *imageRecord {
+	i := &imageRecord{number: int32(number), name: shownName(src), block: src.Block != nil}
+	if _, local := storage.LocalPath(src); !local || src.Slices != nil {
+		i.source = new(sourceOf(src))
+	}
+	return i
+}
+
+// identify tells which image a source names, as far as that is known, and whether it is there. Of
+// one on the network only who has opened it knows that.
+func identify(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *image.Cache) (imageID, presence) {
+	path, local := storage.LocalPath(src)
+	if shown != nil {
+		return idOf(src, shown.ID.File), present
+	}
+	if cache == nil || !local || !strings.HasPrefix(path, "/") {
+		return imageID{}, maybe
+	}
+	switch file, _, err := cache.Remembered(src); {
+	case err == nil:
+		return idOf(src, file), present
+	case errors.Is(err, storage.ErrNotImage):
+		return imageID{}, present
+	case errors.Is(err, fs.ErrNotExist):
+		return imageID{}, absent
+	}
+	return imageID{}, maybe
+}
+
+// idOf is the identity of the image that a source names in a file or device. One on the network has
+// none but its source.
+func idOf(src *libvirtxml.DomainDiskSource, file storage.FileID) imageID {
+	if file.Remote != "" {
+		return imageID{}
+	}
+	id := imageID{device: file.Device, inode: file.Inode, block: file.Block}
+	id.slice, _ = storage.SliceOf(src)
+	return id
+}
+
 // stated notes as what a chain has the image.
 func (i *imageRecord) stated(layer chain.Layer) {
-	from := layer.From.String()
 	switch {
 	case layer.From == chain.Unstated:
-	case i.from == "":
-		i.format, i.from = layer.Format, from
+	case i.from == chain.Unstated:
+		i.format, i.from = layer.Format, layer.From
 	case i.format != layer.Format:
 		i.disputed = true
 	}
@@ -146,71 +223,68 @@ func (i *imageRecord) stated(layer chain.Layer) {
 
 // read notes what the image's header says.
 func (i *imageRecord) read(layer chain.Layer) {
-	header := layer.Header
-	if layer.Image == nil {
-		return
-	}
-	claims := layer.Image.Candidate()
-	if header == nil || header.Format == probe.Raw {
-		header = layer.Image.ClaimedHeader()
-	}
-	switch {
+	switch header := claimedBy(layer); {
 	case header != nil && header.Format != probe.Raw:
 		i.claims, i.virtual = header.Format, header.VirtualSize
 		if header.Backing != nil {
 			i.backing = strconv.Quote(storage.Printable(header.Backing.Name))
 		}
-	case i.claims == "":
-		i.claims = claims
+	case i.claims == "" && layer.Image != nil:
+		i.claims = layer.Image.Candidate()
 	}
 }
 
 // found notes what a finding says of the image.
 func (i *imageRecord) found(f finding.Finding) {
 	i.problem = i.problem || f.Severity == finding.Refuse
-	if i.exists != nil {
-		return
-	}
-	switch f.Code {
-	case finding.ImageMissing:
-		i.exists = new(false)
-	case finding.NotAnImage:
-		i.exists = new(true)
+	switch {
+	case i.exists != maybe:
+	case f.Code == finding.ImageMissing:
+		i.exists = absent
+	case f.Code == finding.NotAnImage:
+		i.exists = present
 	}
 }
 
-// list returns the images, with the names of guests by their numbers.
+// list returns the images, with the names of guests by their numbers. Nothing more can be added.
 func (m *images) list(guests []string) []Image {
-	all := make([]Image, 0, len(m.all))
-	for _, i := range m.all {
-		all = append(all, i.image(guests))
+	m.byID, m.bySource = nil, nil
+	all := make([]Image, len(m.all))
+	for n, i := range m.all {
+		all[n] = i.image(guests)
 	}
 	return all
 }
 
 func (i *imageRecord) image(guests []string) Image {
 	one := Image{
-		Key: i.key(), Name: i.names[0], Names: i.names, Source: i.source, Exists: i.exists,
+		Key: i.key(), Name: i.name, Names: append([]string{i.name}, i.names...), Exists: i.exists.known(),
 		Claims: string(i.claims), Backing: i.backing, Below: i.below.key(), DataFile: i.dataFile.key(),
-		Guests: names(guests, i.guests), Writers: make([]DiskRef, 0, len(i.writers)), Problem: i.problem,
+		Guests: names(guests, i.guests), Writers: make([]DiskRef, len(i.writers)), Problem: i.problem,
+	}
+	for n, w := range i.writers {
+		one.Writers[n] = DiskRef{guests[w.guest], w.target}
+	}
+	switch {
+	case i.source != nil:
+		one.Source = *i.source
+	default:
+		one.Source = kindOf(storage.LocalSource(i.name, i.block))
 	}
 	if !i.disputed {
-		one.Format, one.QEMUFormat, one.From = i.format.LibvirtName(), string(i.format), i.from
+		one.Format, one.QEMUFormat, one.From = i.format.LibvirtName(), string(i.format), i.from.String()
 	}
-	for _, w := range i.writers {
-		one.Writers = append(one.Writers, DiskRef{guests[w.guest], w.target})
+	if i.device != 0 {
+		one.Device = strconv.FormatUint(i.device, 10)
+	}
+	if i.inode != 0 {
+		one.Inode = strconv.FormatUint(i.inode, 10)
 	}
 	if i.opened {
 		one.Size = &i.size
-		if i.virtual > 0 {
-			one.VirtualSize = &i.virtual
-		}
-		if file := i.id.File; file.Remote == "" {
-			one.Device = strconv.FormatUint(file.Device, 10)
-			if !file.Block {
-				one.Inode = strconv.FormatUint(file.Inode, 10)
-			}
-		}
+	}
+	if i.virtual > 0 {
+		one.VirtualSize = &i.virtual
 	}
 	return one
 }

@@ -173,7 +173,7 @@ func (i *imageRecord) order() int {
 	if i == nil {
 		return int(^uint(0) >> 1)
 	}
-	return i.number
+	return int(i.number)
 }
 
 // plain says in few words what is wrong with an image.
@@ -220,7 +220,7 @@ func (p *problem) text() string {
 }
 
 // shown is the name of an image in a text.
-func (i *imageRecord) shown() string { return strconv.Quote(i.names[0]) }
+func (i *imageRecord) shown() string { return strconv.Quote(i.name) }
 
 // hint is what to do, for all the guests.
 func (p *problem) hint() string {
@@ -236,7 +236,7 @@ func (p *problem) hint() string {
 		claimed := string(p.image.claims)
 		return cmp.Compare(btoi(a != claimed), btoi(b != claimed))
 	})
-	hint := "say what it is: " + finding.Trust(p.image.names[0], formats[0]).String()
+	hint := "say what it is: " + finding.Trust(p.image.name, formats[0]).String()
 	if others := formats[1:]; len(others) > 0 {
 		hint += " (or =" + strings.Join(others, ", =") + ")"
 	}
