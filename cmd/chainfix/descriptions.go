@@ -234,6 +234,22 @@ Exit status:
   4  it could not finish
 `
 
+const pageDescription = `
+Reads reports that "chainfix host scan --output json" has printed, or the one on
+many hosts that the Ansible role writes, and prints one HTML page on all of
+these hosts. Without FILE, or for "-", it reads standard input. A page on one
+host is what "chainfix host scan --output html" prints.
+
+Examples:
+  chainfix host page hypervisor1.json hypervisor2.json > hypervisors.html
+  chainfix host page < chainfix-report.json > hypervisors.html
+
+Exit status:
+  0  done
+  2  the command line is wrong
+  4  a report cannot be read, or writing failed
+`
+
 const runsDescription = `
 Lists the runs of apply that are in the state folder, those of every libvirt. No
 libvirt is asked.

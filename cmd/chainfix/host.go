@@ -17,7 +17,7 @@ func hostCommand(std streams) *cli.Command {
 		Name:        "host",
 		Usage:       "scan, fix and roll back all guests of a host",
 		Description: hostDescription,
-		Subcommands: []*cli.Command{hostScanCommand(std), hostWhoCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
+		Subcommands: []*cli.Command{hostScanCommand(std), hostPageCommand(std), hostWhoCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/page"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
@@ -33,6 +34,7 @@ func hostForms() []hostForm {
 		{"json", func(w io.Writer, _ *options, head report.Host) hostOutput {
 			return &hostJSON{w: w, head: head}
 		}},
+		{"html", whole(func(w io.Writer, h *report.Host) error { return page.Write(w, page.Host{Report: h}) })},
 	}
 }
 

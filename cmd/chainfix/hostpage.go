@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/page"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/xmlfix"
+)
+
+// fleetSchema is the name and version of the report on many hosts, which the Ansible role writes.
+const fleetSchema = "chainfix/hosts/v1"
+
+// fleetJSON is that report, as far as a page is made of it.
+type fleetJSON struct {
+	Hosts map[string]struct {
+		Error string       `json:"error"`
+		Scan  *report.Host `json:"scan"`
+	} `json:"hosts"`
+}
+
+func hostPageCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:        "page",
+		Usage:       "make one HTML page of what scans of hosts have printed as JSON",
+		ArgsUsage:   "[FILE...]",
+		Description: pageDescription,
+		Action:      func(c *cli.Context) error { return hostPage(c, std) },
+	}
+}
+
+func hostPage(c *cli.Context, std streams) error {
+	args := c.Args().Slice()
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	var hosts []page.Host
+	for _, arg := range args {
+		in := inputOf(arg)
+		data, err := reader{stdin: std.in}.read(c.Context, in)
+		if err != nil {
+			return inputError(err)
+		}
+		these, err := scannedHosts(data)
+		if err != nil {
+			return inputError(fmt.Errorf("%s: %w", shownName(in.name), err))
+		}
+		hosts = append(hosts, these...)
+	}
+	if len(hosts) == 0 {
+		return inputError(errors.New("there is no host in any of these reports"))
+	}
+	return writeError(page.Write(std.out, hosts...))
+}
+
+// scannedHosts are those of a report on one host, or on many.
+func scannedHosts(data []byte) ([]page.Host, error) {
+	if len(data) > xmlfix.MaxInput {
+		return nil, fmt.Errorf("it is longer than %d bytes", xmlfix.MaxInput)
+	}
+	var kind struct {
+		Schema string `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &kind); err != nil {
+		return nil, fmt.Errorf("it is no JSON: %w", err)
+	}
+	switch kind.Schema {
+	case report.HostSchema:
+		var h report.Host
+		if err := json.Unmarshal(data, &h); err != nil {
+			return nil, err
+		}
+		return []page.Host{{Report: &h}}, whyNoPage(&h)
+	case fleetSchema:
+		var f fleetJSON
+		if err := json.Unmarshal(data, &f); err != nil {
+			return nil, err
+		}
+		var hosts []page.Host
+		for _, name := range slices.Sorted(maps.Keys(f.Hosts)) {
+			h := f.Hosts[name]
+			if h.Scan != nil {
+				if err := whyNoPage(h.Scan); err != nil {
+					return nil, fmt.Errorf("%s: %w", shownName(name), err)
+				}
+			}
+			hosts = append(hosts, page.Host{Name: name, Report: h.Scan, Error: h.Error})
+		}
+		return hosts, nil
+	}
+	return nil, fmt.Errorf("its schema is %q, and not %q or %q", kind.Schema, report.HostSchema, fleetSchema)
+}
+
+// whyNoPage is why a report is not enough for a page, if it is not.
+func whyNoPage(h *report.Host) error {
+	if h.Images == nil || h.Run.Time.IsZero() {
+		return errors.New("a chainfix that is too old for a page has written it: scan the host again")
+	}
+	return nil
+}

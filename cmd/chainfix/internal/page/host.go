@@ -1,0 +1,307 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+)
+
+// hostView is what the page says of one host.
+type hostView struct {
+	Prefix string // of its anchors
+	Nested bool   // it is one of several
+	Name   string
+	Error  string
+	Report *report.Host
+
+	Libvirt, Source, Chainfix, Rule, Policy, Time, Moment string
+
+	Targets   []string
+	Counts    []count
+	Guests    string
+	Fine      int
+	Outcomes  []outcomeRow
+	Change    string
+	Decisions []decisionView
+	// MoreDecisions are those of which a line has to do.
+	MoreDecisions []decisionView
+	Picture       pictureView
+	Images        string
+	Groups        []groupView
+	Warnings      []warningView
+
+	drawn map[string]string // the anchors of images that are drawn, by their keys
+}
+
+// count is how many guests there are of a state, and where the bar has them, in thousandths of its length.
+type count struct {
+	N        int
+	Text     string
+	Word     stateWord
+	Anchor   string
+	From, To int
+}
+
+// Width is that of the part of the bar, with a gap between it and the next one.
+func (c count) Width() int { return max(c.To-c.From-2, 2) }
+
+// outcomeRow counts what one libvirt makes of the guests.
+type outcomeRow struct {
+	Target                             string
+	Starts, Refuses, Misopens, Unknown int
+}
+
+func newHostView(h Host, number int, nested bool) *hostView {
+	v := &hostView{Nested: nested, Error: plain(h.Error), Report: h.Report, Name: shown(h.Name)}
+	if nested {
+		v.Prefix = fmt.Sprintf("h%d-", number+1)
+	}
+	r := h.Report
+	if r == nil {
+		return v
+	}
+	if h.Name == "" {
+		v.Name = cmp.Or(shown(r.Run.Host), "this host")
+	}
+	v.Libvirt, v.Source, v.Chainfix = plain(r.Libvirt), shown(r.Run.Source), plain(r.Run.Chainfix)
+	v.Rule, v.Policy = plain(r.Run.Rule), shown(r.Run.Policy)
+	if !r.Run.Time.IsZero() {
+		v.Time = r.Run.Time.UTC().Format("2 January 2006, 15:04 UTC")
+		v.Moment = r.Run.Time.UTC().Format(time.RFC3339)
+	}
+	for _, target := range r.Run.Targets {
+		v.Targets = append(v.Targets, targetName(target))
+	}
+	asked := make(map[string]int)
+	for i, d := range r.Decisions {
+		if d.Image != "" && asked[d.Image] == 0 {
+			asked[d.Image] = i + 1
+		}
+	}
+	v.drawn = make(map[string]string)
+	v.Picture = (&painter{forest: newForest(r), prefix: v.Prefix, decisions: asked, drawn: v.drawn}).picture()
+	v.setDecisions()
+	v.Images = counted(len(r.Images), "image")
+	v.setGroups(asked)
+	v.setWarnings()
+	v.count()
+	return v
+}
+
+// Open and Close are the tags of a heading, which is a level lower where there are several hosts.
+func (v *hostView) Open(level int) template.HTML { return v.tag("<h", level) }
+
+// Close is the end of what [hostView.Open] begins.
+func (v *hostView) Close(level int) template.HTML { return v.tag("</h", level) }
+
+func (v *hostView) tag(start string, level int) template.HTML {
+	if v.Nested {
+		level++
+	}
+	return template.HTML(start + strconv.Itoa(level) + ">")
+}
+
+// within is a part of the page with the host that it is of.
+type within[V any] struct {
+	Host *hostView
+	V    V
+}
+
+// Columns is how many the table of guests has.
+func (w within[V]) Columns() int { return len(w.Host.Targets) + 3 }
+
+func allWithin[V any](h *hostView, parts []V) []within[V] {
+	all := make([]within[V], len(parts))
+	for i, part := range parts {
+		all[i] = within[V]{h, part}
+	}
+	return all
+}
+
+// DecisionsOf are the decisions with their host.
+func (v *hostView) DecisionsOf() []within[decisionView] { return allWithin(v, v.Decisions) }
+
+// GroupsOf are the groups of guests with their host.
+func (v *hostView) GroupsOf() []within[groupView] { return allWithin(v, v.Groups) }
+
+// FineImages counts the images in the chains of which there is nothing to say.
+func (v *hostView) FineImages() string { return counted(v.Picture.Images, "image") }
+
+// Attention is how many guests somebody should look at.
+func (v *hostView) Attention() int {
+	n := 0
+	for _, c := range v.Counts {
+		if c.Word.Class != "fine" {
+			n += c.N
+		}
+	}
+	return n
+}
+
+// count takes the numbers of the summary, which add up.
+func (v *hostView) count() {
+	s := v.Report.Summary
+	v.Guests = counted(s.Guests, "guest")
+	states := report.States()
+	for state := range s.States {
+		if !slices.Contains(states, state) {
+			states = append(states, state)
+		}
+	}
+	slices.Sort(states[len(report.States()):])
+	total := 0
+	for _, state := range states {
+		total += s.States[state]
+	}
+	shownGroups := make(map[report.State]string)
+	for _, g := range v.Groups {
+		shownGroups[g.state] = g.Anchor
+	}
+	sum := 0
+	for _, state := range states {
+		n := s.States[state]
+		if n <= 0 {
+			continue
+		}
+		word := wordOf(state)
+		v.Counts = append(v.Counts, count{N: n, Text: thousands(n), Word: word, Anchor: shownGroups[state], From: sum * 1000 / total, To: (sum + n) * 1000 / total})
+		sum += n
+		if state == report.Fine {
+			v.Fine = n
+		}
+	}
+	for _, target := range v.Report.Run.Targets {
+		n := s.Outcomes[target]
+		v.Outcomes = append(v.Outcomes, outcomeRow{targetName(target), n["starts"], n["refuses"], n["misopens"], n["unknown"]})
+	}
+	v.Change = changeText(s)
+}
+
+func (v *hostView) groupAnchor(s report.State) string {
+	if i := slices.Index(report.States(), s); i >= 0 {
+		return v.Prefix + string(s)
+	}
+	return v.Prefix + "other"
+}
+
+// changeText says what an apply would change.
+func changeText(s report.Summary) string {
+	text := "nothing"
+	if s.Change > 0 {
+		text = counted(s.Change, "guest")
+	}
+	if n := s.Verdicts["refused"]; n > 0 {
+		text += "; " + counted(n, "guest") + " cannot be made explicit as things are"
+	}
+	if s.HeldBack > 0 {
+		text += "; " + thousands(s.HeldBack) + " held back"
+	}
+	return text + "."
+}
+
+// decisionView is a question.
+type decisionView struct {
+	ID            string
+	N             int
+	Question      string
+	Code          string
+	Image         string // the anchor of the image in the picture
+	Name          path
+	Claims, Hint  string
+	For, Against  []string
+	Answers       []answerView
+	MoreAnswers   []answerView
+	Waiting       string
+	First, Others []string // the guests that wait
+}
+
+type answerView struct{ Format, Command string }
+
+// mostDecisions is how many have a card of their own.
+const mostDecisions = 100
+
+// mostFirst is how many guests are named before the others are folded.
+const mostFirst = 12
+
+func (v *hostView) setDecisions() {
+	for i, d := range v.Report.Decisions {
+		view := decisionView{
+			ID: fmt.Sprintf("%sd%d", v.Prefix, i+1), N: i + 1, Question: plain(d.Question), Code: plain(d.Code), Image: v.drawn[d.Image], Name: pathOf(d.Name),
+			Claims: plain(d.Claims), Hint: plain(d.Hint), For: plains(d.For), Against: plains(d.Against), Waiting: counted(len(d.Guests), "guest"),
+		}
+		for i, a := range d.Answers {
+			answer := answerView{plain(a.Format), plain(cmp.Or(a.Command, a.Flag))}
+			if a.Command == "" || i < mostAlike {
+				view.Answers = append(view.Answers, answer)
+			} else {
+				view.MoreAnswers = append(view.MoreAnswers, answer)
+			}
+		}
+		view.First, view.Others = firsts(d.Guests)
+		if len(v.Decisions) < mostDecisions {
+			v.Decisions = append(v.Decisions, view)
+		} else {
+			v.MoreDecisions = append(v.MoreDecisions, view)
+		}
+	}
+}
+
+// FirstMore is the number of the first decision of MoreDecisions.
+func (v *hostView) FirstMore() int { return len(v.Decisions) + 1 }
+
+func plains(all []string) []string {
+	var texts []string
+	for _, s := range all {
+		texts = append(texts, plain(s))
+	}
+	return texts
+}
+
+// firsts splits names into those that are seen at once and those that are folded.
+func firsts(all []string) (first, others []string) {
+	for i, name := range all {
+		if i < mostFirst || len(all) <= mostFirst+3 {
+			first = append(first, shown(name))
+		} else {
+			others = append(others, shown(name))
+		}
+	}
+	return first, others
+}
+
+// fleetView is the hosts in a table.
+type fleetView struct {
+	Hosts   []fleetRow
+	Columns []stateWord
+}
+
+type fleetRow struct {
+	*hostView
+	Anchor string
+	Counts []int
+	Open   int // decisions
+}
+
+func newFleetView(hosts []*hostView) *fleetView {
+	f := &fleetView{}
+	for _, state := range report.States() {
+		f.Columns = append(f.Columns, wordOf(state))
+	}
+	for _, h := range hosts {
+		row := fleetRow{hostView: h, Anchor: h.Prefix + "host", Open: len(h.Decisions) + len(h.MoreDecisions)}
+		for _, state := range report.States() {
+			n := 0
+			if h.Report != nil {
+				n = h.Report.Summary.States[state]
+			}
+			row.Counts = append(row.Counts, n)
+		}
+		f.Hosts = append(f.Hosts, row)
+	}
+	return f
+}
