@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/invopop/jsonschema"
@@ -31,11 +32,38 @@ var printed = []struct {
 	value       any
 }{
 	{"apply", "What chainfix host apply --output json prints", applyResult{}},
+	{"check", "What chainfix check --output json prints", checkJSON{}},
 	{"hook", "A line that chainfix hook --log-format json appends to its log", hookLine{}},
+	{"host", "What chainfix host scan --output json prints", report.Host{}},
+	{"hosts", "The report that the Ansible role gathers", hostsJSON{}},
 	{"probe", "What chainfix probe --output json prints", []probedJSON{}},
 	{"rollback", "What chainfix host rollback --output json prints", rollbackResult{}},
 	{"runs", "What chainfix host runs --output json prints", runsJSON{}},
 	{"who", "What chainfix host who --output json prints", report.Who{}},
+}
+
+// checkJSON is what check prints, one document after the other.
+type checkJSON struct {
+	Schema    string            `json:"schema"`
+	Documents []report.Document `json:"documents"`
+}
+
+// hostsJSON is what the Ansible role writes, by templates of its own.
+type hostsJSON struct {
+	Schema string                    `json:"schema"`
+	Time   time.Time                 `json:"time"`
+	Check  bool                      `json:"check"` // it was run with --check, so that nothing was changed
+	Hosts  map[string]hypervisorJSON `json:"hosts"` // by the names that the inventory has for them
+}
+
+// hypervisorJSON is what has become of one host.
+type hypervisorJSON struct {
+	Error       string       `json:"error"`        // why it could not finish; "" if it could
+	Scan        *report.Host `json:"scan"`         // null if there is none
+	WouldChange []string     `json:"would_change"` // the guests that apply would change, or has changed
+	Changed     []string     `json:"changed"`      // the guests that were changed
+	Left        []string     `json:"left"`         // the guests that were left or held back, with the reason
+	Run         string       `json:"run"`          // the run of apply that changed them; "" if there is none
 }
 
 // TestSchemasAreGenerated: the schemas say what the types say, and there are no others but
@@ -43,11 +71,14 @@ var printed = []struct {
 func TestSchemasAreGenerated(t *testing.T) {
 	known := []string{"policy"}
 	for _, p := range printed {
-		text, err := json.MarshalIndent(schemaOf(t, p.name, false), "", "  ")
-		if err != nil {
+		var text strings.Builder
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(schemaOf(t, p.name, false)); err != nil {
 			t.Fatal(err)
 		}
-		golden.File(t, "../../docs/schema/"+p.name+".json", string(text)+"\n")
+		golden.File(t, "../../docs/schema/"+p.name+".json", text.String())
 		known = append(known, p.name)
 	}
 	for _, name := range schema.Names() {
@@ -132,6 +163,9 @@ func describe(s *jsonschema.Schema, t reflect.Type, name string, put func(*jsons
 				of = cmp.Or(of.Items, of.AdditionalProperties)
 			}
 			put(of, words)
+		}
+		if keys, ok := keysOf[name+"."+p.Key]; ok {
+			property.PropertyNames = &jsonschema.Schema{Enum: keys.all}
 		}
 		if nullable[p.Key] {
 			property.OneOf = []*jsonschema.Schema{{Type: property.Type, Ref: property.Ref}, {Type: "null"}}

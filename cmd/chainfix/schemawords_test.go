@@ -18,6 +18,12 @@ var wordsOf = map[string]wordSet{
 	"severity": words(finding.Info, finding.Warn, finding.Refuse),
 	"level":    these(finding.Info.Level(), finding.Warn.Level(), finding.Refuse.Level()),
 
+	"guest.held-back": codeWords(),
+	"state":           states(),
+
+	"check.schema":    these(checkSchema),
+	"host.schema":     these(report.HostSchema),
+	"hosts.schema":    these("chainfix/hosts/v1"),
 	"apply.schema":    these(applySchema),
 	"rollback.schema": these(rollbackSchema),
 	"runs.schema":     these(runsSchema),
@@ -26,9 +32,20 @@ var wordsOf = map[string]wordSet{
 	"verdict": words(chain.Explicit, chain.Skipped, chain.Fixable, chain.Refused),
 	"because": words(predict.Unknown, predict.Guessed, predict.Refused, predict.Misopened),
 
+	"prediction":    words(predict.Starts, predict.Refuses, predict.Misopens),
+	"outcome":       outcomeWords,
+	"format":        libvirtFormats(),
+	"qemu-format":   qemuFormats(),
+	"from":          words(chain.XML, chain.Header, chain.Trust, chain.Libvirt, chain.Protocol, chain.Probe),
+	"image.claims":  qemuFormats(),
+	"answer.format": qemuFormats(),
+	"run.rule":      words(chain.Leaf, chain.Strict, chain.Declared),
+	"source.type":   these("file", "block", "dir", "network", "volume", "nvme", "vhostuser", "vhostvdpa"),
+
 	"probed.format":         qemuFormats(),
 	"probed.libvirt-format": libvirtFormats(),
 	"probed.signatures":     qemuFormats(),
+	"reference.format":      these(), // as it stands in the header
 	"reference.kind":        these("backing", "data-file", "extent"),
 
 	"applied-guest.outcome":  applyOutcomes,
@@ -40,6 +57,21 @@ var wordsOf = map[string]wordSet{
 
 	"who.answer":  these(report.Nobody, report.Somebody, report.NotKnown),
 	"hook.result": these("explicit", "left", "refused"),
+}
+
+// keysOf are the words that the names in an object may be.
+var keysOf = map[string]wordSet{
+	"summary.states":   states(),
+	"summary.verdicts": words(chain.Explicit, chain.Fixable, chain.Refused),
+}
+
+var outcomeWords = these(predict.Starts.String(), predict.Refuses.String(), predict.Misopens.String(), "unknown")
+
+func states() (set wordSet) {
+	for _, s := range report.States() {
+		set.all = append(set.all, string(s))
+	}
+	return set
 }
 
 var applyOutcomes = wordSet{"outcome", []any{wasChanged, wouldChange, wasPlanned, wasLeft, wasHeldBack, wasRefused, wasExplicit, wasNoNeed}}

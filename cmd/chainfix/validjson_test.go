@@ -42,9 +42,6 @@ func validateDocument(t testing.TB, text []byte) error {
 		return err
 	}
 	name := schemaName(value)
-	if name == "check" || name == "host" {
-		return nil
-	}
 	if err := strictSchema(t, name).Validate(value); err != nil {
 		return fmt.Errorf("not as the schema %q says: %w\n%s", name, err, text)
 	}
@@ -128,8 +125,11 @@ func (s scriptT) Log(args ...any) {
 	for _, printed := range strings.Split(log, mark)[1:] {
 		valid(s.T, printed)
 	}
-	if s.Failed() || testing.Verbose() {
+	switch {
+	case testing.Verbose():
 		s.T.Log(log)
+	case strings.Contains(log, "\nFAIL: "):
+		s.T.Log(log[strings.LastIndex(log, "\n# ")+1:])
 	}
 }
 
