@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -72,14 +71,12 @@ func hostWho(c *cli.Context, std streams) error {
 		return inputError(err)
 	}
 	who := whoOf(image, usage)
-	text := []byte(whoText(who))
 	if o.json {
-		if text, err = json.Marshal(who); err != nil {
-			return err
-		}
-		text = append(text, '\n')
+		err = printJSON(std.out, who)
+	} else {
+		err = write(std.out, []byte(whoText(who)))
 	}
-	if err := write(std.out, text); err != nil {
+	if err != nil {
 		return err
 	}
 	switch who.Answer {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,9 @@ func TestSlowImagesAreAskedForOnceAndTogether(t *testing.T) {
 		if images := guests * manyLayers; requests > 4*images+2*guests+10 {
 			t.Errorf("%d requests for %d images: %v", requests, images, counts.Requests)
 		}
-		return strings.ReplaceAll(string(report), slow.Dir, source), counts.Most
+		// Each mount has a number of its own, each folder a name.
+		ofRun := regexp.MustCompile(`"(device|time|source)":"[^"]*"`)
+		return ofRun.ReplaceAllString(strings.ReplaceAll(string(report), slow.Dir, source), ""), counts.Most
 	}
 	one, most := scan("1")
 	if most != 1 {
