@@ -321,9 +321,9 @@ func TestWhoWhileHeadersAreToWin(t *testing.T) {
 	h.qcow2Over("o.qcow2", "other.qcow2", "qcow2")
 	h.guest("a", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/><backingStore type='file'><format type='qcow2'/><source file='DIR/m.qcow2'/></backingStore>"))
 	for _, whose := range []chain.Disagreement{chain.RefuseDisagreement, chain.HeadersWin, chain.XMLWins} {
-		for image, free := range map[string]string{"base.img": "nobody", "m.qcow2": "unknown", "other.qcow2": "unknown"} {
+		for image, not := range map[string]string{"base.img": "nobody", "m.qcow2": "unknown", "other.qcow2": "unknown"} {
 			got := answer(h.whoBy(&host.Scan{Policy: chain.Policy{Disagreement: whose}}, image))
-			if got == "nobody" || got == free {
+			if got == "nobody" || got == not {
 				t.Errorf("%v: %s: %s", whose, image, got)
 			}
 		}
