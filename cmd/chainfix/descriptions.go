@@ -183,6 +183,24 @@ Exit status:
   4  libvirt or the folder cannot be read, or writing failed
 `
 
+const treeDescription = `
+Draws which images stand on which: each base once, what stands on it below, and
+the guests' disks at the ends. Three or more that look alike are drawn as one,
+with their number. Words say what is wrong: an image that does not exist, one
+whose chain is refused, a format that is guessed from a header, a base that a
+guest writes to. Without GUESTs it draws those of all guests.
+
+Examples:
+  chainfix host tree
+  chainfix host tree web db
+  chainfix host tree --predict 11.3 | less
+
+Exit status:
+  0  done
+  2  the command line is wrong
+  4  libvirt or the folder cannot be read, or writing failed
+`
+
 const whoDescription = `
 Says which guests stand on an image, write to it or name it otherwise: in their
 definitions, in the XML that they run with, or in snapshots, checkpoints and

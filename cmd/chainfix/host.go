@@ -17,7 +17,7 @@ func hostCommand(std streams) *cli.Command {
 		Name:        "host",
 		Usage:       "scan, fix and roll back all guests of a host",
 		Description: hostDescription,
-		Subcommands: []*cli.Command{hostScanCommand(std), hostPageCommand(std), hostWhoCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
+		Subcommands: []*cli.Command{hostScanCommand(std), hostPageCommand(std), hostTreeCommand(std), hostWhoCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}
 }
 
@@ -53,6 +53,41 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 			fmt.Fprintf(std.err, "%s: warning: %s\n", shownName(name), err)
 		},
 	}, w, nil
+}
+
+// hostRun is a scan that is about to begin.
+type hostRun struct {
+	*walkers
+	scan      *host.Scan
+	inventory host.Inventory
+	progress  *progress
+	end       func()
+}
+
+// beginScan gets everything ready for a scan of guests, which the flags describe.
+func (o *options) beginScan(c *cli.Context, guests []string, std streams) (*hostRun, error) {
+	s, w, err := o.scan(c.Context, guests, std)
+	if err != nil {
+		return nil, err
+	}
+	r := &hostRun{walkers: w, scan: s, progress: startProgress(c.Context, std, w.requests)}
+	if o.from == "" {
+		r.progress.say("connecting to libvirt")
+	}
+	inventory, end, err := o.inventory(c.Context, w.requests)
+	if err != nil {
+		r.progress.end()
+		return nil, err
+	}
+	r.inventory, r.end = inventory, func() {
+		end()
+		r.progress.end()
+	}
+	if err := o.setInventory(s, inventory); err != nil {
+		r.end()
+		return nil, err
+	}
+	return r, nil
 }
 
 // setInventory says which host a scan is of. What is written is for the libvirt

@@ -45,27 +45,15 @@ func hostWho(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	s, w, err := o.scan(c.Context, nil, std)
+	run, err := o.beginScan(c, nil, std)
 	if err != nil {
 		return err
 	}
-	progress := startProgress(c.Context, std, w.requests)
-	defer progress.end()
-	if o.from == "" {
-		progress.say("connecting to libvirt")
-	}
-	inventory, end, err := o.inventory(c.Context, w.requests)
-	if err != nil {
-		return err
-	}
-	defer end()
-	if err := o.setInventory(s, inventory); err != nil {
-		return err
-	}
-	progress.ofScan(s)
-	usage, err := s.Who(c.Context, image)
+	defer run.end()
+	run.progress.ofScan(run.scan)
+	usage, err := run.scan.Who(c.Context, image)
 	if errors.Is(err, host.ErrNoDefinitions) {
-		return withHint(inputError(err), emptyFolderHint(c.Context, o.from, w.requests))
+		return withHint(inputError(err), emptyFolderHint(c.Context, o.from, run.requests))
 	}
 	if err != nil {
 		return inputError(err)

@@ -1,0 +1,236 @@
+// Package tree draws the backing chains of a host for a terminal: each base once, what stands on it
+// below, and the guests' disks at the ends.
+//
+// It is written from the report on the host alone. Names in it are anybody's: they are quoted where
+// they are not plain.
+package tree
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+)
+
+// fold is how many equal ones are drawn as one.
+const fold = 3
+
+// node is an image, or several that look alike and have the like standing on them, or with no
+// image disks.
+type node struct {
+	names    []string // of the images or disks, the first one first
+	remarks  string   // what there is to say of each
+	disk     bool
+	children []*node
+	shape    string // equal for those that are drawn as one
+}
+
+// forest makes the nodes of a report.
+type forest struct {
+	host   *report.Host
+	images map[string]*report.Image
+	codes  map[string][]string // the refusals that are about an image, by its key
+	above  map[string][]string // the keys of the images that stand on one
+	stands map[string]bool     // an image stands on another
+	disks  map[string][]*node  // the disks whose own image it is
+	order  []string            // keys, as they are met
+	met    map[string]bool     // the same
+	edges  map[[2]string]bool  // what is in above: the lower one, the upper one
+	made   map[string]bool     // images that have their node
+}
+
+// newForest gathers what stands on what. An image stands on another if it does so in any chain.
+func newForest(h *report.Host) *forest {
+	f := &forest{host: h, images: make(map[string]*report.Image), codes: make(map[string][]string), above: make(map[string][]string),
+		stands: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
+	for i := range h.Images {
+		f.images[h.Images[i].Key] = &h.Images[i]
+	}
+	for i := range h.Guests {
+		for j := range h.Guests[i].Disks {
+			f.addDisk(&h.Guests[i], &h.Guests[i].Disks[j])
+		}
+	}
+	return f
+}
+
+func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
+	var keys []string
+	for _, layer := range d.Layers {
+		if f.images[layer.Image] == nil || slices.Contains(keys, layer.Image) {
+			continue // a chain that goes round, or what has no name
+		}
+		keys = append(keys, layer.Image)
+		if !f.met[layer.Image] {
+			f.met[layer.Image] = true
+			f.order = append(f.order, layer.Image)
+		}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	for i, key := range keys[1:] {
+		edge := [2]string{key, keys[i]}
+		if f.edges[edge] {
+			continue
+		}
+		if f.reaches(keys[i], key, make(map[string]bool)) {
+			break // another chain has them the other way round
+		}
+		f.edges[edge], f.stands[keys[i]] = true, true
+		f.above[key] = append(f.above[key], keys[i])
+	}
+	leaf := &node{disk: true, names: []string{shown(g.Name) + " " + shown(d.Target)}, remarks: becauseOf(g, d)}
+	for _, finding := range d.Findings {
+		switch {
+		case finding.Level != "error":
+		case finding.Layer != nil && *finding.Layer >= 0 && *finding.Layer < len(d.Layers):
+			key := d.Layers[*finding.Layer].Image
+			if !slices.Contains(f.codes[key], finding.Code) {
+				f.codes[key] = append(f.codes[key], finding.Code)
+			}
+		default:
+			leaf.remarks = join(leaf.remarks, "NEEDS A DECISION: "+finding.Code)
+		}
+	}
+	f.disks[keys[0]] = append(f.disks[keys[0]], leaf)
+}
+
+// reaches reports whether an image is known to have another above it, however far.
+func (f *forest) reaches(lower, upper string, seen map[string]bool) bool {
+	if seen[lower] {
+		return false
+	}
+	seen[lower] = true
+	return lower == upper || slices.ContainsFunc(f.above[lower], func(next string) bool { return f.reaches(next, upper, seen) })
+}
+
+// states are what a disk needs, in words.
+var states = map[string]string{"refused": "will not start", "misopened": "reads the wrong data", "guessed": "starts by a guess", "unknown": "cannot be told from here"}
+
+func becauseOf(g *report.Guest, d *report.Disk) string {
+	text := ""
+	if g.Active {
+		text = "running"
+	}
+	return join(text, states[d.Because])
+}
+
+// roots are the nodes of the images that stand on no other, folded.
+func (f *forest) roots() []*node {
+	var all []*node
+	for _, key := range f.order {
+		if !f.stands[key] {
+			all = append(all, f.node(key))
+		}
+	}
+	return folded(all)
+}
+
+// node is that of an image, with all that stands on it. Of one that stands on two others, in
+// different chains, that is drawn once.
+func (f *forest) node(key string) *node {
+	image := f.images[key]
+	n := &node{names: []string{shown(image.Name)}}
+	if f.made[key] {
+		n.remarks = "what stands on it is drawn elsewhere"
+		return n.shaped()
+	}
+	f.made[key] = true
+	for _, upper := range f.above[key] {
+		n.children = append(n.children, f.node(upper))
+	}
+	n.remarks = f.remarks(image)
+	n.children = folded(append(n.children, f.disks[key]...))
+	return n.shaped()
+}
+
+// origins are who stated a format, where it was not the XML or a header.
+var origins = map[string]string{"probe": "guessed from its header", "trust": "stated by the operator", "libvirt": "stated by another guest's disk"}
+
+func (f *forest) remarks(i *report.Image) string {
+	text := cmp.Or(i.QEMUFormat, "format not known")
+	text = join(text, origins[i.From])
+	if i.Exists != nil && !*i.Exists {
+		text = join(text, "DOES NOT EXIST")
+	}
+	for _, code := range f.codes[i.Key] {
+		if code != "image-missing" {
+			text = join(text, "NEEDS A DECISION: "+code)
+		}
+	}
+	if i.Backing != "" && !f.stands[i.Key] {
+		text = join(text, "its header names "+i.Backing+", which is not followed")
+	}
+	if data := f.images[i.DataFile]; data != nil {
+		text = join(text, "data in "+shown(data.Name))
+	}
+	if len(i.Writers) > 0 && len(f.above[i.Key]) > 0 {
+		text = join(text, "WRITTEN TO by "+shown(i.Writers[0].Guest)+" "+shown(i.Writers[0].Target))
+	}
+	return text
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + ", " + b
+}
+
+// shaped sets the shape of a node whose children are folded.
+func (n *node) shaped() *node {
+	var b strings.Builder
+	b.WriteString(n.remarks)
+	if n.disk {
+		b.WriteString("\x00d")
+	}
+	b.WriteString("\x00(")
+	for _, c := range n.children {
+		b.WriteString(c.shape)
+		if len(c.names) >= fold {
+			b.WriteString("*") // whatever their number
+		}
+	}
+	b.WriteString(")")
+	n.shape = b.String()
+	return n
+}
+
+// folded makes one node of those that are equal, if there are enough, in the order of the first.
+func folded(all []*node) []*node {
+	groups := make(map[string][]*node)
+	for _, n := range all {
+		n.shaped()
+		groups[n.shape] = append(groups[n.shape], n)
+	}
+	var out []*node
+	for _, n := range all {
+		group := groups[n.shape]
+		switch {
+		case len(group) < fold:
+			out = append(out, n)
+		case group[0] == n:
+			out = append(out, merged(group))
+		}
+	}
+	return out
+}
+
+// merged is one node of several that have one shape, and so children of the same shapes in the
+// same order.
+func merged(group []*node) *node {
+	one := &node{remarks: group[0].remarks, disk: group[0].disk, shape: group[0].shape}
+	for _, n := range group {
+		one.names = append(one.names, n.names...)
+	}
+	for i := range group[0].children {
+		var children []*node
+		for _, n := range group {
+			children = append(children, n.children[i])
+		}
+		one.children = append(one.children, merged(children))
+	}
+	return one
+}
