@@ -30,7 +30,8 @@ func checkCommand(std streams) *cli.Command {
 type reporter interface {
 	begin() error
 	document(e *examined) error
-	end() error
+	// end is told of warnings that are about no document.
+	end(warnings []string) error
 }
 
 func check(c *cli.Context, std streams) error {
@@ -70,11 +71,15 @@ func check(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	if err := out.end(); err != nil {
+	var unmet []string
+	if read {
+		unmet = w.unmet()
+	}
+	if err := out.end(unmet); err != nil {
 		return err
 	}
-	if read {
-		w.sayUnmet(std.err)
+	if !o.json {
+		printWarnings(std.err, unmet)
 	}
 	return ended(worst)
 }
@@ -144,8 +149,8 @@ func examineInput(ctx context.Context, r reader, w *chain.Walker, in input, need
 // textReport is for people: a line a document, a disk, a layer.
 type textReport struct{ w io.Writer }
 
-func (r *textReport) begin() error { return nil }
-func (r *textReport) end() error   { return nil }
+func (r *textReport) begin() error       { return nil }
+func (r *textReport) end([]string) error { return nil }
 
 func (r *textReport) document(e *examined) error {
 	if e.Err != nil {

@@ -67,6 +67,11 @@ func (j *hostJSON) end(h *report.Host) error {
 	if err := writeList(j.w, "problems", h.Problems); err != nil {
 		return err
 	}
+	if len(h.Findings) > 0 {
+		if err := writeList(j.w, "findings", h.Findings); err != nil {
+			return err
+		}
+	}
 	summary, err := encodeJSON(h.Summary)
 	if err != nil {
 		return err

@@ -37,6 +37,10 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	var unread []string // what could not be read and is about no guest of the report
+	if o.json {
+		s.Warn = func(name string, err error) { unread = append(unread, shownName(name)+": "+err.Error()) }
+	}
 	if err := o.checkDraftFree(c.Context, w.requests); err != nil {
 		return err
 	}
@@ -76,10 +80,15 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	found := collector.End()
+	if o.json {
+		found.Findings = report.Warnings(append(unread, w.unmet()...)...)
+	}
 	if err := out.end(&found); err != nil {
 		return err
 	}
-	w.sayUnmet(std.err)
+	if !o.json {
+		w.sayUnmet(std.err)
+	}
 	if err := o.writeDraft(c.Context, std, found.Decisions, w.requests); err != nil {
 		return err
 	}

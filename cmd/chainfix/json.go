@@ -38,7 +38,18 @@ func (r *jsonReport) document(e *examined) error {
 	return write(r.w, append([]byte(separator), text...))
 }
 
-func (r *jsonReport) end() error { return write(r.w, []byte("\n]}\n")) }
+// end writes the warnings that are about no document, if there are any.
+func (r *jsonReport) end(warnings []string) error {
+	if err := write(r.w, []byte("\n]")); err != nil {
+		return err
+	}
+	if len(warnings) > 0 {
+		if err := writeList(r.w, "findings", report.Warnings(warnings...)); err != nil {
+			return err
+		}
+	}
+	return write(r.w, []byte("}\n"))
+}
 
 // encodeJSON leaves <, > and & as they are: this is no HTML.
 func encodeJSON(v any) ([]byte, error) {

@@ -15,10 +15,18 @@ const (
 	maxUnmetCompared = 100 // and those for which a near name is looked for
 )
 
-// sayUnmet warns of the statements that match no image of the run: of each --trust
-// flag on a line of its own, of those of the policy file, if they were watched,
-// on one line.
-func (w *walkers) sayUnmet(to io.Writer) {
+// sayUnmet warns of the statements that match no image of the run.
+func (w *walkers) sayUnmet(to io.Writer) { printWarnings(to, w.unmet()) }
+
+func printWarnings(to io.Writer, texts []string) {
+	for _, text := range texts {
+		fmt.Fprintf(to, "chainfix: warning: %s\n", text)
+	}
+}
+
+// unmet says which statements match no image of the run: of each --trust flag in a text of
+// its own, of those of the policy file, if they were watched, in one.
+func (w *walkers) unmet() (texts []string) {
 	flags := make(map[string]bool)
 	for _, s := range w.policy.Trust[:w.trustFlags] {
 		flags[s.Path] = true
@@ -33,11 +41,12 @@ func (w *walkers) sayUnmet(to io.Writer) {
 		if near := w.met.Nearest(s); near != "" {
 			text = "; did you mean " + strconv.Quote(near) + "?"
 		}
-		fmt.Fprintf(to, "chainfix: warning: --trust %s matches no image of a disk%s\n", shownName(s.Shown()+"="+string(s.Format)), text)
+		texts = append(texts, "--trust "+shownName(s.Shown()+"="+string(s.Format))+" matches no image of a disk"+text)
 	}
 	if len(ofFile) > 0 {
-		fmt.Fprintf(to, "chainfix: warning: %s\n", w.unmetOfFile(ofFile))
+		texts = append(texts, w.unmetOfFile(ofFile))
 	}
+	return texts
 }
 
 // unmetOfFile says which statements of the policy file match no image of a disk,

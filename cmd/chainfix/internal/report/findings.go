@@ -20,6 +20,15 @@ func FindingsOf(findings ...finding.Finding) []Finding {
 	return all
 }
 
+// Warnings are findings about no guest and no document, without a code.
+func Warnings(texts ...string) []Finding {
+	var all []Finding
+	for _, text := range texts {
+		all = append(all, FindingsOf(finding.Finding{Severity: finding.Warn, Layer: finding.WholeDisk, Text: text})...)
+	}
+	return all
+}
+
 // FindingOf makes a finding of the error about a document or a disk that cannot be read, and
 // says where in the document that is; the zero Position is nowhere. Its remedy is that of the
 // error, which has a method Hint for it or is an [xmlfix.Error].

@@ -25,6 +25,9 @@ type Host struct {
 	Decisions []Decision `json:"decisions"`
 	// Problems are the causes for which guests are not fine, each once; see [Problem].
 	Problems []Problem `json:"problems"`
+	// Findings are about none of the guests: what could not be read besides, and statements of the
+	// operator's that match no image. Where people are told, they are told apart from the report.
+	Findings []Finding `json:"findings,omitempty"`
 	Summary  Summary   `json:"summary"`
 }
 
