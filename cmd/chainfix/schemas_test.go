@@ -46,6 +46,8 @@ var printed = []struct {
 type checkJSON struct {
 	Schema    string            `json:"schema"`
 	Documents []report.Document `json:"documents"`
+	// Findings are about none of the documents: statements of the operator's that match no image.
+	Findings []report.Finding `json:"findings,omitempty"`
 }
 
 // hostsJSON is what the Ansible role writes, by templates of its own.
