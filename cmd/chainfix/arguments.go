@@ -80,7 +80,7 @@ func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	}
 	if len(l.names) > 0 {
 		if near := meantCommand(app, l.names[0]); near != nil {
-			return l, seeHelp(near, usageError("no command is called %q; did you mean %q?", l.names[0], strings.Join(near, " ")))
+			return l, meantThis(near, "", usageError("no command is called %q; did you mean %q?", l.names[0], strings.Join(near, " ")))
 		}
 	}
 	return l, err
@@ -119,7 +119,7 @@ func (l *commandLine) find(commands []*cli.Command, path, words []string) error 
 			if near == "" {
 				return seeHelp(path, usageError("%s has no command %q", of, word))
 			}
-			return seeHelp(append(slices.Clone(path), near), usageError("%s has no command %q; did you mean %q?", of, word, near))
+			return meantThis(append(slices.Clone(path), near), "", usageError("%s has no command %q; did you mean %q?", of, word, near))
 		}
 		l.command, path = commands[i], append(slices.Clone(path), word)
 		l.path, commands = path, l.command.Subcommands
@@ -195,7 +195,7 @@ func (l *commandLine) noFlag(word string) error {
 		known = append(known, f.Names()[0])
 	}
 	if near := nearest(strings.TrimLeft(name, "-"), known); near != "" {
-		return seeHelp(l.path, usageError("%s has no flag %q; did you mean --%s?", command, name, near))
+		return meantThis(l.path, near, usageError("%s has no flag %q; did you mean --%s?", command, name, near))
 	}
 	return seeHelp(l.path, usageError("%s has no flag %q (put \"--\" before a name that begins with a dash)", command, name))
 }

@@ -56,7 +56,7 @@ func descriptor(secret string) string {
 	return "version=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\nRW 2048 FLAT \"" + secret + "\" 0\n"
 }
 
-func text(edit func(string) string) func(string) []byte {
+func descriptorText(edit func(string) string) func(string) []byte {
 	return func(secret string) []byte {
 		return append([]byte(edit(descriptor(secret))), make([]byte, 4096)...)
 	}
@@ -127,16 +127,16 @@ var attacks = []attack{
 	// The overlay records a name that only QEMU writes, and the guest has
 	// written another format's header, or one that asks for more.
 	{name: "recorded vhdx over qcow2", base: forgedQcow2, top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
-	{name: "recorded vhdx over a descriptor", base: text(func(s string) string { return s }), top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
+	{name: "recorded vhdx over a descriptor", base: descriptorText(func(s string) string { return s }), top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
 	{name: "recorded vhdx on a parent", base: func(s string) []byte { return bytesOf(mkimage.VHDX{VirtualSize: attackSize, Parent: s}) }, top: named("base.img", "vhdx"), format: "qcow2", status: exitRefused, code: "differencing"},
 	{name: "recorded parallels over qcow2", base: forgedQcow2, top: named("base.img", "parallels"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
 	{name: "recorded parallels over vhdx", base: func(s string) []byte { return bytesOf(mkimage.VHDX{VirtualSize: attackSize}) }, top: named("base.img", "parallels"), format: "qcow2", status: exitRefused, code: "record-contradicts"},
 
 	// An image says that its data is in a file of the host.
-	{name: "CVE-2022-47951 descriptor", base: text(func(s string) string { return "# Disk DescriptorFile\n" + s }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
-	{name: "CVE-2022-47951 descriptor without a comment", base: text(func(s string) string { return s }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
-	{name: "CVE-2022-47951 descriptor with CRLF", base: text(func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
-	{name: "CVE-2022-47951 descriptor, recorded", base: text(func(s string) string { return s }), top: named("base.img", "vmdk"), format: "qcow2", status: exitRefused, code: "foreign-extents"},
+	{name: "CVE-2022-47951 descriptor", base: descriptorText(func(s string) string { return "# Disk DescriptorFile\n" + s }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
+	{name: "CVE-2022-47951 descriptor without a comment", base: descriptorText(func(s string) string { return s }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
+	{name: "CVE-2022-47951 descriptor with CRLF", base: descriptorText(func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }), top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
+	{name: "CVE-2022-47951 descriptor, recorded", base: descriptorText(func(s string) string { return s }), top: named("base.img", "vmdk"), format: "qcow2", status: exitRefused, code: "foreign-extents"},
 	{name: "VMDK of capacity 0", base: capacity0, top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "foreign-extents"},
 	{name: "CVE-2024-32498 data file", base: func(s string) []byte { return bytesOf(mkimage.Qcow2{VirtualSize: attackSize, DataFile: s}) }, top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "data-file"},
 	{name: "CVE-2024-32498 data file, recorded", base: func(s string) []byte { return bytesOf(mkimage.Qcow2{VirtualSize: attackSize, DataFile: s}) }, top: named("base.img", "qcow2"), format: "qcow2", status: exitRefused, code: "data-file"},

@@ -21,8 +21,8 @@ func checkCommand(std streams) *cli.Command {
 		Usage:       "say what fix would do, per disk and per layer, and whether it is needed; writes nothing",
 		ArgsUsage:   "[FILE...]",
 		Description: checkDescription,
-		Flags:       flagsOf(outputFlags(), jobsFlags(), policyFlags()),
-		Action:      func(c *cli.Context) error { return check(c, std) },
+		Flags:       flagsOf(outputFlags(), outFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return toOut(c, std, check) },
 	}
 }
 

@@ -158,18 +158,19 @@ Exit status:
 `
 
 const scanDescription = `
-Prints a line for each guest, and a summary; findings go to standard error. It
-changes nothing. Without GUESTs it looks at all of them. Definitions come from
-the libvirt of this machine or, with --from, from a folder. Where a hint is a
-flag, such as --trust, give it to host apply.
+Says what somebody has to decide, and what is wrong, each cause once: guests
+that will not start, that start and read the wrong data, or that start by a
+guess. It changes nothing. Without GUESTs it looks at all of them. Definitions
+come from the libvirt of this machine or, with --from, from a folder. Where an
+answer or a hint is a flag, such as --trust, give it to host apply.
 
-A guest is explicit, fixable or refused: what apply can do. "needed" says why it
-ought to, as the guest is now: libvirt guesses a format (guessed), does not
-start the guest (refused), or shows it other bytes than its disk's (misopened).
+What chainfix can do: a guest is explicit, or fixable; it needs a decision, or
+cannot be fixed. With -v each guest has a line, and its findings.
 
 Examples:
   chainfix host scan
-  chainfix host scan web db
+  chainfix host scan -v web db
+  chainfix host scan --only will-not-start,wrong-data
   chainfix host scan --predict 11.3 --predict 10.0
   chainfix host scan --draft-policy policy.yaml
   chainfix host scan --from /mnt/old/etc/libvirt/qemu

@@ -80,6 +80,22 @@ func hintOf(err error) finding.Remedy {
 	return finding.Remedy{}
 }
 
+// meant is a hinted error about something misspelt: it says how that is used which was
+// probably meant.
+type meant struct {
+	error
+	path []string // the words of the command
+	flag string   // the one that was meant; "" for the command itself
+}
+
+func (e *meant) Unwrap() error { return e.error }
+
+// meantThis returns err with the use of the command of that path, or of a flag of it, and the
+// command that explains it.
+func meantThis(path []string, flag string, err error) error {
+	return &meant{seeHelp(path, err), path, flag}
+}
+
 // seeHelp returns err with the command that explains the one of that path.
 func seeHelp(path []string, err error) error {
 	words := append(append([]string{"chainfix"}, path...), "--help")

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -108,9 +107,4 @@ func printProblem(w io.Writer, name string, err error) {
 
 // shownName quotes a file name that could drive a terminal or be taken for
 // more than a name.
-func shownName(name string) string {
-	if q := strconv.Quote(name); q[1:len(q)-1] != name || strings.ContainsAny(name, ": ") {
-		return q
-	}
-	return name
-}
+func shownName(name string) string { return text.Name(name) }

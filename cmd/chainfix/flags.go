@@ -12,6 +12,8 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/limit"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 	"github.com/chainfix/chainfix/probe"
 )
 
@@ -21,6 +23,13 @@ type options struct {
 	diff, list, write bool   // what becomes of the document, see deliver
 	json              bool   // --output json
 	form              string // what --output says; "" where it is not given
+
+	// What of the report on a host is shown.
+	detail   text.Detail
+	only     []string
+	severity string
+	filter   report.Filter // of both
+	color    colorWhen
 
 	verify  bool   // the hook fails where a chain is refused
 	log     string // the file for the hook's messages, "" for none
@@ -66,7 +75,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), draftFlags(), applyFlags(), allFlag(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), shownFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), draftFlags(), applyFlags(), allFlag(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

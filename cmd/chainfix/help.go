@@ -24,7 +24,8 @@ var flagSections = []struct {
 	{"What becomes of the document", []string{"diff", "list", "write"}},
 	{"Which guests", []string{"connect", "from"}},
 	{"What is changed", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
-	{"What is printed and written", []string{"output", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
+	{"What is shown", []string{"verbose", "quiet", "only", "severity", "color"}},
+	{"What is printed and written", []string{"output", "out", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
 	{"What is refused", []string{"verify", "no-guard"}},
 	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
 	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},
@@ -42,15 +43,7 @@ func helpText(app *cli.App, command *cli.Command, path []string) string {
 		writeCommands(&b, nil, app.Commands)
 		return b.String()
 	}
-	name := strings.Join(append([]string{app.Name}, path...), " ")
-	usage := name
-	switch {
-	case len(command.Subcommands) > 0:
-		usage += " COMMAND"
-	case len(command.Flags) > 0:
-		usage += " [flags]"
-	}
-	fmt.Fprintf(&b, "%s\n\n  %s\n", wrapped(name+": "+command.Usage, 0), strings.TrimSpace(usage+" "+command.ArgsUsage))
+	fmt.Fprintf(&b, "%s\n\n  %s\n", wrapped(commandName(path)+": "+command.Usage, 0), usageLine(command, path))
 	if command.Description != "" {
 		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(command.Description))
 	}
@@ -69,6 +62,42 @@ func helpText(app *cli.App, command *cli.Command, path []string) string {
 	return b.String()
 }
 
+// commandName is a command as it is typed.
+func commandName(path []string) string {
+	return strings.Join(append([]string{"chainfix"}, path...), " ")
+}
+
+// usageLine is what may be typed for a command.
+func usageLine(command *cli.Command, path []string) string {
+	usage := commandName(path)
+	switch {
+	case len(command.Subcommands) > 0:
+		usage += " COMMAND"
+	case len(command.Flags) > 0:
+		usage += " [flags]"
+	}
+	return strings.TrimSpace(usage + " " + command.ArgsUsage)
+}
+
+// briefHelp says in a few lines what the command of a path does, or with a flag what that
+// does.
+func briefHelp(app *cli.App, path []string, flag string) string {
+	command := app.Command(path[0])
+	for _, word := range path[1:] {
+		command = command.Subcommands[slices.IndexFunc(command.Subcommands, func(c *cli.Command) bool { return c.HasName(word) })]
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "usage: %s\n", usageLine(command, path))
+	if flag == "" {
+		fmt.Fprintf(&b, "  %s\n", wrapped(command.Usage, 2))
+		return b.String()
+	}
+	i := slices.IndexFunc(command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flag })
+	label, text := describedFlag(command.Flags[i])
+	writeRow(&b, label, text, flagColumn)
+	return b.String()
+}
+
 // writeCommands lists commands, which those ask for help whose path is given.
 func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
 	if len(commands) == 0 {
@@ -78,8 +107,7 @@ func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
 	for _, c := range commands {
 		writeRow(b, "  "+c.Name, c.Usage, 2+len("rollback")+2)
 	}
-	help := strings.Join(slices.Concat([]string{"chainfix"}, path, []string{"COMMAND", "--help"}), " ")
-	fmt.Fprintf(b, "\n%s explains a command.\n", help)
+	fmt.Fprintf(b, "\n%s COMMAND --help explains a command.\n", commandName(path))
 }
 
 func writeFlags(b *strings.Builder, title string, flags []cli.Flag) {

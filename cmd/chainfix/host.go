@@ -108,31 +108,6 @@ func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 	return nil
 }
 
-// examinedGuest is a guest's report as the findings are printed.
-func examinedGuest(r *host.Report) *examined {
-	if r.Err != nil {
-		return unreadable(input{name: guestPlace(r.Guest)}, r.Err)
-	}
-	return &examined{input: input{name: guestPlace(r.Guest)}, Examination: r.Examination, needs: r.Needs}
-}
-
-// guestPlace is the place that a finding is printed with: the file that a definition
-// is in, or the guest's name.
-func guestPlace(g *host.Guest) string {
-	if g.File != "" {
-		return g.File
-	}
-	return g.Name
-}
-
-// printReport says everything about a guest.
-func printReport(std streams, r *host.Report) {
-	for _, f := range r.Findings {
-		printFinding(std.err, shownName(guestPlace(r.Guest)), f)
-	}
-	printFindings(std.err, examinedGuest(r))
-}
-
 // eachReport goes through the reports of a scan.
 func eachReport(ctx context.Context, s *host.Scan, use func(*host.Report) error) error {
 	for r, err := range s.Reports(ctx) {

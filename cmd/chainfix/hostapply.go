@@ -73,8 +73,7 @@ func hostApply(c *cli.Context, std streams) error {
 		askFirst(c.Context, a, std)
 	}
 	dir, err := a.Run(c.Context, func(r *host.Report) error {
-		printReport(std, r)
-		o.printStored(std, r)
+		o.printReport(std, r)
 		result.scanned(r)
 		result.storedOf(r)
 		reported()
@@ -184,8 +183,7 @@ func pathLine(path string) string {
 func (o *options) applyDryRun(ctx context.Context, std streams, s *host.Scan, w *walkers, result *applyResult, reported func()) error {
 	worst := exitDone
 	err := eachReport(ctx, s, func(r *host.Report) error {
-		printReport(std, r)
-		o.printStored(std, r)
+		o.printReport(std, r)
 		reported()
 		status, diff := result.dryRun(r)
 		worst = max(worst, status)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
@@ -37,7 +36,7 @@ func (j *hostJSON) next(separator string) ([]byte, error) {
 	return fmt.Appendf(nil, `{"schema": %s, "libvirt": %s, "run": %s, "guests": [`+"\n", schema, libvirt, run), nil
 }
 
-func (j *hostJSON) guest(_ *host.Report, g *report.Guest) error {
+func (j *hostJSON) guest(g *report.Guest) error {
 	before, err := j.next(",\n")
 	if err != nil {
 		return err

@@ -169,7 +169,7 @@ func keptByScan(t *testing.T, definitions string, guests int) (kept, size int64)
 	for r, err := range s.Reports(t.Context()) {
 		if err == nil {
 			g := collector.Add(r)
-			err = out.guest(r, &g)
+			err = out.guest(&g)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -4,16 +4,16 @@ import (
 	"io"
 	"slices"
 
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/page"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
 // hostOutput writes the report on a host in one form. What is written goes to one stream,
 // in as many pieces as the form likes: a long report need not be in memory twice.
 type hostOutput interface {
-	// guest is called for each guest in turn.
-	guest(*host.Report, *report.Guest) error
+	// guest is called in turn for each guest that is shown.
+	guest(*report.Guest) error
 	// end is called once, after the last guest, with the whole report but for the guests.
 	end(*report.Host) error
 }
@@ -28,8 +28,8 @@ type hostForm struct {
 // written of the whole report, all at once, is a row with [whole].
 func hostForms() []hostForm {
 	return []hostForm{
-		{"text", func(w io.Writer, _ *options, _ report.Host) hostOutput {
-			return &hostText{w: w, summary: newSummary()}
+		{"text", func(w io.Writer, o *options, head report.Host) hostOutput {
+			return hostText{text.New(w, head.Run.Targets, o.textOptions(w))}
 		}},
 		{"json", func(w io.Writer, _ *options, head report.Host) hostOutput {
 			return &hostJSON{w: w, head: head}
@@ -37,6 +37,13 @@ func hostForms() []hostForm {
 		{"html", whole(func(w io.Writer, h *report.Host) error { return page.Write(w, page.Host{Report: h}) })},
 	}
 }
+
+// hostText is the form for people.
+type hostText struct{ *text.Printer }
+
+func (t hostText) guest(g *report.Guest) error { t.Guest(g); return nil }
+
+func (t hostText) end(h *report.Host) error { return writeError(t.End(h)) }
 
 // whole makes a form of a function that writes the whole report.
 func whole(use func(io.Writer, *report.Host) error) func(io.Writer, *options, report.Host) hostOutput {
@@ -49,7 +56,7 @@ type wholeOutput struct {
 	guests []report.Guest
 }
 
-func (o *wholeOutput) guest(_ *host.Report, g *report.Guest) error {
+func (o *wholeOutput) guest(g *report.Guest) error {
 	o.guests = append(o.guests, *g)
 	return nil
 }

@@ -84,7 +84,7 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 		g.Outcome = wasNoNeed
 	case r.Verdict() == chain.Refused:
 		g.Outcome = wasRefused
-		f := whyRefused(examinedGuest(r).Examination)
+		f := whyRefused(report.ExaminationOf(r))
 		g.Code, g.Reason = string(f.Code), f.Text
 	case why != nil:
 		g.Outcome, g.Code, g.Reason = wasHeldBack, string(held.Code), why.Error()

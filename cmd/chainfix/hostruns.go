@@ -20,8 +20,8 @@ func hostRunsCommand(std streams) *cli.Command {
 		Name:        "runs",
 		Usage:       "list the runs of apply, the newest first: when they were, by which versions, and whether they are taken back",
 		Description: runsDescription,
-		Flags:       flagsOf(stateFlags(), outputFlags()),
-		Action:      func(c *cli.Context) error { return hostRuns(c, std) },
+		Flags:       flagsOf(stateFlags(), outputFlags(), outFlags()),
+		Action:      func(c *cli.Context) error { return toOut(c, std, hostRuns) },
 	}
 }
 

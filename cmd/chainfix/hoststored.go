@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
 // storedFlags say what host apply changes besides definitions.
@@ -25,17 +28,14 @@ func (o *options) asksFor(kind host.MetadataKind) bool {
 	return host.AsksFor(kind, o.snapshots, o.saved)
 }
 
-// printStored says what there is to mend of what libvirt keeps of a guest, but not
-// what apply mends.
-func (o *options) printStored(std streams, r *host.Report) {
-	for _, s := range r.Stored {
-		if s.Verdict() == chain.Fixable && o.asksFor(s.Kind) {
-			continue
-		}
-		for _, f := range s.Findings {
-			printFinding(std.err, shownName(guestPlace(r.Guest)), f)
-		}
-	}
+// printReport says everything about a guest, but for what an apply is about to change of what
+// libvirt keeps of it.
+func (o *options) printReport(std streams, r *host.Report) {
+	g := report.GuestOf(r)
+	g.Stored = slices.DeleteFunc(g.Stored, func(s report.Stored) bool {
+		return s.Verdict == chain.Fixable.String() && o.asksFor(host.MetadataKind(s.Kind))
+	})
+	io.WriteString(std.err, text.Findings(&g, o.color.on(std.err)))
 }
 
 // entryName names a guest, or what libvirt keeps of it.

@@ -40,6 +40,7 @@ var allowedImports = map[string][]string{
 	"cmd/chainfix/internal/draft":   {"chain", "chain/policyfile", "cmd/chainfix/internal/report", "probe"},
 	"cmd/chainfix/internal/report":  {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/predict", "chain/storage", "cmd/chainfix/internal/host", "cmd/chainfix/internal/need", "probe", "xmlfix"},
 	"cmd/chainfix/internal/tree":    {"cmd/chainfix/internal/report"},
+	"cmd/chainfix/internal/text":    {"chain", "chain/finding", "chain/predict", "cmd/chainfix/internal/report"},
 	"cmd/chainfix":                  {"*"},
 }
 

@@ -77,6 +77,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(std.err, "chainfix: "+text)
+		if m := new(meant); errors.As(err, &m) {
+			io.WriteString(std.err, briefHelp(newApp(std), m.path, m.flag))
+		}
 		printHint(std.err, hintOf(err))
 	}
 	status := statusOf(err)
@@ -109,7 +112,7 @@ func runCommand(ctx context.Context, args []string, std streams) error {
 	err = app.RunContext(ctx, line.arguments(args[0]))
 	if line.implied && len(line.names) > 0 && errors.Is(err, fs.ErrNotExist) {
 		if near := meantCommand(app, line.names[0]); near != nil {
-			err = seeHelp(near, fmt.Errorf("%w; did you mean the command %q?", err, strings.Join(near, " ")))
+			err = meantThis(near, "", fmt.Errorf("%w; did you mean the command %q?", err, strings.Join(near, " ")))
 		}
 	}
 	return err

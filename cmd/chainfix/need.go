@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -67,19 +66,4 @@ func shownNeed(v chain.Verdict, n predict.Need) string {
 		return "; not known whether it is needed"
 	}
 	return "; needed: " + n.String()
-}
-
-// needSummary counts guests by what they need.
-type needSummary map[predict.Need]int
-
-// String is a line, of which the numbers are all guests together.
-func (s needSummary) String() string {
-	needed := s[predict.Guessed] + s[predict.Refused] + s[predict.Misopened]
-	text := fmt.Sprintf("an explicit chain is needed by %d: %d guessed, %d refused, %d misopened", needed,
-		s[predict.Guessed], s[predict.Refused], s[predict.Misopened])
-	text += fmt.Sprintf("; not by %d", s[predict.Recorded])
-	if unknown := s[predict.Unknown]; unknown > 0 {
-		text += fmt.Sprintf("; of %d it cannot be told from here", unknown)
-	}
-	return text + "\n"
 }

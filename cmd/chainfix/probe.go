@@ -26,8 +26,8 @@ func probeCommand(std streams) *cli.Command {
 		Usage:       "say what an image's own header claims; opens nothing it names",
 		ArgsUsage:   "IMAGE...",
 		Description: probeDescription,
-		Flags:       flagsOf(outputFlags(), timeoutFlags(limit.DefaultTimeout)),
-		Action:      func(c *cli.Context) error { return probeImages(c, std) },
+		Flags:       flagsOf(outputFlags(), outFlags(), timeoutFlags(limit.DefaultTimeout)),
+		Action:      func(c *cli.Context) error { return toOut(c, std, probeImages) },
 	}
 }
 

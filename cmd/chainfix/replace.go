@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/google/renameio/v2"
@@ -16,38 +17,96 @@ import (
 // the old one; lost says which of them it could not be given. Once ctx has ended the
 // old one stays.
 func replaceFile(ctx context.Context, path string, data []byte) (lost string, err error) {
-	fail := func(err error) (string, error) {
-		return "", fmt.Errorf("cannot rewrite %q: %w", path, unwrapPath(err))
-	}
-	var was unix.Stat_t
-	if err := unix.Lstat(path, &was); err != nil {
-		return fail(err)
-	}
-	switch {
-	case was.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fail(errors.New("it is no regular file, and replacing it would not change what it names"))
-	case was.Nlink > 1:
-		return fail(fmt.Errorf("the file has %d names (hard links), and the others would keep the old content; write to a new file and move that: chainfix FILE > NEW", was.Nlink))
-	}
-	file, err := renameio.NewPendingFile(path) // which only the owner can read
+	r, err := beginReplacement(ctx, path)
 	if err != nil {
-		return fail(err)
+		return "", err
 	}
-	defer file.Cleanup()
-	// It goes at once with ctx, whatever is waited for here then.
-	defer context.AfterFunc(ctx, func() { os.Remove(file.Name()) })()
-	if _, err := file.Write(data); err != nil {
-		return fail(err)
+	defer r.abandon()
+	if r.was == nil { // somebody has taken it away
+		return "", r.failed(fs.ErrNotExist)
 	}
-	lost, err = keepAccess(file.File, path, &was)
+	r.Write(data)
+	return r.commit(ctx)
+}
+
+// replacement is a new file that takes the place of another one, if there is one, once it is
+// complete. Until then only its owner can read what takes the place of another.
+type replacement struct {
+	file *renameio.PendingFile
+	path string
+	was  *unix.Stat_t // the file that it replaces; nil for none
+	err  error        // that of the first write that failed
+	stop func() bool
+}
+
+// beginReplacement makes the new file, which goes at once with ctx, whatever is waited for
+// here then.
+func beginReplacement(ctx context.Context, path string) (*replacement, error) {
+	r := &replacement{path: path, was: new(unix.Stat_t)}
+	switch err := unix.Lstat(path, r.was); {
+	case errors.Is(err, fs.ErrNotExist):
+		r.was = nil
+	case err != nil:
+		return nil, r.failed(err)
+	case r.was.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, r.failed(errors.New("it is no regular file, and replacing it would not change what it names"))
+	case r.was.Nlink > 1:
+		return nil, r.failed(fmt.Errorf("the file has %d names (hard links), and the others would keep the old content; write to a new file and move that: chainfix FILE > NEW", r.was.Nlink))
+	}
+	var options []renameio.Option
+	if r.was == nil {
+		options = append(options, renameio.WithPermissions(0o666)) // less the umask
+	}
+	var err error
+	if r.file, err = renameio.NewPendingFile(path, options...); err != nil {
+		return nil, r.failed(err)
+	}
+	r.stop = context.AfterFunc(ctx, func() { os.Remove(r.file.Name()) })
+	return r, nil
+}
+
+func (r *replacement) failed(err error) error {
+	what := "rewrite"
+	if r.was == nil {
+		what = "write"
+	}
+	return fmt.Errorf("cannot %s %q: %w", what, r.path, unwrapPath(err))
+}
+
+// Write implements [io.Writer]. Nobody has to look at its error: commit does.
+func (r *replacement) Write(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.file.Write(p)
 	if err != nil {
-		return fail(err)
+		r.err = r.failed(err)
 	}
-	if ctx.Err() != nil {
-		return fail(context.Cause(ctx))
+	return n, r.err
+}
+
+// abandon leaves the old file as it is, unless the new one has taken its place.
+func (r *replacement) abandon() {
+	r.stop()
+	r.file.Cleanup()
+}
+
+// commit puts the new file in the place of the old one, if all of it was written.
+func (r *replacement) commit(ctx context.Context) (lost string, err error) {
+	if r.err != nil {
+		return "", r.err
 	}
-	if err := file.CloseAtomicallyReplace(); err != nil {
-		return fail(err)
+	if r.was != nil {
+		lost, err = keepAccess(r.file.File, r.path, r.was)
+	}
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = r.file.CloseAtomicallyReplace()
+	}
+	if err != nil {
+		return "", r.failed(err)
 	}
 	return lost, nil
 }

@@ -40,10 +40,10 @@ func (c *Collector) Head() Host { return c.host }
 func (c *Collector) Add(r *host.Report) Guest {
 	number := len(c.guests)
 	c.guests = append(c.guests, r.Guest.Name)
-	g := guestOf(r)
+	g := GuestOf(r)
 	worst := worstOf(r)
 	g.State = worst.state
-	e := examinationOf(r)
+	e := ExaminationOf(r)
 	chains := make([][]*imageRecord, len(e.Disks))
 	for i, d := range e.Disks {
 		chains[i] = c.images.addDisk(number, d, r.Images)

@@ -39,7 +39,7 @@ const (
 // add adds the refusals of a guest. Guests come one after the other. key returns the Key of the
 // image that a layer is.
 func (d *decisions) add(r *host.Report, key func(chain.Layer) string) {
-	e := examinationOf(r)
+	e := ExaminationOf(r)
 	if e.Err != nil {
 		f, _ := FindingOf(e.Err)
 		d.addOther(r.Guest.Name, f)

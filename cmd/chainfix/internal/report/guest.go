@@ -24,17 +24,17 @@ func Changes(r *host.Report) bool {
 	return r.Verdict() == chain.Fixable && r.Wanted(false) && HeldBack(r) == ""
 }
 
-// examinationOf is what is known of a guest's definition.
-func examinationOf(r *host.Report) *xmlfix.Examination {
+// ExaminationOf is what is known of a guest's definition.
+func ExaminationOf(r *host.Report) *xmlfix.Examination {
 	if r.Err != nil {
 		return &xmlfix.Examination{Err: r.Err}
 	}
 	return r.Examination
 }
 
-// guestOf is the report on a guest, without the keys of images.
-func guestOf(r *host.Report) Guest {
-	e := examinationOf(r)
+// GuestOf is the report on a guest by itself: without its state, and without the keys of images.
+func GuestOf(r *host.Report) Guest {
+	e := ExaminationOf(r)
 	g := Guest{
 		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
 		Verdict: r.Verdict().String(), HeldBack: string(HeldBack(r)), Disks: disksOf(e, r.Needs), Stored: storedOf(r),

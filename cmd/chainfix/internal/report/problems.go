@@ -85,7 +85,7 @@ func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*i
 	key := problemKey{state: w.state}
 	var f finding.Finding
 	if w.state == Unreadable {
-		f, _ = FindingOf(examinationOf(r).Err)
+		f, _ = FindingOf(ExaminationOf(r).Err)
 	} else {
 		f = causeOf(r.Examination.Disks[w.disk], w)
 		key.image = at(chains[w.disk], f.Layer)

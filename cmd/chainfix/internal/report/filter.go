@@ -1,0 +1,172 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/chain/finding"
+)
+
+// Filter says which guests of a report are shown, and which of their findings. The zero
+// Filter shows all.
+type Filter struct {
+	kinds []string
+	level string
+}
+
+// The kinds of guests besides the states.
+const (
+	needsDecision = "needs-decision" // chainfix refuses a chain until somebody decides
+	heldBack      = "held-back"      // apply holds it back
+	fixable       = "fixable"
+	explicit      = "explicit"
+	running       = "running"
+)
+
+// Kinds are the words that [NewFilter] takes for guests: the states, and others.
+func Kinds() []string {
+	var all []string
+	for _, state := range States() {
+		all = append(all, string(state))
+	}
+	return append(all, needsDecision, heldBack, fixable, explicit, running)
+}
+
+// levels are the words for findings, the gravest last.
+var levels = []string{finding.Info.Level(), finding.Warn.Level(), finding.Refuse.Level()}
+
+// NewFilter returns a filter for guests that are of one of the kinds, or all if there are
+// none, and that have something of this level or a graver one to say, or all if it is "".
+// Words that it does not know are an error.
+func NewFilter(kinds []string, level string) (Filter, error) {
+	for _, kind := range kinds {
+		if !slices.Contains(Kinds(), kind) {
+			return Filter{}, fmt.Errorf("unknown kind of guests %q (want some of %s)", kind, strings.Join(Kinds(), ","))
+		}
+	}
+	if level != "" && !slices.Contains(levels, level) {
+		return Filter{}, fmt.Errorf("unknown severity %q (want one of %s)", level, strings.Join(levels, ", "))
+	}
+	return Filter{kinds, level}, nil
+}
+
+// Active reports whether there may be anything that the filter does not show.
+func (f Filter) Active() bool { return len(f.kinds) > 0 || f.level != "" }
+
+// shows reports whether a guest is shown.
+func (f Filter) shows(g *Guest) bool {
+	is := map[string]bool{
+		string(g.State): true,
+		needsDecision:   g.Verdict == chain.Refused.String() && g.State != Unreadable,
+		heldBack:        g.HeldBack != "",
+		fixable:         g.Verdict == chain.Fixable.String(),
+		explicit:        g.Verdict == chain.Explicit.String(),
+		running:         g.Active,
+	}
+	if len(f.kinds) > 0 && !slices.ContainsFunc(f.kinds, func(kind string) bool { return is[kind] }) {
+		return false
+	}
+	return f.grave(levelOf(g))
+}
+
+func (f Filter) grave(level string) bool {
+	return f.level == "" || slices.Index(levels, level) >= slices.Index(levels, f.level)
+}
+
+// levelOf is the gravest that there is to say about a guest; "" for nothing. What becomes of
+// it counts, whether a finding says why or not.
+func levelOf(g *Guest) string {
+	gravest := slices.Index(levels, map[State]string{
+		WillNotStart: finding.Refuse.Level(), WrongData: finding.Refuse.Level(), Unreadable: finding.Refuse.Level(),
+		Unknown: finding.Warn.Level(), Guessed: finding.Info.Level(),
+	}[g.State])
+	look := func(all []Finding) {
+		for _, one := range all {
+			gravest = max(gravest, slices.Index(levels, one.Level))
+		}
+	}
+	look(g.Findings)
+	for _, d := range g.Disks {
+		look(d.Findings)
+	}
+	for _, s := range g.Stored {
+		look(s.Findings)
+	}
+	if gravest < 0 {
+		return ""
+	}
+	return levels[gravest]
+}
+
+// reduced returns the guest with the findings that are shown.
+func (f Filter) reduced(g Guest) Guest {
+	if f.level == "" {
+		return g
+	}
+	g.Findings = f.findings(g.Findings)
+	g.Disks, g.Stored = slices.Clone(g.Disks), slices.Clone(g.Stored)
+	for i := range g.Disks {
+		g.Disks[i].Findings = f.findings(g.Disks[i].Findings)
+	}
+	for i := range g.Stored {
+		g.Stored[i].Findings = f.findings(g.Stored[i].Findings)
+	}
+	return g
+}
+
+func (f Filter) findings(all []Finding) []Finding {
+	shown := []Finding{}
+	for _, one := range all {
+		if f.grave(one.Level) {
+			shown = append(shown, one)
+		}
+	}
+	return shown
+}
+
+// Selection is what a [Filter] shows of one report.
+type Selection struct {
+	filter Filter
+	names  map[string]bool // of the guests that are shown
+}
+
+// Selection returns what f shows of a report, of which nothing is known yet.
+func (f Filter) Selection() *Selection { return &Selection{f, make(map[string]bool)} }
+
+// Guest returns a guest with the findings of it that are shown; false if it is not shown.
+func (s *Selection) Guest(g Guest) (Guest, bool) {
+	if !s.filter.Active() {
+		return g, true
+	}
+	if !s.filter.shows(&g) {
+		return Guest{}, false
+	}
+	s.names[g.Name] = true
+	return s.filter.reduced(g), true
+}
+
+// Host returns a report with the decisions and problems of the guests that Guest has
+// returned. The summary stays that of all guests.
+func (s *Selection) Host(h Host) Host {
+	if !s.filter.Active() {
+		return h
+	}
+	those := func(all []string) []string {
+		return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !s.names[name] })
+	}
+	decisions, problems := h.Decisions, h.Problems
+	h.Decisions, h.Problems = []Decision{}, []Problem{}
+	for _, d := range decisions {
+		if d.Guests = those(d.Guests); len(d.Guests) > 0 {
+			h.Decisions = append(h.Decisions, d)
+		}
+	}
+	for _, p := range problems {
+		if p.Guests = those(p.Guests); len(p.Guests) > 0 {
+			h.Problems = append(h.Problems, p)
+		}
+	}
+	return h
+}

@@ -1,0 +1,116 @@
+package text
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/chainfix/chainfix/chain/predict"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+)
+
+// guest writes all about one guest.
+func (p *Printer) guest(g *report.Guest) {
+	p.lines(p.guestLine(g))
+	p.b.WriteString(Findings(g, p.Color))
+	for i := range g.Disks {
+		d := &g.Disks[i]
+		for _, target := range p.targets {
+			if reason := d.Reason[target]; reason != "" && d.Prediction[target] != predict.Starts.String() {
+				p.lines(fmt.Sprintf("%s: %s: %s", place(g, d), outcome(d.Prediction[target], target), reason))
+			}
+		}
+	}
+}
+
+// place names a disk of a guest.
+func place(g *report.Guest, d *report.Disk) string { return Name(g.Name) + " " + Name(d.Target) }
+
+// outcome says what a libvirt does with a guest or a disk as it is.
+func outcome(word, target string) string {
+	switch word {
+	case predict.Starts.String():
+		return "libvirt " + target + " starts it"
+	case predict.Refuses.String():
+		return "libvirt " + target + " will not start it"
+	case predict.Misopens.String():
+		return "libvirt " + target + " starts it with the wrong data"
+	}
+	return "what libvirt " + target + " makes of it cannot be told from here"
+}
+
+// guestLine is a guest in a line: what chainfix can do, whether that is needed, and what
+// becomes of the guest as it is.
+func (p *Printer) guestLine(g *report.Guest) string {
+	var b strings.Builder
+	verdict := p.verdictOf(g)
+	fmt.Fprintf(&b, "%s %s", p.paint(styleOf(g), fmt.Sprintf("%-*s", len(needsDecision), verdict)), strconv.Quote(g.Name))
+	if g.Active {
+		b.WriteString(" (running)")
+	}
+	b.WriteString(need(g))
+	for _, target := range p.targets {
+		b.WriteString("; " + outcome(g.Outcome[target], target))
+	}
+	if g.HeldBack != "" {
+		fmt.Fprintf(&b, "; held back: %s", g.HeldBack)
+	}
+	return b.String()
+}
+
+// need says whether the guest needs an explicit chain. Of one that has it that is said only
+// if something is wrong.
+func need(g *report.Guest) string {
+	switch {
+	case g.State == report.Unreadable:
+		return ""
+	case g.Needed == nil:
+		return "; not known whether it is needed"
+	case *g.Needed:
+		return "; needed: " + becauses[g.Because]
+	case g.Verdict == explicit:
+		return ""
+	}
+	return "; not needed"
+}
+
+// becauses are the words for why a guest needs an explicit chain.
+var becauses = map[string]string{
+	predict.Guessed.String():   "it starts by a guess",
+	predict.Refused.String():   "it will not start",
+	predict.Misopened.String(): "it reads the wrong data",
+}
+
+// styleOf is the colour of a guest's line.
+func styleOf(g *report.Guest) style {
+	if g.State == report.Fine {
+		return plain
+	}
+	return titles[g.State].style
+}
+
+// Findings are the findings about a guest, a line for each and one for what to do, which
+// name the guest and the disk.
+func Findings(g *report.Guest, color bool) string {
+	var b strings.Builder
+	say := func(place string, all []report.Finding) {
+		for _, f := range all {
+			code := ""
+			if f.Code != "" {
+				code = "[" + f.Code + "] "
+			}
+			fmt.Fprintf(&b, "%s: %s: %s%s\n", place, level(f.Level, color), code, f.Text)
+			if f.Hint != "" {
+				fmt.Fprintf(&b, "hint: %s\n", f.Hint)
+			}
+		}
+	}
+	say(Name(g.Name), g.Findings)
+	for i := range g.Disks {
+		say(place(g, &g.Disks[i]), g.Disks[i].Findings)
+	}
+	for _, s := range g.Stored {
+		say(Name(g.Name), s.Findings)
+	}
+	return b.String()
+}

@@ -1,0 +1,214 @@
+package text
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	// columnsInPipe is how long lists of names get where there is no terminal.
+	columnsInPipe = 100
+	// leastNames is how many columns a list of guests has on the line of its cause; on a line
+	// of its own where there are fewer.
+	leastNames = 36
+	// leastColumns is what a line is laid out for on the narrowest terminal.
+	leastColumns = 20
+)
+
+// The margins of an entry and of what stands below it.
+const (
+	margin = 2
+	below  = 4
+)
+
+// layout is an entry as the lines that it takes, with its guests in the column of the
+// block.
+func (p *Printer) layout(e entry, column int) []string {
+	var lines []string
+	switch {
+	case len(e.guests) == 0:
+		lines = p.wrap(e.text, margin)
+	case p.beside(e):
+		pad := strings.Repeat(" ", max(column-width(e.text), 0))
+		before := strings.Repeat(" ", margin) + e.text + pad + "  "
+		lines = []string{before + p.names(e.guests, p.columns-width(before))}
+	default:
+		indent := strings.Repeat(" ", below)
+		lines = append(p.wrap(e.text, margin), indent+p.names(e.guests, p.columns-below))
+	}
+	if e.known != "" {
+		lines = append(lines, p.wrap(e.known, below)...)
+	}
+	if e.todo != "" {
+		lines = append(lines, strings.Repeat(" ", below)+e.todo)
+	}
+	return lines
+}
+
+// beside reports whether the guests of an entry fit on the line of its text.
+func (p *Printer) beside(e entry) bool {
+	return len(e.guests) > 0 && margin+width(e.text)+2+leastNames <= p.columns
+}
+
+// column is where the guests of a block's entries begin.
+func (p *Printer) column(entries []entry) int {
+	column := 0
+	for _, e := range entries {
+		if p.beside(e) {
+			column = max(column, width(e.text))
+		}
+	}
+	return column
+}
+
+// names is how many guests there are, and as many of their names as there is room for.
+func (p *Printer) names(names []string, columns int) string {
+	line := guests(len(names)) + ":"
+	left := max(columns, leastColumns) - width(line)
+	for i, name := range names {
+		rest := ""
+		if more := len(names) - i - 1; more > 0 {
+			rest = fmt.Sprintf(" ... and %d more", more)
+		}
+		shown := " " + Name(name)
+		if width(shown)+width(rest) <= left {
+			line += shown
+			left -= width(shown)
+			continue
+		}
+		if i == 0 {
+			return line + cut(shown, left-width(rest)) + rest
+		}
+		return line + fmt.Sprintf(" ... and %d more", len(names)-i)
+	}
+	return line
+}
+
+// cut is the beginning of a name that is too long, and says so.
+func cut(name string, columns int) string {
+	const end = "..."
+	for i := range name {
+		if i > 1 && width(name[:i])+len(end) >= max(columns, 8) {
+			return name[:i] + end
+		}
+	}
+	return name
+}
+
+// wrap breaks a line at spaces where a terminal would, and indents it.
+func (p *Printer) wrap(line string, indent int) []string {
+	space := strings.Repeat(" ", indent)
+	if p.Width <= 0 {
+		return []string{space + line}
+	}
+	var lines []string
+	now := space
+	for i, word := range strings.Split(line, " ") {
+		switch {
+		case i == 0:
+			now += word
+		case width(now)+1+width(word) > p.Width:
+			lines = append(lines, now)
+			now = space + "  " + word
+		default:
+			now += " " + word
+		}
+	}
+	return append(lines, now)
+}
+
+func (p *Printer) wrapAll(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		all = append(all, p.wrap(line, 0)...)
+	}
+	return all
+}
+
+// rows is how many rows lines take: a terminal goes on in the next one where a line is too
+// long.
+func (p *Printer) rows(lines []string) int {
+	n := 0
+	for _, line := range lines {
+		n++
+		if p.Width > 0 {
+			n += max(width(line)-1, 0) / p.Width
+		}
+	}
+	return n
+}
+
+// fold chooses, for so many rows, how many entries each block shows: the first ones of all
+// blocks, then the second ones, as long as there is room. Each block has a line for the rest. It is nil where all have room.
+func (p *Printer) fold(blocks []block, rows int) (shown []int) {
+	room := rows
+	shown = make([]int, len(blocks))
+	for _, b := range blocks {
+		rows -= p.rows(p.wrap(b.title, 0))
+		if len(b.entries) > 0 {
+			rows-- // for the line that says how many more there are
+		}
+	}
+	if p.takes(blocks) <= room {
+		return nil
+	}
+	full := make([]bool, len(blocks))
+	for i, going := 0, true; going; i++ {
+		going = false
+		for j, b := range blocks {
+			if full[j] || i >= len(b.entries) {
+				continue
+			}
+			// The last one may have the place of the line about the rest.
+			takes := p.rows(p.layout(b.entries[i], p.column(b.entries)))
+			if last := i == len(b.entries)-1; takes > rows && !(last && takes <= rows+1) {
+				full[j] = true
+				continue
+			}
+			rows -= takes
+			shown[j]++
+			going = true
+		}
+	}
+	return shown
+}
+
+// takes is how many rows sections take with all their entries.
+func (p *Printer) takes(blocks []block) (rows int) {
+	for _, b := range blocks {
+		rows += p.rows(p.wrap(b.title, 0))
+		column := p.column(b.entries)
+		for _, e := range b.entries {
+			rows += p.rows(p.layout(e, column))
+		}
+	}
+	return rows
+}
+
+// writeBlocks writes sections, with as many entries as shown says of each, or with nil all.
+func (p *Printer) writeBlocks(blocks []block, shown []int) {
+	for i, b := range blocks {
+		for _, line := range p.wrap(b.title, 0) {
+			p.lines(p.paint(b.style, line))
+		}
+		entries := b.entries
+		if shown != nil {
+			entries = entries[:shown[i]]
+		}
+		column := p.column(entries)
+		for _, e := range entries {
+			p.lines(p.layout(e, column)...)
+		}
+		if left := b.entries[len(entries):]; len(left) > 0 {
+			var lists [][]string
+			for _, e := range left {
+				lists = append(lists, e.guests)
+			}
+			what := b.what
+			if len(left) == 1 {
+				what = strings.TrimSuffix(what, "s")
+			}
+			p.lines(p.wrap(fmt.Sprintf("and %d more %s (%s); -v shows them", len(left), what, guests(len(together(lists...)))), margin)...)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package text
+
+import "github.com/chainfix/chainfix/chain/finding"
+
+// style is how something looks in colour: the parameters of ECMA-48's SGR.
+type style string
+
+const (
+	plain    style = ""
+	asking   style = "1;35"
+	bad      style = "1;31"
+	doubtful style = "1;33"
+	good     style = "1;32"
+)
+
+// paint gives a text a style, where colour is asked for.
+func (p *Printer) paint(s style, text string) string { return paint(p.Color, s, text) }
+
+func paint(color bool, s style, text string) string {
+	if !color || s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// level is the word of a [finding.Severity] for people, in its colour where that is asked
+// for.
+func level(word string, color bool) string {
+	return paint(color, map[string]style{finding.Refuse.Level(): bad, finding.Warn.Level(): doubtful}[word], word)
+}
