@@ -4,6 +4,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/metrics"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/page"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
@@ -34,6 +35,7 @@ func hostForms() []hostForm {
 		{"json", func(w io.Writer, _ *options, head report.Host) hostOutput {
 			return &hostJSON{w: w, head: head}
 		}},
+		{"prometheus", whole(metrics.Write)},
 		{"html", whole(func(w io.Writer, h *report.Host) error { return page.Write(w, page.Host{Report: h}) })},
 	}
 }
