@@ -210,8 +210,8 @@ by the file that it leads to; an image that is not there by its name.
 
 Where a definition or an image cannot be read, or a chain is refused, nobody
 can say that the image is free: the answer is "cannot be known", and why. Only
-status 0 means that no guest of this host uses it. Other hosts, and images that
-no guest has, are not looked at.
+status 0 means that no guest of this libvirt uses it. Other hosts, the libvirts
+of users, and images that no guest has are not looked at.
 
 Examples:
   chainfix host who /images/base.qcow2

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestWho(t *testing.T) {
 	installProgram(t, h.Libvirt)
 	h.d = connect(t, h.Libvirt)
 	chained := func() map[string][]byte { return files(named("base.img", "raw"), rawDisk, "free", rawDisk) }
-	for _, guest := range []string{"off", "ran", "saved", "past", "external"} {
+	for _, guest := range []string{"off", "ran", "saved", "past", "external", "kept"} {
 		h.guest(guest, "", chained())
 	}
 	at := func(guest, image string) string { return filepath.Join(h.Images, guest, image) }
@@ -52,6 +53,8 @@ func TestWho(t *testing.T) {
 	}
 	h.Virsh("undefine transient; create --paused " + document + "; start --paused ran; start --paused saved; managedsave saved")
 	h.Virsh("start --paused external; snapshot-create-as external disks --no-metadata --disk-only --diskspec vda,file=" + at("external", "overlay"))
+
+	h.Virsh("start --paused kept; snapshot-create-as kept disks --disk-only --diskspec vda,file=" + at("kept", "overlay"))
 
 	uri := []string{"--connect", h.URI()}
 	in := make(map[string]string)
@@ -72,6 +75,13 @@ func TestWho(t *testing.T) {
 			t.Errorf("%s: %q, want %q: %+v", image, got, want, who)
 		}
 	}
+	// What the snapshot has is confirmed by what the guest has now.
+	for _, image := range []string{"overlay", "top", "base.img"} {
+		who := h.who(at("kept", image), uri...)
+		if who.Answer != report.Somebody || slices.ContainsFunc(who.Doubts, func(d report.UseDoubt) bool { return d.Guest == "kept" }) {
+			t.Errorf("%s: %+v", image, who)
+		}
+	}
 	// Nothing of now says what the snapshot's image is: of it that is a doubt.
 	if who := h.who(at("past", "base.img"), uri...); who.Answer != report.NotKnown {
 		t.Errorf("below a snapshot: %+v", who)
@@ -89,12 +99,12 @@ func TestWho(t *testing.T) {
 	}
 	h.Virsh("snapshot-delete past before --metadata")
 	for _, by := range [][]string{uri, from} {
-		if who := h.who(at("off", "free"), by...); who.Answer != report.Nobody || who.Guests != 6 {
+		if who := h.who(at("off", "free"), by...); who.Answer != report.Nobody || who.Guests != 7 {
 			t.Errorf("%+v", who)
 		}
 	}
 	seen := 0
-	for _, guest := range []string{"ran", "transient", "external"} {
+	for _, guest := range []string{"ran", "transient", "external", "kept"} {
 		for _, path := range h.OpenFiles(guest) {
 			if strings.HasPrefix(path, h.Images) {
 				seen++
@@ -104,7 +114,7 @@ func TestWho(t *testing.T) {
 			}
 		}
 	}
-	if seen < 6 {
+	if seen < 8 {
 		t.Errorf("only %d images are open", seen)
 	}
 }

@@ -171,6 +171,10 @@ func (s *usageSearch) add(h heard) {
 	if h.err != nil {
 		s.doubt(h.Name, "", inDefinition, reasonOf(h.err))
 	}
+	if h.UUID != "" && strings.Contains(strings.Join(s.target.names, "\n"), "/"+h.UUID+"/") {
+		// As that of the state of its TPM, which no XML has.
+		s.doubt(h.Name, "", "", "the path of the image has the UUID of the guest in it")
+	}
 	for _, err := range h.warnings {
 		s.doubt(h.Name, "", "", reasonOf(err))
 	}

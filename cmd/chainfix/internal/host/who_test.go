@@ -191,6 +191,22 @@ func TestWhoIsNeverNobody(t *testing.T) {
 		"a snapshot's memory": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", strings.Replace(snapshotOf("domain", ""), "<domain ", "<memory snapshot='external' file='DIR/base.img'/><domain ", 1))
 		}, "somebody", "nobody"},
+		"the overlay of a snapshot": {func(h storedHost) {
+			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", strings.Replace(snapshotOf("domain", ""), "<domain ",
+				"<disks><disk name='vda' snapshot='external' type='file'><driver type='raw'/><source file='DIR/base.img'/></disk></disks><domain ", 1))
+		}, "somebody", "nobody"},
+		"below the overlay of a snapshot": {func(h storedHost) {
+			over(h)
+			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", strings.Replace(snapshotOf("domain", ""), "<domain ",
+				"<disks><disk name='vda' snapshot='external' type='file'><driver type='qcow2'/><source file='DIR/o.qcow2'/></disk></disks><domain ", 1))
+			h.guest("a", "")
+		}, "unknown", "unknown"},
+		"the state of a TPM": {func(h storedHost) {
+			h.guest("a", "")
+			h.write("swtpm/"+uuidOf("a")+"/base", nil)
+			must(h, os.Rename(filepath.Join(h.dir, "base.img"), filepath.Join(h.dir, "swtpm", uuidOf("a"), "base")))
+			h.symlink("swtpm/"+uuidOf("a")+"/base", "base.img")
+		}, "unknown", "nobody"},
 		"a checkpoint": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/checkpoint/clean/c.xml", strings.ReplaceAll(snapshotOf("domain", diskOf(fileDisk, "raw", baseFile)), "domainsnapshot", "domaincheckpoint"))
 		}, "somebody", "nobody"},

@@ -2,10 +2,13 @@ package host
 
 import (
 	"context"
+	"encoding/xml"
 	"slices"
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/chain/strictxml"
+	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -49,6 +52,9 @@ func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) err
 		r.doubt("", reasonOf(e.Err))
 	}
 	r.disks(e.Disks)
+	if err := r.overlays(h.now, m); err != nil {
+		return err
+	}
 	r.elsewhere(m.XML)
 	switch {
 	case m.Kind != SavedState:
@@ -60,6 +66,77 @@ func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) err
 	}
 	h.found.append(r.found)
 	return nil
+}
+
+// snapshotDisk is what an external snapshot says of the image that the guest went on with.
+type snapshotDisk struct {
+	Name   string `xml:"name,attr"`
+	Driver struct {
+		Type string `xml:"type,attr"`
+	} `xml:"driver"`
+	Source struct {
+		File string `xml:"file,attr"`
+		Dev  string `xml:"dev,attr"`
+	} `xml:"source"`
+}
+
+// overlays reads the images that a snapshot was made with, besides those of the definition
+// that it has a copy of.
+func (r *usageReader) overlays(now []chain.Layer, m *Metadata) error {
+	if m.Kind != Snapshot {
+		return nil
+	}
+	for _, d := range snapshotDisks(m.XML) {
+		layer := chain.Layer{Source: storage.LocalSource(d.Source.File, false), Format: probe.Qcow2, From: chain.XML}
+		if d.Source.Dev != "" {
+			layer.Source = storage.LocalSource(d.Source.Dev, true)
+		}
+		if storage.IsEmpty(layer.Source) {
+			continue // there is none, or on the network, which is no name in a file system
+		}
+		if format, ok := probe.FromLibvirt(d.Driver.Type); ok {
+			layer.Format = format
+		}
+		stated := chain.Stated{Guest: r.guest.Name, Target: d.Name, Layers: []chain.Layer{layer}}
+		found := unconfirmed(r.ctx, r.walker, stated, now)
+		if found == nil {
+			var err error
+			if found, err = r.walker.Walk(r.ctx, stated); err != nil {
+				return err
+			}
+		}
+		r.stated(stated)
+		r.chain(stated, found)
+	}
+	return nil
+}
+
+// snapshotDisks are those in the <disks> of a snapshot; none where it cannot be read, which its
+// reader has said.
+func snapshotDisks(text []byte) (all []snapshotDisk) {
+	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))
+	if root, err := element(decoder); err != nil || root == nil || root.Name.Local != "domainsnapshot" {
+		return nil
+	}
+	for {
+		child, err := element(decoder)
+		if err != nil || child == nil {
+			return all
+		}
+		if !slices.Contains([]string{"disks", "revertDisks"}, child.Name.Local) {
+			if decoder.Skip() != nil {
+				return all
+			}
+			continue
+		}
+		var disks struct {
+			Disks []snapshotDisk `xml:"disk"`
+		}
+		if decoder.DecodeElement(&disks, child) != nil {
+			return all
+		}
+		all = append(all, disks.Disks...)
+	}
 }
 
 func (f *foundUses) append(other foundUses) {
