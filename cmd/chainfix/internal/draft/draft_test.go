@@ -189,3 +189,47 @@ func TestDraftEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v, %q", err, text)
 	}
 }
+
+// TestNamesInAnswers: an answer names the image as a policy file has to, or the entry says why there
+// is none, and stands with what no statement answers.
+func TestNamesInAnswers(t *testing.T) {
+	resolve := func(_ context.Context, name string) (string, error) {
+		to, there := map[string]string{
+			"/a/../b": "/b", "/b": "/b", // plain folders
+			"/link/../c": "/target/c", "/c": "/c", // /link leads into /target
+			"/d/../e": "/real/e", "/e": "/real/e", // the whole is a symlink
+		}[name]
+		if !there {
+			return "", errors.New("not there")
+		}
+		return to, nil
+	}
+	for name, want := range map[string]string{
+		"/images/base.img":         `#- {path: "/images/base.img", format: raw}`,
+		"/images/a \u202e#'\".img": `#- {path: "/images/a \u202e#'\".img", format: raw}`,
+		"/images/\u00e9.img":       `#- {path: "/images/` + "\u00e9" + `.img", format: raw}`,
+		"/a/../b":                  `#- {path: "/b", format: raw}`,
+		"/link/../c":               `#- {path: "/target/c", format: raw}`,
+		"/d/../e":                  `#- {path: "/e", format: raw}`,
+		"/gone/../x":               "rename the image",
+		"/a\nb":                    "rename the image",
+		"/a\xffb":                  "rename the image",
+		"nbd://h:10809/base":       `#- {source: "nbd://h:10809/base", format: raw}`,
+		"https://h:443/x?...":      "a query that is not shown here",
+		"/x?...":                   `#- {path: "/x?...", format: raw}`,
+	} {
+		decisions := []report.Decision{{Name: name, Question: "what is it?", Answers: []report.Answer{{Format: "raw"}}, Hint: "a hint", Guests: []string{"a"}}}
+		text, sum, err := draft.Text(t.Context(), decisions, draft.Options{Resolve: resolve})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := strings.HasPrefix(want, "#-")
+		wantSum := draft.Summary{LeftOut: 1}
+		if answered {
+			wantSum = draft.Summary{Formats: 1}
+		}
+		if sum != wantSum || !strings.Contains(string(text), want) || strings.Contains(string(text), "a hint") == answered || strings.Count(string(text), "#-") != sum.Formats {
+			t.Errorf("%q: %+v, want %q\n%s", name, sum, want, text)
+		}
+	}
+}
