@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain/finding"
@@ -47,19 +47,25 @@ func (o *options) checkDraftFree(ctx context.Context, requests *limit.Requests) 
 	if err == nil {
 		return nil
 	}
+	failed := fmt.Errorf("cannot write a draft to %s: %w", shownName(path), unwrapPath(err))
+	if !errors.Is(err, errNoDraft) {
+		return inputError(failed)
+	}
 	hint := finding.Say("name another file, or move it away")
 	if word := finding.ShellWord(path); word != "PATH" && !strings.HasPrefix(word, "-") {
 		hint = finding.Say("name another file, or move it away: %s", finding.Command("mv "+word+" "+finding.ShellWord(path+".old")))
 	}
-	return inputError(withHint(fmt.Errorf("cannot write a draft to %s: %w", shownName(path), unwrapPath(err)), hint))
+	return inputError(withHint(failed, hint))
 }
 
-// draftFree returns [errNoDraft] if there is anything but a draft at path.
+// draftFree returns [errNoDraft] if there is anything but a draft at path. That there is no such
+// folder is said before a long scan, and not after it.
 func draftFree(path string) error {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		_, err = os.Stat(filepath.Dir(path))
+		return err
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
@@ -96,8 +102,11 @@ func (o *options) writeDraft(ctx context.Context, std streams, decisions []repor
 	if o.json {
 		return nil
 	}
-	fmt.Fprintf(std.err, "chainfix: wrote %s. What images are: %d to decide. Whether the XML's chains are right: %d. Left out, as no statement answers it: %d\n",
-		shownName(o.draftPolicy), sum.Formats, sum.Chains, sum.LeftOut+sum.NotThere)
+	fmt.Fprintf(std.err, "chainfix: wrote %s. Questions about formats: %d, about chains: %d, that no statement answers: %d\n",
+		shownName(o.draftPolicy), sum.Formats, sum.Chains, sum.LeftOut)
+	if sum.NotThere > 0 {
+		fmt.Fprintf(std.err, "%s: warning: there is no room for %d questions more\n", shownName(o.draftPolicy), sum.NotThere)
+	}
 	if lost != "" {
 		fmt.Fprintf(std.err, "%s: warning: the new file could not be given the old one's %s\n", shownName(o.draftPolicy), lost)
 	}
@@ -125,13 +134,13 @@ func (o *options) draftOptions(requests *limit.Requests) draft.Options {
 	return options
 }
 
-// saveDraft writes a draft whole or not at all, a new one for its owner alone.
+// saveDraft writes a draft whole or not at all.
 func saveDraft(ctx context.Context, path string, text []byte) (lost string, err error) {
-	if _, err := os.Lstat(path); err == nil {
-		return replaceFile(ctx, path, text)
+	file, err := beginReplacement(ctx, path)
+	if err != nil {
+		return "", err
 	}
-	if err := renameio.WriteFile(path, text, 0o600); err != nil {
-		return "", fmt.Errorf("cannot write %s: %w", shownName(path), unwrapPath(err))
-	}
-	return "", nil
+	defer file.abandon()
+	file.Write(text)
+	return file.commit(ctx)
 }
