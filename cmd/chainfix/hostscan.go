@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"time"
 
@@ -82,9 +83,10 @@ func hostScan(c *cli.Context, std streams) error {
 	if err := out.end(&shown); err != nil {
 		return err
 	}
-	if !o.json {
-		w.sayUnmet(std.err)
+	if o.json {
+		std.err = io.Discard // errors are returned
 	}
+	w.sayUnmet(std.err)
 	if err := o.writeDraft(c.Context, std, found.Decisions, w.requests); err != nil {
 		return err
 	}

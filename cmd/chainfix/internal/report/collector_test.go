@@ -223,7 +223,7 @@ func TestProblems(t *testing.T) {
 		{WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is none that libvirt gives to QEMU`, "format"},
 		{WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both are there`, "stale"},
 		{Guessed, "format-unrecorded", "DIR/base", `nobody recorded the format of "DIR/base"`, "g1"},
-		{Unreadable, "document-unreadable", "", "a document cannot be read", "pool unclosed"},
+		{Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
 		{Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(problem{})); diff != "" {

@@ -88,6 +88,9 @@ func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*i
 		f, _ = FindingOf(ExaminationOf(r).Err)
 	} else {
 		f = causeOf(r.Examination.Disks[w.disk], w)
+		if w.state == WrongData && f.Code == "" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == finding.BytesChange }) {
+			f.Code = finding.BytesChange // which is about the guest, and says more
+		}
 		key.image = at(chains[w.disk], f.Layer)
 	}
 	if key.code = f.Code; key.code == "" && key.image == nil {
@@ -192,6 +195,7 @@ var plain = map[finding.Code]string{
 	finding.NotAnImage:          "%s is neither a regular file nor a block device",
 	finding.ImageBroken:         "the header of %s cannot be used",
 	finding.FormatMismatch:      "%s is not of the format that it is stated to be",
+	finding.ChainLoop:           "%s is below itself",
 	finding.ImageSwapped:        "%s was replaced while it was looked at",
 	finding.Encrypted:           "%s is encrypted, and the XML has no secret for it",
 	finding.DataFile:            "%s keeps its data in another file",
@@ -207,8 +211,10 @@ func (p *problem) text() string {
 		return "the data file of " + p.image.shown() + " does not exist"
 	case p.image != nil && known:
 		return fmt.Sprintf(format, p.image.shown())
-	case p.first.Text != "" && (len(p.guests) == 1 || p.code == ""):
+	case p.first.Text != "" && (len(p.guests) == 1 || p.code == "" || p.code == finding.BytesChange):
 		return p.first.Text
+	case p.code == finding.DocumentUnreadable:
+		return "the definition cannot be read"
 	case p.image != nil && explained:
 		return p.image.shown() + ": " + e.Summary
 	case explained:
