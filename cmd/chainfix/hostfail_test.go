@@ -370,7 +370,7 @@ func TestChangedMeanwhile(t *testing.T) {
 			h.old["g1"], "g1: warning: held back: " + host.ErrGuestBusy.Error(), exitRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, complaints := &writer{}, &writer{at: "g2:", do: c.change} // the others are planned by then
+			out, complaints := &writer{}, &writer{at: "g2 ", do: c.change} // the others are planned by then
 			status := runHere(t, out, complaints, "apply", "--connect", h.URI(), "--state-dir", filepath.Join(h.Dir, name))
 			if status != c.status || !strings.Contains(complaints.String(), "g1: warning: ") || !strings.Contains(complaints.String(), c.says) {
 				t.Errorf("status %d: %s", status, complaints)

@@ -35,7 +35,7 @@ func (o *options) printReport(std streams, r *host.Report) {
 	g.Stored = slices.DeleteFunc(g.Stored, func(s report.Stored) bool {
 		return s.Verdict == chain.Fixable.String() && o.asksFor(host.MetadataKind(s.Kind))
 	})
-	io.WriteString(std.err, text.Findings(&g, o.color.on(std.err)))
+	fmt.Fprint(std.err, text.Findings(&g, o.color.on(std.err)))
 }
 
 // entryName names a guest, or what libvirt keeps of it.

@@ -261,7 +261,7 @@ func TestProgressOfHost(t *testing.T) {
 		line string // while output that begins so is written
 		at   string
 	}{
-		{[]string{"scan"}, `^2 of 3 guests examined$`, "g1"},
+		{[]string{"scan", "--output", "json"}, `^2 of 3 guests examined$`, "g1"},
 		{[]string{"apply", "--dry-run"}, `^2 of 3 guests examined$`, "g1"},
 		{[]string{"apply", "--state-dir", filepath.Join(h.Dir, "progress")}, `^1 of 3 guests done$`, `defined "g1"`},
 	} {
