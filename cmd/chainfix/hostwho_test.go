@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -103,6 +104,7 @@ func TestWho(t *testing.T) {
 			t.Errorf("%+v", who)
 		}
 	}
+	h.deletes(at("off", "free"), at("off", "base.img"), at("external", "free"))
 	seen := 0
 	for _, guest := range []string{"ran", "transient", "external", "kept"} {
 		for _, path := range h.OpenFiles(guest) {
@@ -116,5 +118,32 @@ func TestWho(t *testing.T) {
 	}
 	if seen < 8 {
 		t.Errorf("only %d images are open", seen)
+	}
+}
+
+// deletes runs the script of the documentation, which is to delete the first image and the last,
+// and to keep the one in the middle.
+func (h snapshotHost) deletes(first, kept, last string) {
+	h.Helper()
+	document, err := os.ReadFile("../../docs/host.md")
+	if err != nil {
+		h.Fatal(err)
+	}
+	_, script, found := strings.Cut(string(document), "A script that deletes:\n\n")
+	script, _, ended := strings.Cut(script, "\n\n")
+	if !found || !ended {
+		h.Fatal("there is no script in docs/host.md")
+	}
+	script = strings.ReplaceAll("\n"+script, "\n    ", "\n")[1:]
+	cmd := exec.Command("sh", "-c", script, "delete", first, kept, last)
+	cmd.Env = append(os.Environ(), "LIBVIRT_DEFAULT_URI="+h.URI(), "PATH="+h.Dir+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "kept: "+kept+"\n") {
+		h.Errorf("%v\n%s", err, out)
+	}
+	for image, there := range map[string]bool{first: false, kept: true, last: false} {
+		if _, err := os.Stat(image); (err == nil) != there {
+			h.Errorf("%s: %v\n%s", image, err, out)
+		}
 	}
 }
