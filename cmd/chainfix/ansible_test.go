@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"html/template"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +82,7 @@ func virshDefinitions(l *peers.Libvirt) map[string]string {
 type hypervisors struct {
 	t         *testing.T
 	dir       string
+	program   string
 	inventory map[string]map[string]any // the variables of each host
 }
 
@@ -88,7 +90,7 @@ type hypervisors struct {
 // them are this machine.
 func newHypervisors(t *testing.T, daemons map[string]*peers.Libvirt) *hypervisors {
 	program := builtProgram(t)
-	h := &hypervisors{t: t, dir: t.TempDir(), inventory: make(map[string]map[string]any)}
+	h := &hypervisors{t: t, dir: t.TempDir(), program: program, inventory: make(map[string]map[string]any)}
 	for name, l := range daemons {
 		h.inventory[name] = map[string]any{
 			"ansible_connection": "local", "ansible_become": false, "ansible_python_interpreter": "/usr/bin/python3",
@@ -190,6 +192,23 @@ func (h *hypervisors) report() (fleetReport, string) {
 	return r, string(table)
 }
 
+// pageHas demands that the page on the controller has some texts.
+func (h *hypervisors) pageHas(texts ...string) {
+	h.t.Helper()
+	page, err := os.ReadFile(h.path("report.html"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(string(page), text) {
+			h.t.Errorf("the page has no %q", text)
+		}
+	}
+	if strings.Contains(string(page), rolePassword) {
+		h.t.Error("a password is on the page")
+	}
+}
+
 // verdicts are those of the guests of a host in the report.
 func (r fleetReport) verdicts(host string) map[string]string {
 	all := make(map[string]string)
@@ -252,9 +271,10 @@ func TestRole(t *testing.T) {
 	asFound := map[string]string{"web": "fixable", hostile: "fixable", "shop": "refused", "plain": "explicit"}
 
 	step("scan", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "--diff")
+		_, recap := h.play("chainfix.yml", "--diff", "-e", "chainfix_page_program="+h.program)
 		recapIs(t, recap, allOf(counts{}))
 		unchanged(t, "mixed", "done", "stuck")
+		h.pageHas("Backing chains of 3 hosts", `<a href="#h2-host"><bdi>mixed</bdi></a>`, template.HTMLEscapeString(middle), "<bdi>&#34;"+hostile+"&#34;</bdi>")
 		r, table := h.report()
 		if diff := cmp.Diff(asFound, r.verdicts("mixed")); diff != "" {
 			t.Error(diff)
@@ -418,7 +438,8 @@ stuck        1        0        1        0        0
 	}
 	h.inventory["done"]["chainfix_program_source"], h.inventory["done"]["chainfix_program"] = h.inventory["done"]["chainfix_program"], there
 	step("hosts that fail are in the report", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml")
+		_, recap := h.play("chainfix.yml", "-e", "chainfix_page_program="+h.program)
+		h.pageHas("Backing chains of 4 hosts", `<a href="#h4-host"><bdi>wrong</bdi></a>`, "not reached")
 		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {changed: 1}, "gone": {failed: 1}, "wrong": {failed: 1}})
 		r, table := h.report()
 		if gone := r.Hosts["gone"]; !strings.Contains(gone.Error, "no such file or directory") || gone.Scan != nil {
