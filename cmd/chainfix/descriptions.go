@@ -260,7 +260,7 @@ these hosts. Without FILE, or for "-", it reads standard input. A page on one
 host is what "chainfix host scan --output html" prints.
 
 Examples:
-  chainfix host page hypervisor1.json hypervisor2.json > hypervisors.html
+  chainfix host page --out hypervisors.html hypervisor1.json hypervisor2.json
   chainfix host page < chainfix-report.json > hypervisors.html
 
 Exit status:

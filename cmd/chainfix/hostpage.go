@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ func hostPageCommand(std streams) *cli.Command {
 		Usage:       "make one HTML page of what scans of hosts have printed as JSON",
 		ArgsUsage:   "[FILE...]",
 		Description: pageDescription,
-		Action:      func(c *cli.Context) error { return hostPage(c, std) },
+		Flags:       flagsOf(outFlags()),
+		Action:      func(c *cli.Context) error { return toOut(c, std, hostPage) },
 	}
 }
 
@@ -84,13 +86,13 @@ func scannedHosts(data []byte) ([]page.Host, error) {
 		}
 		var hosts []page.Host
 		for _, name := range slices.Sorted(maps.Keys(f.Hosts)) {
-			h := f.Hosts[name]
-			if h.Scan != nil {
-				if err := whyNoPage(h.Scan); err != nil {
-					return nil, fmt.Errorf("%s: %w", shownName(name), err)
+			h := page.Host{Name: name, Report: f.Hosts[name].Scan, Error: f.Hosts[name].Error}
+			if h.Report != nil {
+				if err := whyNoPage(h.Report); err != nil { // the others may be enough
+					h.Report, h.Error = nil, cmp.Or(h.Error, err.Error())
 				}
 			}
-			hosts = append(hosts, page.Host{Name: name, Report: h.Scan, Error: h.Error})
+			hosts = append(hosts, h)
 		}
 		return hosts, nil
 	}

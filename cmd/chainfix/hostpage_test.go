@@ -95,8 +95,7 @@ func drawPicture(t *testing.T, b *peers.Browser, report string) {
 	b.Open(file)
 	var guests float64 // where they begin
 	b.Eval("[...document.querySelectorAll('h2')].find(h => h.textContent == 'Guests').getBoundingClientRect().top", &guests)
-	b.Look(1000, int(guests), "light")
-	writeFile(t, filepath.Join("..", "..", "docs", "page.png"), fewColours(t, b.Screenshot(false)))
+	writeFile(t, filepath.Join("..", "..", "docs", "page.png"), fewColours(t, b.Screenshot(int(guests))))
 }
 
 // fewColours is a picture with the colours that most of it has, which takes a third of the bytes.
@@ -114,7 +113,7 @@ func fewColours(t *testing.T, data []byte) []byte {
 		}
 	}
 	most := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return count[b] - count[a] })
-	small := image.NewPaletted(size, most[:min(len(most), 64)])
+	small := image.NewPaletted(size, most[:min(len(most), 128)])
 	draw.Draw(small, size, picture, image.Point{}, draw.Src)
 	var out bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {

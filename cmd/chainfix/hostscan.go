@@ -76,7 +76,7 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	found := collector.End()
-	if o.json {
+	if o.json || o.form == "html" {
 		found.Findings = report.Warnings(append(unread, w.unmet()...)...)
 	}
 	shown := selection.Host(found)

@@ -35,7 +35,7 @@ var allowedImports = map[string][]string{
 	"cmd/chainfix/internal/ordered": {},
 	"cmd/chainfix/internal/need":    {"chain", "chain/finding", "chain/libvirt", "chain/predict", "xmlfix"},
 	"cmd/chainfix/internal/host":    {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/limit", "chain/pools", "chain/predict", "chain/storage", "chain/strictxml", "cmd/chainfix/internal/need", "cmd/chainfix/internal/ordered", "probe", "xmlfix"},
-	"cmd/chainfix/internal/page":    {"cmd/chainfix/internal/report"},
+	"cmd/chainfix/internal/page":    {"cmd/chainfix/internal/report", "cmd/chainfix/internal/text"},
 	"cmd/chainfix/internal/metrics": {"cmd/chainfix/internal/report"},
 	"cmd/chainfix/internal/rebase":  {"chain", "chain/finding", "chain/limit", "chain/storage", "cmd/chainfix/internal/host", "cmd/chainfix/internal/ordered", "probe"},
 	"cmd/chainfix/internal/draft":   {"chain", "chain/policyfile", "cmd/chainfix/internal/report", "probe"},

@@ -48,7 +48,7 @@ func (b *Browser) Draw(file, name, screenshots string) (longest time.Duration) {
 			longest = max(longest, b.Open(file))
 			if screenshots != "" {
 				path := filepath.Join(screenshots, fmt.Sprintf("%s-%s-%s.png", name, window.name, scheme))
-				if err := os.WriteFile(path, b.Screenshot(true), 0o644); err != nil {
+				if err := os.WriteFile(path, b.Screenshot(8000), 0o644); err != nil {
 					b.t.Fatal(err)
 				}
 			}

@@ -198,11 +198,14 @@ func (b *Browser) Look(width, height int, scheme string) {
 	b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Screenshot returns the page as a PNG, as far as it is in the window, or the whole of it.
-func (b *Browser) Screenshot(whole bool) []byte {
+// Screenshot returns the page as a PNG, from its top, and as long as that at most.
+func (b *Browser) Screenshot(most int) []byte {
 	b.t.Helper()
+	var size [2]int
+	b.Eval("[document.documentElement.clientWidth, document.documentElement.scrollHeight]", &size)
 	var shot struct{ Data []byte }
-	b.Call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": whole}, &shot)
+	clip := map[string]any{"x": 0, "y": 0, "width": size[0], "height": min(size[1], most), "scale": 1}
+	b.Call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true, "clip": clip}, &shot)
 	if len(shot.Data) == 0 {
 		b.t.Fatal(fmt.Errorf("an empty picture"))
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
 // groupView is the guests of one state.
@@ -16,7 +17,8 @@ type groupView struct {
 	Word   stateWord
 	N      string
 	Folded bool
-	Causes []causeView
+	Causes within[[]causeView]
+	More   within[[]causeView] // which are folded
 }
 
 // causeView is the guests that one problem concerns, or those of which none is told.
@@ -42,7 +44,7 @@ type row struct {
 	Does          string
 }
 
-// mostCauses is how many causes of a state are told in full.
+// mostCauses is how many causes of a state are told in full, and seen at once.
 const mostCauses = 100
 
 func (v *hostView) setGroups(asked map[string]int) {
@@ -66,6 +68,7 @@ func (v *hostView) setGroups(asked map[string]int) {
 			continue
 		}
 		g := groupView{state: state, Anchor: v.groupAnchor(state), Word: wordOf(state), N: counted(len(guests), "guest"), Folded: state == report.Fine}
+		var causes []causeView
 		listed := make(map[string]bool)
 		for _, p := range v.Report.Problems {
 			if p.State != state {
@@ -84,10 +87,10 @@ func (v *hostView) setGroups(asked map[string]int) {
 			}
 			if len(concerned) > 0 {
 				cause.Rows = v.rows(concerned)
-				if len(g.Causes) < mostCauses {
+				if len(causes) < mostCauses {
 					cause.Hint, cause.Says = plain(p.Hint), v.says(concerned[0])
 				}
-				g.Causes = append(g.Causes, cause)
+				causes = append(causes, cause)
 			}
 		}
 		var others []*report.Guest
@@ -98,11 +101,13 @@ func (v *hostView) setGroups(asked map[string]int) {
 		}
 		if len(others) > 0 {
 			rest := causeView{Rows: v.rows(others)}
-			if len(g.Causes) > 0 {
+			if len(causes) > 0 {
 				rest.Text = "another cause"
 			}
-			g.Causes = append(g.Causes, rest)
+			causes = append(causes, rest)
 		}
+		first := min(len(causes), mostCauses)
+		g.Causes, g.More = within[[]causeView]{v, causes[:first]}, within[[]causeView]{v, causes[first:]}
 		v.Groups = append(v.Groups, g)
 	}
 }
@@ -137,7 +142,7 @@ func (v *hostView) rows(guests []*report.Guest) []row {
 		}
 		for _, g := range group {
 			r := v.row(g)
-			r.First = []string{shown(g.Name)}
+			r.First = []string{text.Name(g.Name)}
 			all = append(all, r)
 		}
 	}
@@ -150,7 +155,7 @@ func (v *hostView) row(g *report.Guest) row {
 	var worst []string
 	for _, d := range g.Disks {
 		if d.Needed == nil && g.State != report.Fine && d.Verdict != "skipped" || d.Needed != nil && *d.Needed || d.Verdict == "refused" {
-			worst = append(worst, shown(d.Target))
+			worst = append(worst, text.Name(d.Target))
 		}
 	}
 	const most = 4
@@ -193,7 +198,7 @@ func (v *hostView) says(g *report.Guest) []saying {
 			if words == "" || d.Prediction[target] == "starts" && g.State != report.Guessed {
 				continue
 			}
-			all = append(all, saying{targetName(target), shown(d.Target), shown(g.Name), plain(words)})
+			all = append(all, saying{targetName(target), text.Name(d.Target), text.Name(g.Name), plain(words)})
 			break
 		}
 	}
@@ -205,6 +210,9 @@ type warningView struct {
 	Code, N, Example, Guest string
 	Guests                  names
 }
+
+// findingView is something that is about no guest.
+type findingView struct{ Level, Text, Hint string }
 
 // setWarnings gathers what else was found: warnings, by their codes.
 func (v *hostView) setWarnings() {
@@ -242,6 +250,6 @@ func (v *hostView) setWarnings() {
 	slices.SortStableFunc(codes, func(a, b string) int { return cmp.Compare(len(all[b].guests), len(all[a].guests)) })
 	for _, code := range codes {
 		w := all[code]
-		v.Warnings = append(v.Warnings, warningView{plain(code), counted(len(w.guests), "guest"), plain(w.text), shown(w.guests[0]), some(w.guests, mostFirst)})
+		v.Warnings = append(v.Warnings, warningView{plain(code), counted(len(w.guests), "guest"), plain(w.text), text.Name(w.guests[0]), some(w.guests, mostFirst)})
 	}
 }

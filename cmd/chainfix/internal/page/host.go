@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
 // hostView is what the page says of one host.
@@ -34,6 +35,7 @@ type hostView struct {
 	Images        string
 	Groups        []groupView
 	Warnings      []warningView
+	Findings      []findingView // about no guest
 
 	drawn map[string]string // the anchors of images that are drawn, by their keys
 }
@@ -57,7 +59,7 @@ type outcomeRow struct {
 }
 
 func newHostView(h Host, number int, nested bool) *hostView {
-	v := &hostView{Nested: nested, Error: plain(h.Error), Report: h.Report, Name: shown(h.Name)}
+	v := &hostView{Nested: nested, Error: plain(h.Error), Report: h.Report, Name: text.Name(h.Name)}
 	if nested {
 		v.Prefix = fmt.Sprintf("h%d-", number+1)
 	}
@@ -66,10 +68,10 @@ func newHostView(h Host, number int, nested bool) *hostView {
 		return v
 	}
 	if h.Name == "" {
-		v.Name = cmp.Or(shown(r.Run.Host), "this host")
+		v.Name = cmp.Or(text.Name(r.Run.Host), "this host")
 	}
-	v.Libvirt, v.Source, v.Chainfix = plain(r.Libvirt), shown(r.Run.Source), plain(r.Run.Chainfix)
-	v.Rule, v.Policy = plain(r.Run.Rule), shown(r.Run.Policy)
+	v.Libvirt, v.Source, v.Chainfix = plain(r.Libvirt), plain(r.Run.Source), plain(r.Run.Chainfix)
+	v.Rule, v.Policy = plain(r.Run.Rule), text.Name(r.Run.Policy)
 	if !r.Run.Time.IsZero() {
 		v.Time = r.Run.Time.UTC().Format("2 January 2006, 15:04 UTC")
 		v.Moment = r.Run.Time.UTC().Format(time.RFC3339)
@@ -89,6 +91,9 @@ func newHostView(h Host, number int, nested bool) *hostView {
 	v.Images = counted(len(r.Images), "image")
 	v.setGroups(asked)
 	v.setWarnings()
+	for _, f := range r.Findings {
+		v.Findings = append(v.Findings, findingView{plain(f.Level), plain(f.Text), plain(f.Hint)})
+	}
 	v.count()
 	return v
 }
@@ -266,9 +271,9 @@ func plains(all []string) []string {
 func firsts(all []string) (first, others []string) {
 	for i, name := range all {
 		if i < mostFirst || len(all) <= mostFirst+3 {
-			first = append(first, shown(name))
+			first = append(first, text.Name(name))
 		} else {
-			others = append(others, shown(name))
+			others = append(others, text.Name(name))
 		}
 	}
 	return first, others

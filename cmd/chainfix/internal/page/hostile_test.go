@@ -42,6 +42,7 @@ func withNames(name func(kind string) string) *report.Host {
 	g.Disks[0].Target, g.HeldBack = name("target"), name("code")
 	g.Disks[0].Reason[newer] = name("words")
 	g.Findings = []report.Finding{{Code: name("code"), Level: "warning", Text: name("text")}}
+	m.Host.Findings = []report.Finding{{Level: "warning", Text: name("text"), Hint: name("hint")}}
 	m.Problems = []report.Problem{{State: report.WillNotStart, Code: name("code"), Image: key, Text: name("problem"), Hint: name("hint"), Guests: []string{g.Name}}}
 	m.Decisions = []report.Decision{{Code: name("code"), Image: key, Name: baseName, Question: name("question"), Claims: name("claims"), For: []string{name("for")}, Against: []string{name("against"), name("against")},
 		Answers: []report.Answer{{Format: name("format"), Flag: name("flag")}, {Command: name("command")}}, Hint: name("hint"), Guests: []string{g.Name}}}

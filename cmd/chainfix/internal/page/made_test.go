@@ -230,16 +230,18 @@ func odd() *report.Host {
 type madePage struct {
 	name  string
 	hosts []page.Host
+	drawn bool // by the test of this package
 }
 
-// hosts are what is drawn in a browser.
+// hosts are what the tests of all pages look at.
 func hosts() []madePage {
 	return []madePage{
-		{"15", []page.Host{{Report: small()}}},
-		{"300", []page.Host{{Report: large(300)}}},
-		{"5000", []page.Host{{Report: large(5000)}}},
-		{"odd", []page.Host{{Report: odd()}}},
-		{"fleet", []page.Host{{Report: small()}, {Name: "hypervisor2", Report: large(300)}, {Name: "hypervisor3", Error: "not reached"}}},
+		{"15", []page.Host{{Report: small()}}, false},
+		{"300", []page.Host{{Report: large(300)}}, false},
+		{"5000", []page.Host{{Report: large(5000)}}, false},
+		{"odd", []page.Host{{Report: odd()}}, true},
+		{"fleet", []page.Host{{Report: small()}, {Name: "hypervisor2", Report: large(300)}, {Name: "hypervisor3", Error: "not reached"}}, true},
+		{"apart", []page.Host{{Report: scattered(5000)}}, true},
 	}
 }
 

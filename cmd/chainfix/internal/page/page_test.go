@@ -128,14 +128,16 @@ func TestPageIsSelfContained(t *testing.T) {
 	}
 }
 
+var heading = regexp.MustCompile(`^h[1-6]$`)
+
 // TestPageIsWellFormed: headings descend one level at a time, anchors are there once, and cells have headers.
 func TestPageIsWellFormed(t *testing.T) {
 	for _, c := range hosts() {
 		t.Run(c.name, func(t *testing.T) {
 			root := parsed(t, written(t, c.hosts...))
-			level, ids, refs := 0, make(map[string]int), make(map[string]bool)
+			level, ids, refs, columns := 0, make(map[string]int), make(map[string]bool), make(map[*html.Node]int)
 			for _, n := range elements(root) {
-				if regexp.MustCompile(`^h[1-6]$`).MatchString(n.Data) {
+				if heading.MatchString(n.Data) {
 					next := int(n.Data[1] - '0')
 					if next > level+1 || next == 1 && level > 0 {
 						t.Errorf("%q is a heading of level %d after one of %d", textOf(n), next, level)
@@ -151,6 +153,9 @@ func TestPageIsWellFormed(t *testing.T) {
 				if n.Data == "th" && attribute(n, "scope") == "" {
 					t.Errorf("a header %q of nothing", textOf(n))
 				}
+				if n.Data == "th" && attribute(n, "scope") == "col" {
+					columns[n.Parent.Parent.Parent]++
+				}
 				if n.Data == "tr" && n.Parent.Data == "tbody" {
 					cells := 0
 					for c := range n.ChildNodes() {
@@ -159,7 +164,7 @@ func TestPageIsWellFormed(t *testing.T) {
 							cells += max(span, 1)
 						}
 					}
-					if header := tableHeader(n); cells != header {
+					if header := columns[n.Parent.Parent]; cells != header {
 						t.Errorf("%d cells below %d headers: %s", cells, header, textOf(n))
 					}
 				}
@@ -176,17 +181,6 @@ func TestPageIsWellFormed(t *testing.T) {
 			}
 		})
 	}
-}
-
-// tableHeader is how many headers the columns of a row's table have.
-func tableHeader(row *html.Node) int {
-	n := 0
-	for _, e := range elements(row.Parent.Parent) {
-		if e.Data == "th" && attribute(e, "scope") == "col" {
-			n++
-		}
-	}
-	return n
 }
 
 // TestNumbersAddUp: what the page counts at the top is what it lists below.

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
 // What is drawn at once. What is more is folded.
@@ -295,7 +297,7 @@ func (f *fold) setNames(trees []names) {
 	}
 	for _, tree := range trees {
 		for i, name := range tree.Names {
-			tree.Names[i] = shown(name)
+			tree.Names[i] = text.Name(name)
 			if same {
 				tree.Names[i] = pathOf(name).Base
 			}
@@ -321,7 +323,7 @@ func (p *painter) box(i int) *box {
 	}
 	for _, name := range im.Names {
 		if name != im.Name {
-			b.Names = append(b.Names, shown(name))
+			b.Names = append(b.Names, text.Name(name))
 		}
 	}
 	if d, ok := p.decisions[im.Key]; ok {
@@ -336,7 +338,7 @@ func (p *painter) box(i int) *box {
 		b.Writers = some(writers, mostNames)
 	}
 	if file, ok := p.byKey[im.DataFile]; ok {
-		b.Data, b.DataIs = shown(p.nodes[file].image.Name), p.stateOf(&p.nodes[file])
+		b.Data, b.DataIs = text.Name(p.nodes[file].image.Name), p.stateOf(&p.nodes[file])
 	}
 	if n.below < 0 && im.Backing != "" {
 		b.Backing = plain(im.Backing)
@@ -348,7 +350,7 @@ func (p *painter) box(i int) *box {
 func some(all []string, most int) names {
 	var n names
 	for _, name := range all[:min(len(all), most)] {
-		n.Names = append(n.Names, shown(name))
+		n.Names = append(n.Names, text.Name(name))
 	}
 	n.More = len(all) - len(n.Names)
 	return n

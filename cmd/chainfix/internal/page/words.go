@@ -7,16 +7,8 @@ import (
 	"unicode"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
-
-// shown is a name as the text output writes it: quoted where it has anything that does not show, or
-// that could pass for the end of the name.
-func shown(name string) string {
-	if q := strconv.Quote(name); q[1:len(q)-1] != name || strings.Contains(name, " ") {
-		return q
-	}
-	return name
-}
 
 // plain is a sentence of a report. Who made it has quoted the names in it; a report that was read from a
 // file may be anybody's.
@@ -41,7 +33,7 @@ func plain(text string) string {
 type path struct{ Dir, Base string }
 
 func pathOf(name string) path {
-	s := shown(name)
+	s := text.Name(name)
 	if slash := strings.LastIndexByte(s, '/'); s == name && slash < len(s)-1 {
 		return path{s[:slash+1], s[slash+1:]}
 	}
