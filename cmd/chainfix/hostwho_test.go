@@ -44,6 +44,7 @@ func TestWho(t *testing.T) {
 	// It has other images now than its snapshot.
 	h.Virsh("snapshot-create-as past before")
 	h.guest("new", "", chained())
+	h.guest("discards", "<transient/>", chained())
 	now := strings.ReplaceAll(definitions(t, h.d)["past"], at("past", ""), at("new", ""))
 	h.Virsh("undefine new")
 	h.Define(now)
@@ -52,7 +53,7 @@ func TestWho(t *testing.T) {
 	if err := os.WriteFile(document, []byte(definitions(t, h.d)["transient"]), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.Virsh("undefine transient; create --paused " + document + "; start --paused ran; start --paused saved; managedsave saved")
+	h.Virsh("undefine transient; create --paused " + document + "; start --paused ran; start --paused discards; start --paused saved; managedsave saved")
 	h.Virsh("start --paused external; snapshot-create-as external disks --no-metadata --disk-only --diskspec vda,file=" + at("external", "overlay"))
 
 	h.Virsh("start --paused kept; snapshot-create-as kept disks --disk-only --diskspec vda,file=" + at("kept", "overlay"))
@@ -100,13 +101,13 @@ func TestWho(t *testing.T) {
 	}
 	h.Virsh("snapshot-delete past before --metadata")
 	for _, by := range [][]string{uri, from} {
-		if who := h.who(at("off", "free"), by...); who.Answer != report.Nobody || who.Guests != 7 {
+		if who := h.who(at("off", "free"), by...); who.Answer != report.Nobody || who.Guests != 8 {
 			t.Errorf("%+v", who)
 		}
 	}
 	h.deletes(at("off", "free"), at("off", "base.img"), at("external", "free"))
 	seen := 0
-	for _, guest := range []string{"ran", "transient", "external", "kept"} {
+	for _, guest := range []string{"ran", "transient", "external", "kept", "discards"} {
 		for _, path := range h.OpenFiles(guest) {
 			if strings.HasPrefix(path, h.Images) {
 				seen++
@@ -116,7 +117,7 @@ func TestWho(t *testing.T) {
 			}
 		}
 	}
-	if seen < 8 {
+	if seen < 11 {
 		t.Errorf("only %d images are open", seen)
 	}
 }
