@@ -156,9 +156,9 @@ func (r *textReport) document(e *examined) error {
 	if e.Err != nil {
 		return nil // the findings say it
 	}
-	text := fmt.Appendf(nil, "%s: domain %s: %s%s\n", shownName(e.name), strconv.Quote(e.domain()), e.Verdict(), shownNeed(e.Verdict(), e.need()))
+	text := fmt.Appendf(nil, "%s: domain %s: %s%s\n", shownName(e.name), strconv.Quote(e.domain()), shownVerdict(e.Verdict()), shownNeed(e.Verdict(), e.need()))
 	for i, d := range e.Disks {
-		text = fmt.Appendf(text, "  %s: %s%s\n", strconv.Quote(d.Target), d.Verdict(), shownNeed(d.Verdict(), e.needs[i]))
+		text = fmt.Appendf(text, "  %s: %s%s\n", strconv.Quote(d.Target), shownVerdict(d.Verdict()), shownNeed(d.Verdict(), e.needs[i]))
 		if d.Chain == nil {
 			continue
 		}

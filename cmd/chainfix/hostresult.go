@@ -169,7 +169,7 @@ func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
-		{wasHeldBack, "held back"}, {wasRefused, "refused"}, {wasNoNeed, "not needed"}, {wasExplicit, "explicit already"},
+		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "explicit already"},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))

@@ -9,6 +9,7 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -65,5 +66,13 @@ func shownNeed(v chain.Verdict, n predict.Need) string {
 	case n == predict.Unknown:
 		return "; not known whether it is needed"
 	}
-	return "; needed: " + n.String()
+	return "; needed: " + text.Because(n.String())
+}
+
+// shownVerdict is a verdict for people.
+func shownVerdict(v chain.Verdict) string {
+	if v == chain.Refused {
+		return text.NeedsDecision
+	}
+	return v.String()
 }

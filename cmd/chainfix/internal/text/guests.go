@@ -44,7 +44,7 @@ func outcome(word, target string) string {
 func (p *Printer) guestLine(g *report.Guest) string {
 	var b strings.Builder
 	verdict := p.verdictOf(g)
-	fmt.Fprintf(&b, "%s %s", p.paint(styleOf(g), fmt.Sprintf("%-*s", len(needsDecision), verdict)), strconv.Quote(g.Name))
+	fmt.Fprintf(&b, "%s %s", p.paint(styleOf(g), fmt.Sprintf("%-*s", len(NeedsDecision), verdict)), strconv.Quote(g.Name))
 	if g.Active {
 		b.WriteString(" (running)")
 	}
@@ -67,18 +67,25 @@ func need(g *report.Guest) string {
 	case g.Needed == nil:
 		return "; not known whether it is needed"
 	case *g.Needed:
-		return "; needed: " + becauses[g.Because]
+		return "; needed: " + Because(g.Because)
 	case g.Verdict == explicit:
 		return ""
 	}
 	return "; not needed"
 }
 
-// becauses are the words for why a guest needs an explicit chain.
-var becauses = map[string]string{
-	predict.Guessed.String():   "it starts by a guess",
-	predict.Refused.String():   "it will not start",
-	predict.Misopened.String(): "it reads the wrong data",
+// Because says for people why an explicit chain is needed, where programs get the word of a
+// [predict.Need].
+func Because(word string) string {
+	switch word {
+	case predict.Guessed.String():
+		return "it starts by a guess"
+	case predict.Refused.String():
+		return "it will not start"
+	case predict.Misopened.String():
+		return "it reads the wrong data"
+	}
+	return word
 }
 
 // styleOf is the colour of a guest's line.

@@ -150,12 +150,14 @@ func (p *Printer) verdictOf(g *report.Guest) string {
 	case g.Verdict != refused:
 		return g.Verdict
 	case p.waiting[g.Name]:
-		return needsDecision
+		return NeedsDecision
 	}
 	return "cannot be fixed"
 }
 
-const needsDecision = "needs a decision"
+// NeedsDecision is what people read where programs read that a chain is refused: libvirt
+// refuses things, too.
+const NeedsDecision = "needs a decision"
 
 // maxTargets is how many libvirts a summary has a line for.
 const maxTargets = 6
