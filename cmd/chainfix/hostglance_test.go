@@ -99,6 +99,7 @@ func (h *glanceHost) scan(t *testing.T, args ...string) string {
 	if complaints.String() != "" {
 		t.Errorf("%q: standard error has\n%s", args, complaints.String())
 	}
+	valid(t, out.String())
 	return strings.ReplaceAll(out.String(), h.images, "/images")
 }
 

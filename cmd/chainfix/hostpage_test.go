@@ -72,6 +72,7 @@ func scanned(t *testing.T, definitions, form string) string {
 	if status := run(t.Context(), args, streams{nil, &out, &complaints}); status != exitRefused {
 		t.Fatalf("%q: status %d\n%s", args, status, complaints.String())
 	}
+	valid(t, out.String())
 	return out.String()
 }
 
