@@ -222,7 +222,10 @@ func (p *problem) text() string {
 	case p.image != nil:
 		return "the format of " + p.image.shown() + " is guessed"
 	}
-	return "an image of a chain is guessed"
+	if p.state == Guessed {
+		return "an image of a chain is guessed"
+	}
+	return "see what a libvirt makes of it: --predict LIBVIRT" // where none is asked about
 }
 
 // shown is the name of an image in a text.

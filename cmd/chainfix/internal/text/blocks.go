@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
@@ -55,8 +54,12 @@ func (p *Printer) blocks(h *report.Host, asked []report.Decision) []block {
 		}
 		t := titles[state]
 		title := t.title
-		if len(p.targets) == 1 && state != report.Unreadable {
+		switch {
+		case state == report.Unreadable:
+		case len(p.targets) == 1:
 			title += " on libvirt " + p.targets[0]
+		case len(p.targets) == 0:
+			title += " on some libvirt"
 		}
 		b := block{title: fmt.Sprintf("%s (%s)", title, guests(n)), style: t.style, what: "causes"}
 		var problems []report.Problem
@@ -162,11 +165,7 @@ func (p *Printer) heldBack() block {
 	for _, code := range slices.Sorted(maps.Keys(p.held)) {
 		names := p.held[code]
 		all = append(all, names)
-		about := code
-		if e, ok := finding.Explain(finding.Code(code)); ok {
-			about = e.Summary
-		}
-		b.entries = append(b.entries, entry{text: about, guests: names, todo: "chainfix explain " + code})
+		b.entries = append(b.entries, entry{text: fmt.Sprintf("%s (see chainfix explain %s)", code, code), guests: names})
 	}
 	b.title = fmt.Sprintf("HELD BACK by chainfix host apply (%d of these guests)", len(together(all...)))
 	return b
