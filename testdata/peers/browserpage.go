@@ -34,7 +34,7 @@ const overflowJS = `(() => {
 
 // Draw opens a page in windows of two widths and in both schemes of colours, and demands that the browser
 // has nothing to say of it, that nothing reaches beyond the window, folded or not, and that all text can be
-// read. It returns the longest time that it took to open. In the folder of screenshots it leaves pictures of
+// read. It returns the longest that [Browser.Open] took. In the folder of screenshots it leaves pictures of
 // that name, if there is one.
 func (b *Browser) Draw(file, name, screenshots string) (longest time.Duration) {
 	b.t.Helper()

@@ -292,21 +292,33 @@ type fleetRow struct {
 	Open   int // decisions
 }
 
+// newFleetView has a column for each state that there is on any host.
 func newFleetView(hosts []*hostView) *fleetView {
 	f := &fleetView{}
+	var states []report.State
 	for _, state := range report.States() {
-		f.Columns = append(f.Columns, wordOf(state))
+		if slices.ContainsFunc(hosts, func(h *hostView) bool { return h.counted(state) > 0 }) {
+			states = append(states, state)
+			f.Columns = append(f.Columns, wordOf(state))
+		}
 	}
 	for _, h := range hosts {
 		row := fleetRow{hostView: h, Anchor: h.Prefix + "host", Open: len(h.Decisions) + len(h.MoreDecisions)}
-		for _, state := range report.States() {
-			n := 0
-			if h.Report != nil {
-				n = h.Report.Summary.States[state]
-			}
-			row.Counts = append(row.Counts, n)
+		for _, state := range states {
+			row.Counts = append(row.Counts, h.counted(state))
 		}
 		f.Hosts = append(f.Hosts, row)
 	}
 	return f
 }
+
+// counted is how many guests of the host are in a state.
+func (v *hostView) counted(state report.State) int {
+	if v.Report == nil {
+		return 0
+	}
+	return v.Report.Summary.States[state]
+}
+
+// Span is how many columns there are besides the hosts.
+func (f *fleetView) Span() int { return len(f.Columns) + 1 }
