@@ -180,7 +180,7 @@ Exit status:
   0  nothing to do
   1  apply would change something
   2  the command line is wrong
-  3  a guest is refused, or held back by apply
+  3  a guest needs a decision, cannot be fixed, or is held back by apply
   4  libvirt or the folder cannot be read, or writing failed
 `
 

@@ -16,7 +16,7 @@ import (
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "scan",
-		Usage:       "say of all guests whether their chains are explicit, or need to be, and what libvirt will make of them",
+		Usage:       "say what has to be decided, and which guests will not start, read the wrong data or start by a guess",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), draftFlags(), rebaseFlags(), hostOutputFlags(), outFlags(), shownFlags(), jobsFlags(), policyFlags()),

@@ -46,7 +46,7 @@ func shownFlags() []flagRow {
 				}
 				return nil
 			}},
-		{&cli.StringFlag{Name: "severity", Usage: "show only findings as grave as this, and the guests that have them: `info|warning|error`"},
+		{&cli.StringFlag{Name: "severity", Usage: "show only findings at least as grave as this, and the guests that have them: `info|warning|error`"},
 			func(o *options, c *cli.Context) (err error) {
 				o.severity = c.String("severity")
 				if o.filter, err = report.NewFilter(o.only, o.severity); err != nil {

@@ -19,8 +19,8 @@ func hostTreeCommand(std streams) *cli.Command {
 		Usage:       "draw the backing chains of all guests, each base once",
 		ArgsUsage:   "[GUEST...]",
 		Description: treeDescription,
-		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), jobsFlags(), policyFlags()),
-		Action:      func(c *cli.Context) error { return hostTree(c, std) },
+		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), outFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return toOut(c, std, hostTree) },
 	}
 }
 

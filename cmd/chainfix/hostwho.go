@@ -28,8 +28,8 @@ func hostWhoCommand(std streams) *cli.Command {
 		Usage:       "say which guests use an image: for scripts that delete images",
 		ArgsUsage:   "IMAGE",
 		Description: whoDescription,
-		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), jobsFlags(), policyFlags()),
-		Action:      func(c *cli.Context) error { return hostWho(c, std) },
+		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), outFlags(), jobsFlags(), policyFlags()),
+		Action:      func(c *cli.Context) error { return toOut(c, std, hostWho) },
 	}
 }
 
