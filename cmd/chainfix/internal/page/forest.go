@@ -32,8 +32,19 @@ type node struct {
 	uneasy   bool // or a link that is not a recorded one
 }
 
-// own reports whether the image has a problem of its own.
-func (n *node) own() bool { return n.image.Problem || missing(n.image) }
+// own reports whether the image, or its data file, has a problem of its own.
+func (f *forest) own(n *node) bool {
+	data := f.dataFile(n)
+	return n.image.Problem || missing(n.image) || data != nil && f.own(data)
+}
+
+// dataFile is the node of the image's data file, which is drawn with it; nil if there is none.
+func (f *forest) dataFile(n *node) *node {
+	if i, ok := f.byKey[n.image.DataFile]; ok && f.data[n.image.DataFile] == n.image.Key {
+		return &f.nodes[i]
+	}
+	return nil
+}
 
 func missing(i *report.Image) bool { return i.Exists != nil && !*i.Exists }
 
@@ -42,19 +53,20 @@ type forest struct {
 	nodes  []node
 	byKey  map[string]int
 	shapes map[string]int
-	texts  []string // of the shapes
-	data   map[string]bool
+	texts  []string          // of the shapes
+	data   map[string]string // the image that a data file belongs to, which is none itself
 }
 
 // newForest takes any report, also one in which images stand on one another in a circle: such a circle
 // is cut where it was met first.
 func newForest(h *report.Host) *forest {
-	f := &forest{nodes: make([]node, len(h.Images)), byKey: make(map[string]int), shapes: make(map[string]int), data: make(map[string]bool)}
+	f := &forest{nodes: make([]node, len(h.Images)), byKey: make(map[string]int), shapes: make(map[string]int), data: make(map[string]string)}
 	for i := range h.Images {
 		f.nodes[i] = node{image: &h.Images[i], below: -1}
 		f.byKey[h.Images[i].Key] = i
-		if file := h.Images[i].DataFile; file != "" {
-			f.data[file] = true
+		key, file := h.Images[i].Key, h.Images[i].DataFile
+		if f.data[key] == "" && f.data[file] == "" && file != "" && file != key {
+			f.data[file] = key
 		}
 	}
 	for i := range f.nodes {
@@ -139,7 +151,7 @@ func (f *forest) setShapes() {
 	order := f.upwards()
 	for _, i := range slices.Backward(order) {
 		n := &f.nodes[i]
-		n.images, n.troubled, n.uneasy = 1, n.own(), n.own() || n.link != recorded
+		n.images, n.troubled, n.uneasy = 1, f.own(n), f.own(n) || n.link != recorded
 		look := []string{n.image.Format, strconv.Itoa(int(n.link)), f.stateOf(n).Text, strconv.FormatBool(f.writtenBelow(n)), strconv.FormatBool(n.image.DataFile != "")}
 		text := cmp.Or(formatOf(n.image), f.stateOf(n).Text)
 		var above []string
@@ -190,6 +202,9 @@ func (f *forest) stateOf(n *node) outcomeWord {
 		return outcomeWord{"not settled", "error"}
 	case n.link == loop:
 		return outcomeWord{"stands on itself", "error"}
+	}
+	if data := f.dataFile(n); data != nil && f.own(data) {
+		return outcomeWord{"its data file " + f.stateOf(data).Text, "error"}
 	}
 	return outcomeWord{}
 }

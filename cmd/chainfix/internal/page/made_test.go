@@ -264,6 +264,8 @@ func scattered(guests int) *report.Host {
 		m.Summary.Guests++
 		m.Summary.States[report.WillNotStart]++
 		m.Summary.Verdicts["refused"]++
+		m.Summary.Outcomes[older]["refuses"]++
+		m.Summary.Outcomes[newer]["refuses"]++
 	}
 	return m.Host
 }

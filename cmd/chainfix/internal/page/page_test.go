@@ -264,3 +264,18 @@ func TestWriteFails(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMissingDataFile: an image without its data is one to look at, however many others look alike.
+func TestMissingDataFile(t *testing.T) {
+	m := newMade("hypervisor1")
+	for n := range 5 {
+		m.image(fmt.Sprintf("/images/%d.qcow2", n), "qcow2", "").DataFile = "i6"
+	}
+	m.image("/images/data.raw", "raw", "").Exists = pointer(false)
+	text := written(t, page.Host{Report: m.Host})
+	for _, want := range []string{`<span class="chip error">its data file does not exist</span>`, "its data is in <bdi>/images/data.raw</bdi>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+}

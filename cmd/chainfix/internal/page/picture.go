@@ -81,7 +81,6 @@ type box struct {
 	Count   string // how many guests, where they are not named
 	Writers names
 	Data    string // its data file
-	DataIs  outcomeWord
 	Backing string // what it names, where that is not drawn
 }
 
@@ -103,7 +102,7 @@ func (p *painter) picture() pictureView {
 	for i := range p.nodes {
 		n := &p.nodes[i]
 		switch {
-		case n.below >= 0, p.data[n.image.Key] && len(n.above) == 0:
+		case n.below >= 0, p.data[n.image.Key] != "" && len(n.above) == 0:
 		case n.uneasy:
 			uneasy = append(uneasy, i)
 		default:
@@ -219,7 +218,7 @@ func (p *painter) steps(run []int) []step {
 
 func (p *painter) quiet(i int) bool {
 	n := &p.nodes[i]
-	return !n.own() && n.link == recorded && n.image.Format != "" && !p.writtenBelow(n) && n.image.DataFile == ""
+	return !p.own(n) && n.link == recorded && n.image.Format != "" && !p.writtenBelow(n) && n.image.DataFile == ""
 }
 
 func (p *painter) step(n int) step { return step{Box: p.box(n), Link: p.linkClass(n)} }
@@ -337,8 +336,8 @@ func (p *painter) box(i int) *box {
 		}
 		b.Writers = some(writers, mostNames)
 	}
-	if file, ok := p.byKey[im.DataFile]; ok {
-		b.Data, b.DataIs = text.Name(p.nodes[file].image.Name), p.stateOf(&p.nodes[file])
+	if data := p.dataFile(n); data != nil {
+		b.Data = text.Name(data.image.Name)
 	}
 	if n.below < 0 && im.Backing != "" {
 		b.Backing = plain(im.Backing)
