@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
@@ -164,7 +165,7 @@ func keptByScan(t *testing.T, definitions string, guests int) (kept, size int64)
 	t.Helper()
 	s := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}}}
 	written := &countingWriter{}
-	collector := report.NewCollector(report.Run{}, libvirt.Version{})
+	collector := collect.NewCollector(report.Run{}, libvirt.Version{})
 	out := &hostJSON{w: written, head: collector.Head()}
 	for r, err := range s.Reports(t.Context()) {
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
@@ -84,7 +85,7 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 		g.Outcome = wasNoNeed
 	case r.Verdict() == chain.Refused:
 		g.Outcome = wasRefused
-		f := whyRefused(report.ExaminationOf(r))
+		f := whyRefused(collect.ExaminationOf(r))
 		g.Code, g.Reason = string(f.Code), f.Text
 	case why != nil:
 		g.Outcome, g.Code, g.Reason = wasHeldBack, string(held.Code), why.Error()

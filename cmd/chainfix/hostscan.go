@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
@@ -54,7 +55,7 @@ func hostScan(c *cli.Context, std streams) error {
 		return err
 	}
 	script := o.newRebase(w)
-	collector := report.NewCollector(o.run(s), inventory.Version())
+	collector := collect.NewCollector(o.run(s), inventory.Version())
 	selection := o.filter.Selection()
 	out := o.hostOutput(std.out, collector.Head())
 	reported := progress.ofScan(s)
@@ -116,9 +117,9 @@ func (o *options) run(s *host.Scan) report.Run {
 // the same guests, or is one that nobody changes without a decision.
 func scanStatus(r *host.Report) int {
 	switch {
-	case r.Verdict() == chain.Refused, report.HeldBack(r) != "":
+	case r.Verdict() == chain.Refused, collect.HeldBack(r) != "":
 		return exitRefused
-	case report.Changes(r):
+	case collect.Changes(r):
 		return exitChange
 	}
 	return exitDone

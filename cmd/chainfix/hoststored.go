@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/chainfix/chainfix/chain"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
@@ -31,7 +32,7 @@ func (o *options) asksFor(kind host.MetadataKind) bool {
 // printReport says everything about a guest, but for what an apply is about to change of what
 // libvirt keeps of it.
 func (o *options) printReport(std streams, r *host.Report) {
-	g := report.GuestOf(r)
+	g := collect.GuestOf(r)
 	g.Stored = slices.DeleteFunc(g.Stored, func(s report.Stored) bool {
 		return s.Verdict == chain.Fixable.String() && o.asksFor(host.MetadataKind(s.Kind))
 	})

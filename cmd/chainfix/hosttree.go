@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/tree"
@@ -34,7 +35,7 @@ func hostTree(c *cli.Context, std streams) error {
 		return err
 	}
 	defer run.end()
-	collector := report.NewCollector(o.run(run.scan), run.inventory.Version())
+	collector := collect.NewCollector(o.run(run.scan), run.inventory.Version())
 	reported := run.progress.ofScan(run.scan)
 	var guests []report.Guest
 	err = eachReport(c.Context, run.scan, func(r *host.Report) error {

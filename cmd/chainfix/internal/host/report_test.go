@@ -8,6 +8,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
@@ -23,7 +24,7 @@ func TestReportsAddUp(t *testing.T) {
 		}
 		targets := pick(draw, nil, []libvirt.Pair{{Libvirt: libvirt.Version{Major: 9}}}, []libvirt.Pair{{Libvirt: libvirt.Version{Major: 5}}, {Libvirt: libvirt.Version{Major: 11, Minor: 3}}})
 		scan := &host.Scan{Inventory: h.folder(), Targets: targets, Policy: chain.Policy{Rule: pick(draw, chain.Leaf, chain.Strict)}}
-		collector := report.NewCollector(report.Run{}, libvirt.Version{})
+		collector := collect.NewCollector(report.Run{}, libvirt.Version{})
 		var guests []report.Guest
 		for r, err := range scan.Reports(t.Context()) {
 			must(h.storedHost, err)

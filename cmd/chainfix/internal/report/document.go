@@ -12,11 +12,11 @@ import (
 // DocumentOf is the report on one domain XML, by its name for messages. needs are what its disks
 // need, in their order.
 func DocumentOf(name string, e *xmlfix.Examination, needs []predict.Need) Document {
-	d := Document{Name: name, Verdict: e.Verdict().String(), Disks: disksOf(e, needs), Findings: documentFindings(e)}
+	d := Document{Name: name, Verdict: e.Verdict().String(), Disks: DisksOf(e, needs), Findings: DocumentFindings(e)}
 	if e.Document != nil {
 		d.Domain = e.Document.DomainName()
 	}
-	d.Needed, d.Because = needOf(neediest(e, needs))
+	d.Needed, d.Because = NeedOf(neediest(e, needs))
 	return d
 }
 
@@ -28,8 +28,8 @@ func neediest(e *xmlfix.Examination, needs []predict.Need) predict.Need {
 	return slices.Max(append([]predict.Need{predict.Recorded}, needs...))
 }
 
-// needOf says for programs what is needed: needed is nil if it cannot be told.
-func needOf(n predict.Need) (needed *bool, because string) {
+// NeedOf says for programs what is needed: needed is nil if it cannot be told.
+func NeedOf(n predict.Need) (needed *bool, because string) {
 	switch n {
 	case predict.Recorded:
 		return new(false), ""
@@ -39,8 +39,8 @@ func needOf(n predict.Need) (needed *bool, because string) {
 	return new(true), n.String()
 }
 
-// documentFindings are those about a document as such; nil for none.
-func documentFindings(e *xmlfix.Examination) (all []Finding) {
+// DocumentFindings are those about a document as such; nil for none.
+func DocumentFindings(e *xmlfix.Examination) (all []Finding) {
 	if e.Err != nil {
 		f, _ := FindingOf(e.Err)
 		all = FindingsOf(f)
@@ -51,7 +51,7 @@ func documentFindings(e *xmlfix.Examination) (all []Finding) {
 	return all
 }
 
-func disksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
+func DisksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
 	disks := []Disk{}
 	for i, d := range e.Disks {
 		disk := Disk{
@@ -62,7 +62,7 @@ func disksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
 			disk.Device = "disk"
 		}
 		if i < len(needs) {
-			disk.Needed, disk.Because = needOf(needs[i])
+			disk.Needed, disk.Because = NeedOf(needs[i])
 		}
 		if d.Chain != nil {
 			disk.Findings = FindingsOf(d.Chain.Findings...)
@@ -71,7 +71,7 @@ func disksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
 			f, _ := FindingOf(d.Err)
 			disk.Findings = append(disk.Findings, FindingsOf(f)...)
 		}
-		for _, layer := range layersOf(d) {
+		for _, layer := range LayersOf(d) {
 			disk.Layers = append(disk.Layers, layerOf(layer))
 		}
 		disks = append(disks, disk)
@@ -79,9 +79,9 @@ func disksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
 	return disks
 }
 
-// layersOf are the images of a disk's chain: none of one that could not be read, and of a
+// LayersOf are the images of a disk's chain: none of one that could not be read, and of a
 // drive without a medium.
-func layersOf(d xmlfix.DiskExamination) []chain.Layer {
+func LayersOf(d xmlfix.DiskExamination) []chain.Layer {
 	if d.Chain == nil || len(d.Chain.Layers) == 1 && storage.IsEmpty(d.Chain.Layers[0].Source) {
 		return nil
 	}
@@ -89,5 +89,5 @@ func layersOf(d xmlfix.DiskExamination) []chain.Layer {
 }
 
 func layerOf(layer chain.Layer) Layer {
-	return Layer{Source: sourceOf(layer.Source), Format: layer.Format.LibvirtName(), QEMUFormat: string(layer.Format), From: layer.From.String()}
+	return Layer{Source: SourceOf(layer.Source), Format: layer.Format.LibvirtName(), QEMUFormat: string(layer.Format), From: layer.From.String()}
 }

@@ -1,7 +1,7 @@
 // Package report is the model of what chainfix says about a host or a document: the text, the JSON,
 // the page and the metrics are all written from it, and say nothing that is not in it.
 //
-// A [Collector] makes it of the reports of a scan, one guest after the other. The types are the JSON
+// [DocumentOf] makes the report on a document, and package collect the one on a host. The types are the JSON
 // outputs "chainfix/host/v1" and "chainfix/check/v1" at the same time: their tags are the names that
 // programs rely on, so none is ever renamed or taken away.
 //
@@ -10,6 +10,9 @@
 package report
 
 import "time"
+
+// HostSchema is the name and version of the report on a host.
+const HostSchema = "chainfix/host/v1"
 
 // Host is the whole report on a host.
 type Host struct {

@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe"
 	"github.com/chainfix/chainfix/xmlfix"
 )
@@ -44,9 +45,9 @@ type imageRecord struct {
 	from              chain.Origin
 
 	name          string
-	names         []string // the others
-	source        *Source  // nil where it is a file or device named name
-	device, inode uint64   // 0 where they are not known
+	names         []string       // the others
+	source        *report.Source // nil where it is a file or device named name
+	device, inode uint64         // 0 where they are not known
 	size          int64
 	virtual       uint64       // 0 where it is not known
 	format        probe.Format // as chains have it
@@ -97,7 +98,7 @@ func (i *imageRecord) key() string {
 // the chain, cache may know.
 func (m *images) addDisk(guest int, d xmlfix.DiskExamination, cache *image.Cache) []*imageRecord {
 	var layers []*imageRecord
-	for n, layer := range layersOf(d) {
+	for n, layer := range report.LayersOf(d) {
 		if layer.Image == nil && cache != nil {
 			_, layer.Image, _ = cache.Remembered(layer.At())
 		}
@@ -173,7 +174,7 @@ func (m *images) of(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *
 func newImage(src *libvirtxml.DomainDiskSource, number int) *imageRecord {
 	i := &imageRecord{number: int32(number), name: shownName(src), block: src.Block != nil}
 	if _, local := storage.LocalPath(src); !local || src.Slices != nil {
-		i.source = new(sourceOf(src))
+		i.source = new(report.SourceOf(src))
 	}
 	return i
 }
@@ -247,29 +248,29 @@ func (i *imageRecord) found(f finding.Finding) {
 }
 
 // list returns the images, with the names of guests by their numbers. Nothing more can be added.
-func (m *images) list(guests []string) []Image {
+func (m *images) list(guests []string) []report.Image {
 	m.byID, m.bySource = nil, nil
-	all := make([]Image, len(m.all))
+	all := make([]report.Image, len(m.all))
 	for n, i := range m.all {
 		all[n] = i.image(guests)
 	}
 	return all
 }
 
-func (i *imageRecord) image(guests []string) Image {
-	one := Image{
+func (i *imageRecord) image(guests []string) report.Image {
+	one := report.Image{
 		Key: i.key(), Name: i.name, Names: append([]string{i.name}, i.names...), Exists: i.exists.known(),
 		Claims: string(i.claims), Backing: i.backing, Below: i.below.key(), DataFile: i.dataFile.key(),
-		Guests: names(guests, i.guests), Writers: make([]DiskRef, len(i.writers)), Problem: i.problem,
+		Guests: names(guests, i.guests), Writers: make([]report.DiskRef, len(i.writers)), Problem: i.problem,
 	}
 	for n, w := range i.writers {
-		one.Writers[n] = DiskRef{guests[w.guest], w.target}
+		one.Writers[n] = report.DiskRef{Guest: guests[w.guest], Target: w.target}
 	}
 	switch {
 	case i.source != nil:
 		one.Source = *i.source
 	default:
-		one.Source = kindOf(storage.LocalSource(i.name, i.block))
+		one.Source = report.SourceOf(storage.LocalSource(i.name, i.block))
 	}
 	if !i.disputed {
 		one.Format, one.QEMUFormat, one.From = i.format.LibvirtName(), string(i.format), i.from.String()

@@ -1,20 +1,20 @@
-package report
+// Package collect makes the report on a host of the reports of a scan: it tells the images of all
+// guests apart, and gathers by cause and image what is wrong and what somebody has to decide.
+package collect
 
 import (
 	"slices"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
-
-// HostSchema is the name and version of the report on a host.
-const HostSchema = "chainfix/host/v1"
 
 // Collector makes the report on a host of the reports of its guests. Of a guest it keeps its name
 // and where that belongs; what else there is to say of it, Add returns, to be written at once: so
 // memory grows with the images of the host, by less than a KiB for each.
 type Collector struct {
-	host      Host
+	host      report.Host
 	guests    []string // names, by number
 	images    images
 	problems  map[problemKey]*problem
@@ -22,9 +22,9 @@ type Collector struct {
 }
 
 // NewCollector returns a Collector for a run of the libvirt of this version.
-func NewCollector(run Run, version libvirt.Version) *Collector {
+func NewCollector(run report.Run, version libvirt.Version) *Collector {
 	c := &Collector{problems: make(map[problemKey]*problem)}
-	c.host = Host{Schema: HostSchema, Run: run, Guests: []Guest{}, Summary: newSummary(run.Targets)}
+	c.host = report.Host{Schema: report.HostSchema, Run: run, Guests: []report.Guest{}, Summary: newSummary(run.Targets)}
 	if version.Known() {
 		c.host.Libvirt = version.String()
 	}
@@ -33,11 +33,11 @@ func NewCollector(run Run, version libvirt.Version) *Collector {
 }
 
 // Head returns the report without anything that is found out of guests.
-func (c *Collector) Head() Host { return c.host }
+func (c *Collector) Head() report.Host { return c.host }
 
 // Add takes over the report on a guest and returns it as programs get it. Guests are added in
 // the order of the inventory.
-func (c *Collector) Add(r *host.Report) Guest {
+func (c *Collector) Add(r *host.Report) report.Guest {
 	number := len(c.guests)
 	c.guests = append(c.guests, r.Guest.Name)
 	g := GuestOf(r)
@@ -53,12 +53,12 @@ func (c *Collector) Add(r *host.Report) Guest {
 	}
 	c.decisions.add(r, c.images.keyOf)
 	c.addProblem(number, r, worst, chains)
-	c.host.Summary.add(&g, Changes(r))
+	count(&c.host.Summary, &g, Changes(r))
 	return g
 }
 
 // End returns the report on the host, without its Guests.
-func (c *Collector) End() Host {
+func (c *Collector) End() report.Host {
 	h := c.host
 	h.Images = c.images.list(c.guests)
 	h.Problems = c.listProblems()
@@ -92,35 +92,35 @@ func at(images []*imageRecord, layer int) *imageRecord {
 }
 
 // newSummary counts no guest.
-func newSummary(targets []string) Summary {
-	s := Summary{States: make(map[State]int), Verdicts: make(map[string]int), Outcomes: make(map[string]map[string]int)}
-	for _, state := range States() {
+func newSummary(targets []string) report.Summary {
+	s := report.Summary{States: make(map[report.State]int), Verdicts: make(map[string]int), Outcomes: make(map[string]map[string]int)}
+	for _, state := range report.States() {
 		s.States[state] = 0
 	}
 	for _, verdict := range []string{"explicit", "fixable", "refused"} {
 		s.Verdicts[verdict] = 0
 	}
 	for _, target := range targets {
-		s.outcomes(target)
+		outcomesIn(&s, target)
 	}
 	return s
 }
 
-// outcomes are those under a target.
-func (s *Summary) outcomes(target string) map[string]int {
+// outcomesIn are those under a target.
+func outcomesIn(s *report.Summary, target string) map[string]int {
 	if s.Outcomes[target] == nil {
 		s.Outcomes[target] = map[string]int{"starts": 0, "refuses": 0, "misopens": 0, unknownOutcome: 0}
 	}
 	return s.Outcomes[target]
 }
 
-// add counts a guest.
-func (s *Summary) add(g *Guest, changes bool) {
+// count counts a guest.
+func count(s *report.Summary, g *report.Guest, changes bool) {
 	s.Guests++
 	s.States[g.State]++
 	s.Verdicts[g.Verdict]++
 	for target, outcome := range g.Outcome {
-		s.outcomes(target)[outcome]++
+		outcomesIn(s, target)[outcome]++
 	}
 	if g.HeldBack != "" {
 		s.HeldBack++
@@ -131,4 +131,4 @@ func (s *Summary) add(g *Guest, changes bool) {
 }
 
 // rank is the rank of a state: the worse, the less.
-func rank(s State) int { return slices.Index(States(), s) }
+func rank(s report.State) int { return slices.Index(report.States(), s) }

@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
@@ -20,7 +21,7 @@ const virtualSize = 1 << 20
 // decisionsOf are the decisions about the guests of a folder, whose XML has DIR in the place of
 // the images' folder. The images are overlays: the name of the backing image, "" for none,
 // then a space and the recorded format, if there is one.
-func decisionsOf(t *testing.T, images map[string]string, guests []string, policy chain.Policy) (all []Decision, dir string) {
+func decisionsOf(t *testing.T, images map[string]string, guests []string, policy chain.Policy) (all []report.Decision, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	definitions := filepath.Join(dir, "definitions")
@@ -44,7 +45,7 @@ func decisionsOf(t *testing.T, images map[string]string, guests []string, policy
 			t.Fatal(err)
 		}
 	}
-	collector := NewCollector(Run{}, libvirt.Version{})
+	collector := NewCollector(report.Run{}, libvirt.Version{})
 	scan := &host.Scan{Inventory: host.FolderAt(definitions), Policy: policy}
 	for r, err := range scan.Reports(t.Context()) {
 		if err != nil {
@@ -83,22 +84,22 @@ func TestDecisionsAreGathered(t *testing.T) {
 	}, []string{qcow2Disk("d"), rawDisk, qcow2Disk("e"), qcow2Disk("f"), qcow2Disk("a"), qcow2Disk("b") + strings.ReplaceAll(qcow2Disk("c"), "vda", "vdb"), qcow2Disk("c"), kept}, chain.Policy{})
 	in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
 	const length = "it is 256 KiB long, and the disk of its overlay 1 MiB: a raw image mostly has the same length"
-	want := []Decision{
+	want := []report.Decision{
 		{Code: "probed-backing", Image: in("DIR/base.qcow2"), Name: in("DIR/base.qcow2"), Question: in(`what is "DIR/base.qcow2"? nobody recorded its format`),
 			Claims: `qcow2 of 1 MiB, and names the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`, length}, Against: []string{},
-			Answers: []Answer{{Format: "raw", Flag: in("--trust DIR/base.qcow2=raw")}, {Format: "qcow2", Flag: in("--trust DIR/base.qcow2=qcow2")},
+			Answers: []report.Answer{{Format: "raw", Flag: in("--trust DIR/base.qcow2=raw")}, {Format: "qcow2", Flag: in("--trust DIR/base.qcow2=qcow2")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/a")}, {Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b ./base.qcow2 DIR/b")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/c")}},
 			Guests: []string{"guest04", "guest05", "guest06"}},
 		{Code: "image-missing", Image: in("DIR/gone"), Name: in("DIR/gone"), Question: in(`"DIR/gone" does not exist`), For: []string{}, Against: []string{},
-			Answers: []Answer{{Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/e")}, {Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/f")}},
+			Answers: []report.Answer{{Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/e")}, {Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/f")}},
 			Guests:  []string{"guest02", "guest03"}},
 		{Code: "raw-disk-elsewhere", Image: in("DIR/forged"), Name: in("DIR/forged"), Question: in(`what is "DIR/forged"? nobody recorded its format`),
 			Claims: `qcow2 of 1 MiB, and names the backing image "/etc/shadow"`, For: []string{length},
 			Against: []string{`it is or was the raw disk "vda" of the guest "guest01", which may have written its header`},
-			Answers: []Answer{{Format: "raw", Flag: in("--trust DIR/forged=raw")}}, Guests: []string{"guest00"}},
+			Answers: []report.Answer{{Format: "raw", Flag: in("--trust DIR/forged=raw")}}, Guests: []string{"guest00"}},
 		{Code: "chain-stale", Image: in("DIR/flat"), Name: in("DIR/flat"), Claims: "qcow2 of 1 MiB", For: []string{}, Against: []string{},
-			Answers: []Answer{{Flag: "--refresh"}, {Flag: "--keep-xml", Keep: []string{in("DIR/flat")}}}, Guests: []string{"guest07"}},
+			Answers: []report.Answer{{Flag: "--refresh"}, {Flag: "--keep-xml", Keep: []string{in("DIR/flat")}}}, Guests: []string{"guest07"}},
 	}
 	for i := range all {
 		if all[i].Hint == "" {

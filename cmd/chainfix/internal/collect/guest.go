@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"github.com/chainfix/chainfix/chain"
@@ -6,6 +6,7 @@ import (
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
@@ -33,24 +34,24 @@ func ExaminationOf(r *host.Report) *xmlfix.Examination {
 }
 
 // GuestOf is the report on a guest by itself: without its state, and without the keys of images.
-func GuestOf(r *host.Report) Guest {
+func GuestOf(r *host.Report) report.Guest {
 	e := ExaminationOf(r)
-	g := Guest{
+	g := report.Guest{
 		Name: r.Guest.Name, UUID: r.Guest.UUID, Active: r.Guest.Active,
-		Verdict: r.Verdict().String(), HeldBack: string(HeldBack(r)), Disks: disksOf(e, r.Needs), Stored: storedOf(r),
-		Findings: append(FindingsOf(r.Findings...), documentFindings(e)...), Outcome: outcomesOf(r),
+		Verdict: r.Verdict().String(), HeldBack: string(HeldBack(r)), Disks: report.DisksOf(e, r.Needs), Stored: storedOf(r),
+		Findings: append(report.FindingsOf(r.Findings...), report.DocumentFindings(e)...), Outcome: outcomesOf(r),
 	}
-	g.Needed, g.Because = needOf(r.Need())
+	g.Needed, g.Because = report.NeedOf(r.Need())
 	for i := range g.Disks {
 		if i < len(r.Predictions) {
-			g.Disks[i].predicted(r.Predictions[i])
+			predicted(&g.Disks[i], r.Predictions[i])
 		}
 	}
 	return g
 }
 
 // predicted takes over what becomes of a disk as it is.
-func (d *Disk) predicted(predictions []need.Prediction) {
+func predicted(d *report.Disk, predictions []need.Prediction) {
 	if len(predictions) == 0 {
 		return
 	}
@@ -100,10 +101,10 @@ func outcomesOf(r *host.Report) map[string]string {
 }
 
 // storedOf is what there is to change of what libvirt keeps of a guest; nil for nothing.
-func storedOf(r *host.Report) (all []Stored) {
+func storedOf(r *host.Report) (all []report.Stored) {
 	for _, s := range r.Stored {
 		if len(s.Findings) > 0 {
-			all = append(all, Stored{string(s.Kind), s.Name, s.Verdict().String(), FindingsOf(s.Findings...)})
+			all = append(all, report.Stored{Kind: string(s.Kind), Name: s.Name, Verdict: s.Verdict().String(), Findings: report.FindingsOf(s.Findings...)})
 		}
 	}
 	return all

@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
@@ -19,7 +20,7 @@ import (
 // their names, with DIR in the place of the images' folder, or else the text of the whole file. An image whose content is "" is a raw
 // one; else it is an overlay, and has the name of its backing image, and the format after a space
 // if it is recorded.
-func scanned(t *testing.T, images, guests map[string]string) Host {
+func scanned(t *testing.T, images, guests map[string]string) report.Host {
 	t.Helper()
 	dir := t.TempDir()
 	definitions := filepath.Join(dir, "definitions")
@@ -59,8 +60,8 @@ func scanned(t *testing.T, images, guests map[string]string) Host {
 		}
 	}
 	scan := &host.Scan{Inventory: host.FolderAt(definitions), Targets: []libvirt.Pair{{Libvirt: libvirt.Version{Major: 11, Minor: 3}}}}
-	collector := NewCollector(Run{Targets: []string{"11.3.0"}}, libvirt.Version{})
-	var all []Guest
+	collector := NewCollector(report.Run{Targets: []string{"11.3.0"}}, libvirt.Version{})
+	var all []report.Guest
 	for r, err := range scan.Reports(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +73,7 @@ func scanned(t *testing.T, images, guests map[string]string) Host {
 	// The folder is another one each time.
 	text, err := json.Marshal(h)
 	if err == nil {
-		var again Host
+		var again report.Host
 		err = json.Unmarshal([]byte(strings.ReplaceAll(string(text), dir, "DIR")), &again)
 		h = again
 	}
@@ -92,8 +93,8 @@ func netDisk(attrs, inside string) string {
 	return "<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol=" + attrs + ">" + inside + "</source><target dev='vda'/></disk>"
 }
 
-// image returns the image of this name.
-func (h *Host) image(t *testing.T, name string) Image {
+// imageOf returns the image of this name.
+func imageOf(t *testing.T, h report.Host, name string) report.Image {
 	t.Helper()
 	for _, i := range h.Images {
 		if i.Name == name {
@@ -101,7 +102,7 @@ func (h *Host) image(t *testing.T, name string) Image {
 		}
 	}
 	t.Fatalf("no image is called %q", name)
-	return Image{}
+	return report.Image{}
 }
 
 // TestImagesAreToldApart: an image is one, whatever it is called; and what differs in anything that
@@ -135,7 +136,7 @@ func TestImagesAreToldApart(t *testing.T) {
 	if diff := cmp.Diff(want, shared); diff != "" {
 		t.Errorf("images of several guests (-want):\n%s", diff)
 	}
-	if base := h.image(t, "DIR/base"); len(base.Names) != 3 || base.Names[0] != base.Name || !cmp.Equal(base.Writers, []DiskRef{{"direct", "vda"}}) {
+	if base := imageOf(t, h, "DIR/base"); len(base.Names) != 3 || base.Names[0] != base.Name || !cmp.Equal(base.Writers, []report.DiskRef{{Guest: "direct", Target: "vda"}}) {
 		t.Errorf("%+v", base)
 	}
 	// Those of the guests, each with an overlay or an image of its own, and the base.
@@ -158,17 +159,17 @@ func TestWhatIsSaidOfImages(t *testing.T) {
 		"cd":   "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/><readonly/></disk>",
 	})
 	yes, no := true, false
-	base := h.image(t, "DIR/base")
-	for _, want := range []Image{
+	base := imageOf(t, h, "DIR/base")
+	for _, want := range []report.Image{
 		{Name: "DIR/top", Exists: &yes, VirtualSize: new(uint64(virtualSize)), Format: "qcow2", From: "xml", Claims: "qcow2", Backing: `"middle"`,
-			Below: h.image(t, "DIR/middle").Key, Guests: []string{"view", "web"}, Writers: []DiskRef{{"web", "vda"}}},
+			Below: imageOf(t, h, "DIR/middle").Key, Guests: []string{"view", "web"}, Writers: []report.DiskRef{{Guest: "web", Target: "vda"}}},
 		{Name: "DIR/middle", Exists: &yes, VirtualSize: new(uint64(virtualSize)), Format: "qcow2", From: "header", Claims: "qcow2", Backing: `"base"`,
-			Below: base.Key, Guests: []string{"view", "web"}, Writers: []DiskRef{}},
-		{Name: "DIR/base", Exists: &yes, Format: "raw", From: "header", Claims: "raw", Guests: []string{"view", "web"}, Writers: []DiskRef{}},
-		{Name: "DIR/gone", Exists: &no, Format: "qcow2", From: "header", Guests: []string{"lost"}, Writers: []DiskRef{}, Problem: true},
-		{Name: "nbd://one:10809/export", Format: "raw", From: "xml", Guests: []string{"far"}, Writers: []DiskRef{{"far", "vda"}}},
+			Below: base.Key, Guests: []string{"view", "web"}, Writers: []report.DiskRef{}},
+		{Name: "DIR/base", Exists: &yes, Format: "raw", From: "header", Claims: "raw", Guests: []string{"view", "web"}, Writers: []report.DiskRef{}},
+		{Name: "DIR/gone", Exists: &no, Format: "qcow2", From: "header", Guests: []string{"lost"}, Writers: []report.DiskRef{}, Problem: true},
+		{Name: "nbd://one:10809/export", Format: "raw", From: "xml", Guests: []string{"far"}, Writers: []report.DiskRef{{Guest: "far", Target: "vda"}}},
 	} {
-		got := h.image(t, want.Name)
+		got := imageOf(t, h, want.Name)
 		if known := want.Exists != nil && *want.Exists; (got.Size != nil) != known || (got.Inode != "" && got.Device != "") != known || got.QEMUFormat != got.Format {
 			t.Errorf("%+v", got)
 		}
@@ -201,7 +202,7 @@ func TestProblems(t *testing.T) {
 			"unclosed": "<domain type='kvm'><name>unclosed</name>",
 		})
 	type problem struct {
-		state       State
+		state       report.State
 		code, image string
 		text        string
 		guests      string
@@ -218,19 +219,19 @@ func TestProblems(t *testing.T) {
 		}
 	}
 	want := []problem{
-		{WillNotStart, "image-missing", "DIR/gone", `"DIR/gone" does not exist`, "m1 m2 m3"},
-		{WillNotStart, "probed-backing", "DIR/golden", `nobody recorded the format of "DIR/golden", which claims to have a backing image`, "u1 u2"},
-		{WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is none that libvirt gives to QEMU`, "format"},
-		{WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both are there`, "stale"},
-		{Guessed, "format-unrecorded", "DIR/base", `nobody recorded the format of "DIR/base"`, "g1"},
-		{Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
-		{Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},
+		{report.WillNotStart, "image-missing", "DIR/gone", `"DIR/gone" does not exist`, "m1 m2 m3"},
+		{report.WillNotStart, "probed-backing", "DIR/golden", `nobody recorded the format of "DIR/golden", which claims to have a backing image`, "u1 u2"},
+		{report.WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is none that libvirt gives to QEMU`, "format"},
+		{report.WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both are there`, "stale"},
+		{report.Guessed, "format-unrecorded", "DIR/base", `nobody recorded the format of "DIR/base"`, "g1"},
+		{report.Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
+		{report.Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(problem{})); diff != "" {
 		t.Errorf("problems (-want):\n%s", diff)
 	}
 	for _, g := range h.Guests {
-		if listed := in[g.Name]; listed > 1 || (listed == 0) != (g.State == Fine) {
+		if listed := in[g.Name]; listed > 1 || (listed == 0) != (g.State == report.Fine) {
 			t.Errorf("%s, which is %s, is in %d problems", g.Name, g.State, listed)
 		}
 	}

@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"cmp"
@@ -11,16 +11,20 @@ import (
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe"
 )
 
 // decisions gathers the refusals of all guests by cause and image.
 type decisions struct {
-	all []*Decision
-	by  map[cause]*Decision
+	all []*decision
+	by  map[cause]*decision
 }
 
-// cause is what one [Decision] is about.
+// decision is one that is being made.
+type decision struct{ report.Decision }
+
+// cause is what one [report.Decision] is about.
 type cause struct {
 	// code is that of the findings; "" for all those that a statement of the image's format
 	// answers, since that is one question however it came up.
@@ -41,12 +45,12 @@ const (
 func (d *decisions) add(r *host.Report, key func(chain.Layer) string) {
 	e := ExaminationOf(r)
 	if e.Err != nil {
-		f, _ := FindingOf(e.Err)
+		f, _ := report.FindingOf(e.Err)
 		d.addOther(r.Guest.Name, f)
 	}
 	for i, disk := range e.Disks {
 		if disk.Err != nil {
-			f, _ := FindingOf(disk.Err)
+			f, _ := report.FindingOf(disk.Err)
 			d.addOther(r.Guest.Name, f)
 		}
 		if disk.Chain == nil {
@@ -74,7 +78,7 @@ func (d *decisions) addOther(guest string, f finding.Finding) {
 	} else {
 		at.image = f.Text
 	}
-	one := d.at(at, func() Decision { return Decision{Code: string(f.Code), Question: question} })
+	one := d.at(at, func() report.Decision { return report.Decision{Code: string(f.Code), Question: question} })
 	one.waits(guest)
 	one.addRemedy(f.Remedy, nil)
 }
@@ -88,8 +92,8 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 	if len(formats) > 0 {
 		about.code = ""
 	}
-	one := d.at(about, func() Decision {
-		return Decision{Code: string(f.Code), Image: about.image, Name: name, Question: questionOf(layer, name, f, len(formats) > 0), Claims: claimsOf(layer)}
+	one := d.at(about, func() report.Decision {
+		return report.Decision{Code: string(f.Code), Image: about.image, Name: name, Question: questionOf(layer, name, f, len(formats) > 0), Claims: claimsOf(layer)}
 	})
 	one.waits(guest)
 	one.Claims = cmp.Or(one.Claims, claimsOf(layer))
@@ -97,7 +101,7 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 	var flags []string
 	for _, format := range formats {
 		flags = append(flags, finding.Trust(name, format).String())
-		one.addAnswer(Answer{Format: format, Flag: finding.Trust(one.Name, format).String()})
+		one.addAnswer(report.Answer{Format: format, Flag: finding.Trust(one.Name, format).String()})
 	}
 	one.addRemedy(f.Remedy, flags)
 	if slices.Contains(f.Remedy.Commands, keepXML) {
@@ -112,28 +116,28 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 const keepXML = "--keep-xml"
 
 // at returns the decision about a cause, which is made if there is none yet.
-func (d *decisions) at(about cause, begin func() Decision) *Decision {
+func (d *decisions) at(about cause, begin func() report.Decision) *decision {
 	if one, known := d.by[about]; known {
 		return one
 	}
-	one := begin()
-	one.For, one.Against, one.Answers, one.Guests = []string{}, []string{}, []Answer{}, []string{}
+	one := &decision{begin()}
+	one.For, one.Against, one.Answers, one.Guests = []string{}, []string{}, []report.Answer{}, []string{}
 	if d.by == nil {
-		d.by = make(map[cause]*Decision)
+		d.by = make(map[cause]*decision)
 	}
-	d.by[about] = &one
-	d.all = append(d.all, &one)
-	return &one
+	d.by[about] = one
+	d.all = append(d.all, one)
+	return one
 }
 
 // list returns the decisions, the one that most guests wait for first, and of those with as many
 // the one that was met first.
-func (d *decisions) list() []Decision {
-	all := make([]Decision, len(d.all))
+func (d *decisions) list() []report.Decision {
+	all := make([]report.Decision, len(d.all))
 	for i, one := range d.all {
-		all[i] = *one
+		all[i] = one.Decision
 	}
-	slices.SortStableFunc(all, func(a, b Decision) int { return len(b.Guests) - len(a.Guests) })
+	slices.SortStableFunc(all, func(a, b report.Decision) int { return len(b.Guests) - len(a.Guests) })
 	return all
 }
 
@@ -209,7 +213,7 @@ func shownSize(bytes uint64) string {
 }
 
 // waits adds a guest that waits for the decision.
-func (d *Decision) waits(guest string) {
+func (d *decision) waits(guest string) {
 	if len(d.Guests) == 0 || d.Guests[len(d.Guests)-1] != guest {
 		d.Guests = append(d.Guests, guest)
 	}
@@ -217,21 +221,21 @@ func (d *Decision) waits(guest string) {
 
 // addRemedy adds the flags and commands of a remedy but for those that are answers already, and its
 // words if they are the first.
-func (d *Decision) addRemedy(r finding.Remedy, already []string) {
+func (d *decision) addRemedy(r finding.Remedy, already []string) {
 	d.Hint = cmp.Or(d.Hint, r.String())
 	for _, command := range r.Commands {
 		switch {
 		case slices.Contains(already, command):
 		case strings.HasPrefix(command, "--"):
-			d.addAnswer(Answer{Flag: command})
+			d.addAnswer(report.Answer{Flag: command})
 		default:
-			d.addAnswer(Answer{Command: command})
+			d.addAnswer(report.Answer{Command: command})
 		}
 	}
 }
 
 // addAnswer adds an answer that is not there yet.
-func (d *Decision) addAnswer(a Answer) {
+func (d *decision) addAnswer(a report.Answer) {
 	others := 0
 	for _, b := range d.Answers {
 		if b.Format == "" {
@@ -241,15 +245,15 @@ func (d *Decision) addAnswer(a Answer) {
 	if a.Format == "" && others == maxOthers {
 		return
 	}
-	known := func(b Answer) bool { return a.Format == b.Format && a.Flag == b.Flag && a.Command == b.Command }
+	known := func(b report.Answer) bool { return a.Format == b.Format && a.Flag == b.Flag && a.Command == b.Command }
 	if !slices.ContainsFunc(d.Answers, known) {
 		d.Answers = append(d.Answers, a)
 	}
 }
 
 // keeps adds a disk, by its own image, of which the chain may be kept.
-func (d *Decision) keeps(own string) {
-	i := slices.IndexFunc(d.Answers, func(a Answer) bool { return a.Flag == keepXML })
+func (d *decision) keeps(own string) {
+	i := slices.IndexFunc(d.Answers, func(a report.Answer) bool { return a.Flag == keepXML })
 	if i >= 0 && own != "" && !slices.Contains(d.Answers[i].Keep, own) {
 		d.Answers[i].Keep = append(d.Answers[i].Keep, own)
 	}

@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"cmp"
@@ -12,12 +12,13 @@ import (
 	"github.com/chainfix/chainfix/chain/predict"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/need"
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
 // worst is the state of a guest, and what it is for: a disk, and what a libvirt makes of that.
 type worst struct {
-	state      State
+	state      report.State
 	disk       int              // index
 	prediction *need.Prediction // nil where there is no target
 }
@@ -26,9 +27,9 @@ type worst struct {
 // targets.
 func worstOf(r *host.Report) worst {
 	if r.Err != nil || r.Examination.Err != nil {
-		return worst{state: Unreadable}
+		return worst{state: report.Unreadable}
 	}
-	found := worst{state: Fine}
+	found := worst{state: report.Fine}
 	note := func(disk int, needs predict.Need, p *need.Prediction) {
 		if s := stateOf(needs); rank(s) < rank(found.state) {
 			found = worst{s, disk, p}
@@ -47,24 +48,24 @@ func worstOf(r *host.Report) worst {
 	return found
 }
 
-func stateOf(n predict.Need) State {
+func stateOf(n predict.Need) report.State {
 	switch n {
 	case predict.Refused:
-		return WillNotStart
+		return report.WillNotStart
 	case predict.Misopened:
-		return WrongData
+		return report.WrongData
 	case predict.Guessed:
-		return Guessed
+		return report.Guessed
 	case predict.Unknown:
-		return Unknown
+		return report.Unknown
 	}
-	return Fine
+	return report.Fine
 }
 
 // problemKey tells problems apart. words is what libvirt says where chainfix has no code or
 // no image for that.
 type problemKey struct {
-	state State
+	state report.State
 	code  finding.Code
 	image *imageRecord
 	words string
@@ -79,16 +80,16 @@ type problem struct {
 
 // addProblem takes over why a guest is not fine. chains are the images of its disks.
 func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*imageRecord) {
-	if w.state == Fine {
+	if w.state == report.Fine {
 		return
 	}
 	key := problemKey{state: w.state}
 	var f finding.Finding
-	if w.state == Unreadable {
-		f, _ = FindingOf(ExaminationOf(r).Err)
+	if w.state == report.Unreadable {
+		f, _ = report.FindingOf(ExaminationOf(r).Err)
 	} else {
 		f = causeOf(r.Examination.Disks[w.disk], w)
-		if w.state == WrongData && f.Code == "" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == finding.BytesChange }) {
+		if w.state == report.WrongData && f.Code == "" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == finding.BytesChange }) {
 			f.Code = finding.BytesChange // which is about the guest, and says more
 		}
 		key.image = at(chains[w.disk], f.Layer)
@@ -111,7 +112,7 @@ var unseen = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, findi
 // own where it has one.
 func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 	if d.Err != nil {
-		f, _ := FindingOf(d.Err)
+		f, _ := report.FindingOf(d.Err)
 		return f
 	}
 	first := func(is func(finding.Finding) bool) (finding.Finding, bool) {
@@ -120,7 +121,7 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 		}
 		return finding.Finding{}, false
 	}
-	if w.state == WrongData {
+	if w.state == report.WrongData {
 		if f, ok := first(func(f finding.Finding) bool { return f.Misopens }); ok {
 			return f
 		}
@@ -128,7 +129,7 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 	if f, ok := first(func(f finding.Finding) bool { return f.Severity == finding.Refuse }); ok {
 		return f
 	}
-	if w.state == Unknown {
+	if w.state == report.Unknown {
 		if f, ok := first(func(f finding.Finding) bool { return slices.Contains(unseen, f.Code) }); ok {
 			return f
 		}
@@ -138,12 +139,12 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 	case p == nil:
 	case p.Err != nil:
 		f.Text = p.Err.Error()
-	case w.state == Guessed:
+	case w.state == report.Guessed:
 		f.Layer = p.Guess.Layer
 	default:
 		f.Layer, f.Text = p.Layer, p.Reason
 	}
-	if w.state == WillNotStart || w.state == Guessed {
+	if w.state == report.WillNotStart || w.state == report.Guessed {
 		// libvirt objects to the overlay where it is the image below of which nobody says what it is.
 		for i := max(f.Layer, 0); i < len(d.Chain.Layers); i++ {
 			if from := d.Chain.Layers[i].From; from == chain.Probe || from == chain.Trust || from == chain.Libvirt {
@@ -155,18 +156,18 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 }
 
 // listProblems returns the problems: by their state, and then the one with the most guests first.
-func (c *Collector) listProblems() []Problem {
+func (c *Collector) listProblems() []report.Problem {
 	sorted := make([]*problem, 0, len(c.problems))
 	for _, p := range c.problems {
 		sorted = append(sorted, p)
 	}
-	all := make([]Problem, 0, len(sorted))
+	all := make([]report.Problem, 0, len(sorted))
 	slices.SortFunc(sorted, func(a, b *problem) int {
 		return cmp.Or(cmp.Compare(rank(a.state), rank(b.state)), cmp.Compare(len(b.guests), len(a.guests)),
 			cmp.Compare(a.image.order(), b.image.order()), cmp.Compare(a.code, b.code), cmp.Compare(a.words, b.words))
 	})
 	for _, p := range sorted {
-		all = append(all, Problem{State: p.state, Code: string(p.code), Image: p.image.key(), Text: p.text(), Hint: p.hint(), Guests: names(c.guests, p.guests)})
+		all = append(all, report.Problem{State: p.state, Code: string(p.code), Image: p.image.key(), Text: p.text(), Hint: p.hint(), Guests: names(c.guests, p.guests)})
 	}
 	return all
 }
@@ -222,7 +223,7 @@ func (p *problem) text() string {
 	case p.image != nil:
 		return "the format of " + p.image.shown() + " is guessed"
 	}
-	if p.state == Guessed {
+	if p.state == report.Guessed {
 		return "an image of a chain is guessed"
 	}
 	return "see what a libvirt makes of it: --predict LIBVIRT" // where none is asked about

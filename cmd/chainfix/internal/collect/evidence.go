@@ -1,4 +1,4 @@
-package report
+package collect
 
 import (
 	"path"
@@ -15,7 +15,7 @@ import (
 // weigh adds what speaks for and against what the header of the last of these layers claims.
 // What a guest cannot have forged comes from outside of the image: from its name, its length,
 // its overlay and the other disks of the host.
-func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
+func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
 	layer := layers[len(layers)-1]
 	claim := probe.Format("")
 	if h := claimedBy(layer); h != nil {
@@ -64,7 +64,7 @@ func (d *Decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 // weighLength compares the length of an image with the disk of an overlay, in bytes. A raw image
 // mostly has the same; where one that claims to be none has it, a finding says so. One overlay is
 // enough: a larger one proves no more.
-func (d *Decision) weighLength(length int64, overlay uint64, claim probe.Format) {
+func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format) {
 	const begin = "it is "
 	said := func(text string) bool {
 		return strings.HasPrefix(text, begin) && strings.Contains(text, "disk of its overlay")
