@@ -82,6 +82,10 @@ func whoImage(name string) (string, error) {
 	image, err := chain.ParseImageName(name, dir)
 	var relative *chain.RelativePathError
 	switch {
+	case errors.As(err, &relative) && strings.Contains(relative.Absolute+relative.Path, ".."):
+		// Where the shell stands in a folder by way of a symlink, what is above it is not
+		// what is above the symlink: that is for the kernel to say.
+		return dir + "/" + relative.Path, nil
 	case errors.As(err, &relative) && relative.Absolute != "":
 		// There is no mistaking which file that is.
 		return relative.Absolute, nil

@@ -34,7 +34,13 @@ func (t *whoTarget) inFolder(folder, what string) (sameness, error) {
 	if err != nil {
 		return sameness{}, err
 	}
+	var names []string
 	for _, name := range t.names {
+		if name == filepath.Clean(name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
 		for at := filepath.Dir(name); ; at = filepath.Dir(at) {
 			if is, err := os.Stat(at); err == nil && os.SameFile(want, is) {
 				return sameness{same: true}, nil
@@ -50,7 +56,7 @@ func (t *whoTarget) inFolder(folder, what string) (sameness, error) {
 	} else if err != nil {
 		return sameness{}, &fs.PathError{Op: "stat", Path: t.name, Err: err}
 	}
-	if st.Nlink > 1 || mountsHide(folder, t.names) {
+	if st.Nlink > 1 || mountsHide(folder, names) {
 		return sameness{why: what + ", which may be the image by another name, by way of a mount or a hard link"}, nil
 	}
 	return sameness{}, nil
@@ -74,7 +80,7 @@ func mountsHide(folder string, names []string) bool {
 		if len(fields) < 5 {
 			continue
 		}
-		root, point := fields[3], strings.ReplaceAll(fields[4], `\040`, " ")
+		root, point := fields[3], mountEscapes.Replace(fields[4])
 		if isWithin(point, folder) && point != folder {
 			return true
 		}
@@ -91,6 +97,9 @@ func mountsHide(folder string, names []string) bool {
 	}
 	return false
 }
+
+// mountEscapes undoes what the kernel does to the names in its list of mounts.
+var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 func isWithin(name, folder string) bool {
 	return folder == "/" || name == folder || strings.HasPrefix(name, folder+"/")

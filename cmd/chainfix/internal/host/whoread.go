@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"libvirt.org/go/libvirtxml"
 
@@ -319,47 +318,5 @@ func (r *usageReader) rawHeader(disk string, at chain.Layer) {
 			r.doubt(disk, fmt.Sprintf("%s is taken as raw, but begins with the header of a %s image that names it: its guest may have written that, or the format is stated wrongly",
 				storage.Describe(at.Source), view.Claim))
 		}
-	}
-}
-
-// elsewhere reads the names of files anywhere in a text.
-func (r *usageReader) elsewhere(text []byte) {
-	inDisks := len(r.found.uses) > 0
-	err := eachReference(text, func(ref fileReference) {
-		s := sameness{}
-		switch {
-		case ref.isFolder:
-			if r.target.local == nil {
-				return
-			}
-			s = r.target.compareFolder(r.ctx, ref.path)
-		case strings.HasPrefix(ref.path, "/"):
-			s = r.target.compare(r.ctx, r.walker, chain.Layer{Source: storage.LocalSource(ref.path, false)})
-		}
-		if ref.inDisk {
-			// The disk itself has said what is to be said of doubts.
-			if s.same && !inDisks {
-				r.say("", "<"+ref.element+">", false, s)
-			}
-			return
-		}
-		r.say("", "<"+ref.element+">", false, s)
-		if ref.byHand && !s.same {
-			r.byHand(ref.path)
-		}
-	})
-	if err != nil {
-		r.doubt("", "not all files that it names are known: "+err.Error())
-	}
-	if r.target.extent.File.Block && strings.Contains(string(text), "<hostdev") {
-		r.doubt("", "the guest has a device of the host, which may be the one that the image is on")
-	}
-}
-
-// byHand looks at a file that a guest's QEMU is given by hand: of its chain nobody knows.
-func (r *usageReader) byHand(path string) {
-	view, err := r.walker.Look(r.ctx, storage.LocalSource(path, false), "")
-	if err == nil && view.Header != nil && len(view.Header.References()) > 0 {
-		r.doubt("", strconv.Quote(path)+" is given to QEMU by hand and names other files, which are not looked at")
 	}
 }

@@ -11,20 +11,24 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// fileReference is the name of a file, or of a folder, in libvirt's XML.
+// fileReference is the name of a file, of a folder or of an image on the network in libvirt's
+// XML.
 type fileReference struct {
 	path     string
+	protocol string // of an image on the network, of which path is the name there
 	element  string
 	isFolder bool // the guest sees all that is in it
+	isSocket bool // of the process that shows the guest a folder
 	inDisk   bool
-	byHand   bool // it is in an option that QEMU is given as it is
+	byHand   bool // path is an option that QEMU is given as it is
 }
 
 // texts are the elements that hold what people write.
 var texts = []string{"title", "description", "metadata"}
 
 // eachReference calls use with every absolute path in an XML text, wherever it is: in an
-// attribute or the text of an element. The elements that people write into are no part of it.
+// attribute or the text of an element; with every image on the network, and with all that
+// QEMU is given by hand. The elements that people write into are no part of it.
 func eachReference(text []byte, use func(fileReference)) error {
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))
 	var open []string
@@ -48,7 +52,12 @@ func eachReference(text []byte, use func(fileReference)) error {
 			content.Reset()
 			open = append(open, t.Name.Local)
 			for _, a := range t.Attr {
-				references(open, a.Name.Local, a.Value, use)
+				if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" {
+					references(open, a.Name.Local, a.Value, use)
+				}
+			}
+			if i := slices.IndexFunc(t.Attr, func(a xml.Attr) bool { return a.Name.Local == "protocol" }); i >= 0 {
+				network(open, t.Attr[i].Value, t.Attr, use)
 			}
 		case xml.CharData:
 			content.Write(t)
@@ -62,23 +71,29 @@ func eachReference(text []byte, use func(fileReference)) error {
 	}
 }
 
-// references calls use with the paths in a value: the value itself, or in what is handed to
-// QEMU as it is each of its parts.
+// references calls use with a value, if that is a path, or if QEMU is given it as it is.
 func references(open []string, attribute, value string, use func(fileReference)) {
-	element := open[len(open)-1]
-	ref := fileReference{path: value, element: element, inDisk: slices.Contains(open, "disk")}
+	ref := referenceIn(open, value)
 	ref.byHand = slices.Contains(open, "commandline")
-	ref.isFolder = element == "source" && attribute == "dir" && slices.Contains(open, "filesystem")
-	if !ref.byHand {
-		if strings.HasPrefix(value, "/") {
+	inFolder := ref.element == "source" && slices.Contains(open, "filesystem")
+	ref.isFolder = inFolder && attribute == "dir"
+	ref.isSocket = inFolder && attribute == "socket"
+	if ref.byHand || ref.isSocket || strings.HasPrefix(value, "/") {
+		use(ref)
+	}
+}
+
+// network calls use with an image on the network.
+func network(open []string, protocol string, attributes []xml.Attr, use func(fileReference)) {
+	for _, a := range attributes {
+		if a.Name.Local == "name" {
+			ref := referenceIn(open, a.Value)
+			ref.protocol = protocol
 			use(ref)
 		}
-		return
 	}
-	// A comma in a name is doubled; inside JSON quotes end it.
-	for _, part := range append([]string{value}, strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(`,="'{}[] :`, r) })...) {
-		if ref.path = part; strings.HasPrefix(part, "/") {
-			use(ref)
-		}
-	}
+}
+
+func referenceIn(open []string, path string) fileReference {
+	return fileReference{path: path, element: open[len(open)-1], inDisk: slices.Contains(open, "disk")}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,10 +48,13 @@ func newWhoTarget(ctx context.Context, w *chain.Walker, name string) *whoTarget 
 	if !strings.HasPrefix(name, "/") {
 		return t
 	}
-	for _, n := range []string{filepath.Clean(name), t.resolve(ctx, name)} {
-		if !slices.Contains(t.names, n) {
-			t.names = append(t.names, n)
-		}
+	resolved := t.resolve(ctx, name)
+	// Above a symlink ".." leads elsewhere than its spelling says.
+	if clean := filepath.Clean(name); clean != name && t.resolve(ctx, clean) == resolved {
+		t.names = append(t.names, clean)
+	}
+	if !slices.Contains(t.names, resolved) {
+		t.names = append(t.names, resolved)
 	}
 	t.local = storage.LocalSource(name, false)
 	id, err := t.images.Identify(ctx, t.local)
@@ -84,32 +88,42 @@ func (t *whoTarget) gone() bool { return t.exists != nil && !*t.exists }
 // resolve returns a path without symlinks, that of a dangling one at its end too. Where
 // nothing can be resolved it is the path itself, cleaned.
 func (t *whoTarget) resolve(ctx context.Context, path string) string {
-	resolved, err := limit.Do(ctx, t.images.Requests(), path, func(context.Context) (string, error) { return resolveNow(path), nil })
+	resolved, err := limit.Do(ctx, t.images.Requests(), path, func(context.Context) (string, error) { return resolveNow(path, maxLinks), nil })
 	if err != nil {
 		return filepath.Clean(path)
 	}
 	return resolved
 }
 
-// maxLinks is how many symlinks are followed, as in Linux.
-const maxLinks = 40
+// maxLinks is how many symlinks are followed, as in Linux, and maxPath how long a path is there.
+const (
+	maxLinks = 40
+	maxPath  = 4096
+)
 
-func resolveNow(path string) string {
-	for range maxLinks {
-		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
-		if err != nil {
-			return filepath.Clean(path)
-		}
-		at := filepath.Join(folder, filepath.Base(path))
-		link, err := os.Readlink(at)
-		if err != nil {
-			return at
-		}
-		if path = link; !filepath.IsAbs(link) {
-			path = folder + "/" + link
-		}
+// resolveNow returns a path without symlinks, as far as it exists.
+func resolveNow(path string, links int) string {
+	if len(path) > maxPath || links == 0 {
+		return filepath.Clean(path)
 	}
-	return filepath.Clean(path)
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	// Not filepath.Dir, which takes ".." for the end of a spelling.
+	above, base := filepath.Split(strings.TrimRight(path, "/"))
+	if base == "" || above == "" {
+		return filepath.Clean(path)
+	}
+	folder := resolveNow(above, links)
+	at := filepath.Join(folder, base)
+	link, err := os.Readlink(at)
+	if err != nil {
+		return at
+	}
+	if !filepath.IsAbs(link) {
+		link = folder + "/" + link
+	}
+	return resolveNow(link, links-1)
 }
 
 // isCalled reports whether a path is one of the names of the image. Nothing is looked at.
@@ -201,16 +215,32 @@ func (t *whoTarget) compareNetwork(src *libvirtxml.DomainDiskSource) sameness {
 	if name == t.name {
 		return sameness{same: true}
 	}
-	if lastPart(name) == lastPart(t.name) {
+	if t.isLast(name) {
 		return sameness{why: storage.ShownName(src) + " may be the same image under another name of its server"}
 	}
 	return sameness{}
 }
 
-// lastPart is what a server calls the image, or the end of it.
+// isLast reports whether the name of an image on the network ends as that of the image.
+func (t *whoTarget) isLast(name string) bool {
+	return t.local == nil && lastPart(name) == lastPart(t.name)
+}
+
+// lastPart is what a server calls the image, or the end of it, however it is escaped: without
+// a snapshot, which is a part of the image, and without the LUN that an iSCSI target has
+// where none is named.
 func lastPart(name string) string {
-	_, path, _ := strings.Cut(name, "://")
+	scheme, path, _ := strings.Cut(name, "://")
 	path, _, _ = strings.Cut(path, "?")
 	_, path, _ = strings.Cut(path, "/")
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	switch scheme {
+	case "iscsi":
+		path = strings.TrimSuffix(path, "/0")
+	case "rbd", "sheepdog":
+		path, _, _ = strings.Cut(path, "@")
+	}
 	return filepath.Base("/" + path)
 }

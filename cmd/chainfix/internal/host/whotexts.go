@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"slices"
 
+	"libvirt.org/go/libvirtxml"
+
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/chain/strictxml"
@@ -75,9 +77,32 @@ type snapshotDisk struct {
 		Type string `xml:"type,attr"`
 	} `xml:"driver"`
 	Source struct {
-		File string `xml:"file,attr"`
-		Dev  string `xml:"dev,attr"`
+		File     string `xml:"file,attr"`
+		Dev      string `xml:"dev,attr"`
+		Protocol string `xml:"protocol,attr"`
+		Name     string `xml:"name,attr"`
+		Hosts    []struct {
+			Transport string `xml:"transport,attr"`
+			Name      string `xml:"name,attr"`
+			Port      string `xml:"port,attr"`
+			Socket    string `xml:"socket,attr"`
+		} `xml:"host"`
 	} `xml:"source"`
+}
+
+// source is where the image is; an empty one if there is none.
+func (d snapshotDisk) source() *libvirtxml.DomainDiskSource {
+	switch {
+	case d.Source.Dev != "":
+		return storage.LocalSource(d.Source.Dev, true)
+	case d.Source.Protocol == "":
+		return storage.LocalSource(d.Source.File, false)
+	}
+	network := &libvirtxml.DomainDiskSourceNetwork{Protocol: d.Source.Protocol, Name: d.Source.Name}
+	for _, h := range d.Source.Hosts {
+		network.Hosts = append(network.Hosts, libvirtxml.DomainDiskSourceHost{Transport: h.Transport, Name: h.Name, Port: h.Port, Socket: h.Socket})
+	}
+	return &libvirtxml.DomainDiskSource{Network: network}
 }
 
 // overlays reads the images that a snapshot was made with, besides those of the definition
@@ -87,12 +112,9 @@ func (r *usageReader) overlays(now []chain.Layer, m *Metadata) error {
 		return nil
 	}
 	for _, d := range snapshotDisks(m.XML) {
-		layer := chain.Layer{Source: storage.LocalSource(d.Source.File, false), Format: probe.Qcow2, From: chain.XML}
-		if d.Source.Dev != "" {
-			layer.Source = storage.LocalSource(d.Source.Dev, true)
-		}
+		layer := chain.Layer{Source: d.source(), Format: probe.Qcow2, From: chain.XML}
 		if storage.IsEmpty(layer.Source) {
-			continue // there is none, or on the network, which is no name in a file system
+			continue
 		}
 		if format, ok := probe.FromLibvirt(d.Driver.Type); ok {
 			layer.Format = format
