@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -28,15 +29,23 @@ func newApp(std streams) *cli.App {
 		HideVersion:               true,
 		// Only main ends the process.
 		ExitErrHandler: func(*cli.Context, error) {},
-		Commands: []*cli.Command{
+		Commands: slices.Concat([]*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
-			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std), hostCommand(std),
-			hookCommand(std),
-		},
+			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std),
+		}, hostCommands(std), []*cli.Command{hookCommand(std)}),
 	}
 	prepare(app.Commands)
 	return app
 }
+
+// These name the commands for whole hosts, of which the small program knows no more.
+const (
+	hostName  = "host"
+	hostUsage = "scan, fix and roll back all guests of a host"
+)
+
+// hostCommandNames are those of the commands below host.
+var hostCommandNames = []string{"scan", "page", "tree", "who", "apply", "runs", "rollback"}
 
 // prepare gives commands what cli does not inherit from the App.
 func prepare(commands []*cli.Command) {

@@ -75,7 +75,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), shownFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), draftFlags(), applyFlags(), allFlag(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

@@ -93,6 +93,12 @@ func run(ctx context.Context, args []string, std streams) int {
 func runCommand(ctx context.Context, args []string, std streams) error {
 	app := newApp(std)
 	line, err := readWords(app, args[1:])
+	if err != nil {
+		line = nil
+	}
+	if err := handOver(line, args); err != nil {
+		return err
+	}
 	switch {
 	case err != nil:
 		return err
