@@ -26,7 +26,7 @@ const fullProgram = "../libexec/chainfix/chainfix"
 var fullFlags = []string{"policy", "network"}
 
 // errNotFull is returned for what this program cannot do.
-var errNotFull = errors.New("this is the small program of a package, which needs the full one for that")
+var errNotFull = errors.New("this needs the full program, which is not installed")
 
 // hostCommands are the commands for whole hosts, by their names alone.
 func hostCommands(streams) []*cli.Command {

@@ -99,7 +99,7 @@ func TestSmallProgramAlone(t *testing.T) {
 		{[]string{"check", "--nonsense"}, 2, "--nonsense"},
 		{hook("prepare"), 0, ""},
 		{hook("prepare", "--policy", policy), 0, "it cannot be told whether its chain is right"},
-		{hook("prepare", "--verify", "--policy", policy), 4, "the small program"},
+		{hook("prepare", "--verify", "--policy", policy), 4, "this needs the full program"},
 		{[]string{"help", "host"}, 4, missing},
 	})
 }
