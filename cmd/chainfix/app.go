@@ -31,7 +31,7 @@ func newApp(std streams) *cli.App {
 		Commands: []*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
 			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std), hostCommand(std),
-			hookCommand(std),
+			hookCommand(std), completionCommand(std),
 		},
 	}
 	prepare(app.Commands)
