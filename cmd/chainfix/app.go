@@ -32,7 +32,7 @@ func newApp(std streams) *cli.App {
 		Commands: slices.Concat([]*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
 			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std),
-		}, hostCommands(std), []*cli.Command{hookCommand(std)}),
+		}, hostCommands(std), []*cli.Command{hookCommand(std), completionCommand(std)}),
 	}
 	prepare(app.Commands)
 	return app

@@ -331,7 +331,7 @@ func statementFlags() []flagRow {
 				o.target = target
 				return nil
 			}},
-		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools", DefaultText: "those of the host; or /etc/libvirt/storage"},
+		{&cli.StringFlag{Name: "pools", Usage: "the folder with the definitions of libvirt's storage pools: `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
 			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
 	}
 }

@@ -102,6 +102,8 @@ func runCommand(ctx context.Context, args []string, std streams) error {
 	switch {
 	case err != nil:
 		return err
+	case line.completes:
+		return write(std.out, []byte(complete(ctx, app, args[2:])))
 	case line.version:
 		return write(std.out, []byte(app.Name+" "+version()+"\n"))
 	case line.help:

@@ -61,16 +61,19 @@ func handOver(line *commandLine, args []string) error {
 		path = filepath.Join(filepath.Dir(path), fullProgram)
 		err = syscall.Exec(path, args, os.Environ())
 	}
-	if !host && (line == nil || line.command.Name == hookName) {
+	if !host && (line == nil || line.completes || line.command.Name == hookName) {
 		return nil
 	}
 	return inputError(fmt.Errorf("%w: %s: %w", errNotFull, shownName(path), err))
 }
 
+// complete is called where the full program could not be, and knows nothing.
+func complete(context.Context, *cli.App, []string) string { return "" }
+
 // full reports whether a flag is for the full program, or the help is wanted of a command
-// that only this one has.
+// that only this one has, or a shell asks how to go on.
 func (l *commandLine) full() bool {
-	return len(l.path) > 0 && l.path[0] == hostName || slices.ContainsFunc(l.flags, func(word string) bool {
+	return l.completes || len(l.path) > 0 && l.path[0] == hostName || slices.ContainsFunc(l.flags, func(word string) bool {
 		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		return strings.HasPrefix(word, "-") && slices.Contains(fullFlags, name)
 	})
