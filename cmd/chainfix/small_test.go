@@ -101,5 +101,6 @@ func TestSmallProgramAlone(t *testing.T) {
 		{hook("prepare", "--policy", policy), 0, "it cannot be told whether its chain is right"},
 		{hook("prepare", "--verify", "--policy", policy), 4, "this needs the full program"},
 		{[]string{"help", "host"}, 4, missing},
+		{[]string{completeName, "fish", "chainfix", "f"}, 0, ""},
 	})
 }
