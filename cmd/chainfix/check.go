@@ -18,7 +18,7 @@ import (
 func checkCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "check",
-		Usage:       "say what fix would do, per disk and per layer, and whether it is needed; writes nothing",
+		Usage:       "report what fix would do to each disk and layer, and whether it is needed; changes nothing",
 		ArgsUsage:   "[FILE...]",
 		Description: checkDescription,
 		Flags:       flagsOf(outputFlags(), outFlags(), jobsFlags(), policyFlags()),

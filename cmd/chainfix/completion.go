@@ -13,7 +13,7 @@ import (
 func completionCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "completion",
-		Usage:       "print the script that makes a shell complete commands, flags, guests and other values",
+		Usage:       "print a shell's completion script, for commands, flags, guests and other values",
 		ArgsUsage:   strings.Join(completion.Shells(), "|"),
 		Description: completionDescription,
 		Action: func(c *cli.Context) error {

@@ -55,7 +55,7 @@ func fix(c *cli.Context, std streams) error {
 func stripCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "strip",
-		Usage:       "remove the explicit chains of one domain XML again",
+		Usage:       "remove the explicit chains from one domain XML",
 		ArgsUsage:   "[FILE]",
 		Description: stripDescription,
 		Flags:       flagsOf(rewriteFlags()),

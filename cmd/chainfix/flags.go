@@ -174,7 +174,7 @@ func isJSON(what, word string) (bool, error) {
 // hookFlags are those of the hook alone.
 func hookFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused for any reason: the guest does not start, arrive or get restored"},
+		{&cli.BoolFlag{Name: "verify", Usage: "fail if a chain is refused for any reason: the guest then does not start, migrate in or get restored"},
 			func(o *options, c *cli.Context) error {
 				if o.verify = c.Bool("verify"); o.verify && c.Bool("no-guard") {
 					return usageError("--verify and --no-guard contradict each other")
@@ -183,9 +183,9 @@ func hookFlags() []flagRow {
 			}},
 		{&cli.BoolFlag{Name: "no-guard", Usage: "let guests start whose explicit chain contradicts the headers of its images"},
 			func(*options, *cli.Context) error { return nil }},
-		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
+		{&cli.StringFlag{Name: "log", Usage: "append all messages to `FILE`; libvirt shows them only if the hook fails"},
 			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
-		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write to the file of --log as `text|json`"},
+		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the --log file as `text|json`"},
 			func(o *options, c *cli.Context) error {
 				if !c.IsSet("log") {
 					return usageError("--log-format needs --log")
@@ -194,7 +194,7 @@ func hookFlags() []flagRow {
 				o.logJSON, err = isJSON("log-format", c.String("log-format"))
 				return err
 			}},
-		timeoutFlag(hookTimeout, "take no longer than `TIME` in all; what was not looked at by then is as good as unreadable"),
+		timeoutFlag(hookTimeout, "finish within `TIME`; images not read by then count as unreadable"),
 	}
 }
 
@@ -220,14 +220,14 @@ func defaultConnect() string {
 // fromFlags are for a host whose libvirt is not to be asked.
 func fromFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"},
+		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, without asking libvirt"},
 			func(o *options, c *cli.Context) error {
 				o.from = c.String("from")
 				switch {
 				case c.IsSet("connect"):
 					return usageError("--from and --connect contradict each other")
 				case o.from == "":
-					return usageError("--from names no folder")
+					return usageError("--from needs a folder")
 				}
 				return nil
 			}},
@@ -236,12 +236,12 @@ func fromFlags() []flagRow {
 
 // predictFlags say for which libvirts the guests are looked at as they are.
 func predictFlags() []flagRow {
-	return predictFlag("say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)")
+	return predictFlag("predict how the unchanged guests start on libvirt X.Y[.Z], with its distribution's QEMU or the one given: `LIBVIRT[+QEMU]` (repeatable)")
 }
 
 // applyPredictFlags say which libvirts it is that guests need an explicit chain for.
 func applyPredictFlags() []flagRow {
-	return predictFlag("fix what libvirt X.Y[.Z] will need fixed, and not what the one that runs does: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
+	return predictFlag("fix what libvirt X.Y[.Z] needs fixed, instead of what the running libvirt needs: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
 }
 
 func predictFlag(usage string) []flagRow {
@@ -271,7 +271,7 @@ func applyFlags() []flagRow {
 // allFlag says that apply takes all guests.
 func allFlag() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit that safely can be, also of guests that do not need it"},
+		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit where that is safe, also for guests that do not need it"},
 			func(o *options, c *cli.Context) error { o.all = c.Bool("all"); return nil }},
 	}
 }
@@ -279,10 +279,10 @@ func allFlag() []flagRow {
 // stateFlags say where the runs are.
 func stateFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "state-dir", Usage: "the folder of the runs, which keep the old definitions: `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
+		{&cli.StringFlag{Name: "state-dir", Usage: "keep the runs, with the old definitions, in `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
 			func(o *options, c *cli.Context) (err error) {
 				if c.String("state-dir") == "" {
-					return usageError("--state-dir names no folder")
+					return usageError("--state-dir needs a folder")
 				}
 				if o.stateDir, err = filepath.Abs(c.String("state-dir")); err != nil {
 					return inputError(err)
@@ -302,7 +302,7 @@ func policyFlags() []flagRow {
 func statementFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
-			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
+			Usage: "when to take an unrecorded format from the image's header: `leaf|strict|declared`"},
 			func(o *options, c *cli.Context) error {
 				rule, err := chain.ParseRule(c.String("rule"))
 				if err != nil {
@@ -316,13 +316,13 @@ func statementFlags() []flagRow {
 				o.trust, err = parseTrust(c.StringSlice("trust"))
 				return err
 			}},
-		{&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the policy `FILE` (YAML)"},
+		{&cli.StringFlag{Name: "policy", Usage: "read a policy file (YAML): `FILE`"},
 			func(o *options, c *cli.Context) error { o.policyFile = valueOf(c, "policy"); return nil }},
 		{&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 			func(o *options, c *cli.Context) error {
 				words := c.StringSlice("target-libvirt")
 				if len(words) > 1 {
-					return usageError("--target-libvirt is given twice: one libvirt reads the result; to see what others make of the guests of a host as they are: host scan --predict")
+					return usageError("--target-libvirt is given twice, but only one libvirt reads the result; to see how guests start on others: host scan --predict")
 				}
 				target, err := libvirt.ParseVersion(words[0])
 				if err != nil {
@@ -331,7 +331,7 @@ func statementFlags() []flagRow {
 				o.target = target
 				return nil
 			}},
-		{&cli.StringFlag{Name: "pools", Usage: "the folder with the definitions of libvirt's storage pools: `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
+		{&cli.StringFlag{Name: "pools", Usage: "read the definitions of libvirt's storage pools from `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
 			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
 	}
 }
@@ -340,14 +340,14 @@ func statementFlags() []flagRow {
 // other.
 func disagreementFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
+		{&cli.BoolFlag{Name: "refresh", Usage: "if the XML's chain contradicts the image headers, rebuild it from the headers"},
 			func(o *options, c *cli.Context) error {
 				if c.Bool("refresh") {
 					o.disagreement = chain.HeadersWin
 				}
 				return nil
 			}},
-		{&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
+		{&cli.BoolFlag{Name: "keep-xml", Usage: "if they contradict each other, keep the XML's chain"},
 			func(o *options, c *cli.Context) error {
 				switch {
 				case c.Bool("keep-xml") && c.Bool("refresh"):
@@ -365,7 +365,7 @@ func networkFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "network", Usage: "read the headers of images on the network: http, https and nbd"},
 			func(o *options, c *cli.Context) error { o.network = c.Bool("network"); return nil }},
-		{&cli.StringFlag{Name: "qemu-img", Usage: "with --network, read those of other protocols by this qemu-img `PROGRAM`"},
+		{&cli.StringFlag{Name: "qemu-img", Usage: "with --network, read images of other protocols with this qemu-img: `PROGRAM`"},
 			func(o *options, c *cli.Context) error {
 				if o.qemuImg = c.String("qemu-img"); o.qemuImg != "" && !c.Bool("network") {
 					return usageError("--qemu-img needs --network")
@@ -378,7 +378,7 @@ func networkFlags() []flagRow {
 // askFlags are for those who are not to be asked.
 func askFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "yes", Usage: "do not ask, on a terminal either"},
+		{&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation, even on a terminal"},
 			func(o *options, c *cli.Context) error { o.yes = c.Bool("yes"); return nil }},
 	}
 }
@@ -386,7 +386,7 @@ func askFlags() []flagRow {
 // jobsFlags are those of the commands that look at many images.
 func jobsFlags() []flagRow {
 	return []flagRow{
-		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "ask for `N` images at the same time"},
+		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "read up to `N` images at the same time"},
 			func(o *options, c *cli.Context) error {
 				if o.jobs = c.Int("jobs"); o.jobs < 1 || o.jobs > maxJobs {
 					return usageError("--jobs %d (want 1 to %d)", o.jobs, maxJobs)
@@ -419,7 +419,7 @@ func parseTimeout(word string) (time.Duration, error) {
 		timeout, err = time.ParseDuration(word + "s")
 	}
 	if err != nil || timeout <= 0 {
-		return 0, usageError("--timeout %q (want a time of more than 0, as 10s)", word)
+		return 0, usageError("--timeout %q (want a time above 0, such as 10s)", word)
 	}
 	return timeout, nil
 }

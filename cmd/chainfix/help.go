@@ -21,15 +21,15 @@ var flagSections = []struct {
 	title string
 	flags []string
 }{
-	{"What becomes of the document", []string{"diff", "list", "write"}},
+	{"Where the result goes", []string{"diff", "list", "write"}},
 	{"Which guests", []string{"connect", "from"}},
-	{"What is changed", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
-	{"What is shown", []string{"verbose", "quiet", "only", "severity", "color"}},
-	{"What is printed and written", []string{"output", "out", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
-	{"What is refused", []string{"verify", "no-guard"}},
-	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
-	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},
-	{"How images are read", []string{"network", "qemu-img", "jobs", "timeout"}},
+	{"What to change", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
+	{"What to show", []string{"verbose", "quiet", "only", "severity", "color"}},
+	{"Output", []string{"output", "out", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
+	{"What to refuse", []string{"verify", "no-guard"}},
+	{"Image formats", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
+	{"Target libvirt and storage pools", []string{"target-libvirt", "pools"}},
+	{"Reading images", []string{"network", "qemu-img", "jobs", "timeout"}},
 }
 
 // otherFlags is the heading of those that stand under none of these.

@@ -17,7 +17,7 @@ import (
 func hookCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        hookName,
-		Usage:       "keep guests from starting with a wrong chain, and make chains explicit on the way, as a hook of libvirt's; XML on standard input",
+		Usage:       "as libvirt's QEMU hook, stop guests whose chain is wrong, and make chains explicit on migration and restore; reads the XML from standard input",
 		ArgsUsage:   "GUEST OPERATION SUB-OPERATION EXTRA",
 		Description: hookDescription,
 		Flags:       flagsOf(hookFlags(), statementFlags()),
@@ -88,9 +88,9 @@ func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
 // conclude prints the XML, or says what is wrong. Only what refuses the operation is the
 // program's error.
 func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) error {
-	as := "the XML is left as it is: "
+	as := "the XML stays unchanged: "
 	if !h.call.rewrites() {
-		as = "the guest starts, and it cannot be told whether its chain is right: "
+		as = "the guest starts, but its chain could not be checked: "
 	}
 	switch {
 	case err == nil && (explicit == nil || !h.call.rewrites()):

@@ -236,7 +236,7 @@ func TestGuestsMigrate(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		wantExplicit(t, destination, "wrong", len(destination.DebugLog()), other, middle, top)
-		if log := hookLog(t, destination); !strings.Contains(log, `guest "wrong", migrate begin: the XML is left as it is: disk "vda": [chain-conflict] `) {
+		if log := hookLog(t, destination); !strings.Contains(log, `guest "wrong", migrate begin: the XML stays unchanged: disk "vda": [chain-conflict] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})
@@ -276,7 +276,7 @@ func TestGuestsMigrate(t *testing.T) {
 			t.Fatalf("images that libvirt makes later are missed: %v\n%s", err, out)
 		}
 		wantState(t, destination, "copied", "running")
-		if log := hookLog(t, destination); !strings.Contains(log, `guest "copied", migrate begin: the XML is left as it is: disk "vda": [image-missing] `) {
+		if log := hookLog(t, destination); !strings.Contains(log, `guest "copied", migrate begin: the XML stays unchanged: disk "vda": [image-missing] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})
@@ -353,7 +353,7 @@ func TestGuestsAreRestored(t *testing.T) {
 	if diff := cmp.Diff(running, s.Blockdevs("lasting")); diff != "" {
 		t.Errorf("the guest goes on with other nodes:\n-before +now\n%s", diff)
 	}
-	if log := hookLog(t, s); !strings.Contains(log, `guest "lasting", restore begin: the XML is left as it is: disk "vda": [ran-otherwise] `) {
+	if log := hookLog(t, s); !strings.Contains(log, `guest "lasting", restore begin: the XML stays unchanged: disk "vda": [ran-otherwise] `) {
 		t.Errorf("the log:\n%s", log)
 	}
 

@@ -166,6 +166,6 @@ func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*find
 	}
 	vm := finding.GuestWord(stated.Guest)
 	return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: why,
-		Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+		Remedy: finding.Say("make its definition explicit, then shut it down and start it: %s, %s, %s",
 			finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
 }

@@ -92,7 +92,7 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	}
 	for _, f := range found.Findings {
 		if f.Misopens {
-			f.Text += ": the guest would see wrong bytes"
+			f.Text += ": the guest would read wrong bytes"
 			f.Remedy = h.letItStart(f, found)
 			return guardSays{wrong: &hookNote{stated.Target, f}}
 		}
@@ -128,8 +128,8 @@ func (h *hookRun) letItStart(f finding.Finding, found *chain.Chain) finding.Reme
 			refresh = command // with the statements that it takes
 		}
 	}
-	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it, by an entry under \"disks\" in the file of --policy: %s; "+
-		"or let this guest start unchecked, by a line at the head of the hook script: %s",
+	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it with an entry under \"disks\" in the policy file: %s; "+
+		"or let this guest start unchecked with a line at the top of the hook script: %s",
 		finding.Command("chainfix host apply "+h.repeatedFlags()+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
 }
 

@@ -149,7 +149,7 @@ func TestGuard(t *testing.T) {
 		if out, err := h.Try("start", "missing"); err == nil || strings.Contains(out, "Hook script") {
 			t.Errorf("the hook refuses what libvirt does: %v, %s", err, out)
 		}
-		if log := hookLog(t, h.System); !strings.Contains(log, `guest "missing", prepare begin: the guest starts, and it cannot be told whether its chain is right: disk "vda": [image-missing] `) {
+		if log := hookLog(t, h.System); !strings.Contains(log, `guest "missing", prepare begin: the guest starts, but its chain could not be checked: disk "vda": [image-missing] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})

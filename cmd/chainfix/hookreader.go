@@ -46,7 +46,7 @@ func answer(status int) {
 // timeUpError is why a hook no longer waits.
 type timeUpError struct{ after time.Duration }
 
-func (e timeUpError) Error() string { return "there was no answer within " + e.after.String() }
+func (e timeUpError) Error() string { return "no answer within " + e.after.String() }
 
 // apart runs the hook in a reader and passes on what that says. words are those of the
 // command line from "hook" on.
@@ -57,7 +57,7 @@ func (h *hookRun) apart(ctx context.Context, words []string) error {
 	}
 	r, err := startReader(words, h.journal.id)
 	if err != nil {
-		return h.conclude(ctx, nil, fmt.Errorf("cannot start a process to read with: %w", err))
+		return h.conclude(ctx, nil, fmt.Errorf("cannot start the reading process: %w", err))
 	}
 	// Its own time is up before. What is over here hangs somewhere else, in the log for one.
 	said, err := r.ask(ctx, data, h.timeout)
@@ -133,7 +133,7 @@ func (r *hookReader) ask(ctx context.Context, data []byte, limit time.Duration) 
 		h.complaints = <-complaints
 		status := make([]byte, 1)
 		if _, err := io.ReadFull(r.answers, status); err != nil {
-			h.err = cmp.Or(h.err, fmt.Errorf("the process that reads has ended without an answer: %.200q", h.complaints))
+			h.err = cmp.Or(h.err, fmt.Errorf("the reading process ended without an answer: %.200q", h.complaints))
 		}
 		h.status = int(status[0])
 		all <- h

@@ -36,7 +36,7 @@ var hangingHooks = []struct {
 }
 
 // logHangs is said of a log that hangs, besides what is said otherwise.
-const logHangs = "/hang-lookup.log\": there was no answer within 200ms\n"
+const logHangs = "/hang-lookup.log\": no answer within 200ms\n"
 
 // TestHookEndsInTime: a hook ends, although what it asks for does not let go of whoever
 // asks, and nobody who has a file of the hook open waits any longer. The guest starts,

@@ -100,7 +100,7 @@ func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 	running := inventory.Version()
 	switch {
 	case running.Known() && o.target.Known() && o.target != running:
-		return usageError("--target-libvirt %s: libvirt %s reads the result here; to see what another makes of the guests as they are: host scan --predict %s",
+		return usageError("--target-libvirt %s: libvirt %s reads the result here; to see how the guests start on another: host scan --predict %s",
 			o.target, running, o.target)
 	case running.Known():
 		s.Policy.Target = running

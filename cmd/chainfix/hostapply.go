@@ -24,7 +24,7 @@ import (
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "apply",
-		Usage:       "make the chains of guests explicit that need it, where that is safe, or of those that are named",
+		Usage:       "make chains explicit where guests need it and it is safe, or those of the named guests",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
 		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), applyPredictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
@@ -86,7 +86,7 @@ func hostApply(c *cli.Context, std streams) error {
 	cause := interrupted(c.Context)
 	switch {
 	case cause != nil && dir != "":
-		err = fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir))
+		err = fmt.Errorf("%w; the same command continues, and %s undoes what it has done", cause, o.rollbackOf(dir))
 	case cause != nil:
 		err = fmt.Errorf("%w; nothing was changed", cause)
 	}
@@ -222,7 +222,7 @@ func (o *options) stateFolder() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", usageError("no folder for the old definitions: give --state-dir")
+		return "", usageError("no folder for the old definitions: use --state-dir")
 	}
 	return filepath.Join(home, ".local/state/chainfix"), nil
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // errDeclined is returned where somebody was asked and did not agree.
-var errDeclined = errors.New("the answer was not yes, and nothing was changed")
+var errDeclined = errors.New("not confirmed, so nothing was changed")
 
 // askFirst makes an apply show its changes and ask whoever sits at a terminal. It does
 // not where a stream is something else: there nobody may be there, or see it.

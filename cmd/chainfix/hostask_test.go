@@ -27,9 +27,9 @@ func TestApplyAsks(t *testing.T) {
 		changed bool
 		says    string
 	}{
-		{name: "no", answer: "n\n", says: "chainfix: the answer was not yes, and nothing was changed\n"},
-		{name: "nothing", answer: "\n", says: "chainfix: the answer was not yes, and nothing was changed\n"},
-		{name: "end of file", answer: "\x04", says: "chainfix: the answer was not yes, and nothing was changed\n"},
+		{name: "no", answer: "n\n", says: "chainfix: not confirmed, so nothing was changed\n"},
+		{name: "nothing", answer: "\n", says: "chainfix: not confirmed, so nothing was changed\n"},
+		{name: "end of file", answer: "\x04", says: "chainfix: not confirmed, so nothing was changed\n"},
 		{name: "interrupt", answer: "\x03", says: "nothing was changed\n"},
 		{name: "yes", answer: "yes\n", changed: true},
 		{name: "y", answer: " Y \n", changed: true},

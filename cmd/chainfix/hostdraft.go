@@ -25,10 +25,10 @@ import (
 // draftFlags are for the answers that only people have.
 func draftFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "draft-policy", Usage: "write to `FILE` what there is to decide, as a policy file to fill in"},
+		{&cli.StringFlag{Name: "draft-policy", Usage: "write the open decisions to `FILE`, a policy file to fill in"},
 			func(o *options, c *cli.Context) error {
 				if o.draftPolicy = c.String("draft-policy"); o.draftPolicy == "" {
-					return usageError("--draft-policy names no file")
+					return usageError("--draft-policy needs a file")
 				}
 				return nil
 			}},
@@ -36,7 +36,7 @@ func draftFlags() []flagRow {
 }
 
 // errNoDraft: what is there may have taken somebody a day.
-var errNoDraft = errors.New("the file is there already, and is no draft in which nothing is filled in")
+var errNoDraft = errors.New("the file exists, and is not an unanswered draft")
 
 // checkDraftFree returns an error if the draft would take the place of anything but an older one
 // in which nothing was filled in.
@@ -104,13 +104,13 @@ func (o *options) writeDraft(ctx context.Context, std streams, decisions []repor
 	if o.json {
 		return nil
 	}
-	fmt.Fprintf(std.err, "chainfix: wrote %s. Questions about formats: %d, about chains: %d, that no statement answers: %d\n",
+	fmt.Fprintf(std.err, "chainfix: wrote %s. Questions about formats: %d, about chains: %d, that a policy file cannot answer: %d\n",
 		shownName(o.draftPolicy), sum.Formats, sum.Chains, sum.LeftOut)
 	if sum.NotThere > 0 {
-		fmt.Fprintf(std.err, "%s: warning: there is no room for %d questions more\n", shownName(o.draftPolicy), sum.NotThere)
+		fmt.Fprintf(std.err, "%s: warning: no room for %d more questions\n", shownName(o.draftPolicy), sum.NotThere)
 	}
 	if lost != "" {
-		fmt.Fprintf(std.err, "%s: warning: the new file could not be given the old one's %s\n", shownName(o.draftPolicy), lost)
+		fmt.Fprintf(std.err, "%s: warning: the new file could not keep the old one's %s\n", shownName(o.draftPolicy), lost)
 	}
 	return nil
 }

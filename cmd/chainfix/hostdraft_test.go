@@ -117,7 +117,7 @@ func TestDraftPolicy(t *testing.T) {
 	apply := append(append(append([]string{"apply"}, host...), state...), "--policy", file)
 
 	r := run(exitRefused, append(scan, "--draft-policy", file)...)
-	if want := fmt.Sprintf("chainfix: wrote %s. Questions about formats: 5, about chains: 5, that no statement answers: 1\n", file); !strings.Contains(r.errors, want) {
+	if want := fmt.Sprintf("chainfix: wrote %s. Questions about formats: 5, about chains: 5, that a policy file cannot answer: 1\n", file); !strings.Contains(r.errors, want) {
 		t.Errorf("%s\nwant %s", r.errors, want)
 	}
 	draft, err := os.ReadFile(file)

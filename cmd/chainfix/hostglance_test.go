@@ -191,7 +191,7 @@ func TestScanAtAGlance(t *testing.T) {
 			for _, n := range got {
 				sum += n
 			}
-			if sum != c.shown || !strings.HasSuffix(out, fmt.Sprintf("\nshown are %d of 300 guests\n", c.shown)) {
+			if sum != c.shown || !strings.HasSuffix(out, fmt.Sprintf("\n%d of 300 guests shown\n", c.shown)) {
 				t.Errorf("%d guests, want %d\n%s", sum, c.shown, out)
 			}
 			var found report.Host

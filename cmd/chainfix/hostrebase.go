@@ -15,14 +15,14 @@ import (
 // rebaseFlags are for the other remedy: to mend the records in the headers.
 func rebaseFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "rebase-script", Usage: "write to `FILE` a shell script that records in overlays the formats that somebody stated, and to FILE.undo one that takes it back"},
+		{&cli.StringFlag{Name: "rebase-script", Usage: "write a shell script to `FILE` that records the stated formats in the overlays, and its undo script to FILE.undo"},
 			func(o *options, c *cli.Context) error {
 				o.rebaseScript = c.String("rebase-script")
 				switch {
 				case o.rebaseScript == "":
-					return usageError("--rebase-script names no file")
+					return usageError("--rebase-script needs a file")
 				case c.IsSet("from"):
-					return usageError("--rebase-script needs a libvirt that tells which guests run, and --from asks none")
+					return usageError("--rebase-script needs libvirt to know which guests run, and --from asks none")
 				}
 				if err := rebase.CheckFree(o.rebaseScript); err != nil {
 					return inputError(err)

@@ -163,7 +163,7 @@ func (a *applyResult) printText(w io.Writer) {
 	}
 	fmt.Fprintln(w, said)
 	if a.Undo != "" {
-		fmt.Fprintln(w, "to take this back: "+a.Undo)
+		fmt.Fprintln(w, "to undo this: "+a.Undo)
 	}
 }
 
@@ -172,7 +172,7 @@ func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
-		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "explicit already"},
+		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "already explicit"},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
@@ -182,7 +182,7 @@ func counted(count map[string]int) string {
 }
 
 func printLeft(w io.Writer, guest, reason string) {
-	fmt.Fprintf(w, "%s: warning: left as it is: %s\n", shownName(guest), reason)
+	fmt.Fprintf(w, "%s: warning: left unchanged: %s\n", shownName(guest), reason)
 }
 
 // printJSON is for programs.

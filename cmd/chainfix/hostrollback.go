@@ -30,7 +30,7 @@ const (
 func hostRollbackCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "rollback",
-		Usage:       "give the guests of a run of apply their old definitions again",
+		Usage:       "restore the definitions that guests had before a run of apply",
 		Description: rollbackDescription,
 		ArgsUsage:   "[RUN]",
 		Flags:       flagsOf(connectFlags(), applyFlags(), outputFlags()),
@@ -112,18 +112,18 @@ func (o *options) listRuns() finding.Remedy {
 	if o.stateDir != "" {
 		command += " --state-dir " + finding.ShellWord(o.stateDir)
 	}
-	return finding.Say("the runs that there are: %s", finding.Command(command))
+	return finding.Say("all runs: %s", finding.Command(command))
 }
 
 // sayRun says which run it was where nobody has named one.
 func (o *options) sayRun(std streams, run, stateDir string, err error) {
 	switch {
 	case errors.Is(err, host.ErrNoRun):
-		fmt.Fprintf(std.err, "nothing to take back: no run in %q changed a guest of this libvirt, or all are taken back\n", stateDir)
+		fmt.Fprintf(std.err, "nothing to roll back: no run in %q changed a guest of this libvirt, or all are rolled back already\n", stateDir)
 	case run != "":
-		fmt.Fprintf(std.err, "this is the run %s", pathLine(run))
+		fmt.Fprintf(std.err, "newest run to roll back: %s", pathLine(run))
 		if errors.Is(err, host.ErrLeft) { // and the next one comes to the same run
-			printHint(std.err, finding.Say("to take back an older run, name it; %s", o.listRuns()))
+			printHint(std.err, finding.Say("to roll back an older run, name it; %s", o.listRuns()))
 		}
 	}
 }
@@ -133,7 +133,7 @@ func (o *options) endRollback(ctx context.Context, std streams, result *rollback
 	cause := interrupted(ctx)
 	switch {
 	case cause != nil:
-		err = fmt.Errorf("%w; the same command carries on", cause)
+		err = fmt.Errorf("%w; the same command continues", cause)
 	case errors.Is(err, host.ErrNoRun):
 		err = nil
 	}
@@ -179,7 +179,7 @@ func (g *restoredGuest) printText(std streams) {
 	if g.entry == (host.Stored{}) {
 		printLeft(std.err, g.Name, g.Reason)
 	} else {
-		fmt.Fprintf(std.err, "%s: warning: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
+		fmt.Fprintf(std.err, "%s: warning: %s is left unchanged: %s\n", shownName(g.Name), g.entry, g.Reason)
 	}
 	if g.Hint != "" {
 		fmt.Fprintf(std.err, "hint: %s\n", g.Hint)

@@ -41,7 +41,7 @@ func TestRollback(t *testing.T) {
 			run := apply(t)
 			c.change()
 			out, complaints := back(t, run, exitRefused)
-			if out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.HasPrefix(complaints, "g1: warning: left as it is: ") || !strings.Contains(complaints, c.says) || strings.Count(complaints, "\n") != 2 || !strings.Contains(complaints, "\nhint: ") {
+			if out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.HasPrefix(complaints, "g1: warning: left unchanged: ") || !strings.Contains(complaints, c.says) || strings.Count(complaints, "\n") != 2 || !strings.Contains(complaints, "\nhint: ") {
 				t.Errorf("%s\n%s", out, complaints)
 			}
 			want := map[string]string{"g0": h.old["g0"], "g1": c.left, "g2": h.old["g2"]}

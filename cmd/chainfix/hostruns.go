@@ -20,7 +20,7 @@ const runsSchema = "chainfix/runs/v1"
 func hostRunsCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "runs",
-		Usage:       "list the runs of apply, the newest first: when they were, by which versions, and whether they are taken back",
+		Usage:       "list the runs of apply, newest first: time, versions, and whether they are rolled back",
 		Description: runsDescription,
 		Flags:       flagsOf(stateFlags(), outputFlags(), outFlags()),
 		Action:      func(c *cli.Context) error { return toOut(c, std, hostRuns) },
@@ -153,9 +153,9 @@ func (r runJSON) what() string {
 	what := fmt.Sprintf("%d changed", changed)
 	switch r.State {
 	case runTakenBack:
-		what += ", taken back"
+		what += ", rolled back"
 	case runPartly:
-		what += fmt.Sprintf(", %d taken back", back)
+		what += fmt.Sprintf(", %d rolled back", back)
 	}
 	if !r.Finished {
 		what += ", not finished"

@@ -19,7 +19,7 @@ import (
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "scan",
-		Usage:       "say what has to be decided, and which guests will not start, read the wrong data or start by a guess",
+		Usage:       "report what you have to decide, and which guests will not start, read the wrong data or start by a guess",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), draftFlags(), rebaseFlags(), hostOutputFlags(), outFlags(), shownFlags(), jobsFlags(), policyFlags()),

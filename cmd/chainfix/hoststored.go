@@ -20,9 +20,9 @@ import (
 // storedFlags say what host apply changes besides definitions.
 func storedFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "snapshots", Usage: "mend what libvirt keeps of the guests' snapshots and checkpoints, too"},
+		{&cli.BoolFlag{Name: "snapshots", Usage: "also fix the chains that libvirt keeps for the guests' snapshots and checkpoints"},
 			func(o *options, c *cli.Context) error { o.snapshots = c.Bool("snapshots"); return nil }},
-		{&cli.BoolFlag{Name: "saved", Usage: "mend the XML in the guests' managed save images, too"},
+		{&cli.BoolFlag{Name: "saved", Usage: "also fix the XML in the guests' managed save images"},
 			func(o *options, c *cli.Context) error { o.saved = c.Bool("saved"); return nil }},
 	}
 }
@@ -140,7 +140,7 @@ func (a *applyResult) printStored(w io.Writer) (changed int) {
 		count[e.Outcome]++
 		switch e.Outcome {
 		case wasLeft:
-			fmt.Fprintf(w, "%s: warning: %s is left as it is: %s\n", shownName(e.Name), e.shown, e.Reason)
+			fmt.Fprintf(w, "%s: warning: %s is left unchanged: %s\n", shownName(e.Name), e.shown, e.Reason)
 		case wasHeldBack:
 			fmt.Fprintf(w, "%s: warning: %s is held back: %s\n", shownName(e.Name), e.shown, e.Reason)
 		}

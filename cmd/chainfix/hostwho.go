@@ -27,7 +27,7 @@ const (
 func hostWhoCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "who",
-		Usage:       "say which guests use an image: for scripts that delete images",
+		Usage:       "report which guests use an image, for scripts that delete images",
 		ArgsUsage:   "IMAGE",
 		Description: whoDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), outFlags(), jobsFlags(), policyFlags()),
@@ -129,19 +129,19 @@ func whoText(who *report.Who) string {
 	}
 	switch who.Answer {
 	case report.Somebody:
-		fmt.Fprintf(&b, "%s is in use (%s looked at):\n", image, looked)
+		fmt.Fprintf(&b, "%s is in use (%s checked):\n", image, looked)
 	case report.NotKnown:
-		fmt.Fprintf(&b, "whether %s is in use cannot be known; no guest is known to use it (%s looked at)\n", image, looked)
+		fmt.Fprintf(&b, "cannot tell whether %s is in use; no guest is known to use it (%s checked)\n", image, looked)
 	default:
-		fmt.Fprintf(&b, "nobody uses %s (%s looked at)\n", image, looked)
+		fmt.Fprintf(&b, "no guest uses %s (%s checked)\n", image, looked)
 	}
 	if who.Exists != nil && !*who.Exists {
-		b.WriteString("the image does not exist: it was looked for by its name\n")
+		b.WriteString("the image does not exist; it was searched for by name\n")
 	}
 	for _, u := range who.Uses {
 		fmt.Fprintf(&b, "  %s: %s", diskPlace(u.Guest, u.Disk), u.As)
 		if u.Writes {
-			b.WriteString(", which it writes to")
+			b.WriteString(", writes to it")
 		}
 		fmt.Fprintf(&b, " (%s)\n", strings.Join(u.In, ", "))
 	}

@@ -44,11 +44,11 @@ func explainedInput(in input, data []byte, err error) error {
 	case len(text) > 0 && text[0] == '<':
 		return err
 	case len(text) == 0 && in.path == "":
-		return withHint(err, finding.Say("nothing came in: did the command before the pipe fail?"))
+		return withHint(err, finding.Say("no input: did the command before the pipe fail?"))
 	case len(text) == 0:
 		return withHint(err, finding.Say("the file is empty"))
 	}
-	detail := "it is no text"
+	detail := "it is not text"
 	if claims := claimedFormats(data); len(claims) > 0 {
 		detail = "it is an image (" + image.FormatList(claims) + ")"
 	} else if bytes.IndexByte(data[:min(len(data), 4096)], 0) < 0 {

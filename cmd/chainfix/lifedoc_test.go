@@ -10,7 +10,7 @@ import (
 )
 
 // TestLifeIsDocumented: docs/after-the-fix.md has the rows of TestAfterTheFix, and in each
-// of them in which the guest would see wrong bytes the guard keeps it from starting.
+// of them in which the guest would read wrong bytes the guard keeps it from starting.
 func TestLifeIsDocumented(t *testing.T) {
 	const path, begin, end = "../../docs/after-the-fix.md",
 		"<!-- Generated: CHAINFIX_UPDATE=1 go test ./cmd/chainfix -run TestLifeIsDocumented -->\n",

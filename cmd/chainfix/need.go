@@ -64,7 +64,7 @@ func shownNeed(v chain.Verdict, n predict.Need) string {
 	case n == predict.Recorded:
 		return "; not needed"
 	case n == predict.Unknown:
-		return "; not known whether it is needed"
+		return "; unknown whether it is needed"
 	}
 	return "; needed: " + text.Because(n.String())
 }

@@ -9,10 +9,10 @@ import (
 // outFlags name a file for what is printed otherwise.
 func outFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead, in place: who reads it sees the old content or all of the new"},
+		{&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead, atomically: readers see the old content or all of the new"},
 			func(_ *options, c *cli.Context) error {
 				if c.String("out") == "" {
-					return usageError("--out names no file")
+					return usageError("--out needs a file")
 				}
 				return nil
 			}},

@@ -23,7 +23,7 @@ import (
 func probeCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "probe",
-		Usage:       "say what an image's own header claims; opens nothing it names",
+		Usage:       "show what an image's header claims; opens no other file",
 		ArgsUsage:   "IMAGE...",
 		Description: probeDescription,
 		Flags:       flagsOf(outputFlags(), outFlags(), timeoutFlags(limit.DefaultTimeout)),
@@ -130,8 +130,8 @@ func probeImages(c *cli.Context, std streams) error {
 			continue
 		}
 		if len(in.Signatures) == 0 && isXML(c.Context, requests, src) {
-			in.Findings = append(in.Findings, finding.Finding{Code: finding.XMLNotImage, Severity: finding.Warn, Text: "this is XML, and as an image it would be raw",
-				Remedy: finding.Say("what becomes of the disks of a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
+			in.Findings = append(in.Findings, finding.Finding{Code: finding.XMLNotImage, Severity: finding.Warn, Text: "this is XML; as an image it would be raw",
+				Remedy: finding.Say("to check a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
 		}
 		for _, f := range in.Findings {
 			if !o.json { // which has them in it

@@ -220,10 +220,10 @@ func TestProblems(t *testing.T) {
 	}
 	want := []problem{
 		{report.WillNotStart, "image-missing", "DIR/gone", `"DIR/gone" does not exist`, "m1 m2 m3"},
-		{report.WillNotStart, "probed-backing", "DIR/golden", `nobody recorded the format of "DIR/golden", which claims to have a backing image`, "u1 u2"},
+		{report.WillNotStart, "probed-backing", "DIR/golden", `the format of "DIR/golden" is not recorded; its header claims a backing image`, "u1 u2"},
 		{report.WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is none that libvirt gives to QEMU`, "format"},
 		{report.WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both are there`, "stale"},
-		{report.Guessed, "format-unrecorded", "DIR/base", `nobody recorded the format of "DIR/base"`, "g1"},
+		{report.Guessed, "format-unrecorded", "DIR/base", `the format of "DIR/base" is not recorded`, "g1"},
 		{report.Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
 		{report.Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},
 	}
@@ -235,7 +235,7 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s, which is %s, is in %d problems", g.Name, g.State, listed)
 		}
 	}
-	const hint = `it claims qcow2 and names "system"; say what it is: --trust DIR/golden=qcow2 (or =raw)`
+	const hint = `its header claims qcow2 and names "system"; state its format: --trust DIR/golden=qcow2 (or =raw)`
 	if got := h.Problems[1].Hint; got != hint {
 		t.Errorf("the hint is %q, want %q", got, hint)
 	}

@@ -165,7 +165,7 @@ func questionOf(layer chain.Layer, name string, f finding.Finding, format bool) 
 	case f.Code == finding.StatedConflict:
 		return "what is " + quoted + "? disks state different formats for it"
 	case layer.From == chain.Unstated, layer.From == chain.Probe:
-		return "what is " + quoted + "? nobody recorded its format"
+		return "what is " + quoted + "? its format is not recorded"
 	case layer.From == chain.XML && layer.XMLAlone:
 		return "is " + quoted + " " + string(layer.Format) + "? only the XML's <backingStore> says so"
 	}
@@ -181,11 +181,11 @@ func claimsOf(layer chain.Layer) string {
 	case h == nil:
 		return ""
 	case h.Format == probe.Raw:
-		return "nothing: it bears no format's signature, as a raw image"
+		return "nothing: it has no known signature, like a raw image"
 	}
 	text := string(h.Format) + " of " + shownSize(h.VirtualSize)
 	if refers := chain.References(h); refers != nil {
-		text += ", and names " + refers.What
+		text += " with " + refers.What
 	}
 	return text
 }

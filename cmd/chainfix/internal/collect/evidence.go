@@ -67,14 +67,14 @@ func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format) {
 	const begin = "it is "
 	said := func(text string) bool {
-		return strings.HasPrefix(text, begin) && strings.Contains(text, "disk of its overlay")
+		return strings.HasPrefix(text, begin) && strings.Contains(text, "its overlay's disk")
 	}
 	switch {
 	case claim == "" || length < 0 || slices.ContainsFunc(d.For, said):
 	case claim == probe.Raw && uint64(length) == overlay:
-		d.For = addEvidence(d.For, begin+"as long as the disk of its overlay: "+shownSize(overlay))
+		d.For = addEvidence(d.For, begin+"as long as its overlay's disk: "+shownSize(overlay))
 	case claim != probe.Raw && uint64(length) != overlay:
-		d.For = addEvidence(d.For, begin+shownSize(uint64(length))+" long, and the disk of its overlay "+shownSize(overlay)+": a raw image mostly has the same length")
+		d.For = addEvidence(d.For, begin+shownSize(uint64(length))+" long, but its overlay's disk is "+shownSize(overlay)+"; a raw image usually has the same length")
 	}
 }
 

@@ -182,22 +182,22 @@ func (i *imageRecord) order() int {
 
 // plain says in few words what is wrong with an image.
 var plain = map[finding.Code]string{
-	finding.FormatUnrecorded:    "nobody recorded the format of %s",
-	finding.ProbedBacking:       "nobody recorded the format of %s, which claims to have a backing image",
-	finding.ProbedNotRaw:        "nobody recorded the format of %s, which claims to have one",
-	finding.AmbiguousSignatures: "nobody recorded the format of %s, which claims to have two",
-	finding.NameContradicts:     "nobody recorded the format of %s, and its name contradicts its header",
-	finding.RecordContradicts:   "what is recorded of the format of %s contradicts its header",
-	finding.SizeContradicts:     "nobody recorded the format of %s, and its length contradicts its header",
-	finding.RawDiskElsewhere:    "nobody recorded the format of %s, which a guest may write as a raw disk",
+	finding.FormatUnrecorded:    "the format of %s is not recorded",
+	finding.ProbedBacking:       "the format of %s is not recorded; its header claims a backing image",
+	finding.ProbedNotRaw:        "the format of %s is not recorded; its header claims one",
+	finding.AmbiguousSignatures: "the format of %s is not recorded; its header claims two",
+	finding.NameContradicts:     "the format of %s is not recorded; its name contradicts its header",
+	finding.RecordContradicts:   "the recorded format of %s contradicts its header",
+	finding.SizeContradicts:     "the format of %s is not recorded; its length contradicts its header",
+	finding.RawDiskElsewhere:    "the format of %s is not recorded; a guest may write it as a raw disk",
 	finding.ImageMissing:        "%s does not exist",
 	finding.ImageUnreadable:     "%s cannot be read",
 	finding.ImageUnanswered:     "the storage of %s does not answer",
 	finding.NotAnImage:          "%s is neither a regular file nor a block device",
 	finding.ImageBroken:         "the header of %s cannot be used",
-	finding.FormatMismatch:      "%s is not of the format that it is stated to be",
-	finding.ChainLoop:           "%s is below itself",
-	finding.ImageSwapped:        "%s was replaced while it was looked at",
+	finding.FormatMismatch:      "%s does not have the stated format",
+	finding.ChainLoop:           "%s is in a backing loop",
+	finding.ImageSwapped:        "%s was replaced while it was read",
 	finding.Encrypted:           "%s is encrypted, and the XML has no secret for it",
 	finding.DataFile:            "%s keeps its data in another file",
 	finding.SourceNotLocal:      "%s is not read",
@@ -224,9 +224,9 @@ func (p *problem) text() string {
 		return "the format of " + p.image.shown() + " is guessed"
 	}
 	if p.state == report.Guessed {
-		return "an image of a chain is guessed"
+		return "the format of an image in a chain is guessed"
 	}
-	return "see what a libvirt makes of it: --predict LIBVIRT" // where none is asked about
+	return "to see what a libvirt does with it: --predict LIBVIRT" // where none is asked about
 }
 
 // shown is the name of an image in a text.
@@ -246,12 +246,12 @@ func (p *problem) hint() string {
 		claimed := string(p.image.claims)
 		return cmp.Compare(btoi(a != claimed), btoi(b != claimed))
 	})
-	hint := "say what it is: " + finding.Trust(p.image.name, formats[0]).String()
+	hint := "state its format: " + finding.Trust(p.image.name, formats[0]).String()
 	if others := formats[1:]; len(others) > 0 {
 		hint += " (or =" + strings.Join(others, ", =") + ")"
 	}
 	if p.image.claims != "" {
-		hint = "it claims " + string(p.image.claims) + namedBy(p.image) + "; " + hint
+		hint = "its header claims " + string(p.image.claims) + namedBy(p.image) + "; " + hint
 	}
 	return hint
 }

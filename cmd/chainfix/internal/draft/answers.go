@@ -78,8 +78,8 @@ func (d *draft) keepChains(e *entry, disks []string) bool {
 
 // Why a policy file cannot name an image.
 const (
-	unnamable = "a policy file cannot have this name in it: rename the image, or state it by a flag"
-	hidden    = "its name has a query that is not shown here: write the whole of it behind \"source\" in an entry of your own"
+	unnamable = "a policy file cannot contain this name: rename the image, or state its format with a flag"
+	hidden    = "its name has a query, which is not shown here: write the full name after \"source\" in an entry of your own"
 )
 
 // imageOf returns how a policy file names an image, by a key and a name, or why it cannot.

@@ -135,16 +135,16 @@ func (d *draft) add(decision report.Decision) {
 
 // evidence writes what there is to know for the answer.
 func (e *entry) evidence(decision report.Decision) {
-	speaks := "known of it: "
+	speaks := "known: "
 	if decision.Claims != "" {
 		e.say("  its header claims: " + decision.Claims)
-		speaks = "for that: "
+		speaks = "evidence for: "
 	}
 	for _, text := range decision.For {
 		e.say("  " + speaks + text)
 	}
 	for _, text := range decision.Against {
-		e.say("  against that: " + text)
+		e.say("evidence against: " + text)
 	}
 	e.guests(decision.Guests)
 }
@@ -218,32 +218,32 @@ func (d *draft) text() []byte {
 		b.WriteString(strings.TrimRight("## "+strings.Map(printable, text), " ") + "\n")
 	}
 	b.WriteString(firstLine)
-	line("It states nothing yet. To answer a question, take away the # of one of the lines below it that have")
-	line("only one. Leave open what you do not know: a wrong answer shows a guest wrong data. docs/policy.md")
-	line("says what an answer proves. Then look what is left to decide, and fix the guests:")
+	line("It states nothing yet. To answer a question, remove the # from one of the lines below it that begin")
+	line("with one #. Leave open what you do not know: with a wrong answer a guest reads wrong data.")
+	line("docs/policy.md says how to find the answer. Then see what is left to decide, and fix the guests:")
 	line("  " + d.Scan + " " + d.File)
 	line("  " + d.Apply + " " + d.File)
 	if d.Policy != "" {
-		line("The scan was made by the policy file " + d.Policy + ", and a command takes one only: move the lines into that.")
+		line("The scan used the policy file " + d.Policy + ", and a command takes only one: move the lines into it.")
 	}
 	if d.sum.NotThere > 0 {
-		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than a policy file has room for: answer these and scan again.")
+		line("A policy file has no room for " + strconv.Itoa(d.sum.NotThere) + " more decisions: answer these and scan again.")
 	}
 	b.WriteString("version: 1\n")
 	if d.formats.Len() > 0 {
 		b.WriteString("\n")
-		line("What images are. One that any guest has or had as a raw disk is raw, whatever its header claims.")
+		line("Formats of images. One that any guest has or had as a raw disk is raw, whatever its header claims.")
 		b.WriteString("formats:\n" + withoutBreak(&d.formats))
 	}
 	if d.chains.Len() > 0 {
 		b.WriteString("\n")
-		line("Disks whose chain in the XML is not that of the headers. An answer keeps the XML's. Where the headers")
+		line("Disks whose chain in the XML contradicts the headers. An answer keeps the XML's chain. If the headers")
 		line("are right, leave it open, and name the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
 		b.WriteString("disks:\n" + withoutBreak(&d.chains))
 	}
 	if d.leftOut.Len() > 0 {
 		b.WriteString("\n")
-		line("What no statement in a policy file answers:")
+		line("What a policy file cannot answer:")
 		b.WriteString(withoutBreak(&d.leftOut))
 	}
 	return b.Bytes()

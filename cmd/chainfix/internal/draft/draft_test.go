@@ -172,7 +172,7 @@ func TestDraftHasRoom(t *testing.T) {
 	if err != nil || !draft.IsDraft(text) {
 		t.Fatalf("%v, %d bytes", err, len(text))
 	}
-	if sum.Formats+sum.NotThere != len(decisions) || sum.NotThere == 0 || !strings.Contains(string(text), fmt.Sprintf("There are %d decisions more", sum.NotThere)) {
+	if sum.Formats+sum.NotThere != len(decisions) || sum.NotThere == 0 || !strings.Contains(string(text), fmt.Sprintf("no room for %d more decisions", sum.NotThere)) {
 		t.Errorf("%+v", sum)
 	}
 	if !strings.Contains(string(text), `"/images/0.img"`) || strings.Contains(string(text), `"/images/19999.img"`) {
@@ -215,7 +215,7 @@ func TestNamesInAnswers(t *testing.T) {
 		"/a\nb":                    "rename the image",
 		"/a\xffb":                  "rename the image",
 		"nbd://h:10809/base":       `#- {source: "nbd://h:10809/base", format: raw}`,
-		"https://h:443/x?...":      "a query that is not shown here",
+		"https://h:443/x?...":      "a query, which is not shown here",
 		"/x?...":                   `#- {path: "/x?...", format: raw}`,
 	} {
 		decisions := []report.Decision{{Name: name, Question: "what is it?", Answers: []report.Answer{{Format: "raw"}}, Hint: "a hint", Guests: []string{"a"}}}

@@ -18,7 +18,7 @@ import (
 // every state, verdict and outcome has a sample, if it is 0. The errors are those of w.
 func Write(w io.Writer, h *report.Host) error {
 	m := &text{w: bufio.NewWriter(w)}
-	m.family("chainfix_build_info", "The chainfix that has scanned the host.")
+	m.family("chainfix_build_info", "The chainfix that scanned the host.")
 	m.sample(1, "version", h.Run.Chainfix)
 	if h.Libvirt != "" {
 		m.family("chainfix_libvirt_info", "The libvirt of the host.")
@@ -27,30 +27,30 @@ func Write(w io.Writer, h *report.Host) error {
 	m.family("chainfix_scan_timestamp_seconds", "When the scan began, in seconds since 1970.")
 	m.sample(h.Run.Time.Unix())
 
-	m.family("chainfix_guests", "Guests by what becomes of them as they are, under the worst of the targets.")
+	m.family("chainfix_guests", "Guests by how they start if unchanged, on the worst of the targets.")
 	for _, state := range report.States() {
 		m.sample(int64(h.Summary.States[state]), "state", string(state))
 	}
-	m.family("chainfix_guest_verdicts", "Guests by what chainfix fix would make of them.")
+	m.family("chainfix_guest_verdicts", "Guests by what chainfix can do for them.")
 	for _, verdict := range keys(h.Summary.Verdicts) {
 		m.sample(int64(h.Summary.Verdicts[verdict]), "verdict", verdict)
 	}
-	m.family("chainfix_guest_outcomes", "Guests by what a libvirt, and its QEMU, make of them as they are.")
+	m.family("chainfix_guest_outcomes", "Guests by how they start if unchanged, on a libvirt and its QEMU.")
 	for _, target := range h.Run.Targets {
 		outcomes := h.Summary.Outcomes[target]
 		for _, outcome := range keys(outcomes) {
 			m.sample(int64(outcomes[outcome]), "target", target, "outcome", outcome)
 		}
 	}
-	m.family("chainfix_problem_guests", "Guests that are not fine, by their state and by the finding that says why.")
+	m.family("chainfix_problem_guests", "Guests with a problem, by their state and the finding that says why.")
 	for _, p := range problems(h.Problems) {
 		m.sample(int64(p.guests), "state", string(p.state), "code", p.code)
 	}
-	m.family("chainfix_guests_held_back", "Guests that an apply leaves, unless they are named.")
+	m.family("chainfix_guests_held_back", "Guests that apply skips unless they are named.")
 	m.sample(int64(h.Summary.HeldBack))
-	m.family("chainfix_guests_to_change", "Guests that an apply without names would change.")
+	m.family("chainfix_guests_to_change", "Guests that apply without names would change.")
 	m.sample(int64(h.Summary.Change))
-	m.family("chainfix_decisions", "Questions that somebody has to answer before all guests can be fixed.")
+	m.family("chainfix_decisions", "Questions to answer before all guests can be fixed.")
 	m.sample(int64(len(h.Decisions)))
 	return m.w.Flush()
 }

@@ -199,9 +199,9 @@ func (f *forest) stateOf(n *node) outcomeWord {
 	case n.image.Problem && n.image.Exists == nil:
 		return outcomeWord{"cannot be read", "error"}
 	case n.image.Problem:
-		return outcomeWord{"not settled", "error"}
+		return outcomeWord{"format undecided", "error"}
 	case n.link == loop:
-		return outcomeWord{"stands on itself", "error"}
+		return outcomeWord{"backing loop", "error"}
 	}
 	if data := f.dataFile(n); data != nil && f.own(data) {
 		return outcomeWord{"its data file " + f.stateOf(data).Text, "error"}

@@ -176,15 +176,15 @@ func does(g *report.Guest) string {
 	case g.HeldBack != "":
 		return "holds it back: " + plain(g.HeldBack)
 	case g.Verdict == "refused" && g.State == report.Fine:
-		return "leaves it"
+		return "leaves it unchanged"
 	case g.Verdict == "refused":
 		return "needs a decision"
 	case g.Verdict == "fixable" && needed:
 		return "fixes it"
 	case g.Verdict == "fixable":
-		return "could write it down"
+		return "can make it explicit"
 	case g.Verdict == "explicit":
-		return "is done"
+		return "nothing to do"
 	}
 	return cmp.Or(plain(g.Verdict), "nothing")
 }

@@ -201,7 +201,7 @@ func changeText(s report.Summary) string {
 		text = counted(s.Change, "guest")
 	}
 	if n := s.Verdicts["refused"]; n > 0 {
-		text += "; " + counted(n, "guest") + " cannot be made explicit as things are"
+		text += "; " + counted(n, "guest") + " cannot be made explicit"
 	}
 	if s.HeldBack > 0 {
 		text += "; " + thousands(s.HeldBack) + " held back"

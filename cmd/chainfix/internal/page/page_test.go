@@ -223,7 +223,7 @@ func TestPageIsSmall(t *testing.T) {
 func TestLinksDiffer(t *testing.T) {
 	text := written(t, page.Host{Report: small()})
 	for _, want := range []string{
-		`<li class="guessed"><details class="box fold "><summary><b>5</b> qcow2 overlays <span class="chip warning">names its backing image without a format</span>`,
+		`<li class="guessed"><details class="box fold "><summary><b>5</b> qcow2 overlays <span class="chip warning">backing format not recorded</span>`,
 		`<div class="link broken"></div>`, `<span class="chip error">does not exist</span>`, `<div class="link recorded"></div>`,
 		".link.guessed{border-left:2px dashed", ".link.broken{border-left:3px dotted",
 	} {

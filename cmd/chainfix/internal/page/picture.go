@@ -327,7 +327,7 @@ func (p *painter) box(i int) *box {
 	}
 	if d, ok := p.decisions[im.Key]; ok {
 		b.Ask, b.AskN = fmt.Sprintf("%sd%d", p.prefix, d), d
-		b.State.Text = cmp.Or(b.State.Text, "not settled")
+		b.State.Text = cmp.Or(b.State.Text, "format undecided")
 	}
 	if p.writtenBelow(n) {
 		var writers []string

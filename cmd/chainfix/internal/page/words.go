@@ -75,10 +75,10 @@ type stateWord struct{ Text, Class, Means string }
 
 var stateWords = map[report.State]stateWord{
 	report.WillNotStart: {"will not start", "error", "libvirt, or the QEMU that it runs, refuses a disk"},
-	report.WrongData:    {"reads the wrong data", "error", "it starts, and sees bytes that are not those of its disk"},
-	report.Guessed:      {"starts by a guess", "warning", "it starts because a format is guessed that nobody recorded"},
-	report.Unreadable:   {"definition cannot be read", "warning", "nothing is known of it"},
-	report.Unknown:      {"cannot be told", "unknown", "it depends on an image that cannot be looked at from here"},
+	report.WrongData:    {"reads the wrong data", "error", "it starts, but reads bytes that are not its disk's"},
+	report.Guessed:      {"starts by a guess", "warning", "it starts because libvirt or QEMU guesses a format that is not recorded"},
+	report.Unreadable:   {"definition cannot be read", "warning", "nothing is known about it"},
+	report.Unknown:      {"unknown", "unknown", "it depends on an image that is not readable here"},
 	report.Fine:         {"nothing to do", "fine", "it starts, and nothing is guessed"},
 }
 

@@ -75,7 +75,7 @@ const (
 	Guessed State = "guessed"
 	// Unreadable: its definition cannot be read, so nothing is known.
 	Unreadable State = "unreadable"
-	// Unknown: it depends on an image that cannot be looked at from here.
+	// Unknown: it depends on an image that is not readable here.
 	Unknown State = "unknown"
 	// Fine: the guest starts, and nothing is guessed.
 	Fine State = "fine"

@@ -37,7 +37,7 @@ var titles = map[report.State]struct {
 	report.WrongData:    {"READS THE WRONG DATA", bad},
 	report.Guessed:      {"STARTS BY A GUESS", doubtful},
 	report.Unreadable:   {"CANNOT BE READ", bad},
-	report.Unknown:      {"CANNOT BE TOLD", doubtful},
+	report.Unknown:      {"UNKNOWN", doubtful},
 }
 
 // blocks are the sections of the summary, what is to be decided first. The guests of those
@@ -101,7 +101,7 @@ func causes(problems []report.Problem, all []report.Decision) []entry {
 		return entries
 	}
 	slices.Sort(asked)
-	return append([]entry{{text: "for want of " + numbered(slices.Compact(asked)), guests: together(waiting...)}}, entries...)
+	return append([]entry{{text: "see " + numbered(slices.Compact(asked)), guests: together(waiting...)}}, entries...)
 }
 
 // maxNumbers is how many decisions are referred to by their numbers.
@@ -180,13 +180,13 @@ func (p *Printer) decisions(all []report.Decision) block {
 		e := entry{text: fmt.Sprintf("%d. %s", i+1, d.Question), guests: d.Guests, todo: cmp.Or(p.answers(d.Answers), d.Hint)}
 		var known []string
 		if d.Claims != "" {
-			known = append(known, "it claims "+d.Claims)
+			known = append(known, "its header claims "+d.Claims)
 		}
 		if len(d.For) > 0 {
-			known = append(known, "for that: "+p.some(d.For, ", "))
+			known = append(known, "evidence for: "+p.some(d.For, ", "))
 		}
 		if len(d.Against) > 0 {
-			known = append(known, "against that: "+p.some(d.Against, ", "))
+			known = append(known, "evidence against: "+p.some(d.Against, ", "))
 		}
 		if len(known) > 0 {
 			e.known = strings.Join(known, "; ")

@@ -36,7 +36,7 @@ func outcome(word, target string) string {
 	case predict.Misopens.String():
 		return "libvirt " + target + " starts it with the wrong data"
 	}
-	return "what libvirt " + target + " makes of it cannot be told from here"
+	return "unknown on libvirt " + target + ": not readable here"
 }
 
 // guestLine is a guest in a line: what chainfix can do, whether that is needed, and what
@@ -65,7 +65,7 @@ func need(g *report.Guest) string {
 	case g.State == report.Unreadable:
 		return ""
 	case g.Needed == nil:
-		return "; not known whether it is needed"
+		return "; unknown whether it is needed"
 	case *g.Needed:
 		return "; needed: " + Because(g.Because)
 	case g.Verdict == explicit:

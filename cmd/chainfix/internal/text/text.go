@@ -193,7 +193,7 @@ func (p *Printer) foot(h *report.Host) []string {
 	}
 	switch {
 	case p.Some:
-		lines = append(lines, fmt.Sprintf("shown are %d of %s", p.guests, guests(h.Summary.Guests)))
+		lines = append(lines, fmt.Sprintf("%d of %s shown", p.guests, guests(h.Summary.Guests)))
 	case h.Summary.Change > 0:
 		lines = append(lines, fmt.Sprintf("chainfix host apply would change %s", guests(h.Summary.Change)))
 	}
@@ -204,7 +204,7 @@ func (p *Printer) foot(h *report.Host) []string {
 func targetLine(target string, n map[string]int) string {
 	line := fmt.Sprintf("on libvirt %s: %d start, %d will not start, %d read the wrong data", target, n[predict.Starts.String()], n[predict.Refuses.String()], n[predict.Misopens.String()])
 	if n["unknown"] > 0 {
-		line += fmt.Sprintf(", of %d it cannot be told", n["unknown"])
+		line += fmt.Sprintf(", %d unknown", n["unknown"])
 	}
 	return line
 }

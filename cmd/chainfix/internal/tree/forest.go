@@ -107,7 +107,7 @@ func (f *forest) reaches(lower, upper string, seen map[string]bool) bool {
 }
 
 // states are what a disk needs, in words.
-var states = map[string]string{"refused": "will not start", "misopened": "reads the wrong data", "guessed": "starts by a guess", "unknown": "cannot be told from here"}
+var states = map[string]string{"refused": "will not start", "misopened": "reads the wrong data", "guessed": "starts by a guess", "unknown": "unknown: not readable here"}
 
 func becauseOf(g *report.Guest, d *report.Disk) string {
 	text := ""
@@ -134,7 +134,7 @@ func (f *forest) node(key string) *node {
 	image := f.images[key]
 	n := &node{names: []string{shown(image.Name)}}
 	if f.made[key] {
-		n.remarks = "what stands on it is drawn elsewhere"
+		n.remarks = "its overlays are drawn elsewhere"
 		return n.shaped()
 	}
 	f.made[key] = true

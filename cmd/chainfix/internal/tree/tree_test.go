@@ -142,7 +142,7 @@ func TestOddChains(t *testing.T) {
    │  └─ two vda
    └─ two vdb
 /d  (qcow2)
-└─ /m  (what stands on it is drawn elsewhere)
+└─ /m  (its overlays are drawn elsewhere)
 `
 	if got := h.draw(t, tree.Options{}); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
