@@ -54,7 +54,7 @@ func TestHelpFits(t *testing.T) {
 func TestHelpOnTerminal(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{"": "chainfix: make the backing chains", "-d": "chainfix: make the backing chains",
-		"fix": "chainfix fix: rewrite", "check --jobs 2": "chainfix check: say", "strip": "chainfix strip: remove"} {
+		"fix": "chainfix fix: rewrite", "check --jobs 2": "chainfix check: report", "strip": "chainfix strip: remove"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder

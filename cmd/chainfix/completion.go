@@ -8,8 +8,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/completion"
 )
 
-// completionCommand prints what makes a shell complete. cli's own script evaluates what
-// was typed, with all that stands in it.
+// completionCommand prints a completion script. cli's own script would evaluate what
+// was typed.
 func completionCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "completion",
@@ -33,8 +33,8 @@ func completionCommand(std streams) *cli.Command {
 	}
 }
 
-// completeName is the first word of what the scripts of [completionCommand] ask. It is
-// for them alone, and takes other words than commands do:
+// completeName is the internal command that the scripts of [completionCommand] call.
+// Its arguments differ from those of other commands:
 //
 //	__complete bash BREAKS LINE       the line up to the cursor
 //	__complete zsh|fish WORD...       the words up to the cursor, the program's name first

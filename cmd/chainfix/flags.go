@@ -17,14 +17,14 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// options are what the flags of one command say, checked. Nothing is opened to
-// find that out, so a wrong command line is reported before any file is read.
+// options are the validated flags of one command. Parsing opens nothing, so a
+// wrong command line is reported before any file is read.
 type options struct {
-	diff, list, write bool   // what becomes of the document, see deliver
+	diff, list, write bool   // where the result goes, see deliver
 	json              bool   // --output json
-	form              string // what --output says; "" where it is not given
+	form              string // the value of --output; "" if not given
 
-	// What of the report on a host is shown.
+	// What is shown of the report on a host.
 	detail   text.Detail
 	only     []string
 	severity string
@@ -33,27 +33,27 @@ type options struct {
 
 	verify  bool   // the hook fails where a chain is refused
 	log     string // the file for the hook's messages, "" for none
-	logJSON bool   // they are objects, one a line
+	logJSON bool   // write JSON objects, one per line
 
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
-	all      bool   // what apply changes: every guest, and not only those that need it
+	all      bool   // apply changes every guest, not only those that need it
 	yes      bool   // nobody is asked
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string
-	// draftPolicy is the file for what there is to decide, "" for none.
+	// draftPolicy is the file for the open decisions, "" for none.
 	draftPolicy string
 
 	snapshots, saved bool // what apply changes besides definitions
 
-	// What is nil was not given, so that the policy file decides.
+	// nil if not given: the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
 	pools        *string
 	trust        []chain.Statement
-	target       libvirt.Version // zero if it was not given
+	target       libvirt.Version // zero if not given
 	predict      []libvirt.Pair  // the libvirts to predict for
 	disagreement chain.Disagreement
 
@@ -64,16 +64,16 @@ type options struct {
 	timeout time.Duration // of each
 }
 
-// flagRow is one flag: what cli parses and shows, and what it sets. A new flag is
-// a row in one of the groups below and the code that acts on its option; a test
-// says which text does not mention it.
+// flagRow is one flag: what cli parses and shows, and the option that it sets. To
+// add a flag, add a row to one of the groups below and the code that uses its
+// option; a test lists the texts that do not mention it.
 type flagRow struct {
 	cli.Flag
-	// set is called if the flag was given. Its errors are about the command line.
+	// set is called if the flag was given. Its errors are usage errors.
 	set func(o *options, c *cli.Context) error
 }
 
-// allFlags are the flags of all commands, some of them several times.
+// allFlags are the flags of all commands, with duplicates.
 func allFlags() []flagRow {
 	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), jobsFlags(), policyFlags())
 }
@@ -87,9 +87,9 @@ func flagsOf(groups ...[]flagRow) []cli.Flag {
 	return flags
 }
 
-// plainNamed returns a flag that tells its names at once. cli asks for the names of
-// every flag for every flag, and looks each time for what version 1 of it had
-// behind them, by a regular expression: that takes a twentieth of a run.
+// plainNamed returns a flag whose names are precomputed. cli asks for the names of
+// all flags once per flag, and each time runs a regular expression for the syntax
+// of its version 1: that takes a twentieth of a run.
 func plainNamed(f cli.Flag) cli.Flag {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
@@ -113,10 +113,10 @@ func (f boolFlag) Names() []string        { return append([]string{f.Name}, f.Al
 func (f stringFlag) Names() []string      { return append([]string{f.Name}, f.Aliases...) }
 func (f stringSliceFlag) Names() []string { return append([]string{f.Name}, f.Aliases...) }
 
-// optionsOf returns what the flags of the command that runs say.
+// optionsOf returns the options of the running command.
 func optionsOf(c *cli.Context) (*options, error) {
 	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs}
-	o.timeout, _ = parseTimeout(c.String("timeout")) // the command's own, where none is given
+	o.timeout, _ = parseTimeout(c.String("timeout")) // the command's default
 	for _, row := range allFlags() {
 		if !c.IsSet(plainNamed(row.Flag).Names()[0]) {
 			continue
@@ -143,7 +143,7 @@ func rewriteFlags() []flagRow {
 // outputFlags choose between text and JSON.
 func outputFlags() []flagRow { return []flagRow{outputFlag("text", "json")} }
 
-// outputFlag chooses one of these forms, the first where it is not given.
+// outputFlag selects one of these forms, by default the first.
 func outputFlag(words ...string) flagRow {
 	return flagRow{
 		&cli.StringFlag{Name: "output", Value: words[0], Usage: "print `" + strings.Join(words, "|") + "`",
@@ -171,7 +171,7 @@ func isJSON(what, word string) (bool, error) {
 	return false, usageError("unknown %s %q (want \"text\" or \"json\")", what, word)
 }
 
-// hookFlags are those of the hook alone.
+// hookFlags are the flags that only the hook has.
 func hookFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "verify", Usage: "fail if a chain is refused for any reason: the guest then does not start, migrate in or get restored"},
@@ -198,7 +198,7 @@ func hookFlags() []flagRow {
 	}
 }
 
-// connectFlags say which libvirt a command for a whole host asks.
+// connectFlags select the libvirt that a host command asks.
 func connectFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "connect", Usage: "the libvirt to ask, by a local socket: `URI`", DefaultText: "$LIBVIRT_DEFAULT_URI, or qemu:///system"},
@@ -206,10 +206,9 @@ func connectFlags() []flagRow {
 	}
 }
 
-// defaultConnect is the libvirt that is asked where no flag says so.
-// LIBVIRT_DEFAULT_URI counts as it does for libvirt's own clients
-// (virConnectOpen), so that virsh and chainfix, typed one after the other, are
-// about the same guests.
+// defaultConnect returns the libvirt that is asked if no flag names one. It
+// honours LIBVIRT_DEFAULT_URI as libvirt's own clients do (virConnectOpen), so
+// that virsh and chainfix see the same guests.
 func defaultConnect() string {
 	if uri := os.Getenv("LIBVIRT_DEFAULT_URI"); uri != "" {
 		return uri
@@ -217,7 +216,7 @@ func defaultConnect() string {
 	return "qemu:///system"
 }
 
-// fromFlags are for a host whose libvirt is not to be asked.
+// fromFlags are for a host whose libvirt is not asked.
 func fromFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, without asking libvirt"},
@@ -234,12 +233,12 @@ func fromFlags() []flagRow {
 	}
 }
 
-// predictFlags say for which libvirts the guests are looked at as they are.
+// predictFlags select the libvirts to predict for.
 func predictFlags() []flagRow {
 	return predictFlag("predict how the unchanged guests start on libvirt X.Y[.Z], with its distribution's QEMU or the one given: `LIBVIRT[+QEMU]` (repeatable)")
 }
 
-// applyPredictFlags say which libvirts it is that guests need an explicit chain for.
+// applyPredictFlags select the libvirts that decide which guests need an explicit chain.
 func applyPredictFlags() []flagRow {
 	return predictFlag("fix what libvirt X.Y[.Z] needs fixed, instead of what the running libvirt needs: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
 }
@@ -260,7 +259,7 @@ func predictFlag(usage string) []flagRow {
 	}
 }
 
-// applyFlags are those of host apply and rollback.
+// applyFlags are the flags of host apply and rollback.
 func applyFlags() []flagRow {
 	return append([]flagRow{
 		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
@@ -268,7 +267,7 @@ func applyFlags() []flagRow {
 	}, stateFlags()...)
 }
 
-// allFlag says that apply takes all guests.
+// allFlag makes apply change all guests.
 func allFlag() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit where that is safe, also for guests that do not need it"},
@@ -292,13 +291,13 @@ func stateFlags() []flagRow {
 	}
 }
 
-// policyFlags are the same on every command that walks a chain, but for the hook.
+// policyFlags are the same for every command that walks a chain except the hook.
 func policyFlags() []flagRow {
 	return slices.Concat(statementFlags(), disagreementFlags(), networkFlags(), timeoutFlags(limit.DefaultTimeout))
 }
 
-// statementFlags are those with what the operator knows. The hook has no other
-// policy flags.
+// statementFlags carry the operator's statements. They are the only policy
+// flags of the hook.
 func statementFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
@@ -360,7 +359,7 @@ func disagreementFlags() []flagRow {
 	}
 }
 
-// networkFlags let images be read that are not on this host.
+// networkFlags allow reading images that are not on this host.
 func networkFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "network", Usage: "read the headers of images on the network: http, https and nbd"},
@@ -375,7 +374,7 @@ func networkFlags() []flagRow {
 	}
 }
 
-// askFlags are for those who are not to be asked.
+// askFlags suppress the confirmation.
 func askFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation, even on a terminal"},
@@ -383,7 +382,7 @@ func askFlags() []flagRow {
 	}
 }
 
-// jobsFlags are those of the commands that look at many images.
+// jobsFlags are the flags of the commands that read many images.
 func jobsFlags() []flagRow {
 	return []flagRow{
 		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "read up to `N` images at the same time"},
@@ -399,7 +398,7 @@ func jobsFlags() []flagRow {
 // maxJobs is what --jobs may be at most: each may take a thread.
 const maxJobs = 1024
 
-// timeoutFlags bound how long an image may take to answer.
+// timeoutFlags bound how long the storage of an image may take to answer.
 func timeoutFlags(timeout time.Duration) []flagRow {
 	return []flagRow{timeoutFlag(timeout, "refuse an image whose storage does not answer within `TIME`")}
 }
@@ -412,7 +411,7 @@ func timeoutFlag(timeout time.Duration, usage string) flagRow {
 		}}
 }
 
-// parseTimeout reads a time: "90s", "1m30s", or as timeout(1) takes it, 90.
+// parseTimeout parses a duration: "90s", "1m30s", or seconds as for timeout(1), "90".
 func parseTimeout(word string) (time.Duration, error) {
 	timeout, err := time.ParseDuration(word)
 	if err != nil {
@@ -429,11 +428,11 @@ func valueOf(c *cli.Context, name string) *string {
 	return &value
 }
 
-// parseTrust reads the --trust flags. One that is given twice is one.
+// parseTrust parses the --trust flags. Duplicates count once.
 func parseTrust(words []string) ([]chain.Statement, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "" // only the hint about a relative path is poorer for it
+		dir = "" // only the hint about a relative path needs it
 	}
 	var statements []chain.Statement
 	stated := make(map[string]probe.Format)

@@ -25,8 +25,8 @@ func connectTo(ctx context.Context, uri string) (*host.Daemon, error) {
 	return d, nil
 }
 
-// unconnectedHint says where to look where nobody listens. libvirt's services have
-// sockets of systemd's that start them.
+// unconnectedHint says where to look if nothing listens. systemd's sockets start
+// libvirt's services.
 func unconnectedHint(uri string, err error) finding.Remedy {
 	session := strings.Contains(uri, ":///session")
 	switch {
@@ -41,8 +41,8 @@ func unconnectedHint(uri string, err error) finding.Remedy {
 		finding.Command("systemctl status virtqemud.socket virtqemud libvirtd.socket libvirtd"), finding.Command("--from /etc/libvirt/qemu"))
 }
 
-// emptyFolderHint is for somebody who names a folder in which there are no definitions:
-// it may be the root of a host, or above the right one.
+// emptyFolderHint is for a folder without definitions: it may be the root of a host, or
+// above the right folder.
 func emptyFolderHint(ctx context.Context, dir string, requests *limit.Requests) finding.Remedy {
 	for _, below := range []string{"qemu", "etc/libvirt/qemu", ".config/libvirt/qemu"} {
 		right := filepath.Join(dir, below)

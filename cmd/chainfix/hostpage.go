@@ -20,7 +20,7 @@ import (
 // fleetSchema is the name and version of the report on many hosts, which the Ansible role writes.
 const fleetSchema = "chainfix/hosts/v1"
 
-// fleetJSON is that report, as far as a page is made of it.
+// fleetJSON is the part of that report that a page needs.
 type fleetJSON struct {
 	Hosts map[string]struct {
 		Error string       `json:"error"`
@@ -101,7 +101,7 @@ func scannedHosts(data []byte) ([]page.Host, error) {
 	return nil, fmt.Errorf("its schema is %q, not %q or %q", kind.Schema, report.HostSchema, fleetSchema)
 }
 
-// whyNoPage is why a report is not enough for a page, if it is not.
+// whyNoPage says why a report is not enough for a page, or "".
 func whyNoPage(h *report.Host) error {
 	if h.Images == nil || h.Run.Time.IsZero() {
 		return errors.New("it is from a chainfix too old for a page: scan the host again")

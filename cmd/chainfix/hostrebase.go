@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/rebase"
 )
 
-// rebaseFlags are for the other remedy: to mend the records in the headers.
+// rebaseFlags are for the other remedy: recording the formats in the headers.
 func rebaseFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "rebase-script", Usage: "write a shell script to `FILE` that records the stated formats in the overlays, and its undo script to FILE.undo"},
@@ -32,7 +32,7 @@ func rebaseFlags() []flagRow {
 	}
 }
 
-// rebaseScript is what --rebase-script makes of a scan; nil without the flag.
+// rebaseScript collects the script of --rebase-script during a scan; nil without the flag.
 type rebaseScript struct {
 	plan *rebase.Plan
 	file string
@@ -51,7 +51,7 @@ func (s *rebaseScript) add(r *host.Report) {
 	}
 }
 
-// write writes the scripts, and says what is in them.
+// write writes the scripts, and reports what they contain.
 func (s *rebaseScript) write(ctx context.Context, std streams) error {
 	if s == nil {
 		return nil

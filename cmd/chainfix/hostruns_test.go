@@ -140,7 +140,7 @@ func TestRuns(t *testing.T) {
 
 	// One that was left keeps the older runs from being taken back without a name.
 	h.define(t, edited(h.new["g1"]))
-	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nthis is the run "+second.Run+
+	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nnewest run to roll back: "+second.Run+
 		"\nhint: to roll back an older run, name it; all runs: chainfix host runs --state-dir "+stateDir+"\n") {
 		t.Errorf("%s", r.errors)
 	}
@@ -153,7 +153,7 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	h.want(t, h.new)
-	if r := h.here(t, exitDone, "rollback", other...); r.out != "restored \"g1\"\n" || r.errors != "this is the run "+second.Run+"\n" {
+	if r := h.here(t, exitDone, "rollback", other...); r.out != "restored \"g1\"\n" || r.errors != "newest run to roll back: "+second.Run+"\n" {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	h.want(t, map[string]string{"g0": h.new["g0"], "g1": h.old["g1"]})
@@ -239,7 +239,7 @@ func (h *fixableHost) runOfAnotherHost(t *testing.T) {
 			editManifest(t, run, change...)
 			flags := []string{"--connect", h.URI(), "--state-dir", stateDir}
 			lastLine(t, h.here(t, exitInput, "rollback", append(flags, run)...).errors, host.ErrOtherHost.Error())
-			if r := h.here(t, exitDone, "rollback", flags...); !strings.HasPrefix(r.errors, "nothing to take back") {
+			if r := h.here(t, exitDone, "rollback", flags...); !strings.HasPrefix(r.errors, "nothing to roll back") {
 				t.Error(r.errors)
 			}
 			h.want(t, h.new)

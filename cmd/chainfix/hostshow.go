@@ -12,8 +12,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// shownFlags say how much of the report on a host is shown, and how. None of them changes
-// the exit status.
+// shownFlags select how much of the report on a host is shown, and how. None changes the
+// exit status.
 func shownFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every cause, and each guest in full"},
@@ -66,7 +66,7 @@ func shownFlags() []flagRow {
 	}
 }
 
-// forText is an error where a flag is given that is for the text alone, with another form.
+// forText returns an error if the output is not text, for flags that only text has.
 func forText(c *cli.Context, flag string) error {
 	if form := c.String("output"); form != "text" {
 		return usageError("--%s works with --output text, not with %s", flag, form)

@@ -6,7 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// outFlags name a file for what is printed otherwise.
+// outFlags redirect the output to a file.
 func outFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead, atomically: readers see the old content or all of the new"},
@@ -19,9 +19,9 @@ func outFlags() []flagRow {
 	}
 }
 
-// toOut runs a command, the output of which goes to the file of --out, if there is one. Where
-// the command fails the file stays as it was. That guests are refused is no failure, nor is
-// any other status of which the output says why.
+// toOut runs a command with its output going to the file of --out, if given. If the command
+// fails, the file stays unchanged. Refused guests are not a failure, nor is any other status
+// that the output explains.
 func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) error) error {
 	if !c.IsSet("out") {
 		return command(c, std)

@@ -410,7 +410,7 @@ func TestInterruptedApply(t *testing.T) {
 			if strings.Count(out, "defined ") != tt.nth-1 {
 				t.Errorf("at definition %d: %s", tt.nth, out)
 			}
-			lastLine(t, complaints, "interrupted ("+unix.SignalName(tt.signal)+"); the same command carries on, and chainfix host rollback ")
+			lastLine(t, complaints, "interrupted ("+unix.SignalName(tt.signal)+"); the same command continues, and chainfix host rollback ")
 			if defining := h.interrupted(t, stateDir); defining != 1 {
 				t.Errorf("%d guests were being defined: %v", defining, steps)
 			}
@@ -420,8 +420,8 @@ func TestInterruptedApply(t *testing.T) {
 				}
 				h.want(t, h.new)
 			}
-			_, back, _ := strings.Cut(complaints, "the same command carries on, and ")
-			back, _, _ = strings.Cut(back, " takes back")
+			_, back, _ := strings.Cut(complaints, "the same command continues, and ")
+			back, _, _ = strings.Cut(back, " undoes ")
 			if out, err := h.Command("sh", "-c", back).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", back, err, out)
 			}
