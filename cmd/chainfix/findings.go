@@ -105,6 +105,6 @@ func printProblem(w io.Writer, name string, err error) {
 	printFinding(w, place, f)
 }
 
-// shownName quotes a file name that could drive a terminal or be taken for
-// more than a name.
+// shownName quotes a file name that could control a terminal or be mistaken for
+// other text.
 func shownName(name string) string { return text.Name(name) }

@@ -12,9 +12,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// weigh adds what speaks for and against what the header of the last of these layers claims.
-// What a guest cannot have forged comes from outside of the image: from its name, its length,
-// its overlay and the other disks of the host.
+// weigh adds the evidence for and against the header of the last of these layers. A guest
+// cannot forge what comes from outside the image: its name, its length, its overlay and the
+// other disks of the host.
 func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
 	layer := layers[len(layers)-1]
 	claim := probe.Format("")
@@ -61,9 +61,9 @@ func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 	}
 }
 
-// weighLength compares the length of an image with the disk of an overlay, in bytes. A raw image
-// mostly has the same; where one that claims to be none has it, a finding says so. One overlay is
-// enough: a larger one proves no more.
+// weighLength compares the length of an image with the disk size of an overlay, in bytes. For a
+// raw image they are usually equal; if they are equal for an image that claims another format, a
+// finding says so. One overlay is enough: a larger one proves no more.
 func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format) {
 	const begin = "it is "
 	said := func(text string) bool {
@@ -78,7 +78,7 @@ func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format)
 	}
 }
 
-// extensionOf returns the ending of an image's name, and the formats that it speaks for.
+// extensionOf returns the extension of an image's name, and the formats that it suggests.
 func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
 	name, local := layer.LocalPath()
 	if network := layer.At().Network; !local && network != nil {
@@ -88,8 +88,8 @@ func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
 	return ending, probe.FromExtension(ending)
 }
 
-// ofImage is what a finding itself says against a header, where that stands nowhere but in its
-// words: without their beginning, which says that nobody recorded the format.
+// ofImage returns what a finding says against a header, if only its text has it. The
+// beginning, that the format is not recorded, is removed.
 func ofImage(layers []chain.Layer, f finding.Finding) string {
 	switch f.Code {
 	case finding.SizeContradicts, finding.RecordContradicts, finding.AmbiguousSignatures, finding.ImageBroken, finding.FormatMismatch:
@@ -108,7 +108,7 @@ func ofImage(layers []chain.Layer, f finding.Finding) string {
 	return strings.TrimPrefix(strings.TrimPrefix(rest, ", and "), "; ")
 }
 
-// addEvidence adds a text, unless it is there or there are enough.
+// addEvidence adds a text, unless it is a duplicate or there are enough.
 func addEvidence(all []string, text string) []string {
 	if len(all) == maxEvidence || slices.Contains(all, text) {
 		return all

@@ -14,7 +14,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// StatesNothing reports whether a text is a policy file in which nothing is stated.
+// StatesNothing reports whether a text is a policy file that states nothing.
 func StatesNothing(text []byte) bool {
 	file, err := policyfile.Parse("", text)
 	if err != nil {
@@ -24,13 +24,13 @@ func StatesNothing(text []byte) bool {
 	return file.Pools == "" && p.Rule == chain.Leaf && !p.Target.Known() && len(p.Trust) == 0 && len(p.Folders) == 0 && len(p.KeptChains) == 0
 }
 
-// IsDraft reports whether a text is a draft in which nothing was filled in.
+// IsDraft reports whether a text is an unanswered draft.
 func IsDraft(text []byte) bool {
 	return bytes.HasPrefix(text, []byte(firstLine)) && StatesNothing(text)
 }
 
-// stateFormats writes a line for each format that an image may be stated to have. It reports false,
-// having said why, where a policy file cannot name the image.
+// stateFormats writes a line for each format that an image may be stated to have. If a policy file
+// cannot name the image, it writes why and reports false.
 func (d *draft) stateFormats(e *entry, name string, formats []string) bool {
 	key, named, why := d.imageOf(name)
 	written := false
@@ -59,8 +59,8 @@ func keeps(item, own string) bool {
 	return err == nil && slices.Equal(file.Policy.KeptChains, []string{own})
 }
 
-// keepChains writes a line for each disk, by its own image, of which the chain may be kept. It
-// reports false, having said why, where a policy file can name none of them.
+// keepChains writes a line for each disk, by its own image, whose chain may be kept. If a
+// policy file can name none of them, it writes why and reports false.
 func (d *draft) keepChains(e *entry, disks []string) bool {
 	written := false
 	for _, name := range disks {
@@ -76,13 +76,13 @@ func (d *draft) keepChains(e *entry, disks []string) bool {
 	return written
 }
 
-// Why a policy file cannot name an image.
+// The reasons why a policy file cannot name an image.
 const (
 	unnamable = "a policy file cannot contain this name: rename the image, or state its format with a flag"
 	hidden    = "its name has a query, which is not shown here: write the full name after \"source\" in an entry of your own"
 )
 
-// imageOf returns how a policy file names an image, by a key and a name, or why it cannot.
+// imageOf returns a policy file's key and name for an image, or why it cannot name it.
 func (d *draft) imageOf(name string) (key, named, why string) {
 	switch {
 	case !utf8.ValidString(name):
@@ -101,14 +101,14 @@ func (d *draft) imageOf(name string) (key, named, why string) {
 	if err != nil {
 		return "", "", unnamable
 	}
-	// The folder in front of ".." may be a symlink.
+	// The folder before ".." may be a symlink.
 	if clean := path.Clean(name); d.leadsTo(clean, resolved) {
 		return "path", clean, ""
 	}
 	return "path", resolved, ""
 }
 
-// leadsTo reports whether a path leads to what has this path without symlinks.
+// leadsTo reports whether a path resolves to this path without symlinks.
 func (d *draft) leadsTo(name, resolved string) bool {
 	to, err := d.Resolve(d.ctx, name)
 	return err == nil && to == resolved

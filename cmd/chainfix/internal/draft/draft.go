@@ -1,10 +1,9 @@
 // Package draft writes the questions of a report on a host as a policy file to fill in.
 //
 // The file is YAML that [github.com/chainfix/chainfix/chain/policyfile] reads, and states nothing:
-// each answer is a line in a comment, which states the format of one image, or keeps the chain of
-// one disk, once somebody takes away the "#" in front of it. All other text stands behind two of
-// them. Whatever is in a name, no line of the file states anything else; [Text] reads each answer
-// back before it writes it.
+// each answer is a commented line that states the format of one image, or keeps the chain of one
+// disk, once its "#" is removed. All other text follows two of them. Whatever a name contains, no
+// line of the file states anything else: [Text] parses each answer before it writes it.
 package draft
 
 import (
@@ -20,40 +19,40 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Options say what stands in a draft besides the questions.
+// Options are what a draft contains besides the questions.
 type Options struct {
-	// Apply and Scan are the commands that take the file: to fix the guests, and to see what there
-	// is to decide then. Each goes on, behind a space, with the file's name.
+	// Apply and Scan are the commands that use the file: to fix the guests, and to see what is
+	// left to decide. The file's name is appended after a space.
 	Apply, Scan string
-	File        string // its name, as a word for a shell
-	// Policy is the policy file that the scan was made by, as a word for a shell; "" if there was
-	// none. A command takes one file only.
+	File        string // its name, quoted for a shell
+	// Policy is the policy file that the scan used, quoted for a shell; "" for none. A command
+	// takes only one file.
 	Policy string
-	// Resolve returns a path without symlinks, "." and "..". A policy file takes no others, but an
-	// overlay may name its backing image "../base.img".
+	// Resolve returns a path without symlinks, "." and "..". A policy file takes only such paths,
+	// but an overlay may name its backing image "../base.img".
 	Resolve func(ctx context.Context, path string) (string, error)
 }
 
 // Summary counts what is in a draft.
 type Summary struct {
-	Formats  int // questions what an image is
-	Chains   int // questions whether the XML's chain is right
-	LeftOut  int // what no statement answers
-	NotThere int // decisions for which there was no room
+	Formats  int // questions about formats
+	Chains   int // questions about the XML's chains
+	LeftOut  int // decisions that a policy file cannot answer
+	NotThere int // decisions that did not fit
 }
 
-// firstLine is what a draft is recognised by.
+// firstLine identifies a draft.
 const firstLine = "## A policy file to fill in, by chainfix host scan --draft-policy.\n"
 
-// Room that is left of what a policy file may have, so that lines may be added to it.
+// Less than the limits of a policy file, so that lines can be added.
 const (
 	maxSize  = policyfile.MaxSize * 7 / 8
 	maxMarks = policyfile.MaxMarks * 7 / 8
 )
 
-// Text returns the draft for these decisions, which are in their order in each part of it. What a
-// policy file has no room for is not there. The error is for ctx, or says that the text would
-// state something.
+// Text returns the draft for these decisions, which keep their order in each part. Decisions that
+// a policy file has no room for are omitted. It returns an error if ctx ends, or if the text
+// would state something.
 func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, Summary, error) {
 	d := &draft{ctx: ctx, Options: o}
 	for i, decision := range decisions {
@@ -72,29 +71,29 @@ func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, 
 	return text, d.sum, nil
 }
 
-// draft is a draft that is being written.
+// draft is a draft under construction.
 type draft struct {
 	Options
 	ctx context.Context
 	sum Summary
 
 	formats, chains, leftOut bytes.Buffer
-	size, marks              int // of the three together
+	size, marks              int // of all three parts
 	full                     bool
 }
 
-// entry is what is written of one decision into one part of the draft.
+// entry is the text of one decision in one part of the draft.
 type entry struct{ bytes.Buffer }
 
-// say writes a line of text, in which nothing can end the line.
+// say writes a line of text. Nothing in the text can end the line.
 func (e *entry) say(text string) {
 	e.WriteString(strings.TrimRight("  ## "+strings.Map(printable, text), " ") + "\n")
 }
 
-// answer writes the line that is an answer once it is no comment any more.
+// answer writes the line that is an answer once it is uncommented.
 func (e *entry) answer(item string) { e.WriteString("  #- " + item + "\n") }
 
-// add writes one decision, unless there is no room for it.
+// add writes one decision, if it fits.
 func (d *draft) add(decision report.Decision) {
 	var formats []string
 	var keep *report.Answer
@@ -133,7 +132,7 @@ func (d *draft) add(decision report.Decision) {
 	*count++
 }
 
-// evidence writes what there is to know for the answer.
+// evidence writes the evidence for the answer.
 func (e *entry) evidence(decision report.Decision) {
 	speaks := "known: "
 	if decision.Claims != "" {
@@ -150,8 +149,8 @@ func (e *entry) evidence(decision report.Decision) {
 }
 
 const (
-	maxGuests = 50  // that an entry names
-	columns   = 100 // of the lines that name them
+	maxGuests = 50  // guests that an entry names
+	columns   = 100 // width of the lines that name them
 )
 
 // guests names the guests that wait.
@@ -178,7 +177,7 @@ func (e *entry) guests(names []string) {
 	e.say(line)
 }
 
-// shownWord quotes a name that is no plain word.
+// shownWord quotes a name that is not a plain word.
 func shownWord(name string) string {
 	plain := func(r rune) bool {
 		return r == '_' || r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)
@@ -189,7 +188,7 @@ func shownWord(name string) string {
 	return name
 }
 
-// printable returns a question mark for what could drive a terminal or end a line.
+// printable replaces what could control a terminal or end a line by a question mark.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return '?'
@@ -197,10 +196,10 @@ func printable(r rune) rune {
 	return r
 }
 
-// withoutBreak is a part of a draft without the empty line in front of its first entry.
+// withoutBreak returns a part of a draft without the empty line before its first entry.
 func withoutBreak(part *bytes.Buffer) string { return strings.TrimPrefix(part.String(), "\n") }
 
-// countMarks counts what [policyfile.MaxMarks] bounds.
+// countMarks counts what [policyfile.MaxMarks] limits.
 func countMarks(text []byte) int {
 	n := 0
 	for _, c := range text {

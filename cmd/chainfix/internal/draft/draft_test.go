@@ -191,7 +191,7 @@ func TestDraftEndsWithItsContext(t *testing.T) {
 }
 
 // TestNamesInAnswers: an answer names the image as a policy file has to, or the entry says why there
-// is none, and stands with what no statement answers.
+// is none, and stands with decisions that a policy file cannot answer.
 func TestNamesInAnswers(t *testing.T) {
 	resolve := func(_ context.Context, name string) (string, error) {
 		to, there := map[string]string{

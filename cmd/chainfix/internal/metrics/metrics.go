@@ -1,6 +1,6 @@
-// Package metrics writes a report on a host for Prometheus, in its text format, as the
-// textfile collector of node_exporter reads it. No guest and no image is named: these are
-// for lists, not for time series.
+// Package metrics writes a report on a host in Prometheus' text format, for the textfile
+// collector of node_exporter. It names no guest and no image: lists do not belong into
+// time series.
 package metrics
 
 import (
@@ -14,8 +14,9 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Write writes the metrics of a report. It looks at no guest of it. All are gauges, and
-// every state, verdict and outcome has a sample, if it is 0. The errors are those of w.
+// Write writes the metrics of a report. It ignores the report's Guests. All metrics are
+// gauges, and every state, verdict and outcome has a sample, even if it is 0. It
+// returns w's errors.
 func Write(w io.Writer, h *report.Host) error {
 	m := &text{w: bufio.NewWriter(w)}
 	m.family("chainfix_build_info", "The chainfix that scanned the host.")
@@ -62,8 +63,8 @@ type problem struct {
 	guests int
 }
 
-// problems sums up, in the order of states and codes. What only libvirt objects to has
-// the code "none", as an empty label is none.
+// problems sums up, in the order of states and codes. Problems that only libvirt
+// reports have the code "none", because an empty label counts as absent.
 func problems(all []report.Problem) (sums []problem) {
 	for _, p := range all {
 		code := cmp.Or(p.Code, "none")
@@ -90,7 +91,7 @@ func keys(counts map[string]int) (all []string) {
 
 // text is Prometheus' text format, version 0.0.4.
 type text struct {
-	w    *bufio.Writer // which keeps its first error
+	w    *bufio.Writer // a writer that keeps its first error
 	name string        // of the family
 }
 
@@ -100,10 +101,10 @@ func (t *text) family(name, help string) {
 	fmt.Fprintf(t.w, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
 }
 
-// escape is for the values of labels.
+// escape escapes the values of labels.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// sample writes one of the family, with the names and values of its labels.
+// sample writes one sample of the family, with the names and values of its labels.
 func (t *text) sample(value int64, labels ...string) {
 	var pairs []string
 	for i := 0; i < len(labels); i += 2 {

@@ -1,5 +1,5 @@
-// Package need says what the disks of a document need: it predicts what each version of libvirt would
-// do with a disk as it is, and sums that up.
+// Package need finds out whether the disks of a document need an explicit chain: it predicts what
+// each version of libvirt would do with an unchanged disk, and sums that up.
 package need
 
 import (
@@ -14,17 +14,18 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Prediction is what a version of libvirt would do with a disk as it is.
+// Prediction is what a version of libvirt would do with an unchanged disk.
 type Prediction struct {
 	Target libvirt.Pair
 	predict.Prediction
-	// Err says why that is unknown here: it wraps [predict.ErrUnseen], or is
-	// about a disk that could not be read. Then the rest is not valid.
+	// Err says why the prediction is unknown: it wraps [predict.ErrUnseen], or
+	// is about a disk that could not be read. If it is set, the rest is
+	// invalid.
 	Err error
 }
 
-// Predict says what each of the targets would do with a disk as it is. The error is for
-// a context that has ended.
+// Predict predicts what each target would do with an unchanged disk. It returns an
+// error only if ctx ends.
 func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
 	var all []Prediction
 	if disk.Chain == nil {
@@ -42,7 +43,7 @@ func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, 
 	return all, nil
 }
 
-// Of returns the need of a disk for which these are predicted: the worst one.
+// Of returns the need of a disk with these predictions: the worst one.
 func Of(predictions []Prediction) predict.Need {
 	worst := predict.Recorded
 	for _, p := range predictions {
@@ -51,9 +52,9 @@ func Of(predictions []Prediction) predict.Need {
 	return worst
 }
 
-// OfSeen predicts what a disk needs from the images that w has looked at, and looks at no
-// other on a header's word. Where that might show that a chain which seems to be in order is
-// not, the need is not known.
+// OfSeen predicts the need of a disk from the images that w has already read; it reads no
+// other on a header's word. If another image could show that a chain is wrong that seems
+// right, the need is unknown.
 func OfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) (predict.Need, error) {
 	remembering, missed := w.Remembering()
 	predictions, err := Predict(ctx, remembering, disk, targets)
@@ -72,9 +73,8 @@ func (p Prediction) Need() predict.Need {
 	return p.Prediction.Need()
 }
 
-// AnyLibvirt are the libvirts to predict for where none is known: one for each way of detecting a
-// chain. What an older QEMU lacks counts for nothing, since no chain makes up for
-// that.
+// AnyLibvirt returns the libvirts to predict for if none is known: one for each way of detecting
+// a chain. What an older QEMU lacks does not count, since no chain can supply it.
 func AnyLibvirt() []libvirt.Pair {
 	var all []libvirt.Pair
 	for _, version := range libvirt.Detectors() {
@@ -87,8 +87,8 @@ func AnyLibvirt() []libvirt.Pair {
 	return all
 }
 
-// unreadable is the prediction for a disk that could not be read, or was not walked
-// because there is no room for its chain.
+// unreadable returns the prediction for a disk that could not be read, or was not
+// walked because its XML has no room for a chain.
 func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 	var e *xmlfix.Error
 	if errors.As(disk.Err, &e) {

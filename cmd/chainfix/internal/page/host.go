@@ -12,10 +12,10 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// hostView is what the page says of one host.
+// hostView is the part of the page about one host.
 type hostView struct {
 	Prefix string // of its anchors
-	Nested bool   // it is one of several
+	Nested bool   // the page has several hosts
 	Name   string
 	Error  string
 	Report *report.Host
@@ -29,7 +29,7 @@ type hostView struct {
 	Outcomes  []outcomeRow
 	Change    string
 	Decisions []decisionView
-	// MoreDecisions are those of which a line has to do.
+	// MoreDecisions are the decisions that get only a line.
 	MoreDecisions []decisionView
 	Picture       pictureView
 	Images        string
@@ -37,10 +37,10 @@ type hostView struct {
 	Warnings      []warningView
 	Findings      []findingView // about no guest
 
-	drawn map[string]string // the anchors of images that are drawn, by their keys
+	drawn map[string]string // the anchors of the drawn images, by key
 }
 
-// count is how many guests there are of a state, and where the bar has them, in thousandths of its length.
+// count is the number of guests in a state, and their part of the bar, in thousandths of its length.
 type count struct {
 	N        int
 	Text     string
@@ -49,10 +49,10 @@ type count struct {
 	From, To int
 }
 
-// Width is that of the part of the bar, with a gap between it and the next one.
+// Width returns the width of the part of the bar, without the gap to the next one.
 func (c count) Width() int { return max(c.To-c.From-2, 2) }
 
-// outcomeRow counts what one libvirt makes of the guests.
+// outcomeRow counts the guests by outcome on one libvirt.
 type outcomeRow struct {
 	Target                             string
 	Starts, Refuses, Misopens, Unknown int
@@ -98,10 +98,10 @@ func newHostView(h Host, number int, nested bool) *hostView {
 	return v
 }
 
-// Open and Close are the tags of a heading, which is a level lower where there are several hosts.
+// Open and Close return the tags of a heading, which is a level lower if there are several hosts.
 func (v *hostView) Open(level int) template.HTML { return v.tag("<h", level) }
 
-// Close is the end of what [hostView.Open] begins.
+// Close ends the heading that [hostView.Open] begins.
 func (v *hostView) Close(level int) template.HTML { return v.tag("</h", level) }
 
 func (v *hostView) tag(start string, level int) template.HTML {
@@ -111,13 +111,13 @@ func (v *hostView) tag(start string, level int) template.HTML {
 	return template.HTML(start + strconv.Itoa(level) + ">")
 }
 
-// within is a part of the page with the host that it is of.
+// within is a part of the page with its host.
 type within[V any] struct {
 	Host *hostView
 	V    V
 }
 
-// Columns is how many the table of guests has.
+// Columns returns how many columns the table of guests has.
 func (w within[V]) Columns() int { return len(w.Host.Targets) + 3 }
 
 func allWithin[V any](h *hostView, parts []V) []within[V] {
@@ -128,16 +128,16 @@ func allWithin[V any](h *hostView, parts []V) []within[V] {
 	return all
 }
 
-// DecisionsOf are the decisions with their host.
+// DecisionsOf returns the decisions with their host.
 func (v *hostView) DecisionsOf() []within[decisionView] { return allWithin(v, v.Decisions) }
 
-// GroupsOf are the groups of guests with their host.
+// GroupsOf returns the groups of guests with their host.
 func (v *hostView) GroupsOf() []within[groupView] { return allWithin(v, v.Groups) }
 
-// FineImages counts the images in the chains of which there is nothing to say.
+// FineImages counts the images in the chains without problems.
 func (v *hostView) FineImages() string { return counted(v.Picture.Images, "image") }
 
-// Attention is how many guests somebody should look at.
+// Attention returns how many guests need attention.
 func (v *hostView) Attention() int {
 	n := 0
 	for _, c := range v.Counts {
@@ -148,7 +148,7 @@ func (v *hostView) Attention() int {
 	return n
 }
 
-// count takes the numbers of the summary, which add up.
+// count takes the numbers of the summary, which add up to all guests.
 func (v *hostView) count() {
 	s := v.Report.Summary
 	v.Guests = counted(s.Guests, "guest")
@@ -194,7 +194,7 @@ func (v *hostView) groupAnchor(s report.State) string {
 	return v.Prefix + "other"
 }
 
-// changeText says what an apply would change.
+// changeText returns what an apply would change.
 func changeText(s report.Summary) string {
 	text := "nothing"
 	if s.Change > 0 {
@@ -227,10 +227,10 @@ type decisionView struct {
 
 type answerView struct{ Format, Command string }
 
-// mostDecisions is how many have a card of their own.
+// mostDecisions is how many decisions get a card.
 const mostDecisions = 100
 
-// mostFirst is how many guests are named before the others are folded.
+// mostFirst is how many guests are shown without unfolding.
 const mostFirst = 12
 
 func (v *hostView) setDecisions() {
@@ -256,7 +256,7 @@ func (v *hostView) setDecisions() {
 	}
 }
 
-// FirstMore is the number of the first decision of MoreDecisions.
+// FirstMore returns the number of the first decision of MoreDecisions.
 func (v *hostView) FirstMore() int { return len(v.Decisions) + 1 }
 
 func plains(all []string) []string {
@@ -267,7 +267,7 @@ func plains(all []string) []string {
 	return texts
 }
 
-// firsts splits names into those that are seen at once and those that are folded.
+// firsts splits names into those shown and those folded.
 func firsts(all []string) (first, others []string) {
 	for i, name := range all {
 		if i < mostFirst || len(all) <= mostFirst+3 {
@@ -292,7 +292,7 @@ type fleetRow struct {
 	Open   int // decisions
 }
 
-// newFleetView has a column for each state that there is on any host.
+// newFleetView returns a table with a column for each state that any host has.
 func newFleetView(hosts []*hostView) *fleetView {
 	f := &fleetView{}
 	var states []report.State
@@ -312,7 +312,7 @@ func newFleetView(hosts []*hostView) *fleetView {
 	return f
 }
 
-// counted is how many guests of the host are in a state.
+// counted returns how many guests of the host are in a state.
 func (v *hostView) counted(state report.State) int {
 	if v.Report == nil {
 		return 0
@@ -320,5 +320,5 @@ func (v *hostView) counted(state report.State) int {
 	return v.Report.Summary.States[state]
 }
 
-// Span is how many columns there are besides the hosts.
+// Span returns how many columns there are besides the hosts.
 func (f *fleetView) Span() int { return len(f.Columns) + 1 }

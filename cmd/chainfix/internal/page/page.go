@@ -1,9 +1,9 @@
-// Package page draws reports on hosts as one HTML file for people: what has to be decided, the backing
-// chains, and what becomes of each guest.
+// Package page draws reports on hosts as one HTML file: the decisions, the backing chains, and how
+// each guest starts.
 //
-// The file is complete in itself. It has no script, asks for nothing else, and says so in a content
-// security policy, so that a browser keeps it to that. Names in a report are anybody's: they are quoted
-// as in texts, isolated from the direction of the text around them, and never become markup.
+// The file is self-contained. It has no script and loads nothing, and a content security policy makes
+// the browser enforce that. Names in a report are untrusted: they are quoted as in texts, isolated from
+// the text direction around them, and never become markup.
 package page
 
 import (
@@ -19,11 +19,11 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Host is one host of a page: the report on it, or why there is none.
+// Host is one host of a page: its report, or why it has none.
 type Host struct {
 	Name   string       // what the page calls it; "" for the name in the report
 	Report *report.Host // nil if there is none
-	Error  string       // why there is none, or what went wrong afterwards
+	Error  string       // why there is no report, or what failed afterwards
 }
 
 //go:embed page.html
@@ -32,8 +32,8 @@ var pageText string
 //go:embed style.css
 var styleText string
 
-// style has no comments, which would be the longer part of a short page. The policy allows it by its sum,
-// and so no other.
+// style is without comments, which would be most of a short page. The policy allows only this style, by
+// its hash.
 var (
 	style    = withoutComments(styleText)
 	styleSum = func() string {
@@ -55,7 +55,7 @@ func withoutComments(css string) string {
 	}
 }
 
-// document is what the template gets.
+// document is the input of the template.
 type document struct {
 	Title  string
 	Policy string
@@ -64,7 +64,7 @@ type document struct {
 	Hosts  []*hostView
 }
 
-// Write writes the page about these hosts, of which there is at least one. The error is the writer's.
+// Write writes the page about these hosts, at least one. It returns the writer's error.
 func Write(w io.Writer, hosts ...Host) error {
 	d := document{
 		Policy: "default-src 'none'; style-src '" + styleSum + "'; base-uri 'none'; form-action 'none'",

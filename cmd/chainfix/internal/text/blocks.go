@@ -11,24 +11,24 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// block is a section of the summary: a title, and what stands below it.
+// block is a section of the summary: a title and its entries.
 type block struct {
 	title   string
 	style   style
 	entries []entry
-	// what the entries are, for the line that says how many are left out
+	// what the entries are called, for the line that counts those not shown
 	what string
 }
 
-// entry is a decision or a cause, with the guests that it concerns.
+// entry is a decision or a cause, with its guests.
 type entry struct {
 	text   string
 	guests []string
-	known  string // what is known of it, on lines of their own
-	todo   string // what to do, on one: it may have a command, which is to be pasted as it is
+	known  string // what is known about it, on lines of their own
+	todo   string // what to do, on one line: a command in it must be ready to paste
 }
 
-// titles are those of the guests that are not fine.
+// titles are the titles of the sections of guests that are not fine.
 var titles = map[report.State]struct {
 	title string
 	style style
@@ -40,8 +40,8 @@ var titles = map[report.State]struct {
 	report.Unknown:      {"UNKNOWN", doubtful},
 }
 
-// blocks are the sections of the summary, what is to be decided first. The guests of those
-// with states are all guests together.
+// blocks returns the sections of the summary, decisions first. The sections with states
+// together contain all guests.
 func (p *Printer) blocks(h *report.Host, asked []report.Decision) []block {
 	var blocks []block
 	if len(asked) > 0 {
@@ -84,8 +84,8 @@ func (p *Printer) blocks(h *report.Host, asked []report.Decision) []block {
 	return blocks
 }
 
-// causes are the entries of a section. Those that a decision is about are one entry, which
-// refers to the decisions: nothing is said twice.
+// causes returns the entries of a section. Those with a decision are one entry that refers
+// to the decisions, so that nothing is printed twice.
 func causes(problems []report.Problem, all []report.Decision) []entry {
 	var entries []entry
 	var asked []int
@@ -104,7 +104,7 @@ func causes(problems []report.Problem, all []report.Decision) []entry {
 	return append([]entry{{text: "see " + numbered(slices.Compact(asked)), guests: together(waiting...)}}, entries...)
 }
 
-// maxNumbers is how many decisions are referred to by their numbers.
+// maxNumbers is how many decisions are listed by number.
 const maxNumbers = 5
 
 // numbered names decisions by their numbers.
@@ -128,8 +128,8 @@ func numbered(numbers []int) string {
 	return "decisions " + strings.Join(words, ", ") + more
 }
 
-// decisionAbout is the index of the decision that all guests of a problem wait for, about the
-// same image or where there is none for the same reason; -1 if there is none.
+// decisionAbout returns the index of the decision that all guests of a problem wait for,
+// about the same image or, without an image, for the same reason; -1 if none matches.
 func decisionAbout(problem report.Problem, all []report.Decision) int {
 	waits := func(d report.Decision) bool { return len(without(problem.Guests, d.Guests)) == 0 }
 	same := func(d report.Decision) bool { return d.Image == problem.Image && d.Code == problem.Code && waits(d) }
@@ -139,8 +139,8 @@ func decisionAbout(problem report.Problem, all []report.Decision) int {
 	return slices.IndexFunc(all, func(d report.Decision) bool { return d.Image == problem.Image && waits(d) })
 }
 
-// questions are the decisions but for those that no flag answers, as about an image that is
-// gone, if a cause says as much.
+// questions returns the decisions, except those that no flag answers (such as about a
+// missing image) if a cause says the same.
 func questions(h *report.Host) (asked []report.Decision) {
 	for _, d := range h.Decisions {
 		var told [][]string
@@ -157,8 +157,8 @@ func questions(h *report.Host) (asked []report.Decision) {
 	return asked
 }
 
-// heldBack is the section of the guests that apply leaves alone, by the findings that say so.
-// They are in one of the other sections, too.
+// heldBack returns the section of the guests that apply skips, by finding. They are in one of
+// the other sections, too.
 func (p *Printer) heldBack() block {
 	var all [][]string
 	b := block{style: doubtful, what: "reasons"}
@@ -171,7 +171,7 @@ func (p *Printer) heldBack() block {
 	return b
 }
 
-// decisions is the section of what somebody has to decide.
+// decisions returns the section of the decisions.
 func (p *Printer) decisions(all []report.Decision) block {
 	var waiting [][]string
 	b := block{style: asking, what: "decisions"}
@@ -200,7 +200,7 @@ func (p *Printer) decisions(all []report.Decision) block {
 // maxReasons is how many reasons and answers of a decision a summary has.
 const maxReasons = 3
 
-// some are the first words of a list, or with -v all of them.
+// some returns the first words of a list, or with -v all.
 func (p *Printer) some(words []string, separator string) string {
 	more := ""
 	if n := len(words); p.Detail != Full && n > maxReasons {
@@ -210,9 +210,9 @@ func (p *Printer) some(words []string, separator string) string {
 	return strings.Join(words, separator) + more
 }
 
-// answers are the ways to answer a decision: flags, of which only the ends differ if they
-// state one format or another, and a command. Several commands are the same for one overlay
-// after the other: one of them would be no answer.
+// answers returns the ways to answer a decision: flags, which differ only in the format at
+// their end, and a command. Several commands would be one per overlay, and none of them
+// alone an answer.
 func (p *Printer) answers(all []report.Answer) string {
 	var words, formats, commands []string
 	begin := ""
