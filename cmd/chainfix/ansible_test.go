@@ -20,8 +20,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// ansiblePlaybook is Debian's, whatever else there is: it runs with the Python
-// that the modules are run with.
+// ansiblePlaybook is Debian's, even if others are installed: it runs with the
+// same Python as the modules.
 const ansiblePlaybook = "/usr/bin/ansible-playbook"
 
 // rolePassword is in every definition of the role's test, and nowhere else.
@@ -78,7 +78,7 @@ func virshDefinitions(l *peers.Libvirt) map[string]string {
 	return all
 }
 
-// hypervisors is an inventory of Ansible's, in a folder of its own.
+// hypervisors is an inventory of Ansible's, in its own folder.
 type hypervisors struct {
 	t         *testing.T
 	dir       string
@@ -105,7 +105,7 @@ func (h *hypervisors) path(name string) string { return filepath.Join(h.dir, nam
 
 func (h *hypervisors) stateDir(host string) string { return h.path("state-" + host) }
 
-// counts are those of a line of the play recap that matter here.
+// counts are the relevant numbers of a line in the play recap.
 type counts struct{ changed, unreachable, failed int }
 
 // play runs a playbook of the documentation, and returns what it prints and the
@@ -221,7 +221,7 @@ func (r fleetReport) verdicts(host string) map[string]string {
 }
 
 // TestRole: the Ansible role of the documentation, by the real
-// ansible-playbook, over hosts of which each has its own libvirt.
+// ansible-playbook, over hosts that each have their own libvirt.
 func TestRole(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, ansiblePlaybook)
@@ -239,7 +239,7 @@ func TestRole(t *testing.T) {
 
 	daemons := map[string]*peers.Libvirt{"mixed": mixed, "done": done, "stuck": stuck}
 	h := newHypervisors(t, daemons)
-	// Of this one no old definition can be kept.
+	// The old definition of this one cannot be kept.
 	if err := os.WriteFile(h.stateDir("stuck"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// exception is a reason for which more is predicted than becomes of a guest, as
+// exception is a reason why a prediction is worse than the outcome, as
 // docs/prediction.md has it.
 type exception string
 
@@ -22,8 +22,7 @@ const (
 	noSize  exception = "A character device whose format is not recorded `misopens` with a QEMU before 6.0, which opens it: what it shows cannot be told."
 )
 
-// exceptions are all of them, and what else may be another way than predicted, of
-// which no chain can be started in a test.
+// exceptions are all of them, including those that no test can start a chain for.
 var exceptions = []exception{
 	damagedHeader, oddJSON, noLook, qedBase, covered, noSize,
 	"A `json:` name of an rbd image in a namespace `misopens` with every libvirt, since it drops the namespace; if the pool has no image of that name the guest does not start.",
@@ -42,7 +41,7 @@ func TestExceptionsAreDocumented(t *testing.T) {
 	golden.Part(t, "../../docs/prediction.md", "<!-- Generated: CHAINFIX_UPDATE=1 go test ./cmd/chainfix -run TestExceptionsAreDocumented -->\n\n", text.String(), "\n<!-- End of the exceptions. -->\n")
 }
 
-// exceptional is what becomes of a disk of which more is predicted, and why.
+// exceptional is the outcome of a disk with a worse prediction, and the reason.
 type exceptional struct {
 	outcome predict.Outcome
 	why     exception
@@ -53,7 +52,7 @@ func becomes(outcome predict.Outcome, why exception) *exceptional {
 	return &exceptional{outcome, why}
 }
 
-// outcome is what is to become of a disk.
+// outcome is the expected outcome of a disk.
 func (c oddChain) outcome() predict.Outcome {
 	if c.but != nil {
 		return c.but.outcome

@@ -63,7 +63,7 @@ func (h *guardedHost) virtinst(t *testing.T, program string, args ...string) {
 }
 
 // TestGuard: a guest whose explicit chain has become wrong does not start on a real
-// libvirt, and each way out that the error names is one. All others start.
+// libvirt, and each way out that the error names works. All others start.
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "virt-clone", "virt-xml")

@@ -16,7 +16,7 @@ import (
 )
 
 // TestRollback: every guest that has what the run gave it gets back what it had;
-// any other is left, and the run can be taken back again later.
+// any other is skipped, and the run can be rolled back again later.
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)

@@ -57,7 +57,7 @@ func restoredBy(r rollbackResult) map[string]string {
 }
 
 // TestRuns: runs are found without anybody having kept their names, are those of this
-// libvirt by whatever URI, and say what has become of them.
+// libvirt by whatever URI, and report their outcomes.
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -138,7 +138,7 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 
-	// One that was left keeps the older runs from being taken back without a name.
+	// A skipped guest prevents a rollback of older runs without a name.
 	h.define(t, edited(h.new["g1"]))
 	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nnewest run to roll back: "+second.Run+
 		"\nhint: to roll back an older run, name it; all runs: chainfix host runs --state-dir "+stateDir+"\n") {
@@ -146,8 +146,8 @@ func TestRuns(t *testing.T) {
 	}
 	h.define(t, h.new["g1"])
 
-	// Without a name the newest one is taken back, by another URI of the same libvirt, and
-	// then the one before.
+	// Without a name the newest run is rolled back, by another URI of the same libvirt,
+	// and then the one before.
 	other := append([]string{"--connect", "qemu:///session?socket=" + h.Socket()}, state...)
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", append([]string{"--dry-run", "--output", "json"}, other...)...)); r.Run != second.Run || restoredBy(r)["g1"] != wouldRestore {
 		t.Errorf("%+v", r)
@@ -203,8 +203,8 @@ func editManifest(t *testing.T, run string, oldNew ...string) {
 	writeFile(t, path, []byte(edited))
 }
 
-// TestTakenBack: what rollback makes of runs that are not as plain as those of TestRuns.
-// Each case leaves the guests as it found them.
+// TestTakenBack: rollback of runs that are less simple than those of TestRuns. Each case
+// leaves the guests as it found them.
 func TestTakenBack(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)

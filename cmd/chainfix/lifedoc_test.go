@@ -45,7 +45,7 @@ func TestLifeIsDocumented(t *testing.T) {
 var inDocuments = strings.NewReplacer("$web", "web", "$copy", "copy", "$images", "/images", "$new", "/new", "$backup", "/backup",
 	"$pool", "images", "$there", "qemu+ssh://there/system", "|", `\|`)
 
-// documented is what is done. What stands behind a # is no command.
+// documented is the operation. What follows a # is a comment.
 func (r lifeRow) documented() string {
 	commands, more, commented := strings.Cut(r.does, " # ")
 	text := "`" + inDocuments.Replace(commands) + "`"

@@ -7,8 +7,8 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// lifeRow is something that is done to a guest whose chain is explicit, and what comes of
-// it: a row of docs/after-the-fix.md.
+// lifeRow is an operation on a guest whose chain is explicit, and its outcome: a row of
+// docs/after-the-fix.md.
 //
 // The guest's image is web.qcow2, over middle.qcow2, over base.qcow2. Commands run in the
 // folder that has them, which is called $images; $new is a name for another one. $web is
@@ -27,22 +27,22 @@ type lifeRow struct {
 	guest      string // the guest that is looked at: web, or copy
 	there      bool   // on the other host
 
-	becomes string // what becomes of the explicit chain, in words
+	becomes string // what happens to the explicit chain, in words
 	first   string // what the guest sees at first; "" is what it should
 	truth   string // what it should see in the end; "" is what it should at first
 	sees    string // what it sees; "" is what it should
 
 	once string // when it sees that, in words; "" is at its next start
 
-	code finding.Code // of what chainfix says; "" if there is nothing to be said
+	code finding.Code // of chainfix's finding; "" for none
 	kept bool         // the guard of the hook keeps the guest from starting
 	warn bool         // it is a warning, as the XML states a whole chain that cannot be compared
 	open bool         // the chain is not explicit any more, and nothing is wrong with it
-	word bool         // chainfix needs somebody's word on a format
+	word bool         // chainfix needs a statement about a format
 	mend string       // commands that help, where nothing that chainfix does helps without them
 }
 
-// keeps says that there is nothing to mend.
+// keeps says that nothing needs a fix.
 func (r lifeRow) keeps() bool { return r.code == "" && !r.open }
 
 // refresh says that the chain is rebuilt from the headers.
@@ -76,7 +76,7 @@ func (r lifeRow) seen() string { return cmp.Or(r.sees, r.seenInTheEnd()) }
 
 const doesNotStart = "does not start"
 
-// Words for what becomes of a chain.
+// Words for what happens to a chain.
 const (
 	stays    = "stays, and is right"
 	follows  = "libvirt rewrites it"

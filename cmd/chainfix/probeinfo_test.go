@@ -56,8 +56,8 @@ var probedImages = []struct {
 	{name: "fixed.vpc", create: "-f vpc -o subformat=fixed fixed.vpc 1M"},
 }
 
-// TestProbeSpeaksLikeQEMUImg: what has a name of qemu-img's has its meaning, for every
-// format. What probe leaves out is where data in other files counts.
+// TestProbeSpeaksLikeQEMUImg: fields with qemu-img's names have qemu-img's meaning,
+// for every format. What probe leaves out is where data in other files counts.
 func TestProbeSpeaksLikeQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
 	dir := t.TempDir()

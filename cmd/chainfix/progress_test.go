@@ -167,7 +167,8 @@ func TestProgressOfCheck(t *testing.T) {
 	}
 }
 
-// TestNoProgressElsewhere: what is no terminal, or cannot erase a line, gets no progress.
+// TestNoProgressElsewhere: a stream that is not a terminal, or cannot erase a line, gets no
+// progress.
 func TestNoProgressElsewhere(t *testing.T) {
 	t.Parallel()
 	_, end := newScreen(t, 80)

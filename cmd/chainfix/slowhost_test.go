@@ -69,7 +69,7 @@ func TestSlowImagesAreAskedForOnceAndTogether(t *testing.T) {
 	}
 }
 
-// TestFailingStorageHasItsOwnWords: how storage fails is said, with what helps then.
+// TestFailingStorageHasItsOwnWords: a storage failure is reported with its own hint.
 func TestFailingStorageHasItsOwnWords(t *testing.T) {
 	t.Parallel()
 	source := t.TempDir()

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSmallProgramKnowsNoNetwork: what the small program is built of has no code that
-// speaks to a network, to libvirt or YAML.
+// TestSmallProgramKnowsNoNetwork: the small program contains no code for networks,
+// libvirt's protocol or YAML.
 func TestSmallProgramKnowsNoNetwork(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-tags", "small,urfave_cli_no_docs", ".").Output()
 	if err != nil {

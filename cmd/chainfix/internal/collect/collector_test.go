@@ -105,8 +105,8 @@ func imageOf(t *testing.T, h report.Host, name string) report.Image {
 	return report.Image{}
 }
 
-// TestImagesAreToldApart: an image is one, whatever it is called; and what differs in anything that
-// says where it is, is another.
+// TestImagesAreToldApart: an image is one, whatever its names; images that differ in any part of
+// their source are two.
 func TestImagesAreToldApart(t *testing.T) {
 	const secret = "hush"
 	slice := func(offset int) string {
@@ -149,7 +149,7 @@ func TestImagesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestWhatIsSaidOfImages: whether an image is there, how large it is, what it claims, and who has it.
+// TestWhatIsSaidOfImages: whether an image exists, its size, its claim, and its users.
 func TestWhatIsSaidOfImages(t *testing.T) {
 	h := scanned(t, map[string]string{"base": "", "top": "middle qcow2", "middle": "base raw", "lost": "gone qcow2"}, map[string]string{
 		"web":  fileDisk("top", "qcow2", ""),
@@ -183,8 +183,8 @@ func TestWhatIsSaidOfImages(t *testing.T) {
 	}
 }
 
-// TestProblems: each cause is there once, with all its guests, and each guest that is not fine in
-// just one.
+// TestProblems: each cause appears once, with all its guests, and each guest that is not fine is
+// in exactly one.
 func TestProblems(t *testing.T) {
 	h := scanned(t, map[string]string{"base": "", "system": "-", "golden": "system qcow2",
 		"u1": "golden", "u2": "golden", "m1": "gone qcow2", "m2": "gone qcow2", "m3": "gone qcow2", "g1": "base", "fine": "base raw"},

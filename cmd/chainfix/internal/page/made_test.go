@@ -9,7 +9,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// made builds reports by hand, the parts of which agree with one another.
+// made builds consistent reports by hand.
 type made struct {
 	*report.Host
 }
@@ -105,7 +105,7 @@ func (m *made) named(prefix string) []string {
 
 const images = "/var/lib/libvirt/images/"
 
-// undecided adds a base of which nobody recorded what it is, with guests on it, and the decision about it.
+// undecided adds a base of unrecorded format, with its guests and its decision.
 func (m *made) undecided(base, guest string, guests int) {
 	i := m.image(images+base, "", "")
 	i.Claims, i.Backing, i.From, i.Problem, i.QEMUFormat = "qcow2", `"system.img"`, "", true, ""
@@ -245,7 +245,7 @@ func hosts() []madePage {
 	}
 }
 
-// scattered is a host of guests of which each has an image missing, and a decision, of its own.
+// scattered is a host whose guests each have their own missing image and their own decision.
 func scattered(guests int) *report.Host {
 	m := newMade("hypervisor3")
 	for n := range guests {

@@ -38,7 +38,7 @@ type strand struct {
 	Steps    []step
 	Branches []strand
 	Fold     *fold  // instead of all that: similar trees
-	Goes     string // the anchor of the strand that continues this one elsewhere
+	Goes     string // the anchor of the last image, if its overlays are drawn elsewhere
 	GoesOn   int    // and how many images those are
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// made is a report in the making.
+// made is a report under construction.
 type made struct{ report.Host }
 
 // add adds guests in one state, and for all of them one cause.
@@ -171,7 +171,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestNothingWrong: where all is well there is nothing but numbers, and among problems nothing.
+// TestNothingWrong: without problems the summary has only numbers, and -q prints nothing.
 func TestNothingWrong(t *testing.T) {
 	m := &made{}
 	m.add(1, report.Fine, "explicit", report.Problem{})
@@ -183,7 +183,7 @@ func TestNothingWrong(t *testing.T) {
 	}
 }
 
-// TestFiltered: what is filtered out is not there, and what is there says so.
+// TestFiltered: what is filtered out is absent, and the summary says so.
 func TestFiltered(t *testing.T) {
 	h := threeHundred("11.3.0")
 	f, err := report.NewFilter([]string{"guessed", "wrong-data"}, "")
@@ -206,8 +206,8 @@ func TestFiltered(t *testing.T) {
 	}
 }
 
-// TestNarrow: whatever a terminal is wide, no line is longer, but for a hint, which may have
-// to be pasted, and words that do not fit on any.
+// TestNarrow: no line is wider than the terminal, except a hint, which must be ready to
+// paste, and words that do not fit on any line.
 func TestNarrow(t *testing.T) {
 	h := manyCauses(10)
 	h.Guests[0].Name = strings.Repeat("long", 1000)
@@ -223,7 +223,7 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
-// TestNames: a name that could drive a terminal is quoted, wherever it is.
+// TestNames: a name that could control a terminal is quoted, wherever it is.
 func TestNames(t *testing.T) {
 	hostile := []string{"a\x1b[2Jb", "a\nb", "a\u202eb", "a: b", "a b"}
 	m := &made{}
