@@ -26,7 +26,7 @@ func completionCommand(std streams) *cli.Command {
 			}
 			script := completion.Script(c.Args().First())
 			if script == nil {
-				return seeHelp(pathOf(c), usageError("there is no completion for %q, only for %s", c.Args().First(), known))
+				return seeHelp(pathOf(c), usageError("no completion for %q, only for %s", c.Args().First(), known))
 			}
 			return write(std.out, script)
 		},

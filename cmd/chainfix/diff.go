@@ -83,7 +83,7 @@ func ofWholeLines(before []byte, e xmlfix.Edit, room int) xmlfix.Edit {
 	return e
 }
 
-// changeOf widens edits, of which each begins on the line where the one before it
+// changeOf widens edits, each of which begins on the line where the one before
 // ends, to the whole lines that they change.
 func changeOf(before []byte, edits []xmlfix.Edit) change {
 	start, end := edits[0].Start, edits[len(edits)-1].End
@@ -108,7 +108,7 @@ func changeOf(before []byte, edits []xmlfix.Edit) change {
 	return c
 }
 
-// nextLine returns where the line ends in which at is, or that begins there.
+// nextLine returns the end of the line that contains at.
 func nextLine(text []byte, at int) int {
 	if n := bytes.IndexByte(text[at:], '\n'); n >= 0 {
 		return at + n + 1

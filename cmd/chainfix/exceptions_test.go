@@ -13,13 +13,13 @@ import (
 type exception string
 
 const (
-	damagedHeader exception = "Of a header that records the format twice, or is damaged in another way that QEMU does not mind, `misopens` is predicted. libvirt 12.8 and QEMU both take the last record, " +
+	damagedHeader exception = "For a header that records the format twice, or has other damage that QEMU accepts, `misopens` is predicted. libvirt 12.8 and QEMU both take the last record, " +
 		"and the guest may see the right bytes."
-	oddJSON exception = "Of a `json:` name that gives an option twice, or NaN for a number, nobody can say what it means: QEMU refuses it, and libvirt since 10.8 opens something: `misopens`."
-	noLook  exception = "What only an image names whose format nobody stated is not looked at. If it is missing the guest does not start where `misopens` is predicted."
-	qedBase exception = "Below a qed overlay libvirt follows an image whose format it has guessed: `misopens`, whatever it finds there."
+	oddJSON exception = "A `json:` name that gives an option twice, or NaN for a number, has no defined meaning: QEMU refuses it, and libvirt since 10.8 opens something: `misopens`."
+	noLook  exception = "A file that only an image of unstated format names is not read. If it is missing, the guest does not start where `misopens` is predicted."
+	qedBase exception = "Below a qed overlay libvirt follows an image by its guessed format: `misopens`, whatever it finds there."
 	covered exception = "An overlay that covers the whole disk hides a base that was opened wrongly: `misopens`, though the bytes are right."
-	noSize  exception = "A character device whose format is not recorded `misopens` with a QEMU before 6.0, which opens it: what it shows cannot be told."
+	noSize  exception = "A character device whose format is not recorded `misopens` with a QEMU before 6.0, which opens it: the guest reads unknown bytes."
 )
 
 // exceptions are all of them, including those that no test can start a chain for.

@@ -39,7 +39,7 @@ type options struct {
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
 	all      bool   // apply changes every guest, not only those that need it
-	yes      bool   // nobody is asked
+	yes      bool   // do not ask
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string

@@ -62,7 +62,7 @@ func helpText(app *cli.App, command *cli.Command, path []string) string {
 	return b.String()
 }
 
-// commandName returns a command as it is typed.
+// commandName returns a command as the user types it.
 func commandName(path []string) string {
 	return strings.Join(append([]string{"chainfix"}, path...), " ")
 }

@@ -117,13 +117,13 @@ func (r *hookReader) ask(ctx context.Context, data []byte, limit time.Duration) 
 		r.in.Write(data) // the reader may not need it
 		r.in.Close()
 	}()
-	type heard struct {
+	type result struct {
 		said
 		err error
 	}
-	all := make(chan heard, 1)
+	all := make(chan result, 1)
 	go func() {
-		var h heard
+		var h result
 		complaints := make(chan []byte, 1)
 		go func() {
 			text, _ := io.ReadAll(r.complaints)

@@ -26,7 +26,7 @@ func TestLifeIsDocumented(t *testing.T) {
 		}
 		if row.operation != operation {
 			operation = row.operation
-			fmt.Fprintf(&tables, "\n### %s\n\n| what is done | the explicit chain | the guest then sees | chainfix says | the guard | what to do |\n| --- | --- | --- | --- | --- | --- |\n",
+			fmt.Fprintf(&tables, "\n### %s\n\n| operation | the explicit chain | the guest then sees | chainfix says | the guard | what to do |\n| --- | --- | --- | --- | --- | --- |\n",
 				strings.ToUpper(operation[:1])+operation[1:])
 		}
 		fmt.Fprintf(&tables, "| %s | %s | %s | %s | %s | %s |\n", row.documented(), row.becomes, row.seenInWords(), row.saidInWords(),

@@ -28,12 +28,12 @@ func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 			d.Against = addEvidence(d.Against, text)
 		}
 	}
-	if ending, speaksFor := extensionOf(layer); len(speaksFor) > 0 {
-		says := speaksFor[0]
-		if slices.Contains(speaksFor, claim) {
-			says = claim
+	if ending, suggests := extensionOf(layer); len(suggests) > 0 {
+		suggested := suggests[0]
+		if slices.Contains(suggests, claim) {
+			suggested = claim
 		}
-		supports(says, "its name ends in "+strconv.Quote(ending))
+		supports(suggested, "its name ends in "+strconv.Quote(ending))
 	}
 	if overlay := layers[max(len(layers)-2, 0)].Header; layer.Image != nil && len(layers) > 1 && overlay != nil {
 		d.weighLength(layer.Image.Size, overlay.VirtualSize, claim)
@@ -79,7 +79,7 @@ func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format)
 }
 
 // extensionOf returns the extension of an image's name, and the formats that it suggests.
-func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
+func extensionOf(layer chain.Layer) (ending string, suggests []probe.Format) {
 	name, local := layer.LocalPath()
 	if network := layer.At().Network; !local && network != nil {
 		name = network.Name

@@ -134,13 +134,13 @@ func (d *draft) add(decision report.Decision) {
 
 // evidence writes the evidence for the answer.
 func (e *entry) evidence(decision report.Decision) {
-	speaks := "known: "
+	label := "known: "
 	if decision.Claims != "" {
 		e.say("  its header claims: " + decision.Claims)
-		speaks = "evidence for: "
+		label = "evidence for: "
 	}
 	for _, text := range decision.For {
-		e.say("  " + speaks + text)
+		e.say("  " + label + text)
 	}
 	for _, text := range decision.Against {
 		e.say("evidence against: " + text)

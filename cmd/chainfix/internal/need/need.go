@@ -96,5 +96,5 @@ func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
 		}
 	}
-	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
+	return Prediction{Target: target, Err: fmt.Errorf("the prediction for this disk is unknown: %w", disk.Err)}
 }

@@ -115,7 +115,7 @@ type Disk struct {
 	Bus      string    `json:"bus,omitempty"`       // as in the XML
 	ReadOnly bool      `json:"read-only,omitempty"` // the guest does not write to its image: <readonly/>, a CD-ROM, <transient/>
 	Verdict  string    `json:"verdict"`
-	Needed   *bool     `json:"needed"` // null if it cannot be told
+	Needed   *bool     `json:"needed"` // null if unknown
 	Because  string    `json:"because,omitempty"`
 	Layers   []Layer   `json:"layers"`
 	Findings []Finding `json:"findings"`

@@ -143,14 +143,14 @@ func decisionAbout(problem report.Problem, all []report.Decision) int {
 // missing image) if a cause says the same.
 func questions(h *report.Host) (asked []report.Decision) {
 	for _, d := range h.Decisions {
-		var told [][]string
+		var covered [][]string
 		for _, problem := range h.Problems {
 			if problem.Code == d.Code && problem.Image == d.Image {
-				told = append(told, problem.Guests)
+				covered = append(covered, problem.Guests)
 			}
 		}
 		states := slices.ContainsFunc(d.Answers, func(a report.Answer) bool { return a.Flag != "" })
-		if states || len(without(d.Guests, told...)) > 0 {
+		if states || len(without(d.Guests, covered...)) > 0 {
 			asked = append(asked, d)
 		}
 	}

@@ -26,22 +26,22 @@ type node struct {
 
 // forest makes the nodes of a report.
 type forest struct {
-	host   *report.Host
-	images map[string]*report.Image
-	codes  map[string][]string // the refusals that are about an image, by its key
-	above  map[string][]string // the keys of an image's overlays
-	stands map[string]bool     // the image has a backing image
-	disks  map[string][]*node  // the disks whose top image it is
-	order  []string            // keys, in the order found
-	met    map[string]bool     // the same
-	edges  map[[2]string]bool  // the pairs in above: lower, upper
-	made   map[string]bool     // images that have a node
+	host       *report.Host
+	images     map[string]*report.Image
+	codes      map[string][]string // the refusals that are about an image, by its key
+	above      map[string][]string // the keys of an image's overlays
+	hasBacking map[string]bool     // the image has a backing image
+	disks      map[string][]*node  // the disks whose top image it is
+	order      []string            // keys, in the order found
+	met        map[string]bool     // the same
+	edges      map[[2]string]bool  // the pairs in above: lower, upper
+	made       map[string]bool     // images that have a node
 }
 
 // newForest collects the overlays of each image, over all chains.
 func newForest(h *report.Host) *forest {
 	f := &forest{host: h, images: make(map[string]*report.Image), codes: make(map[string][]string), above: make(map[string][]string),
-		stands: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
+		hasBacking: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
 	for i := range h.Images {
 		f.images[h.Images[i].Key] = &h.Images[i]
 	}
@@ -76,7 +76,7 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 		if f.reaches(keys[i], key, make(map[string]bool)) {
 			break // another chain has them in reverse order
 		}
-		f.edges[edge], f.stands[keys[i]] = true, true
+		f.edges[edge], f.hasBacking[keys[i]] = true, true
 		f.above[key] = append(f.above[key], keys[i])
 	}
 	leaf := &node{disk: true, names: []string{shown(g.Name) + " " + shown(d.Target)}, remarks: becauseOf(g, d)}
@@ -119,7 +119,7 @@ func becauseOf(g *report.Guest, d *report.Disk) string {
 func (f *forest) roots() []*node {
 	var all []*node
 	for _, key := range f.order {
-		if !f.stands[key] {
+		if !f.hasBacking[key] {
 			all = append(all, f.node(key))
 		}
 	}
@@ -158,7 +158,7 @@ func (f *forest) remarks(i *report.Image) string {
 			text = join(text, "NEEDS A DECISION: "+code)
 		}
 	}
-	if i.Backing != "" && !f.stands[i.Key] {
+	if i.Backing != "" && !f.hasBacking[i.Key] {
 		text = join(text, "its header names "+i.Backing+", which is not followed")
 	}
 	if data := f.images[i.DataFile]; data != nil {
