@@ -322,7 +322,7 @@ stuck        1        0        1        0        0
 		recapIs(t, recap, want)
 		unchanged(t, "mixed", "done", "stuck")
 		if strings.Contains(out, "<backingStore") {
-			t.Errorf("nobody asked for a diff:\n%s", out)
+			t.Errorf("unwanted diff:\n%s", out)
 		}
 		if _, err := os.Lstat(h.stateDir("mixed")); !os.IsNotExist(err) {
 			t.Errorf("the state folder: %v", err)
@@ -409,7 +409,7 @@ stuck        1        0        1        0        0
 		_, recap := h.play("rollback.yml")
 		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {}})
 	})
-	step("rollback of a guest that somebody changed", func(t *testing.T) {
+	step("rollback of a guest changed meanwhile", func(t *testing.T) {
 		fixed := virshDefinitions(mixed)["web"]
 		mixed.Virsh("desc", "web", "--config", "mine")
 		out, recap := h.play("rollback.yml", "-e", "chainfix_run="+firstRun, "--limit", "mixed")

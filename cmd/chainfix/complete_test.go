@@ -133,8 +133,8 @@ func TestEveryValueIsCompleted(t *testing.T) {
 	}
 }
 
-// TestAskedWrongly: a malformed request gets no answer, and does no harm.
-func TestAskedWrongly(t *testing.T) {
+// TestMalformedCompletionRequest: a malformed request gets no answer, and does no harm.
+func TestMalformedCompletionRequest(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"bash"}, {"bash", ""}, {"bash", "", "", "more"}, {"zsh"}, {"zsh", ""}, {"bash", "", ""}, {"bash", "", "\\"}, {"bash", "=", `chainfix "`}} {
 		out := &writer{}

@@ -41,7 +41,7 @@ func TestGuestStartsOnceItIsFixed(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	_, middle, base := newGuest(t, l)
 	if out, err := l.Try("start", guest); err == nil || !strings.Contains(out, "was not specified in the image metadata") {
-		t.Fatalf("the guest as it is: %v, %s", err, out)
+		t.Fatalf("the unchanged guest: %v, %s", err, out)
 	}
 
 	pipeline := "virsh dumpxml " + guest + " | chainfix --trust " + middle + "=qcow2 | virsh define /dev/stdin"

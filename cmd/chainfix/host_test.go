@@ -218,7 +218,7 @@ func TestHost(t *testing.T) {
 			}
 		}
 		if qemu := d.QEMU(); !qemu.Known() {
-			t.Error("nobody knows the QEMU that runs")
+			t.Error("the running QEMU is unknown")
 		}
 	})
 	t.Run("the files say what the daemon says", func(t *testing.T) {

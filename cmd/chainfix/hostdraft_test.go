@@ -129,7 +129,7 @@ func TestDraftPolicy(t *testing.T) {
 	// Unanswered it is accepted and states nothing, and a later one replaces it.
 	plain := run(exitRefused, append(append([]string{"apply", "--dry-run"}, host...), state...)...)
 	if empty := run(exitRefused, append(apply, "--dry-run")...); empty.out != plain.out || empty.errors != plain.errors {
-		t.Errorf("by the draft as it is, another thing is done\n%s\n%s", empty.errors, plain.errors)
+		t.Errorf("the unanswered draft changes the result\n%s\n%s", empty.errors, plain.errors)
 	}
 	run(exitRefused, append(scan, "--draft-policy", file)...)
 
@@ -142,7 +142,7 @@ func TestDraftPolicy(t *testing.T) {
 		return "  " + strings.TrimPrefix(line, "  #")
 	})
 	if len(right) > 0 {
-		t.Fatalf("nobody asks about %q", right)
+		t.Fatalf("no question about %q", right)
 	}
 	writeFile(t, file, []byte(filled))
 	r = run(exitRefused, apply...)

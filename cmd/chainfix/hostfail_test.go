@@ -105,9 +105,9 @@ func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []hos
 	return run, outcomes, err
 }
 
-// TestOldIsNotTakenBack: libvirt stores the old definition differently, too.
+// TestOldDefinitionNotRestored: libvirt stores the old definition differently, too.
 // The error and the manifest say so, and so does rollback.
-func TestOldIsNotTakenBack(t *testing.T) {
+func TestOldDefinitionNotRestored(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
 	spoiled := 0
@@ -200,9 +200,9 @@ func TestUnreadableMeanwhile(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
+// TestFalseRefusal: a proxy says no although the daemon behind it has done
 // what it was asked, because it does not know. The manifest says what is.
-func TestRefusalThatIsNone(t *testing.T) {
+func TestFalseRefusal(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
 	k := newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })

@@ -203,9 +203,9 @@ func editManifest(t *testing.T, run string, oldNew ...string) {
 	writeFile(t, path, []byte(edited))
 }
 
-// TestTakenBack: rollback of runs that are less simple than those of TestRuns. Each case
+// TestUnusualRollbacks: rollback of runs that are less simple than those of TestRuns. Each case
 // leaves the guests as it found them.
-func TestTakenBack(t *testing.T) {
+func TestUnusualRollbacks(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)

@@ -140,9 +140,9 @@ func (h sayingHost) forged(name string) []byte {
 	return bytesOf(mkimage.Qcow2{VirtualSize: attackSize, Backing: filepath.Join(h.dir, name), BackingFormat: "raw"})
 }
 
-// TestWhatAHostSays: what the guests of a real host say of an image whose format
+// TestStatementsOfGuests: what the guests of a real host say of an image whose format
 // is recorded nowhere, now and in what libvirt keeps of the past.
-func TestWhatAHostSays(t *testing.T) {
+func TestStatementsOfGuests(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "strace", "qemu-img")
 	installProgram(t, l)

@@ -168,7 +168,7 @@ func (g *life) live(t *testing.T) {
 	}
 	g.mend(t, guest, said.flags)
 	if saw := g.sees(t, l, guest); saw != row.seenInTheEnd() {
-		t.Errorf("once it is mended %q sees %q, not %q", guest, saw, row.seenInTheEnd())
+		t.Errorf("once fixed %q sees %q, not %q", guest, saw, row.seenInTheEnd())
 	}
 }
 
@@ -230,7 +230,7 @@ func (g *life) mend(t *testing.T, guest string, flags []string) {
 				t.Errorf("after apply %q %q is %s: %q", flags, guest, said.verdict, said.codes)
 			}
 			if given := strings.Join(flags, " "); slices.Contains(flags, "--refresh") != g.row.refresh() || strings.Contains(given, "--trust") != g.row.word {
-				t.Errorf("it took %q to mend %q", flags, guest)
+				t.Errorf("it took %q to fix %q", flags, guest)
 			}
 			return
 		}

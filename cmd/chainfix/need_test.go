@@ -71,9 +71,9 @@ func onlyNodesOfLibvirt(l *peers.Libvirt, guest string) error {
 	return nil
 }
 
-// TestCheckLooksAtNoMore: check reports the same need as a prediction that may read everything,
+// TestCheckReadsNoMore: check reports the same need as a prediction that may read everything,
 // except where that depends on an image that the walk did not read.
-func TestCheckLooksAtNoMore(t *testing.T) {
+func TestCheckReadsNoMore(t *testing.T) {
 	target := libvirt.Pair{Libvirt: libvirt.Version{Major: 9}}
 	unknown, same := 0, 0
 	for _, c := range oddChains() {

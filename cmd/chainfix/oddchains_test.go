@@ -244,7 +244,7 @@ func oddChains() []oddChain {
 		{name: "recorded aio over raw", images: files(named("base.img", "aio"), rawDisk), truth: rawDisk, want: starts},
 		{name: "recorded raw, a NUL, qcow2", images: files(named("base.img", "raw\x00qcow2"), rawDisk), truth: rawDisk, want: starts},
 		{name: "recorded nothing", images: files(extended("", mkimage.Extension{Type: mkimage.ExtBackingFormat}), qcow2Disk), truth: rawDisk, want: since("9.10", starts, misopens)},
-		{name: "recorded behind an odd extension", images: files(extended("", mkimage.Extension{Type: 0x11111111, Data: []byte("odd")}, mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("raw")}), qcow2Disk), truth: disk(qcow2Disk[:min(len(qcow2Disk), attackSize)]), want: since("12.8", misopens, starts)},
+		{name: "recorded after an odd extension", images: files(extended("", mkimage.Extension{Type: 0x11111111, Data: []byte("odd")}, mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("raw")}), qcow2Disk), truth: disk(qcow2Disk[:min(len(qcow2Disk), attackSize)]), want: since("12.8", misopens, starts)},
 
 		// Overlays of other formats.
 		{name: "qcow over raw", images: map[string][]byte{"top": bytesOf(mkimage.Qcow{VirtualSize: attackSize, Backing: "base.img"}), "base.img": rawDisk}, disk: typed("qcow"), truth: rawDisk, want: starts},
@@ -397,8 +397,8 @@ func oddChains() []oddChain {
 		{name: "CVE-2024-4467 data file in json", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) {
 			put(t, dir, "top", withData(`json:{"driver":"file","filename":"`+dir+`/data"}`))
 		}, stated: []string{"top"}, want: since("10.10", sinceQEMU("7.2.13", misopens, refuses), misopens)},
-		{name: "relative data file behind a short record", images: files(behindRecord("data"), rawDisk, "data", disk(nil)), truth: rawDisk, want: since("12.8", refuses, starts)},
-		{name: "data file behind a short record", images: map[string][]byte{"base.img": rawDisk, "data": disk(nil)}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", behindRecord(dir+"/data")) }, truth: rawDisk, want: starts},
+		{name: "relative data file after a short record", images: files(behindRecord("data"), rawDisk, "data", disk(nil)), truth: rawDisk, want: since("12.8", refuses, starts)},
+		{name: "data file after a short record", images: map[string][]byte{"base.img": rawDisk, "data": disk(nil)}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", behindRecord(dir+"/data")) }, truth: rawDisk, want: starts},
 		{name: "data file of an unknown protocol", images: map[string][]byte{"top": bytesOf(withData("a:b.raw")), "a:b.raw": rawDisk}, stated: []string{"top"}, want: refuses},
 		{name: "data file by file:", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", withData("file:"+dir+"/data")) },
 			stated: []string{"top"}, want: sinceQEMU("7.2.13", misopens, refuses)},

@@ -90,7 +90,7 @@ func TestGuestStartsFromAServer(t *testing.T) {
 			wantQuiet(t, trace(t, c.dir, exitRefused, document))
 			for _, call := range connections(trace(t, c.dir, exitDone, "--network", document)) {
 				if !strings.Contains(call, address) {
-					t.Errorf("a connection to somebody else: %s", call)
+					t.Errorf("another connection: %s", call)
 				}
 			}
 
@@ -160,7 +160,7 @@ func TestServerWithoutRanges(t *testing.T) {
 		t.Errorf("%s: %q", fixed, codes)
 	}
 	if seen := c.startedByLibvirt(t, l, c.definition()); seen != refused {
-		t.Errorf("libvirt starts the guest as it is: %s", seen)
+		t.Errorf("libvirt starts the unchanged guest: %s", seen)
 	}
 }
 

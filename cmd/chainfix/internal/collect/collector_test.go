@@ -105,9 +105,9 @@ func imageOf(t *testing.T, h report.Host, name string) report.Image {
 	return report.Image{}
 }
 
-// TestImagesAreToldApart: an image is one, whatever its names; images that differ in any part of
+// TestImagesAreIdentified: an image is one, whatever its names; images that differ in any part of
 // their source are two.
-func TestImagesAreToldApart(t *testing.T) {
+func TestImagesAreIdentified(t *testing.T) {
 	const secret = "hush"
 	slice := func(offset int) string {
 		return fmt.Sprintf("<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='DIR/base'><slices><slice type='storage' offset='%d' size='512'/></slices></source><target dev='vda'/></disk>", offset)
@@ -149,8 +149,8 @@ func TestImagesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestWhatIsSaidOfImages: whether an image exists, its size, its claim, and its users.
-func TestWhatIsSaidOfImages(t *testing.T) {
+// TestImageFacts: whether an image exists, its size, its claim, and its users.
+func TestImageFacts(t *testing.T) {
 	h := scanned(t, map[string]string{"base": "", "top": "middle qcow2", "middle": "base raw", "lost": "gone qcow2"}, map[string]string{
 		"web":  fileDisk("top", "qcow2", ""),
 		"view": fileDisk("top", "qcow2", "<readonly/>"),

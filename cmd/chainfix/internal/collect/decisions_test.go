@@ -71,10 +71,10 @@ func qcow2Disk(image string) string {
 	return "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='DIR/" + image + "'/><target dev='vda' bus='virtio'/></disk>"
 }
 
-// TestDecisionsAreGathered: several guests that wait for the same answer get one
+// TestDecisionsAreMerged: several guests that wait for the same answer get one
 // question, with all evidence for and against, and the question that most wait for
 // comes first.
-func TestDecisionsAreGathered(t *testing.T) {
+func TestDecisionsAreMerged(t *testing.T) {
 	rawDisk := strings.ReplaceAll(qcow2Disk("forged"), "'qcow2'", "'raw'")
 	kept := strings.Replace(qcow2Disk("flat"), "<target", "<backingStore type='file'><format type='qcow2'/><source file='DIR/system.qcow2'/><backingStore/></backingStore><target", 1)
 	all, dir := decisionsOf(t, map[string]string{

@@ -57,9 +57,9 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-// TestInsertionsMeanTheValue: whatever the value, the quotes and the part already typed,
+// TestInsertionsRoundTrip: whatever the value, the quotes and the part already typed,
 // bash reads exactly the value in the completed line.
-func TestInsertionsMeanTheValue(t *testing.T) {
+func TestInsertionsRoundTrip(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "bash")
 	anything := rapid.StringOfN(rapid.SampledFrom([]rune("ab ~!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}é")), 1, 12, -1)
