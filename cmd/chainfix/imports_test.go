@@ -14,7 +14,7 @@ import (
 const modulePath = "github.com/chainfix/chainfix"
 
 // allowedImports has for each package of the module which others of the module
-// it may import, outside its tests. docs/architecture.md says why.
+// it may import, outside its tests. docs/dev/architecture.md says why.
 var allowedImports = map[string][]string{
 	"probe":                         {},
 	"probe/mkimage":                 {"probe"},
