@@ -236,6 +236,11 @@ func explicit(l *peers.Libvirt, guest string) bool {
 	return strings.Contains(l.Virsh("dumpxml", "--inactive", guest), "<backingStore/>")
 }
 
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	follow(t, "../tutorial.md", map[string]*shell{"": newShell(t, peers.StartLibvirt(t))})
+}
+
 func TestBeforeAnUpgrade(t *testing.T) {
 	t.Parallel()
 	l := runbook(t, "shop-base.img")
