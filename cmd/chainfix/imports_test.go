@@ -30,6 +30,7 @@ var allowedImports = map[string][]string{
 	"chain":                         {"chain/finding", "chain/image", "chain/libvirt", "chain/limit", "chain/storage", "probe"},
 	"chain/predict":                 {"chain", "chain/finding", "chain/image", "chain/libvirt", "chain/storage", "probe"},
 	"chain/policyfile":              {"chain", "chain/libvirt", "probe"},
+	"docs":                          {},
 	"docs/schema":                   {},
 	"xmlfix":                        {"chain", "chain/finding", "chain/libvirt", "chain/storage", "chain/strictxml", "probe"},
 	"cmd/chainfix/internal/ordered": {},
