@@ -97,7 +97,7 @@ func runCommand(ctx context.Context, args []string, std streams) error {
 	case err != nil:
 		return err
 	case line.version:
-		return write(std.out, []byte(app.Name+" "+version()+"\n"))
+		return write(std.out, []byte(versionText()))
 	case line.help:
 		return write(std.out, []byte(helpText(app, line.command, line.path)))
 	}
