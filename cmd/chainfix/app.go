@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -62,18 +60,6 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 
 // pathOf is the words that name the command that runs.
 func pathOf(c *cli.Context) []string { return strings.Fields(c.Command.HelpName)[1:] }
-
-// version is what the Go tool chain knows of this build.
-func version() string { return cmp.Or(buildVersion(), "(devel)") }
-
-// buildVersion is the version of this build; "" if the Go tool chain knows none.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "(devel)" {
-		return ""
-	}
-	return info.Main.Version
-}
 
 // atMost checks the number of arguments.
 func atMost(c *cli.Context, n int, what string) error {
