@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,15 +63,15 @@ func (p Pair) String() string {
 	return p.Libvirt.String() + "+" + p.QEMU.String()
 }
 
-// release is a libvirt and a QEMU that a distribution has together.
-type release struct {
+// Release is a libvirt and a QEMU that a distribution has together.
+type Release struct {
 	Pair
 	Where string // "Debian 12"
 }
 
 // releases are the pairs of which a missing QEMU is taken, in the order of libvirt's versions. Of Debian's each was run, but
 // for 10.
-var releases = []release{
+var releases = []Release{
 	{Pair{Version{5, 0, 0}, Version{3, 1, 0}}, "Debian 10"},
 	{Pair{Version{6, 0, 0}, Version{4, 2, 0}}, "RHEL 8.3"},
 	{Pair{Version{7, 0, 0}, Version{5, 2, 0}}, "Debian 11"},
@@ -83,6 +84,10 @@ var releases = []release{
 	{Pair{Version{11, 3, 0}, Version{10, 0, 0}}, "Debian 13"},
 	{Pair{Version{12, 8, 0}, Version{11, 1, 0}}, "Debian testing, and backports for 13"},
 }
+
+// Releases returns the pairs of which [Pair.Complete] takes a missing QEMU, in the order
+// of libvirt's versions.
+func Releases() []Release { return slices.Clone(releases) }
 
 // Complete returns the pair with a QEMU: its own, or that of the newest pair of a
 // distribution whose libvirt is not newer (docs/prediction.md has the list); before the

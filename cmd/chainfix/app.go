@@ -1,9 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"io"
-	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -28,15 +27,23 @@ func newApp(std streams) *cli.App {
 		HideVersion:               true,
 		// Only main ends the process.
 		ExitErrHandler: func(*cli.Context, error) {},
-		Commands: []*cli.Command{
+		Commands: slices.Concat([]*cli.Command{
 			fixCommand(std), checkCommand(std), probeCommand(std),
-			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std), hostCommand(std),
-			hookCommand(std),
-		},
+			stripCommand(std), explainCommand(std), schemaCommand(std), demoCommand(std),
+		}, hostCommands(std), []*cli.Command{hookCommand(std), completionCommand(std)}),
 	}
 	prepare(app.Commands)
 	return app
 }
+
+// These name the commands for whole hosts, of which the small program knows no more.
+const (
+	hostName  = "host"
+	hostUsage = "scan, fix and roll back all guests of a host"
+)
+
+// hostCommandNames are those of the commands below host.
+var hostCommandNames = []string{"scan", "page", "tree", "who", "apply", "runs", "rollback"}
 
 // prepare gives commands what cli does not inherit from the App.
 func prepare(commands []*cli.Command) {
@@ -53,18 +60,6 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 
 // pathOf is the words that name the command that runs.
 func pathOf(c *cli.Context) []string { return strings.Fields(c.Command.HelpName)[1:] }
-
-// version is what the Go tool chain knows of this build.
-func version() string { return cmp.Or(buildVersion(), "(devel)") }
-
-// buildVersion is the version of this build; "" if the Go tool chain knows none.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "(devel)" {
-		return ""
-	}
-	return info.Main.Version
-}
 
 // atMost checks the number of arguments.
 func atMost(c *cli.Context, n int, what string) error {

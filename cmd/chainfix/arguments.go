@@ -17,6 +17,8 @@ type commandLine struct {
 	help    bool         // the command is not to be run but explained
 	version bool         // nor is it, but the program's version shown
 	implied bool         // no word names the command, which is fix
+	// completes says that a shell asks how a line may go on; see [complete].
+	completes bool
 }
 
 // readWords finds the command, its flags and its names. Flags may stand behind names,
@@ -28,6 +30,9 @@ func readWords(app *cli.App, words []string) (*commandLine, error) {
 		return l.fix(app, nil)
 	}
 	switch first, rest := words[0], words[1:]; {
+	case first == completeName:
+		l.completes = true
+		return l, nil
 	case isHelp(first):
 		l.help = true
 		return l, nil

@@ -328,3 +328,19 @@ Exit status:
   3  the guest would see wrong bytes; with --verify: a chain is refused
   4  with --verify: the XML cannot be read
 `
+
+const completionDescription = `
+The shell then completes commands, flags and their values, guests, runs and
+files. It asks chainfix at each press of the key, and evaluates nothing that was
+typed. Packages install the scripts; without one, try them in the shell at hand:
+
+Examples:
+  source <(chainfix completion bash)
+  chainfix completion zsh > ~/.zfunc/_chainfix    # a folder of fpath
+  chainfix completion fish | source
+
+Exit status:
+  0  done
+  2  there is no script for the shell
+  4  writing failed
+`

@@ -75,7 +75,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, some of them several times.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), shownFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), rebaseFlags(), draftFlags(), applyFlags(), allFlag(), storedFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.
@@ -331,7 +331,7 @@ func statementFlags() []flagRow {
 				o.target = target
 				return nil
 			}},
-		{&cli.StringFlag{Name: "pools", Usage: "the `DIR` with the definitions of libvirt's storage pools", DefaultText: "those of the host; or /etc/libvirt/storage"},
+		{&cli.StringFlag{Name: "pools", Usage: "the folder with the definitions of libvirt's storage pools: `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
 			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
 	}
 }

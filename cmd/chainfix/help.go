@@ -93,8 +93,7 @@ func briefHelp(app *cli.App, path []string, flag string) string {
 		return b.String()
 	}
 	i := slices.IndexFunc(command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flag })
-	label, text := describedFlag(command.Flags[i])
-	writeRow(&b, label, text, flagColumn)
+	writeFlag(&b, command.Flags[i])
 	return b.String()
 }
 
@@ -105,7 +104,7 @@ func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
 	}
 	b.WriteString("\nCommands:\n")
 	for _, c := range commands {
-		writeRow(b, "  "+c.Name, c.Usage, 2+len("rollback")+2)
+		writeRow(b, "  "+c.Name, c.Usage, 2+len("completion")+2)
 	}
 	fmt.Fprintf(b, "\n%s COMMAND --help explains a command.\n", commandName(path))
 }
@@ -116,30 +115,48 @@ func writeFlags(b *strings.Builder, title string, flags []cli.Flag) {
 	}
 	fmt.Fprintf(b, "\n%s:\n", title)
 	for _, f := range flags {
-		label, text := describedFlag(f)
-		writeRow(b, label, text, flagColumn)
+		writeFlag(b, f)
 	}
 }
 
-// describedFlag is a flag as the help shows it, and what it does.
-func describedFlag(f cli.Flag) (label, text string) {
-	label = "      --" + f.Names()[0]
-	if names := f.Names(); len(names) > 1 {
-		label = "  -" + names[1] + ", --" + names[0]
+func writeFlag(b *strings.Builder, f cli.Flag) {
+	d := describeFlag(f)
+	if d.usual != "" {
+		d.text += " (default: " + d.usual + ")"
 	}
+	writeRow(b, d.label(), d.text, flagColumn)
+}
+
+// describedFlag is what people are told of a flag.
+type describedFlag struct {
+	long, short string // its names; of the short one there may be none
+	value       string // what stands for its value, as FILE; "" if it takes none
+	text        string // what it does
+	usual       string // what it is where it is not given; "" for nothing
+}
+
+func describeFlag(f cli.Flag) describedFlag {
 	doc := f.(cli.DocGenerationFlag)
+	d := describedFlag{long: f.Names()[0], text: doc.GetUsage()}
+	if names := f.Names(); len(names) > 1 {
+		d.short = names[1]
+	}
 	if !doc.TakesValue() {
-		return label, doc.GetUsage()
+		return d
 	}
-	value, text := flag.UnquoteUsage(&flag.Flag{Usage: doc.GetUsage()})
-	if text == "" {
-		text = doc.GetUsage()
+	d.value, d.text = flag.UnquoteUsage(&flag.Flag{Usage: doc.GetUsage()})
+	d.text = strings.Replace(d.text, ": "+d.value, "", 1) // it stands beside the name
+	d.usual = strings.Trim(doc.GetDefaultText(), `"`)
+	return d
+}
+
+// label is the flag with its names and its value, in the help.
+func (d describedFlag) label() string {
+	label := "      --" + d.long
+	if d.short != "" {
+		label = "  -" + d.short + ", --" + d.long
 	}
-	text = strings.TrimSuffix(text, ": "+value)
-	if usual := doc.GetDefaultText(); usual != "" {
-		text += " (default: " + strings.Trim(usual, `"`) + ")"
-	}
-	return label + " " + value, text
+	return strings.TrimSuffix(label+" "+d.value, " ")
 }
 
 // writeRow writes a label, and a text that begins in a column.

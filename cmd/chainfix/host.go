@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -14,8 +16,8 @@ import (
 
 func hostCommand(std streams) *cli.Command {
 	return &cli.Command{
-		Name:        "host",
-		Usage:       "scan, fix and roll back all guests of a host",
+		Name:        hostName,
+		Usage:       hostUsage,
 		Description: hostDescription,
 		Subcommands: []*cli.Command{hostScanCommand(std), hostPageCommand(std), hostTreeCommand(std), hostWhoCommand(std), hostApplyCommand(std), hostRunsCommand(std), hostRollbackCommand(std)},
 	}
@@ -122,4 +124,21 @@ func eachReport(ctx context.Context, s *host.Scan, use func(*host.Report) error)
 		}
 	}
 	return nil
+}
+
+// ofScan makes a scan say how many guests it has read. The function that it returns is
+// to be called with each report.
+func (p *progress) ofScan(s *host.Scan) (reported func()) {
+	p.say("0 guests read")
+	read, done, total := 0, 0, 0
+	s.OnRead = func(guest string) {
+		if read++; len(s.Names) == 0 || slices.Contains(s.Names, guest) {
+			total++
+		}
+		p.say("%d guests read", read)
+	}
+	return func() {
+		done++
+		p.say("%d of %d guests examined", done, total)
+	}
 }

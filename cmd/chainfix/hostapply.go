@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -14,7 +16,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 	"github.com/chainfix/chainfix/xmlfix"
@@ -125,48 +126,6 @@ func (o *options) printApplied(std streams, result *applyResult) error {
 // rollbackOf is the command that takes a run back, to be pasted.
 func (o *options) rollbackOf(dir string) string {
 	return "chainfix host rollback " + o.connectFlag() + finding.ShellWord(dir)
-}
-
-// connectFlag is --connect, and a space, where another command needs it to ask the same
-// libvirt; else "".
-func (o *options) connectFlag() string {
-	if o.connect == defaultConnect() {
-		return ""
-	}
-	return "--connect " + finding.ShellWord(o.connect) + " "
-}
-
-// repeatedFlags are the flags of a scan that an apply of the same guests needs to come to
-// the same chains, each with a space after it. Not --target-libvirt: of a libvirt that
-// runs it says nothing new.
-func (o *options) repeatedFlags() string {
-	flags := o.connectFlag()
-	add := func(name, value string) { flags += "--" + name + " " + finding.ShellWord(value) + " " }
-	if o.rule != nil {
-		add("rule", o.rule.String())
-	}
-	for _, s := range o.trust {
-		flags += finding.Trust(s.Shown(), string(s.Format)).String() + " "
-	}
-	if o.policyFile != nil {
-		add("policy", *o.policyFile)
-	}
-	if o.pools != nil {
-		add("pools", *o.pools)
-	}
-	switch o.disagreement {
-	case chain.HeadersWin:
-		flags += "--refresh "
-	case chain.XMLWins:
-		flags += "--keep-xml "
-	}
-	if o.network {
-		flags += "--network "
-	}
-	if o.qemuImg != "" {
-		add("qemu-img", o.qemuImg)
-	}
-	return flags
 }
 
 // pathLine is a path as scripts take it, a line: as it is, and quoted only if it

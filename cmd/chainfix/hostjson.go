@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -76,23 +78,4 @@ func (j *hostJSON) end(h *report.Host) error {
 		return err
 	}
 	return write(j.w, fmt.Appendf(nil, `, "summary": %s}`+"\n", summary))
-}
-
-// writeList writes a member of an object, one element after the other.
-func writeList[T any](w io.Writer, name string, list []T) error {
-	before := fmt.Sprintf(", %q: [\n", name)
-	for i := range list {
-		text, err := encodeJSON(&list[i])
-		if err != nil {
-			return err
-		}
-		if err := write(w, append([]byte(before), text...)); err != nil {
-			return err
-		}
-		before = ",\n"
-	}
-	if len(list) == 0 {
-		return write(w, fmt.Appendf(nil, ", %q: []", name))
-	}
-	return write(w, []byte("\n]"))
 }

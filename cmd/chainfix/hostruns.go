@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -141,6 +143,12 @@ func (r runJSON) counts() (changed, back int) {
 
 // printText is a line for people.
 func (r runJSON) printText(w io.Writer) error {
+	line := fmt.Sprintf("%s  %s  chainfix %s, libvirt %s  %s\n", shownName(r.Name), r.Time.UTC().Format("2006-01-02 15:04:05"), shownName(cmp.Or(r.Chainfix, "?")), shownName(cmp.Or(r.Libvirt, "?")), r.what())
+	return write(w, []byte(line))
+}
+
+// what says what has become of the run.
+func (r runJSON) what() string {
 	changed, back := r.counts()
 	what := fmt.Sprintf("%d changed", changed)
 	switch r.State {
@@ -152,6 +160,5 @@ func (r runJSON) printText(w io.Writer) error {
 	if !r.Finished {
 		what += ", not finished"
 	}
-	line := fmt.Sprintf("%s  %s  chainfix %s, libvirt %s  %s\n", shownName(r.Name), r.Time.UTC().Format("2006-01-02 15:04:05"), shownName(cmp.Or(r.Chainfix, "?")), shownName(cmp.Or(r.Libvirt, "?")), what)
-	return write(w, []byte(line))
+	return what
 }

@@ -1,7 +1,8 @@
+//go:build !small
+
 package main
 
 import (
-	"os"
 	"slices"
 	"strings"
 
@@ -71,30 +72,4 @@ func forText(c *cli.Context, flag string) error {
 		return usageError("--%s is for --output text, and not for %s", flag, form)
 	}
 	return nil
-}
-
-// colorWhen says when a text is coloured; "" is as auto.
-type colorWhen string
-
-const (
-	colorAuto   colorWhen = "auto"
-	colorAlways colorWhen = "always"
-	colorNever  colorWhen = "never"
-)
-
-// on reports whether what is written to a stream is coloured: https://no-color.org.
-func (c colorWhen) on(stream any) bool {
-	switch c {
-	case colorAlways:
-		return true
-	case colorNever:
-		return false
-	}
-	kind := os.Getenv("TERM")
-	return isTerminal(stream) && os.Getenv("NO_COLOR") == "" && kind != "" && kind != "dumb"
-}
-
-// textOptions are how the report on a host is shown on a stream.
-func (o *options) textOptions(stream any) text.Options {
-	return text.Options{Detail: o.detail, Width: columnsOf(stream), Color: o.color.on(stream), Some: o.filter.Active()}
 }

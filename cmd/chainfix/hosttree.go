@@ -1,3 +1,5 @@
+//go:build !small
+
 package main
 
 import (
@@ -6,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/collect"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
@@ -63,20 +64,4 @@ func isUTF8() bool {
 		}
 	}
 	return false
-}
-
-// columnsOf is how many columns the terminal has that a stream is; 0 if it is none, or does
-// not say so.
-func columnsOf(stream any) int {
-	switch s := stream.(type) {
-	case *output:
-		return columnsOf(s.w)
-	case aboveLine:
-		return columnsOf(s.w)
-	case *os.File:
-		if width, _, err := term.GetSize(int(s.Fd())); err == nil {
-			return width
-		}
-	}
-	return 0
 }

@@ -93,11 +93,19 @@ func run(ctx context.Context, args []string, std streams) int {
 func runCommand(ctx context.Context, args []string, std streams) error {
 	app := newApp(std)
 	line, err := readWords(app, args[1:])
+	if err != nil {
+		line = nil
+	}
+	if err := handOver(line, args); err != nil {
+		return err
+	}
 	switch {
 	case err != nil:
 		return err
+	case line.completes:
+		return write(std.out, []byte(complete(ctx, app, args[2:])))
 	case line.version:
-		return write(std.out, []byte(app.Name+" "+version()+"\n"))
+		return write(std.out, []byte(versionText()))
 	case line.help:
 		return write(std.out, []byte(helpText(app, line.command, line.path)))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"log"
 	"os"
 	"os/exec"
@@ -37,13 +38,20 @@ func withProgram(m *testing.M) (status int) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		log.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", filepath.Join(dir, "chainfix"), ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		log.Printf("go build: %v\n%s", err, out)
+	if err := build(filepath.Join(dir, "chainfix"), "urfave_cli_no_docs"); err != nil {
+		log.Print(err)
 		return 1
 	}
 	return withPath(m, dir)
+}
+
+func build(path, tags string) error {
+	build := exec.Command("go", "build", "-tags", tags, "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func withPath(m *testing.M, dir string) (status int) {
@@ -74,8 +82,39 @@ func builtProgram(t *testing.T) string {
 //	vhdx FILE                          an empty image
 //	luks FILE                          one that is encrypted
 //	expand FILE...                     put the value of $WORK for @WORK@
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, filepath.Dir(builtProgram(t))) }
+
+// TestScriptsOfPackage runs the scripts with the two programs of a package: the small one
+// in the path, and the full one where that hands over to it.
+func TestScriptsOfPackage(t *testing.T) { runScripts(t, filepath.Join(packagePrograms(t), "bin")) }
+
+// packagePrograms returns a folder with the two programs as a package has them.
+func packagePrograms(t *testing.T) string {
+	t.Helper()
+	if os.Getenv(builtElsewhere) != "" {
+		t.Skip("there is no Go here, so the small program is not built")
+	}
+	dir := t.TempDir()
+	for _, below := range []string{"bin", "libexec/chainfix"} {
+		if err := os.MkdirAll(filepath.Join(dir, below), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(builtProgram(t), filepath.Join(dir, "libexec/chainfix/chainfix")); err != nil {
+		t.Fatal(err)
+	}
+	if err := build(filepath.Join(dir, "bin/chainfix"), "small,urfave_cli_no_docs"); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func runScripts(t *testing.T, programs string) {
 	testscript.RunT(scriptT{t}, testscript.Params{
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", programs+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			return nil
+		},
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

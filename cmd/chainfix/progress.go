@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chainfix/chainfix/chain/limit"
-	"github.com/chainfix/chainfix/cmd/chainfix/internal/host"
 )
 
 const (
@@ -174,23 +172,6 @@ func (p *progress) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.text
-}
-
-// ofScan makes a scan say how many guests it has read. The function that it returns is
-// to be called with each report.
-func (p *progress) ofScan(s *host.Scan) (reported func()) {
-	p.say("0 guests read")
-	read, done, total := 0, 0, 0
-	s.OnRead = func(guest string) {
-		if read++; len(s.Names) == 0 || slices.Contains(s.Names, guest) {
-			total++
-		}
-		p.say("%d guests read", read)
-	}
-	return func() {
-		done++
-		p.say("%d of %d guests examined", done, total)
-	}
 }
 
 // progressLine is a text and the image that is waited for, "" for none, in so many

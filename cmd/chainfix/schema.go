@@ -44,15 +44,23 @@ func listSchemas(std streams) error {
 	var list strings.Builder
 	table := tabwriter.NewWriter(&list, 0, 8, 2, ' ', 0)
 	for _, name := range schema.Names() {
-		text, _ := schema.Read(name)
-		var of struct {
-			Title string `json:"title"`
+		title, err := schemaTitle(name)
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal(text, &of); err != nil {
-			return fmt.Errorf("the schema %q: %w", name, err)
-		}
-		fmt.Fprintf(table, "%s\t%s\n", name, of.Title)
+		fmt.Fprintf(table, "%s\t%s\n", name, title)
 	}
 	table.Flush()
 	return write(std.out, []byte(list.String()))
+}
+
+func schemaTitle(name string) (string, error) {
+	text, _ := schema.Read(name)
+	var of struct {
+		Title string `json:"title"`
+	}
+	if err := json.Unmarshal(text, &of); err != nil {
+		return "", fmt.Errorf("the schema %q: %w", name, err)
+	}
+	return of.Title, nil
 }

@@ -10,9 +10,7 @@ import (
 	"github.com/chainfix/chainfix/chain"
 	"github.com/chainfix/chainfix/chain/image"
 	"github.com/chainfix/chainfix/chain/limit"
-	"github.com/chainfix/chainfix/chain/policyfile"
 	"github.com/chainfix/chainfix/chain/pools"
-	"github.com/chainfix/chainfix/chain/remote"
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
@@ -44,13 +42,13 @@ func (o *options) requests() *limit.Requests {
 func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	w := &walkers{opener: storage.FileOpener{}, requests: o.requests(), trustFlags: len(o.trust)}
 	if o.network {
-		// Its own limit is for those who have no other.
-		w.opener = &remote.Opener{QemuImg: o.qemuImg, Timeout: 2 * o.timeout}
+		w.opener = o.remoteOpener()
 	}
 	poolDir := ""
 	if o.policyFile != nil {
 		w.file = *o.policyFile
-		file, err := limit.Do(ctx, w.requests, w.file, func(context.Context) (*policyfile.File, error) { return policyfile.Read(w.file) })
+		var err error
+		w.policy, poolDir, err = readPolicy(ctx, w.requests, w.file)
 		if errors.As(err, new(*limit.UnansweredError)) {
 			err = fmt.Errorf("%s gives %w", shownName(w.file), err)
 		}
@@ -60,7 +58,6 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 		if err != nil {
 			return nil, inputError(err)
 		}
-		w.policy, poolDir = file.Policy, file.Pools
 	}
 	w.policy.Disagreement = o.disagreement
 	w.policy.Trust = append(o.trust, w.policy.Trust...)

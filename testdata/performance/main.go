@@ -39,9 +39,12 @@ func main() {
 const virtualSize = 16 << 20
 
 func measure(dir string, w io.Writer) error {
-	for program, pkg := range map[string]string{"chainfix": "./cmd/chainfix", "smallest": "./testdata/performance/smallest"} {
-		if err := install(pkg, filepath.Join(dir, program)); err != nil {
-			return fmt.Errorf("%s: %w", program, err)
+	for _, program := range []struct{ name, pkg, tags string }{
+		{"chainfix", "./cmd/chainfix", "urfave_cli_no_docs"}, {"small", "./cmd/chainfix", "small,urfave_cli_no_docs"},
+		{"smallest", "./testdata/performance/smallest", ""},
+	} {
+		if err := install(program.pkg, program.tags, filepath.Join(dir, program.name)); err != nil {
+			return fmt.Errorf("%s: %w", program.name, err)
 		}
 	}
 	chainfix := filepath.Join(dir, "chainfix")
@@ -51,6 +54,7 @@ func measure(dir string, w io.Writer) error {
 		return err
 	}
 	fix := command{chainfix, "fix", three.document}
+	small := command{filepath.Join(dir, "small"), "fix", three.document}
 	smallest := append(command{filepath.Join(dir, "smallest"), three.document}, three.images...)
 	info := command{"qemu-img", "info", "--backing-chain", three.images[0]}
 
@@ -84,6 +88,8 @@ func measure(dir string, w io.Writer) error {
 		runs   int
 		as, bs []command
 	}{
+		{"fix as packaged, 3 layers", "smallest Go program that reads the same", 101, []command{small}, []command{smallest}},
+		{"fix as packaged, 3 layers", "qemu-img info --backing-chain", 101, []command{small}, []command{info}},
 		{"fix, 3 layers", "smallest Go program that reads the same", 101, []command{fix}, []command{smallest}},
 		{"fix, 3 layers", "qemu-img info --backing-chain", 101, []command{fix}, []command{info}},
 		{"check, 300 documents, 2,700 layers", "qemu-img info --backing-chain, 300 times", 5, []command{check(documents)}, infos},
@@ -100,8 +106,8 @@ func measure(dir string, w io.Writer) error {
 // install builds a program and puts a copy in its place, as people have it. The
 // linker writes a file page by page, and until the file is read from the disk anew
 // Linux maps it so, too: a program of 17 MiB then starts a millisecond later.
-func install(pkg, path string) error {
-	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", path+".built", pkg)
+func install(pkg, tags, path string) error {
+	build := exec.Command("go", "build", "-tags", tags, "-o", path+".built", pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	for _, step := range []*exec.Cmd{build, exec.Command("cp", path+".built", path)} {
 		if out, err := step.CombinedOutput(); err != nil {

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/completion"
+)
+
+// completionCommand prints what makes a shell complete. cli's own script evaluates what
+// was typed, with all that stands in it.
+func completionCommand(std streams) *cli.Command {
+	return &cli.Command{
+		Name:        "completion",
+		Usage:       "print the script that makes a shell complete commands, flags, guests and other values",
+		ArgsUsage:   strings.Join(completion.Shells(), "|"),
+		Description: completionDescription,
+		Action: func(c *cli.Context) error {
+			if err := atMost(c, 1, "one shell"); err != nil {
+				return err
+			}
+			known := strings.Join(completion.Shells(), ", ")
+			if c.NArg() == 0 {
+				return seeHelp(pathOf(c), usageError("completion needs the name of a shell: %s", known))
+			}
+			script := completion.Script(c.Args().First())
+			if script == nil {
+				return seeHelp(pathOf(c), usageError("there is no completion for %q, only for %s", c.Args().First(), known))
+			}
+			return write(std.out, script)
+		},
+	}
+}
+
+// completeName is the first word of what the scripts of [completionCommand] ask. It is
+// for them alone, and takes other words than commands do:
+//
+//	__complete bash BREAKS LINE       the line up to the cursor
+//	__complete zsh|fish WORD...       the words up to the cursor, the program's name first
+const completeName = "__complete"

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"os"
+
+	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
+	"golang.org/x/term"
+)
+
+// colorWhen says when a text is coloured; "" is as auto.
+type colorWhen string
+
+const (
+	colorAuto   colorWhen = "auto"
+	colorAlways colorWhen = "always"
+	colorNever  colorWhen = "never"
+)
+
+// on reports whether what is written to a stream is coloured: https://no-color.org.
+func (c colorWhen) on(stream any) bool {
+	switch c {
+	case colorAlways:
+		return true
+	case colorNever:
+		return false
+	}
+	kind := os.Getenv("TERM")
+	return isTerminal(stream) && os.Getenv("NO_COLOR") == "" && kind != "" && kind != "dumb"
+}
+
+// textOptions are how the report on a host is shown on a stream.
+func (o *options) textOptions(stream any) text.Options {
+	return text.Options{Detail: o.detail, Width: columnsOf(stream), Color: o.color.on(stream), Some: o.filter.Active()}
+}
+
+// columnsOf is how many columns the terminal has that a stream is; 0 if it is none, or does
+// not say so.
+func columnsOf(stream any) int {
+	switch s := stream.(type) {
+	case *output:
+		return columnsOf(s.w)
+	case aboveLine:
+		return columnsOf(s.w)
+	case *os.File:
+		if width, _, err := term.GetSize(int(s.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
