@@ -32,14 +32,15 @@ func recipeImages(t *testing.T) (dir string) {
 	return dir
 }
 
-// runScript runs a script of a recipe with chainfix in its path, and returns what it prints.
+// runScript runs a script of a recipe with chainfix in its path, and returns what it, or
+// who has started it, prints.
 func runScript(t *testing.T, path string, env []string, args ...string) (status int, out, stderr string) {
 	t.Helper()
 	script, err := filepath.Abs("../../docs/recipes/" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(script, args...)
+	cmd := exec.Command("sh", append([]string{"-c", `"$0" "$@"; exit $?`, script}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	var stdout, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &messages
