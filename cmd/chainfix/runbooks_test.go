@@ -239,7 +239,7 @@ func explicit(l *peers.Libvirt, guest string) bool {
 
 func TestTutorial(t *testing.T) {
 	t.Parallel()
-	follow(t, "../tutorial.md", map[string]*shell{"": newShell(t, peers.StartLibvirt(t))})
+	follow(t, "tutorial.md", map[string]*shell{"": newShell(t, peers.StartLibvirt(t))})
 }
 
 func TestBeforeAnUpgrade(t *testing.T) {
