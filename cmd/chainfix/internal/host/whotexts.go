@@ -51,7 +51,7 @@ func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) err
 		return err
 	}
 	if e.Err != nil {
-		r.doubt("", reasonOf(e.Err))
+		r.doubt("", Reason(e.Err))
 	}
 	r.disks(e.Disks)
 	if err := r.overlays(h.now, m); err != nil {

@@ -170,3 +170,24 @@ func (s *Selection) Host(h Host) Host {
 	}
 	return h
 }
+
+// Questions are the decisions that people are asked for: all but those that no flag answers, as
+// about an image that is gone, if a problem says as much of their guests.
+func (h *Host) Questions() []Decision {
+	var asked []Decision
+	for _, d := range h.Decisions {
+		told := make(map[string]bool)
+		for _, p := range h.Problems {
+			if p.Code == d.Code && p.Image == d.Image {
+				for _, name := range p.Guests {
+					told[name] = true
+				}
+			}
+		}
+		states := slices.ContainsFunc(d.Answers, func(a Answer) bool { return a.Flag != "" })
+		if states || slices.ContainsFunc(d.Guests, func(name string) bool { return !told[name] }) {
+			asked = append(asked, d)
+		}
+	}
+	return asked
+}

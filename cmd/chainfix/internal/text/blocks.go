@@ -139,24 +139,6 @@ func decisionAbout(problem report.Problem, all []report.Decision) int {
 	return slices.IndexFunc(all, func(d report.Decision) bool { return d.Image == problem.Image && waits(d) })
 }
 
-// questions are the decisions but for those that no flag answers, as about an image that is
-// gone, if a cause says as much.
-func questions(h *report.Host) (asked []report.Decision) {
-	for _, d := range h.Decisions {
-		var told [][]string
-		for _, problem := range h.Problems {
-			if problem.Code == d.Code && problem.Image == d.Image {
-				told = append(told, problem.Guests)
-			}
-		}
-		states := slices.ContainsFunc(d.Answers, func(a report.Answer) bool { return a.Flag != "" })
-		if states || len(without(d.Guests, told...)) > 0 {
-			asked = append(asked, d)
-		}
-	}
-	return asked
-}
-
 // heldBack is the section of the guests that apply leaves alone, by the findings that say so.
 // They are in one of the other sections, too.
 func (p *Printer) heldBack() block {

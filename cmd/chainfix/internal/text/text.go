@@ -75,7 +75,7 @@ func (p *Printer) Guest(g *report.Guest) {
 
 // End writes the report, whose Guests it does not look at.
 func (p *Printer) End(h *report.Host) error {
-	asked := questions(h)
+	asked := h.Questions()
 	for _, d := range asked {
 		for _, name := range d.Guests {
 			p.waiting[name] = true
