@@ -22,6 +22,7 @@ var flagSections = []struct {
 	flags []string
 }{
 	{"What becomes of the document", []string{"diff", "list", "write"}},
+	{"What becomes of the folder", []string{"keep"}},
 	{"Which guests", []string{"connect", "from"}},
 	{"What is changed", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
 	{"What is shown", []string{"verbose", "quiet", "only", "severity", "color"}},
