@@ -210,3 +210,28 @@ func TestWordsArePlain(t *testing.T) {
 		}
 	}
 }
+
+// TestACloneNeedsTwoCommands: the first two commands of the README's part on a clone
+// are the demo, which .ci/run runs too, and .ci/run.
+func TestACloneNeedsTwoCommands(t *testing.T) {
+	_, part, _ := strings.Cut(pages(t)["README.md"].text, "\n## Work on chainfix\n")
+	var commands []string
+	for line := range strings.Lines(part) {
+		if command, indented := strings.CutPrefix(line, "    "); indented {
+			commands = append(commands, strings.TrimSpace(command))
+		}
+	}
+	if len(commands) < 2 || commands[1] != ".ci/run" {
+		t.Fatalf("the commands are %q", commands)
+	}
+	run, err := os.ReadFile("../.ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(run), commands[0]) {
+		t.Errorf(".ci/run does not run %q", commands[0])
+	}
+	if info, err := os.Stat("../.ci/run"); err != nil || info.Mode()&0o111 == 0 {
+		t.Errorf(".ci/run cannot be started: %v, %v", info, err)
+	}
+}
