@@ -21,8 +21,8 @@ import (
 // Each folder but the first may be missing, or be "": then nothing is in it.
 type Folder struct {
 	Definitions    string // the guests' definitions, GUEST.xml
-	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml
-	CheckpointDir  string // the metadata of their checkpoints, GUEST/CHECKPOINT.xml
+	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml, or with any suffix
+	CheckpointDir  string // the metadata of their checkpoints, the same way
 	ManagedSaveDir string // their managed save images, GUEST.save
 	StatusDir      string // the XML of those that run, GUEST.xml
 	PoolDir        string // the definitions of storage pools, POOL.xml
@@ -182,7 +182,8 @@ func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Se
 			if of.dir == "" {
 				continue
 			}
-			for file, err := range readFiles(ctx, f.Requests, filepath.Join(of.dir, guest)) {
+			files := listFiles(ctx, f.Requests, filepath.Join(of.dir, guest), true)
+			for file, err := range readListed(ctx, f.Requests, files) {
 				if file == nil {
 					yield(nil, err)
 					return

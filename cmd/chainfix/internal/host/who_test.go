@@ -214,6 +214,9 @@ func TestWhoIsNeverNobody(t *testing.T) {
 		"a snapshot": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", snapshotOf("domain", diskOf(fileDisk, "raw", baseFile)))
 		}, "somebody", "nobody"},
+		"a snapshot in a file with another suffix": {func(h storedHost) {
+			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml.bak", snapshotOf("domain", diskOf(fileDisk, "raw", baseFile)))
+		}, "somebody", "nobody"},
 		"what a snapshot's guest ran with": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", snapshotOf("inactiveDomain", diskOf(fileDisk, "raw", baseFile)))
 		}, "somebody", "nobody"},
