@@ -153,7 +153,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 				yield(nil, err)
 				return
 			}
-			if defined := f.stat(ctx, filepath.Join(f.Definitions, file.name+".xml")); defined == nil {
+			if f.defines(ctx, file.name) {
 				continue
 			}
 			guest := &Guest{Name: file.name, File: file.path, Active: true}
@@ -171,6 +171,17 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 			}
 		}
 	}
+}
+
+// defines reports whether there is a definition in a guest's file, be it one that cannot be
+// read. That of another guest, as in a copy that somebody keeps there, is none.
+func (f *Folder) defines(ctx context.Context, guest string) bool {
+	text, err := xmlFile{path: filepath.Join(f.Definitions, guest+".xml")}.read(ctx, f.Requests)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	name, _, err := identify(text)
+	return err != nil || name == guest
 }
 
 func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Seq2[*Metadata, error] {

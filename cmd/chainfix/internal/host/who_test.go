@@ -207,6 +207,10 @@ func TestWhoIsNeverNobody(t *testing.T) {
 			h.qcow2Over("o.qcow2", "base.img", "qcow2")
 			h.status("transient", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/><backingStore type='file'><format type='qcow2'/><source file='DIR/base.img'/><backingStore/></backingStore>"))
 		}, "somebody", "nobody"},
+		"a guest that runs beside a copy of another's definition": {func(h storedHost) {
+			h.text("etc/libvirt/qemu/copy.xml", stored("clean", ""))
+			h.status("copy", diskOf(fileDisk, "qcow2", baseFile))
+		}, "somebody", "nobody"},
 		"a block job": {func(h storedHost) {
 			h.guest("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/>"))
 			h.status("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/><backingStore/><mirror type='file' job='copy'><format type='qcow2'/><source file='DIR/base.img'/></mirror>"))
