@@ -120,7 +120,7 @@ func (f *Folder) read(ctx context.Context, file xmlFile) (*Guest, error) {
 		case err != nil:
 			return nil, err
 		default:
-			guest.Active = true
+			guest.Active, guest.record = true, status
 			if guest.Live, guest.BlockJob, err = readStatus(status); err != nil {
 				return nil, fmt.Errorf("%q: %w", f.StatusDir, err)
 			}
@@ -158,6 +158,7 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 			}
 			guest := &Guest{Name: file.name, File: file.path, Active: true}
 			if err == nil {
+				guest.record = file.data
 				guest.Live, guest.BlockJob, err = readStatus(file.data)
 			}
 			if err == nil {

@@ -211,6 +211,10 @@ func TestWhoIsNeverNobody(t *testing.T) {
 			h.text("etc/libvirt/qemu/copy.xml", stored("clean", ""))
 			h.status("copy", diskOf(fileDisk, "qcow2", baseFile))
 		}, "somebody", "nobody"},
+		"a running backup": {func(h storedHost) {
+			h.text("run/libvirt/qemu/clean.xml", "<domstatus state='running' pid='1'><blockjobs active='yes'><blockjob type='backup'><store type='file' format='qcow2'>"+baseFile+
+				"</store></blockjob></blockjobs>\n"+strings.Replace(stored("clean", ""), "<domain type='qemu'>", "<domain type='qemu' id='1'>", 1)+"</domstatus>\n")
+		}, "somebody", "nobody"},
 		"a block job": {func(h storedHost) {
 			h.guest("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/>"))
 			h.status("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/><backingStore/><mirror type='file' job='copy'><format type='qcow2'/><source file='DIR/base.img'/></mirror>"))
