@@ -101,7 +101,7 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, n
 		err error
 	}
 	work := func(ctx context.Context, take ordered.Take, arg string) result {
-		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg), needs)
+		e, err := examineInput(ctx, reader{requests: w.requests, stdin: std.in, take: take}, walker, inputOf(arg), needs)
 		return result{e, err}
 	}
 	results := ordered.Map(ctx, bounds, slices.Values(args), work)

@@ -35,6 +35,7 @@ type reader struct {
 	requests *limit.Requests // nil bounds nothing
 	stdin    io.Reader
 	take     ordered.Take // waits until there is room for a document; nil where there is
+	reports  bool         // the documents are no guests' XML, but what chainfix has printed
 }
 
 // read returns a document's bytes, at most one more than xmlfix takes: an endless
@@ -60,18 +61,22 @@ func (r reader) read(ctx context.Context, in input) (data []byte, err error) {
 			data, err = limit.Do(ctx, r.requests, in.path, func(context.Context) ([]byte, error) { return readDocument(file) })
 		}
 		if err != nil || opened.regular {
-			return data, inputReadError(in, err)
+			return data, r.failed(in, err)
 		}
 	}
 	data, err = limit.Do(ctx, patient, in.name, func(context.Context) ([]byte, error) { return readDocument(file) })
-	return data, inputReadError(in, err)
+	return data, r.failed(in, err)
 }
 
-func inputReadError(in input, err error) error {
+func (r reader) failed(in input, err error) error {
 	if err == nil {
 		return nil
 	}
-	return withHint(fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err)), unreadHint(in, err))
+	failed := fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+	if r.reports {
+		return failed
+	}
+	return withHint(failed, unreadHint(in, err))
 }
 
 // openedInput is a document that was opened.

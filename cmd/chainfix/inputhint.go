@@ -36,6 +36,9 @@ func absentImageHint(path string, err error) finding.Remedy {
 	return finding.Say("the images of a guest: %s", finding.Command("virsh domblklist "+finding.GuestWord(path)))
 }
 
+// nothingCameIn is the hint where standard input is empty.
+var nothingCameIn = finding.Say("nothing came in: did the command before the pipe fail?")
+
 // explainedInput returns the error about a document that cannot be parsed, or where it is
 // an image, or nothing, one that says so.
 func explainedInput(in input, data []byte, err error) error {
@@ -44,7 +47,7 @@ func explainedInput(in input, data []byte, err error) error {
 	case len(text) > 0 && text[0] == '<':
 		return err
 	case len(text) == 0 && in.path == "":
-		return withHint(err, finding.Say("nothing came in: did the command before the pipe fail?"))
+		return withHint(err, nothingCameIn)
 	case len(text) == 0:
 		return withHint(err, finding.Say("the file is empty"))
 	}

@@ -118,7 +118,7 @@ func (c *collector) collectLeft(ctx context.Context, inventory Inventory) error 
 	}
 	for _, name := range names {
 		if !c.search.heard[name] && !c.search.files[name] {
-			c.search.doubt(name, "", "", "it has come while the guests were read: ask again")
+			c.search.doubt(name, "", "", "it was not there when the guests were read: ask again")
 		}
 	}
 	return ctx.Err()

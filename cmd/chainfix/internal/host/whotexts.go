@@ -35,7 +35,11 @@ func (c *collector) searchLive(ctx context.Context, h *heard, doc *xmlfix.Docume
 	if h.Definition == nil {
 		h.now = statedNow(&xmlfix.Examination{Disks: disks})
 	}
-	r.elsewhere(h.Live)
+	if h.record != nil {
+		r.elsewhere(h.record)
+	} else {
+		r.elsewhere(h.Live)
+	}
 	h.found.append(r.found)
 	return nil
 }
