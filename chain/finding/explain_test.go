@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/chainfix/chainfix/chain/finding"
 	"github.com/chainfix/chainfix/testdata/golden"
@@ -18,10 +19,11 @@ import (
 func TestFindingsAreDocumented(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Findings\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/finding -->\n\n" +
-		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warning` wants a look, `error` means\n" +
-		"that nothing is written. In JSON `level` has these words, and `severity` info, warn and refuse. `chainfix explain CODE` prints what stands here.\n")
+		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warning` deserves a look,\n" +
+		"and with `error` nothing is written. In JSON `level` has these words, and `severity` has info, warn and refuse.\n" +
+		"`chainfix explain CODE` prints the same texts.\n")
 	for _, e := range finding.Explanations() {
-		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, markdown(e.Meaning), markdown(e.Remedy))
+		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, wrapped(markdown(e.Meaning)), wrapped(markdown(e.Remedy)))
 	}
 	golden.File(t, "../../docs/findings.md", b.String())
 }
@@ -29,6 +31,27 @@ func TestFindingsAreDocumented(t *testing.T) {
 // markdown keeps element names from being taken for HTML.
 func markdown(s string) string {
 	return strings.NewReplacer("<", "\\<", "*", "\\*").Replace(s)
+}
+
+// wrapped breaks the lines of a paragraph.
+func wrapped(paragraph string) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(paragraph) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+n > 100:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 // Every code is explained, and every explanation has a code.

@@ -77,7 +77,11 @@ func Command(words string) Remedy {
 // Trust returns the flag that states the format, by QEMU's name, of the image
 // that --trust knows by this name.
 func Trust(image, format string) Remedy {
-	return Command("--trust "+ShellWord(image+"="+format)).About(image, format)
+	word := ShellWord(image + "=" + format)
+	if word == "PATH" {
+		word += "=" + format
+	}
+	return Command("--trust "+word).About(image, format)
 }
 
 // About returns r as the remedy for an image, of which formats come into question

@@ -66,6 +66,9 @@ func TestShellWordsArePastedSafely(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "a\nb", "a\x1b[31m", "\xff", "right\u202eto left", "\u009b31m"} {
+		if flag := finding.Trust(name+"x", "raw").String(); name != "" && flag != "--trust PATH=raw" {
+			t.Errorf("%q: %s", name, flag)
+		}
 		if word := finding.ShellWord(name); word != "PATH" {
 			t.Errorf("%q is shown as %q", name, word)
 		}

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,19 @@ func TestHolds(t *testing.T) {
 		if got := c.fact.Holds(version(c.version)); got != c.want {
 			t.Errorf("libvirt %s %s: %v", c.version, c.fact.What, got)
 		}
+	}
+}
+
+// TestNewestIsTheLastThatIsRun: the roots are in the order of their libvirts.
+func TestNewestIsTheLastThatIsRun(t *testing.T) {
+	roots, err := os.ReadFile("../../testdata/peers/libvirts/roots")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(roots)), "\n")
+	last, _, _ := strings.Cut(lines[len(lines)-1], "\t")
+	if got, err := libvirt.ParseVersion(last); err != nil || got != libvirt.Newest {
+		t.Errorf("the newest libvirt that is run is %q (%v), and %s is called the newest known", last, err, libvirt.Newest)
 	}
 }
 

@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"html/template"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,16 +13,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/probe/mkimage"
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// ansiblePlaybook is Debian's, even if others are installed: it runs with the
-// same Python as the modules.
-const ansiblePlaybook = "/usr/bin/ansible-playbook"
+// These are Debian's, whatever else there is: they run with the Python that the modules
+// are run with.
+const (
+	ansiblePlaybook = "/usr/bin/ansible-playbook"
+	ansibleGalaxy   = "/usr/bin/ansible-galaxy"
+)
 
 // rolePassword is in every definition of the role's test, and nowhere else.
 const (
@@ -84,6 +85,7 @@ type hypervisors struct {
 	dir       string
 	program   string
 	inventory map[string]map[string]any // the variables of each host
+	apart     []string                  // what ansible-playbook is started by, if anything
 }
 
 // newHypervisors makes an inventory of hosts, each with its own libvirt. All of
@@ -98,7 +100,34 @@ func newHypervisors(t *testing.T, daemons map[string]*peers.Libvirt) *hypervisor
 			"chainfix_report": h.path("report.json"), "chainfix_targets": []string{"9.0.0", "11.3.0"},
 		}
 	}
+	h.installCollection()
 	return h
+}
+
+// installCollection installs the collection as people do, without a network.
+func (h *hypervisors) installCollection() {
+	h.t.Helper()
+	h.galaxy("build", "--output-path", h.dir, "../../docs/ansible")
+	built, err := filepath.Glob(h.path("chainfix-chainfix-*.tar.gz"))
+	if err != nil || len(built) != 1 {
+		h.t.Fatalf("built: %q, %v", built, err)
+	}
+	h.galaxy("install", "--offline", "--collections-path", h.path("collections"), built[0])
+}
+
+func (h *hypervisors) galaxy(args ...string) {
+	h.t.Helper()
+	cmd := exec.Command(ansibleGalaxy, append([]string{"collection"}, args...)...)
+	cmd.Env = h.environment()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("%q: %v\n%s", cmd.Args, err, out)
+	}
+}
+
+// environment is that of Ansible's programs, which then leave nothing elsewhere.
+func (h *hypervisors) environment() []string {
+	return append(os.Environ(), "HOME="+h.dir, "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_CONFIG="+h.path("ansible.cfg"),
+		"ANSIBLE_REMOTE_TEMP="+h.path("tmp"), "ANSIBLE_PIPELINING=1", "ANSIBLE_COLLECTIONS_PATH="+h.path("collections"))
 }
 
 func (h *hypervisors) path(name string) string { return filepath.Join(h.dir, name) }
@@ -108,8 +137,7 @@ func (h *hypervisors) stateDir(host string) string { return h.path("state-" + ho
 // counts are the relevant numbers of a line in the play recap.
 type counts struct{ changed, unreachable, failed int }
 
-// play runs a playbook of the documentation, and returns what it prints and the
-// recap.
+// play runs a playbook of the collection, and returns what it prints and the recap.
 func (h *hypervisors) play(playbook string, args ...string) (string, map[string]counts) {
 	h.t.Helper()
 	// A JSON document is a YAML document.
@@ -122,9 +150,10 @@ func (h *hypervisors) play(playbook string, args ...string) (string, map[string]
 			h.t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(ansiblePlaybook, append([]string{"-i", h.path("inventory.yml"), playbook}, args...)...)
-	cmd.Dir = "../../docs/ansible"
-	cmd.Env = append(os.Environ(), "HOME="+h.dir, "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_CONFIG="+h.path("ansible.cfg"), "ANSIBLE_REMOTE_TEMP="+h.path("tmp"), "ANSIBLE_PIPELINING=1")
+	words := slices.Concat(h.apart, []string{ansiblePlaybook, "-i", h.path("inventory.yml"), "chainfix.chainfix." + playbook}, args)
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Dir = h.dir
+	cmd.Env = append(h.environment(), "PWD="+h.dir)
 	out, runErr := cmd.CombinedOutput()
 	recap := make(map[string]counts)
 	line := regexp.MustCompile(`(?m)^(\S+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+) `)
@@ -220,249 +249,51 @@ func (r fleetReport) verdicts(host string) map[string]string {
 	return all
 }
 
-// TestRole: the Ansible role of the documentation, by the real
-// ansible-playbook, over hosts that each have their own libvirt.
-func TestRole(t *testing.T) {
-	t.Parallel()
-	peers.Require(t, ansiblePlaybook)
-	const hostile = "{{ 7 * 7 }} ü" // to a template an expression
-	mixed, done, stuck := peers.StartLibvirt(t), peers.StartLibvirt(t), peers.StartLibvirt(t)
-	newRaw(t, mixed, "base.img")
-	middle := newOverlay(t, mixed, "middle.img", "base.img", "raw")
-	mixed.Define(guestWithDisk("web", "qcow2", newOverlay(t, mixed, "web.qcow2", "base.img", ""), withPassword))
-	mixed.Define(guestWithDisk(hostile, "qcow2", newOverlay(t, mixed, "hostile.qcow2", "base.img", ""), withPassword))
-	mixed.Define(guestWithDisk("shop", "qcow2", newOverlay(t, mixed, "shop.qcow2", "middle.img", ""), withPassword))
-	mixed.Define(guestWithDisk("plain", "raw", newRaw(t, mixed, "plain.img"), withPassword))
-	done.Define(guestWithDisk("plain", "raw", newRaw(t, done, "plain.img"), withPassword))
-	newRaw(t, stuck, "base.img")
-	stuck.Define(guestWithDisk("web", "qcow2", newOverlay(t, stuck, "web.qcow2", "base.img", ""), withPassword))
+// smallPackage makes a package that has no more than the program, by another name.
+func (h *hypervisors) smallPackage() string {
+	h.t.Helper()
+	peers.Require(h.t, "dpkg-deb")
+	for name, content := range map[string]string{
+		"DEBIAN/control":   "Package: chainfix\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: a test\n",
+		"usr/bin/chainfix": "#!/bin/sh\nexec " + h.program + " \"$@\"\n",
+	} {
+		path := h.path("tree/" + name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	file := h.path("chainfix-test_1.0_all.deb")
+	if out, err := exec.Command("dpkg-deb", "--root-owner-group", "-Znone", "--build", h.path("tree"), file).CombinedOutput(); err != nil {
+		h.t.Fatalf("%v\n%s", err, out)
+	}
+	return file
+}
 
-	daemons := map[string]*peers.Libvirt{"mixed": mixed, "done": done, "stuck": stuck}
-	h := newHypervisors(t, daemons)
-	// The old definition of this one cannot be kept.
-	if err := os.WriteFile(h.stateDir("stuck"), nil, 0o600); err != nil {
-		t.Fatal(err)
+// onCopies returns the words that start a command which sees copies of the folders that a
+// package is installed in. What it writes there the next such command finds.
+func onCopies(t *testing.T) []string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		peers.Lacking(t, "to install a package takes root")
 	}
-	original := make(map[string]map[string]string)
-	for name, l := range daemons {
-		original[name] = virshDefinitions(l)
+	const mounts = `set -e
+for dir in usr var etc; do
+	mkdir -p "$0/$dir/upper" "$0/$dir/work"
+	mount -t overlay overlay -o "lowerdir=/$dir,upperdir=$0/$dir/upper,workdir=$0/$dir/work" "/$dir"
+done
+# To read what can be had from elsewhere takes apt seconds.
+mount -t tmpfs none /var/lib/apt/lists
+mkdir /var/lib/apt/lists/partial
+exec "$@"`
+	// An overlay cannot be above another one, which /tmp may be.
+	dir, err := os.MkdirTemp("/dev/shm", "chainfix-")
+	if err != nil {
+		peers.Lacking(t, err)
 	}
-	unchanged := func(t *testing.T, hosts ...string) {
-		t.Helper()
-		for _, name := range hosts {
-			if diff := cmp.Diff(original[name], virshDefinitions(daemons[name])); diff != "" {
-				t.Errorf("%s was changed:\n%s", name, diff)
-			}
-		}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	words := []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, dir}
+	if out, err := exec.Command(words[0], append(words[1:], "true")...).CombinedOutput(); err != nil {
+		peers.Lacking(t, fmt.Errorf("overlays: %w: %s", err, out))
 	}
-	recapIs := func(t *testing.T, got, want map[string]counts) {
-		t.Helper()
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(counts{})); diff != "" {
-			t.Errorf("recap (-want):\n%s", diff)
-		}
-	}
-	step := func(name string, f func(t *testing.T)) {
-		t.Helper()
-		if !t.Run(name, func(t *testing.T) { h.t = t; f(t) }) {
-			t.FailNow() // each goes on from the one before
-		}
-	}
-	allOf := func(c counts) map[string]counts { return map[string]counts{"mixed": c, "done": c, "stuck": c} }
-	asFound := map[string]string{"web": "fixable", hostile: "fixable", "shop": "refused", "plain": "explicit"}
-
-	step("scan", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "--diff", "-e", "chainfix_page_program="+h.program)
-		recapIs(t, recap, allOf(counts{}))
-		unchanged(t, "mixed", "done", "stuck")
-		h.pageHas("Backing chains of 3 hosts", `<a href="#h2-host"><bdi>mixed</bdi></a>`, template.HTMLEscapeString(middle), "<bdi>&#34;"+hostile+"&#34;</bdi>")
-		r, table := h.report()
-		if diff := cmp.Diff(asFound, r.verdicts("mixed")); diff != "" {
-			t.Error(diff)
-		}
-		for name, host := range r.Hosts {
-			if host.Error != "" || host.Run != "" || len(host.Changed)+len(host.WouldChange)+len(host.Left) > 0 || host.Scan.Schema != report.HostSchema {
-				t.Errorf("%s: %+v", name, host)
-			}
-		}
-		for _, guest := range r.Hosts["mixed"].Scan.Guests {
-			outcome := map[string]string{"shop": "refuses"}[guest.Name]
-			if outcome == "" {
-				outcome = "starts"
-			}
-			if diff := cmp.Diff(map[string]string{"9.0.0": outcome, "11.3.0": outcome}, guest.Disks[0].Prediction); diff != "" {
-				t.Errorf("%q:\n%s", guest.Name, diff)
-			}
-		}
-		const want = `        guests explicit  fixable  refused  changed
-done         1        1        0        0        0
-      as they are, libvirt 11.3.0 refuses 0 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 0 and opens something wrong for 0
-mixed        4        1        2        1        0
-      as they are, libvirt 11.3.0 refuses 1 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 1 and opens something wrong for 0
-      "shop" is refused: probed-backing
-stuck        1        0        1        0        0
-      as they are, libvirt 11.3.0 refuses 0 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 0 and opens something wrong for 0
-`
-		if diff := cmp.Diff(want, table); diff != "" {
-			t.Error(diff)
-		}
-	})
-	step("refused guests fail where that is asked for", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "-e", "chainfix_fail_on_refused=true")
-		want := allOf(counts{})
-		want["mixed"] = counts{failed: 1}
-		recapIs(t, recap, want)
-	})
-	step("check mode", func(t *testing.T) {
-		out, recap := h.play("chainfix.yml", "-e", "chainfix_apply=true", "--check", "-vvv")
-		want := allOf(counts{changed: 1})
-		want["done"] = counts{}
-		recapIs(t, recap, want)
-		unchanged(t, "mixed", "done", "stuck")
-		if strings.Contains(out, "<backingStore") {
-			t.Errorf("unwanted diff:\n%s", out)
-		}
-		if _, err := os.Lstat(h.stateDir("mixed")); !os.IsNotExist(err) {
-			t.Errorf("the state folder: %v", err)
-		}
-		r, _ := h.report()
-		if diff := cmp.Diff([]string{"web", hostile}, r.Hosts["mixed"].WouldChange); !r.Check || diff != "" {
-			t.Errorf("check %v\n%s", r.Check, diff)
-		}
-	})
-	step("check mode with a diff", func(t *testing.T) {
-		out, recap := h.play("chainfix.yml", "-e", "chainfix_apply=true", "--check", "--diff")
-		if recap["mixed"] != (counts{changed: 1}) || strings.Count(out, "+      <backingStore type='file'>") != 3 || !strings.Contains(out, `"+++ web"`) {
-			t.Error(out)
-		}
-		unchanged(t, "mixed", "done", "stuck")
-	})
-	var firstRun string
-	step("apply", func(t *testing.T) {
-		out, recap := h.play("chainfix.yml", "-e", "chainfix_apply=true", "--diff")
-		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}, "done": {}, "stuck": {failed: 1}})
-		unchanged(t, "done", "stuck")
-		if strings.Count(out, "+      <backingStore type='file'>") != 3 {
-			t.Error(out)
-		}
-		now := virshDefinitions(mixed)
-		for name, definition := range now {
-			changed := definition != original["mixed"][name]
-			if want := asFound[name] == "fixable"; changed != want || strings.Contains(definition, "<backingStore/>") != want {
-				t.Errorf("%q: changed %v\n%s", name, changed, definition)
-			}
-		}
-		r, table := h.report()
-		if diff := cmp.Diff([]string{"web", hostile}, r.Hosts["mixed"].Changed); diff != "" {
-			t.Error(diff)
-		}
-		if diff := cmp.Diff(map[string]string{"web": "explicit", hostile: "explicit", "shop": "refused", "plain": "explicit"}, r.verdicts("mixed")); diff != "" {
-			t.Error(diff)
-		}
-		firstRun = r.Hosts["mixed"].Run
-		if filepath.Dir(firstRun) != h.stateDir("mixed") {
-			t.Errorf("run %q", firstRun)
-		}
-		if stuck := r.Hosts["stuck"]; !strings.Contains(stuck.Error, "not a directory") || stuck.Scan == nil || stuck.Run != "" {
-			t.Errorf("%+v", stuck)
-		}
-		if !strings.Contains(table, "stuck failed: ") {
-			t.Error(table)
-		}
-	})
-	delete(h.inventory, "stuck")
-	step("apply again", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "-e", "chainfix_apply=true")
-		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {}})
-	})
-	step("apply with a policy", func(t *testing.T) {
-		policy := h.path("policy.yaml")
-		text := fmt.Sprintf("version: 1\nformats:\n  - path: %s\n    format: qcow2\n", middle)
-		if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, recap := h.play("chainfix.yml", "-e", "chainfix_apply=true", "-e", "chainfix_policy_file="+policy, "-e", `{"chainfix_guests": ["shop"]}`, "--limit", "mixed")
-		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}})
-		r, _ := h.report()
-		if diff := cmp.Diff(map[string]string{"shop": "explicit"}, r.verdicts("mixed")); diff != "" {
-			t.Error(diff)
-		}
-	})
-	step("rollback in check mode", func(t *testing.T) {
-		before := virshDefinitions(mixed)
-		out, recap := h.play("rollback.yml", "--check")
-		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}, "done": {}})
-		if diff := cmp.Diff(before, virshDefinitions(mixed)); diff != "" || !strings.Contains(out, `"shop"`) || strings.Contains(out, `"web"`) {
-			t.Errorf("%s\n%s", diff, out)
-		}
-	})
-	step("rollback of the newest run", func(t *testing.T) {
-		_, recap := h.play("rollback.yml")
-		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}, "done": {}})
-		if now := virshDefinitions(mixed); now["shop"] != original["mixed"]["shop"] || now["web"] == original["mixed"]["web"] {
-			t.Errorf("%q", now)
-		}
-	})
-	step("rollback again", func(t *testing.T) {
-		_, recap := h.play("rollback.yml")
-		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {}})
-	})
-	step("rollback of a guest changed meanwhile", func(t *testing.T) {
-		fixed := virshDefinitions(mixed)["web"]
-		mixed.Virsh("desc", "web", "--config", "mine")
-		out, recap := h.play("rollback.yml", "-e", "chainfix_run="+firstRun, "--limit", "mixed")
-		recapIs(t, recap, map[string]counts{"mixed": {failed: 1}})
-		if now := virshDefinitions(mixed); now[hostile] != original["mixed"][hostile] || now["web"] == original["mixed"]["web"] || !strings.Contains(out, "somebody changed the guest meanwhile") {
-			t.Errorf("%q\n%s", now, out)
-		}
-		mixed.Define(fixed)
-	})
-	step("rollback of the first run", func(t *testing.T) {
-		_, recap := h.play("rollback.yml", "-e", "chainfix_run="+firstRun, "--limit", "mixed")
-		recapIs(t, recap, map[string]counts{"mixed": {changed: 1}})
-		unchanged(t, "mixed")
-	})
-	h.inventory["gone"] = map[string]any{}
-	h.inventory["wrong"] = map[string]any{}
-	for key, value := range h.inventory["done"] {
-		h.inventory["gone"][key], h.inventory["wrong"][key] = value, value
-	}
-	h.inventory["gone"]["chainfix_connect"] = "qemu+unix:///session?socket=" + h.path("nobody")
-	h.inventory["wrong"]["chainfix_apply"] = "perhaps"
-	// The role puts the program on one of the hosts.
-	there := h.path("bin/chainfix")
-	if err := os.Mkdir(filepath.Dir(there), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	h.inventory["done"]["chainfix_program_source"], h.inventory["done"]["chainfix_program"] = h.inventory["done"]["chainfix_program"], there
-	step("hosts that fail are in the report", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "-e", "chainfix_page_program="+h.program)
-		h.pageHas("Backing chains of 4 hosts", `<a href="#h4-host"><bdi>wrong</bdi></a>`, "not reached")
-		recapIs(t, recap, map[string]counts{"mixed": {}, "done": {changed: 1}, "gone": {failed: 1}, "wrong": {failed: 1}})
-		r, table := h.report()
-		if gone := r.Hosts["gone"]; !strings.Contains(gone.Error, "no such file or directory") || gone.Scan != nil {
-			t.Errorf("%+v", gone)
-		}
-		if diff := cmp.Diff(asFound, r.verdicts("mixed")); diff != "" {
-			t.Error(diff)
-		}
-		if wrong := r.Hosts["wrong"]; wrong.Error != "not reached" {
-			t.Errorf("%+v", wrong)
-		}
-		var failed []string
-		for line := range strings.Lines(table) {
-			if name, _, found := strings.Cut(line, " failed: "); found {
-				failed = append(failed, strings.TrimSpace(name))
-			}
-		}
-		if !slices.Equal(failed, []string{"gone", "wrong"}) {
-			t.Error(table)
-		}
-	})
-	step("the program is there already", func(t *testing.T) {
-		_, recap := h.play("chainfix.yml", "--limit", "done")
-		recapIs(t, recap, map[string]counts{"done": {}})
-	})
+	return words
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -63,18 +61,6 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 
 // pathOf returns the words that name the running command.
 func pathOf(c *cli.Context) []string { return strings.Fields(c.Command.HelpName)[1:] }
-
-// version returns the version of this build, as the Go tool chain knows it.
-func version() string { return cmp.Or(buildVersion(), "(devel)") }
-
-// buildVersion is the version of this build; "" if the Go tool chain knows none.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "(devel)" {
-		return ""
-	}
-	return info.Main.Version
-}
 
 // atMost checks the number of arguments.
 func atMost(c *cli.Context, n int, what string) error {

@@ -307,9 +307,9 @@ func attackRun(t *testing.T, dir string, want int, args ...string) (calls, said 
 	return string(text), string(out)
 }
 
-// docs/attacks.md names tests and vectors that exist.
+// docs/dev/attacks.md names tests and vectors that exist.
 func TestAttacksAreDocumented(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/attacks.md")
+	doc, err := os.ReadFile("../../docs/dev/attacks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestAttacksAreDocumented(t *testing.T) {
 	}
 	for name := range names {
 		if !mentioned[name] {
-			t.Errorf("docs/attacks.md does not mention the attack %q", name)
+			t.Errorf("docs/dev/attacks.md does not mention the attack %q", name)
 		}
 	}
 }

@@ -100,10 +100,16 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, n
 		*examined
 		err error
 	}
-	for r := range ordered.Map(ctx, bounds, slices.Values(args), func(ctx context.Context, take ordered.Take, arg string) result {
-		e, err := examineInput(ctx, reader{w.requests, std.in, take}, walker, inputOf(arg), needs)
+	work := func(ctx context.Context, take ordered.Take, arg string) result {
+		e, err := examineInput(ctx, reader{requests: w.requests, stdin: std.in, take: take}, walker, inputOf(arg), needs)
 		return result{e, err}
-	}) {
+	}
+	results := ordered.Map(ctx, bounds, slices.Values(args), work)
+	if len(args) == 1 {
+		// To start what works on many takes as long as to look at an image.
+		results = func(yield func(result) bool) { yield(work(ctx, nil, args[0])) }
+	}
+	for r := range results {
 		if ctx.Err() != nil {
 			break
 		}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +12,8 @@ import (
 	"github.com/beevik/etree"
 	"github.com/urfave/cli/v2"
 
+	"github.com/chainfix/chainfix/chain/finding"
+	"github.com/chainfix/chainfix/chain/storage"
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
@@ -21,31 +23,67 @@ func demoCommand(std streams) *cli.Command {
 		Usage:       "build a sample guest with real images and fix it",
 		ArgsUsage:   "[DIR]",
 		Description: demoDescription,
+		Flags:       flagsOf(demoFlags()),
 		Action:      func(c *cli.Context) error { return demo(c, std) },
 	}
 }
 
-const demoSize = 16 << 20 // bytes of the guest's disk
+// demoFlags say what becomes of the folder.
+func demoFlags() []flagRow {
+	return []flagRow{
+		{&cli.BoolFlag{Name: "keep", Usage: "keep the folder; one that is named is kept anyway"},
+			func(o *options, c *cli.Context) error { o.keep = c.Bool("keep"); return nil }},
+	}
+}
 
-func demo(c *cli.Context, std streams) error {
+const (
+	demoName = "chainfix-demo"
+	demoSize = 16 << 20 // bytes of the guest's disk
+)
+
+func demo(c *cli.Context, std streams) (err error) {
 	if err := atMost(c, 1, "one folder"); err != nil {
+		return err
+	}
+	o, err := optionsOf(c)
+	if err != nil {
 		return err
 	}
 	dir, err := demoFolder(c.Args().First())
 	if err != nil {
 		return inputError(err)
 	}
+	keep := c.NArg() > 0 || o.keep
+	if !keep {
+		defer func() {
+			if removed := os.RemoveAll(dir); removed != nil && err == nil {
+				err = inputError(fmt.Errorf("cannot remove the folder %q: %w", dir, unwrapPath(removed)))
+			}
+		}()
+	}
 	guest, err := buildDemo(dir)
 	if err != nil {
 		return inputError(err)
 	}
-	return showDemo(c, std, guest)
+	if err := showDemo(c, std, guest); err != nil {
+		return err
+	}
+	if keep {
+		fmt.Fprintf(std.out, "\nThe folder is yours to play with: %s\n", finding.ShellWord(dir))
+		return nil
+	}
+	fmt.Fprintf(std.out, "\nThe folder of the demo is removed now; chainfix demo --keep leaves it to play with.\n")
+	return nil
 }
 
 // demoFolder makes the folder; one that has something in it is left alone.
 func demoFolder(dir string) (string, error) {
 	if dir == "" {
-		return os.MkdirTemp("", "chainfix-demo-")
+		tmp, err := filepath.Abs(os.TempDir())
+		if err != nil {
+			return "", err
+		}
+		return os.MkdirTemp(tmp, "demo")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -116,7 +154,7 @@ func writeDemoDomain(w io.Writer, top string) error {
 	doc := etree.NewDocument()
 	domain := doc.CreateElement("domain")
 	domain.CreateAttr("type", "qemu")
-	domain.CreateElement("name").SetText("chainfix-demo")
+	domain.CreateElement("name").SetText(demoName)
 	memory := domain.CreateElement("memory")
 	memory.CreateAttr("unit", "MiB")
 	memory.SetText("64")
@@ -139,55 +177,72 @@ func writeDemoDomain(w io.Writer, top string) error {
 	return err
 }
 
-// showDemo runs the commands that a person would, and shows what they print.
+// refusal is what virsh start prints of the guest as it is, with libvirt since 6.0: the
+// words that bring people here.
+func (g demoGuest) refusal() string {
+	return fmt.Sprintf("error: Failed to start domain '%s'\n"+
+		"error: Requested operation is not valid: format of backing image '%s' of image '%s' was not specified in the image metadata"+
+		" (See https://libvirt.org/kbase/backing_chains.html for troubleshooting)\n", demoName, filepath.Base(g.middle), storage.Printable(g.top))
+}
+
+// showDemo runs the commands that a person would, in the guest's folder, and shows what
+// they print.
 func showDemo(c *cli.Context, std streams, g demoGuest) error {
 	say := func(format string, args ...any) { fmt.Fprintf(std.out, format, args...) }
-	show := func(want int, args ...string) error {
-		say("$ chainfix %s\n", strings.Join(args, " "))
-		got := run(c.Context, append([]string{"chainfix"}, args...), streams{std.in, std.out, std.out})
+	// No other folder is needed before the process ends, and names in this one are short.
+	if err := os.Chdir(g.dir); err != nil {
+		return inputError(err)
+	}
+	show := func(want int, out io.Writer, to string, args ...string) error {
+		say("$ chainfix")
+		for _, arg := range args {
+			say(" %s", finding.ShellWord(arg))
+		}
+		say("%s\n", to)
+		got := run(c.Context, append([]string{"chainfix"}, args...), streams{std.in, out, std.out})
 		say("(exit status %d)\n\n", got)
 		if got != want {
 			return inputError(fmt.Errorf("the demo went wrong: exit status %d, expected %d", got, want))
 		}
 		return nil
 	}
-	trust := g.middle + "=qcow2"
+	document, trust := filepath.Base(g.xml), g.middle+"=qcow2"
 
-	say("A guest with a chain of three images, in %q:\n\n", g.dir)
+	say("A guest has this disk, made as \"qemu-img create -b\" did for many years:\n\n")
 	say("    top.qcow2  ->  middle.qcow2  ->  base.img (raw)\n\n")
-	say("No overlay records the format of the image below it, so libvirt would refuse to start the guest.\n\n")
-	if err := show(exitDone, "probe", g.top); err != nil {
+	say("No image records the format of the one below it, so this is what virsh start prints of it:\n\n")
+	say("%s\n", indented(g.refusal()))
+	say("$ cd %s\n", finding.ShellWord(g.dir))
+	if err := show(exitDone, std.out, "", "probe", filepath.Base(g.top)); err != nil {
 		return err
 	}
 	say("The middle image could have been a raw disk whose guest wrote that header. Somebody has to say what it is:\n\n")
-	if err := show(exitRefused, "check", g.xml); err != nil {
+	if err := show(exitRefused, std.out, "", "check", document); err != nil {
 		return err
 	}
 	say("You know that it is qcow2, and say so. The base is raw, which any rule but \"declared\" sees by itself:\n\n")
-	if err := show(exitChange, "fix", "--diff", "--trust", trust, g.xml); err != nil {
+	if err := show(exitChange, std.out, "", "fix", "--diff", "--trust", trust, document); err != nil {
 		return err
 	}
-	if err := fixDemo(c, std, g, trust); err != nil {
+	var fixed bytes.Buffer
+	name := filepath.Base(g.fixed)
+	if err := show(exitDone, &fixed, " > "+name, "fix", "--trust", trust, document); err != nil {
 		return err
 	}
-	say("With that written to guest-fixed.xml, everything is explicit:\n\n")
-	if err := show(exitDone, "check", g.fixed); err != nil {
+	if err := os.WriteFile(g.fixed, fixed.Bytes(), 0o644); err != nil {
+		return inputError(err)
+	}
+	say("Now everything is explicit, and libvirt has nothing to guess:\n\n")
+	if err := show(exitDone, std.out, "", "check", name); err != nil {
 		return err
 	}
-	say("The folder is yours to play with: %q\n", g.dir)
+	say("Now your own guest, while it is shut off:\n\n")
+	say("    virsh dumpxml --inactive --security-info VM | chainfix | virsh define /dev/stdin\n\n")
+	say("or all guests of this host, at first without a change: chainfix host scan\n")
 	return nil
 }
 
-func fixDemo(c *cli.Context, std streams, g demoGuest, trust string) error {
-	original, err := os.ReadFile(g.xml)
-	if err != nil {
-		return inputError(err)
-	}
-	if err := os.WriteFile(g.fixed, original, fs.FileMode(0o644)); err != nil {
-		return inputError(err)
-	}
-	if status := run(c.Context, []string{"chainfix", "fix", "-w", "--trust", trust, g.fixed}, streams{std.in, std.out, io.Discard}); status != exitDone {
-		return inputError(fmt.Errorf("the demo went wrong: exit status %d", status))
-	}
-	return nil
+// indented sets lines off from what is around them.
+func indented(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ") + "\n"
 }

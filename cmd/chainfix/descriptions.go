@@ -126,12 +126,14 @@ Exit status:
 `
 
 const demoDescription = `
-Builds a guest's XML and three images in DIR, or in a new folder for temporary
-files, shows what is wrong with the chain and how it is fixed, and leaves the
-folder to play with. It needs no QEMU and no libvirt.
+Builds a guest's XML and three images in a new folder for temporary files, shows
+what is wrong with the chain and how it is fixed, and removes the folder. With
+--keep, or in a DIR, everything stays to play with. It needs no QEMU and no
+libvirt.
 
 Examples:
   chainfix demo
+  chainfix demo --keep
   chainfix demo /tmp/sample
 
 Exit status:

@@ -48,6 +48,8 @@ type options struct {
 
 	snapshots, saved bool // what apply changes besides definitions
 
+	keep bool // the folder of the demo
+
 	// nil if not given: the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
@@ -75,7 +77,7 @@ type flagRow struct {
 
 // allFlags are the flags of all commands, with duplicates.
 func allFlags() []flagRow {
-	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), jobsFlags(), policyFlags())
+	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), demoFlags(), jobsFlags(), policyFlags())
 }
 
 // flagsOf returns the flags of a command for cli.

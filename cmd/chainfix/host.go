@@ -52,7 +52,7 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 		Opener: w.opener, Requests: w.requests, Volumes: w.volumes, Policy: w.policy, Met: w.met,
 		Targets: o.predict, Names: guests, ApplyFlags: o.repeatedFlags(),
 		Warn: func(name string, err error) {
-			fmt.Fprintf(std.err, "%s: warning: %s\n", shownName(name), err)
+			fmt.Fprintf(std.err, "%s: warning: %s\n", shownName(name), host.Reason(err))
 		},
 	}, w, nil
 }

@@ -47,13 +47,17 @@ func hostPage(c *cli.Context, std streams) error {
 	var hosts []page.Host
 	for _, arg := range args {
 		in := inputOf(arg)
-		data, err := reader{stdin: std.in}.read(c.Context, in)
+		data, err := reader{stdin: std.in, reports: true}.read(c.Context, in)
 		if err != nil {
 			return inputError(err)
 		}
 		these, err := scannedHosts(data)
 		if err != nil {
-			return inputError(fmt.Errorf("%s: %w", shownName(in.name), err))
+			failed := fmt.Errorf("%s: %w", shownName(in.name), err)
+			if len(data) == 0 && in.path == "" {
+				return inputError(withHint(failed, nothingCameIn))
+			}
+			return inputError(failed)
 		}
 		hosts = append(hosts, these...)
 	}

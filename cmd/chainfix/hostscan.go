@@ -38,7 +38,7 @@ func hostScan(c *cli.Context, std streams) error {
 	}
 	var unread []string // warnings about what could not be read and is no guest of the report
 	if o.json {
-		s.Warn = func(name string, err error) { unread = append(unread, shownName(name)+": "+err.Error()) }
+		s.Warn = func(name string, err error) { unread = append(unread, shownName(name)+": "+host.Reason(err)) }
 	}
 	if err := o.checkDraftFree(c.Context, w.requests); err != nil {
 		return err

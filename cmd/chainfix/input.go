@@ -35,6 +35,7 @@ type reader struct {
 	requests *limit.Requests // nil bounds nothing
 	stdin    io.Reader
 	take     ordered.Take // waits until there is room for a document; nil where there is
+	reports  bool         // the documents are no guests' XML, but what chainfix has printed
 }
 
 // read returns a document's bytes, at most one more than xmlfix takes, so that an
@@ -43,29 +44,39 @@ func (r reader) read(ctx context.Context, in input) (data []byte, err error) {
 	file := r.stdin
 	if in.path != "" {
 		var opened openedInput
-		if opened, err = limit.Do(ctx, r.requests, in.path, func(context.Context) (openedInput, error) { return openInput(in.path) }); err == nil {
+		opened, err = limit.Do(ctx, r.requests, in.path, func(context.Context) (opened openedInput, err error) {
+			if opened, err = openInput(in.path); err == nil && opened.regular && r.take == nil {
+				opened.data, opened.err = readDocument(opened.file)
+			}
+			return opened, err
+		})
+		if err == nil {
 			defer opened.file.Close()
-			file = opened.file
+			file, data, err = opened.file, opened.data, opened.err
 			if r.take != nil {
 				err = r.take(opened.size)
 			}
 		}
-		if err == nil && opened.regular {
+		if err == nil && opened.regular && r.take != nil {
 			data, err = limit.Do(ctx, r.requests, in.path, func(context.Context) ([]byte, error) { return readDocument(file) })
 		}
 		if err != nil || opened.regular {
-			return data, inputReadError(in, err)
+			return data, r.failed(in, err)
 		}
 	}
 	data, err = limit.Do(ctx, patient, in.name, func(context.Context) ([]byte, error) { return readDocument(file) })
-	return data, inputReadError(in, err)
+	return data, r.failed(in, err)
 }
 
-func inputReadError(in input, err error) error {
+func (r reader) failed(in input, err error) error {
 	if err == nil {
 		return nil
 	}
-	return withHint(fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err)), unreadHint(in, err))
+	failed := fmt.Errorf("cannot read %q: %w", in.name, unwrapPath(err))
+	if r.reports {
+		return failed
+	}
+	return withHint(failed, unreadHint(in, err))
 }
 
 // openedInput is a document that was opened.
@@ -73,6 +84,10 @@ type openedInput struct {
 	file    *os.File
 	regular bool  // and no pipe
 	size    int64 // in bytes, of a regular file; no more than is read
+	// What is in a regular file, or why it cannot be read, where nothing had to be waited for
+	// in between.
+	data []byte
+	err  error
 }
 
 func openInput(path string) (openedInput, error) {
@@ -85,7 +100,7 @@ func openInput(path string) (openedInput, error) {
 		f.Close()
 		return openedInput{}, err
 	}
-	return openedInput{f, info.Mode().IsRegular(), min(info.Size(), xmlfix.MaxInput)}, nil
+	return openedInput{file: f, regular: info.Mode().IsRegular(), size: min(info.Size(), xmlfix.MaxInput)}, nil
 }
 
 func readDocument(r io.Reader) ([]byte, error) {

@@ -37,6 +37,9 @@ func absentImageHint(path string, err error) finding.Remedy {
 	return finding.Say("the images of a guest: %s", finding.Command("virsh domblklist "+finding.GuestWord(path)))
 }
 
+// nothingCameIn is the hint where standard input is empty.
+var nothingCameIn = finding.Say("no input: did the command before the pipe fail?")
+
 // explainedInput returns the error about a document that cannot be parsed. If the input
 // is empty or an image, the error says so.
 func explainedInput(in input, data []byte, err error) error {
@@ -45,7 +48,7 @@ func explainedInput(in input, data []byte, err error) error {
 	case len(text) > 0 && text[0] == '<':
 		return err
 	case len(text) == 0 && in.path == "":
-		return withHint(err, finding.Say("no input: did the command before the pipe fail?"))
+		return withHint(err, nothingCameIn)
 	case len(text) == 0:
 		return withHint(err, finding.Say("the file is empty"))
 	}

@@ -105,7 +105,7 @@ func runCommand(ctx context.Context, args []string, std streams) error {
 	case line.completes:
 		return write(std.out, []byte(complete(ctx, app, args[2:])))
 	case line.version:
-		return write(std.out, []byte(app.Name+" "+version()+"\n"))
+		return write(std.out, []byte(versionText()))
 	case line.help:
 		return write(std.out, []byte(helpText(app, line.command, line.path)))
 	}

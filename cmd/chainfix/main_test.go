@@ -86,10 +86,10 @@ func TestScripts(t *testing.T) { runScripts(t, filepath.Dir(builtProgram(t))) }
 
 // TestScriptsOfPackage runs the scripts with the two programs of a package: the small one
 // in the path, and the full one where that hands over to it.
-func TestScriptsOfPackage(t *testing.T) { runScripts(t, filepath.Join(packaged(t), "bin")) }
+func TestScriptsOfPackage(t *testing.T) { runScripts(t, filepath.Join(packagePrograms(t), "bin")) }
 
-// packaged returns a folder with the two programs as a package has them.
-func packaged(t *testing.T) string {
+// packagePrograms returns a folder with the two programs as a package has them.
+func packagePrograms(t *testing.T) string {
 	t.Helper()
 	if os.Getenv(builtElsewhere) != "" {
 		t.Skip("there is no Go here, so the small program is not built")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 )
@@ -23,6 +25,9 @@ func outFlags() []flagRow {
 // fails, the file stays unchanged. Refused guests are not a failure, nor is any other status
 // that the output explains.
 func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) error) error {
+	if err := distinctFiles(c); err != nil {
+		return err
+	}
 	if !c.IsSet("out") {
 		return command(c, std)
 	}
@@ -47,4 +52,37 @@ func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) erro
 		fmt.Fprintf(std.err, "%s: warning: the file was rewritten, but its %s could not be kept\n", shownName(file.path), lost)
 	}
 	return status
+}
+
+// distinctFiles is an error where a file that the command writes is another one that it writes
+// or reads: one of the two would be lost.
+func distinctFiles(c *cli.Context) error {
+	type named struct{ what, path string }
+	var all []named
+	add := func(what, path string) {
+		if path, err := filepath.Abs(path); err == nil {
+			all = append(all, named{what, path})
+		}
+	}
+	for _, flag := range []string{"out", "draft-policy", "rebase-script", "policy"} {
+		if path := c.String(flag); path != "" {
+			add("--"+flag, path)
+		}
+	}
+	if script := c.String("rebase-script"); script != "" {
+		add("the file that takes back what --rebase-script does", script+".undo")
+	}
+	if slices.Contains([]string{"check", "probe", "who", "page"}, c.Command.Name) {
+		for _, name := range c.Args().Slice() {
+			add("what the command reads", name)
+		}
+	}
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.path == b.path && (b.what == "--out" || c.IsSet("draft-policy") || c.IsSet("rebase-script")) {
+				return usageError("%s and %s are one file: name another", b.what, a.what)
+			}
+		}
+	}
+	return nil
 }

@@ -49,7 +49,7 @@ func beginReplacement(ctx context.Context, path string) (*replacement, error) {
 	case r.was.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, r.failed(errors.New("it is not a regular file, and replacing it would not change what it names"))
 	case r.was.Nlink > 1:
-		return nil, r.failed(fmt.Errorf("the file has %d names (hard links), and the others would keep the old content; write to a new file and move it: chainfix FILE > NEW", r.was.Nlink))
+		return nil, r.failed(fmt.Errorf("the file has %d names (hard links), and the others would keep the old content; write to a new file and move that", r.was.Nlink))
 	}
 	var options []renameio.Option
 	if r.was == nil {

@@ -134,10 +134,11 @@ func (s *shell) run(command string) string {
 	return strings.TrimSuffix(output, "\x00")
 }
 
-// follow runs the commands of a runbook, each in the shell of its host.
-func follow(t *testing.T, name string, shells map[string]*shell) {
+// follow runs the commands of a runbook, which is a page of the documentation, each in the
+// shell of its host.
+func follow(t *testing.T, page string, shells map[string]*shell) {
 	t.Helper()
-	path := filepath.Join("../../docs/runbooks", name)
+	path := filepath.Join("../../docs", page)
 	commands := commandsOf(t, path)
 	if len(commands) == 0 {
 		t.Fatalf("%s has no commands", path)
@@ -236,6 +237,11 @@ func explicit(l *peers.Libvirt, guest string) bool {
 	return strings.Contains(l.Virsh("dumpxml", "--inactive", guest), "<backingStore/>")
 }
 
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	follow(t, "tutorial.md", map[string]*shell{"": newShell(t, peers.StartLibvirt(t))})
+}
+
 func TestBeforeAnUpgrade(t *testing.T) {
 	t.Parallel()
 	l := runbook(t, "shop-base.img")
@@ -255,7 +261,7 @@ func TestBeforeAnUpgrade(t *testing.T) {
 	l.Virsh("start", "archive")
 	l.Virsh("managedsave", "archive")
 	before := virshDefinitions(l)
-	follow(t, "before-an-upgrade.md", map[string]*shell{"": newShell(t, l)})
+	follow(t, "runbooks/before-an-upgrade.md", map[string]*shell{"": newShell(t, l)})
 	for name, definition := range virshDefinitions(l) {
 		// This one's run is not rolled back.
 		if name == "archive" && explicit(l, name) {
@@ -278,7 +284,7 @@ func TestAfterFormatOfBackingImage(t *testing.T) {
 	l.Define(guestWithDisk("db-template", "qcow2", filepath.Join(l.Images, "golden.img")))
 	l.Define(guestWithDisk("mallory", "raw", filepath.Join(l.Images, "tenant.img")))
 	before := virshDefinitions(l)
-	follow(t, "after-format-of-backing-image.md", map[string]*shell{"": newShell(t, l)})
+	follow(t, "runbooks/after-format-of-backing-image.md", map[string]*shell{"": newShell(t, l)})
 	for _, name := range []string{"db", "shop", "tenant"} {
 		if !explicit(l, name) {
 			t.Errorf("%q is not explicit", name)
@@ -308,7 +314,7 @@ func TestDuringAMigration(t *testing.T) {
 	}
 	newOverlay(t, from, "shop.qcow2", "shop-base.img", "")
 	before := virshDefinitions(from)
-	follow(t, "during-a-migration.md", map[string]*shell{"old": newShell(t, from, "NEW="+to.URI()), "new": newShell(t, to)})
+	follow(t, "runbooks/during-a-migration.md", map[string]*shell{"old": newShell(t, from, "NEW="+to.URI()), "new": newShell(t, to)})
 	if left := virshDefinitions(from); len(left) > 0 {
 		t.Errorf("still on the old host: %q", left)
 	}

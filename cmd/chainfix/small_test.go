@@ -44,7 +44,7 @@ func TestSmallProgramNamesHostCommands(t *testing.T) {
 // TestSmallProgramAlone: without the full program it says what is missing where it needs
 // that, and does everything else. As a hook it lets guests start.
 func TestSmallProgramAlone(t *testing.T) {
-	dir := packaged(t)
+	dir := packagePrograms(t)
 	program := filepath.Join(dir, "bin/chainfix")
 	policy, wrong, guest := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "wrong.yaml"), filepath.Join(dir, "guest.xml")
 	for path, text := range map[string]string{

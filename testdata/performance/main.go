@@ -1,4 +1,4 @@
-// Performance prints the table of docs/performance.md: it builds chainfix and
+// Performance prints the table of docs/dev/performance.md: it builds chainfix and
 // the smallest program that reads the same bytes, makes the chains, and runs
 // each pair of commands in turn.
 //

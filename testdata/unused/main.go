@@ -1,5 +1,5 @@
 // Unused lists the exported names of the libraries that nothing outside their
-// package uses: no other package, no Example, not the README. Tests do not count.
+// package uses: no other package, no Example, not docs/library.md. Tests do not count.
 //
 //	go run ./testdata/unused
 //
@@ -99,13 +99,13 @@ func unused() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	readme, err := os.ReadFile("README.md")
+	page, err := os.ReadFile("docs/library.md")
 	if err != nil {
 		return nil, err
 	}
 	var left []string
 	for _, n := range s.declared {
-		if !s.uses(n) && reason(n) == "" && !strings.Contains(string(readme), path.Base(n.folder)+"."+n.name) {
+		if !s.uses(n) && reason(n) == "" && !strings.Contains(string(page), path.Base(n.folder)+"."+n.name) {
 			left = append(left, n.String())
 		}
 	}

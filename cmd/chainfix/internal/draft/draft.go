@@ -149,8 +149,8 @@ func (e *entry) evidence(decision report.Decision) {
 }
 
 const (
-	maxGuests = 50  // guests that an entry names
-	columns   = 100 // width of the lines that name them
+	maxGuests = 50  // guests guests that an entry names
+	columns   = 100 // width width of the lines that name them
 )
 
 // guests names the guests that wait.

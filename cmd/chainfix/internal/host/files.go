@@ -25,22 +25,28 @@ type xmlFile struct{ name, path string }
 // xmlFiles lists those of a folder, sorted by name. The error is the only
 // thing that comes with it.
 func xmlFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[xmlFile, error] {
+	return listFiles(ctx, requests, dir, false)
+}
+
+// listFiles lists the files of a folder as xmlFiles does, or all of them, whatever their
+// suffix: so libvirt reads the metadata of snapshots and checkpoints.
+func listFiles(ctx context.Context, requests *limit.Requests, dir string, all bool) iter.Seq2[xmlFile, error] {
 	return func(yield func(xmlFile, error) bool) {
 		entries, err := limit.Do(ctx, requests, dir, func(context.Context) ([]os.DirEntry, error) { return os.ReadDir(dir) })
 		if err != nil {
 			yield(xmlFile{}, quotePath(err))
 			return
 		}
-		var all []xmlFile
+		var files []xmlFile
 		for _, entry := range entries {
 			name, ok := strings.CutSuffix(entry.Name(), ".xml")
-			if ok && !entry.IsDir() {
-				all = append(all, xmlFile{name, filepath.Join(dir, entry.Name())})
+			if (ok || all) && !entry.IsDir() {
+				files = append(files, xmlFile{name, filepath.Join(dir, entry.Name())})
 			}
 		}
 		// The suffix took part in the order so far.
-		slices.SortFunc(all, func(a, b xmlFile) int { return cmp.Compare(a.name, b.name) })
-		for _, file := range all {
+		slices.SortFunc(files, func(a, b xmlFile) int { return cmp.Compare(a.name, b.name) })
+		for _, file := range files {
 			if !yield(file, nil) {
 				return
 			}
@@ -54,12 +60,16 @@ type fileText struct {
 	data []byte
 }
 
-// readFiles reads the files of a folder; a folder that is absent has none. Those
+// readFiles reads the files NAME.xml of a folder; a folder that is absent has none. Those
 // that disappear meanwhile are left out. An error that comes with a text is of
 // that one alone; one that comes with none is the last thing that comes.
 func readFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[*fileText, error] {
+	return readListed(ctx, requests, xmlFiles(ctx, requests, dir))
+}
+
+func readListed(ctx context.Context, requests *limit.Requests, files iter.Seq2[xmlFile, error]) iter.Seq2[*fileText, error] {
 	return func(yield func(*fileText, error) bool) {
-		for file, err := range xmlFiles(ctx, requests, dir) {
+		for file, err := range files {
 			if errors.Is(err, fs.ErrNotExist) {
 				return
 			}

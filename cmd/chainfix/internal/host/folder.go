@@ -21,8 +21,8 @@ import (
 // Each folder but the first may be missing, or be "": then nothing is in it.
 type Folder struct {
 	Definitions    string // the guests' definitions, GUEST.xml
-	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml
-	CheckpointDir  string // the metadata of their checkpoints, GUEST/CHECKPOINT.xml
+	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml, or with any suffix
+	CheckpointDir  string // the metadata of their checkpoints, the same way
 	ManagedSaveDir string // their managed save images, GUEST.save
 	StatusDir      string // the XML of those that run, GUEST.xml
 	PoolDir        string // the definitions of storage pools, POOL.xml
@@ -120,7 +120,7 @@ func (f *Folder) read(ctx context.Context, file xmlFile) (*Guest, error) {
 		case err != nil:
 			return nil, err
 		default:
-			guest.Active = true
+			guest.Active, guest.record = true, status
 			if guest.Live, guest.BlockJob, err = readStatus(status); err != nil {
 				return nil, fmt.Errorf("%q: %w", f.StatusDir, err)
 			}
@@ -153,11 +153,12 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 				yield(nil, err)
 				return
 			}
-			if defined := f.stat(ctx, filepath.Join(f.Definitions, file.name+".xml")); defined == nil {
+			if f.defines(ctx, file.name) {
 				continue
 			}
 			guest := &Guest{Name: file.name, File: file.path, Active: true}
 			if err == nil {
+				guest.record = file.data
 				guest.Live, guest.BlockJob, err = readStatus(file.data)
 			}
 			if err == nil {
@@ -173,6 +174,17 @@ func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 	}
 }
 
+// defines reports whether there is a definition in a guest's file, be it one that cannot be
+// read. That of another guest, as in a copy that somebody keeps there, is none.
+func (f *Folder) defines(ctx context.Context, guest string) bool {
+	text, err := xmlFile{path: filepath.Join(f.Definitions, guest+".xml")}.read(ctx, f.Requests)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	name, _, err := identify(text)
+	return err != nil || name == guest
+}
+
 func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Seq2[*Metadata, error] {
 	return func(yield func(*Metadata, error) bool) {
 		for _, of := range []struct {
@@ -182,7 +194,8 @@ func (f *Folder) metadata(ctx context.Context, guest string, saved bool) iter.Se
 			if of.dir == "" {
 				continue
 			}
-			for file, err := range readFiles(ctx, f.Requests, filepath.Join(of.dir, guest)) {
+			files := listFiles(ctx, f.Requests, filepath.Join(of.dir, guest), true)
+			for file, err := range readListed(ctx, f.Requests, files) {
 				if file == nil {
 					yield(nil, err)
 					return

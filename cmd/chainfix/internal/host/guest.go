@@ -34,6 +34,10 @@ type Guest struct {
 	// Its end rewrites the definition.
 	BlockJob bool
 
+	// record is libvirt's own of a running guest, which has Live in it and more, such as what a
+	// backup is written to; nil where a daemon gave Live.
+	record []byte
+
 	metadata func(context.Context) iter.Seq2[*Metadata, error]
 	// remembered is what metadata has yielded before; nil if it is to be asked.
 	remembered []*Metadata

@@ -118,7 +118,7 @@ func (c *collector) collectLeft(ctx context.Context, inventory Inventory) error 
 	}
 	for _, name := range names {
 		if !c.search.heard[name] && !c.search.files[name] {
-			c.search.doubt(name, "", "", "it has come while the guests were read: ask again")
+			c.search.doubt(name, "", "", "it was not there when the guests were read: ask again")
 		}
 	}
 	return ctx.Err()
@@ -169,14 +169,14 @@ func (s *usageSearch) add(h heard) {
 	}
 	s.files[strings.TrimSuffix(filepath.Base(h.File), ".xml")] = true
 	if h.err != nil {
-		s.doubt(h.Name, "", inDefinition, reasonOf(h.err))
+		s.doubt(h.Name, "", inDefinition, Reason(h.err))
 	}
 	if h.UUID != "" && strings.Contains(strings.Join(s.target.names, "\n"), "/"+h.UUID+"/") {
 		// As that of the state of its TPM, which no XML has.
 		s.doubt(h.Name, "", "", "the path of the image has the UUID of the guest in it")
 	}
 	for _, err := range h.warnings {
-		s.doubt(h.Name, "", "", reasonOf(err))
+		s.doubt(h.Name, "", "", Reason(err))
 	}
 	s.merge(h.found)
 	s.again = append(s.again, h.found.again...)
@@ -243,8 +243,8 @@ const (
 	inLive       = "running XML"
 )
 
-// reasonOf is what an error says, without the place in a document that nobody has open.
-func reasonOf(err error) string {
+// Reason is what an error says, without the place in a document that nobody has open.
+func Reason(err error) string {
 	var e *xmlfix.Error
 	if errors.As(err, &e) {
 		return e.Text()

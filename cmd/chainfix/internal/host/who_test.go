@@ -207,12 +207,23 @@ func TestWhoIsNeverNobody(t *testing.T) {
 			h.qcow2Over("o.qcow2", "base.img", "qcow2")
 			h.status("transient", diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/><backingStore type='file'><format type='qcow2'/><source file='DIR/base.img'/><backingStore/></backingStore>"))
 		}, "somebody", "nobody"},
+		"a guest that runs beside a copy of another's definition": {func(h storedHost) {
+			h.text("etc/libvirt/qemu/copy.xml", stored("clean", ""))
+			h.status("copy", diskOf(fileDisk, "qcow2", baseFile))
+		}, "somebody", "nobody"},
+		"a running backup": {func(h storedHost) {
+			h.text("run/libvirt/qemu/clean.xml", "<domstatus state='running' pid='1'><blockjobs active='yes'><blockjob type='backup'><store type='file' format='qcow2'>"+baseFile+
+				"</store></blockjob></blockjobs>\n"+strings.Replace(stored("clean", ""), "<domain type='qemu'>", "<domain type='qemu' id='1'>", 1)+"</domstatus>\n")
+		}, "somebody", "nobody"},
 		"a block job": {func(h storedHost) {
 			h.guest("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/>"))
 			h.status("a", diskOf(fileDisk, "qcow2", "<source file='DIR/clean.qcow2'/><backingStore/><mirror type='file' job='copy'><format type='qcow2'/><source file='DIR/base.img'/></mirror>"))
 		}, "somebody", "nobody"},
 		"a snapshot": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", snapshotOf("domain", diskOf(fileDisk, "raw", baseFile)))
+		}, "somebody", "nobody"},
+		"a snapshot in a file with another suffix": {func(h storedHost) {
+			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml.bak", snapshotOf("domain", diskOf(fileDisk, "raw", baseFile)))
 		}, "somebody", "nobody"},
 		"what a snapshot's guest ran with": {func(h storedHost) {
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", snapshotOf("inactiveDomain", diskOf(fileDisk, "raw", baseFile)))

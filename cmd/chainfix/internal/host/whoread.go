@@ -73,7 +73,7 @@ func (r *usageReader) notFollowed(disk, why string) {
 func (r *usageReader) disks(disks []xmlfix.DiskExamination) {
 	for _, d := range disks {
 		if d.Chain == nil {
-			r.doubt(d.Target, "the disk cannot be read: "+reasonOf(d.Err))
+			r.doubt(d.Target, "the disk cannot be read: "+Reason(d.Err))
 		}
 		r.stated(d.Stated)
 		switch {

@@ -35,7 +35,11 @@ func (c *collector) searchLive(ctx context.Context, h *heard, doc *xmlfix.Docume
 	if h.Definition == nil {
 		h.now = statedNow(&xmlfix.Examination{Disks: disks})
 	}
-	r.elsewhere(h.Live)
+	if h.record != nil {
+		r.elsewhere(h.record)
+	} else {
+		r.elsewhere(h.Live)
+	}
 	h.found.append(r.found)
 	return nil
 }
@@ -51,7 +55,7 @@ func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) err
 		return err
 	}
 	if e.Err != nil {
-		r.doubt("", reasonOf(e.Err))
+		r.doubt("", Reason(e.Err))
 	}
 	r.disks(e.Disks)
 	if err := r.overlays(h.now, m); err != nil {

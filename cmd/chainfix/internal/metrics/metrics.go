@@ -52,7 +52,7 @@ func Write(w io.Writer, h *report.Host) error {
 	m.family("chainfix_guests_to_change", "Guests that apply without names would change.")
 	m.sample(int64(h.Summary.Change))
 	m.family("chainfix_decisions", "Questions to answer before all guests can be fixed.")
-	m.sample(int64(len(h.Decisions)))
+	m.sample(int64(len(h.Questions())))
 	return m.w.Flush()
 }
 

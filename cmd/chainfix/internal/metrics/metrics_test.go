@@ -23,7 +23,8 @@ func made() *report.Host {
 			{State: report.WillNotStart, Code: "image-missing", Guests: []string{"secret-guest-4"}},
 			{State: report.WillNotStart, Guests: []string{"secret-guest-5"}},
 		},
-		Decisions: []report.Decision{{Code: "probed-backing", Name: "/secret/image"}},
+		Decisions: []report.Decision{{Code: "probed-backing", Name: "/secret/image", Answers: []report.Answer{{Format: "raw", Flag: "--trust /secret/image=raw"}}},
+			{Code: "image-missing", Guests: []string{"secret-guest-4"}}},
 		Summary: report.Summary{
 			Guests:   7,
 			States:   map[report.State]int{report.WillNotStart: 2, report.Guessed: 3, report.Fine: 2},

@@ -151,7 +151,7 @@ func (v *hostView) rows(guests []*report.Guest) []row {
 
 // row returns the row of a guest.
 func (v *hostView) row(g *report.Guest) row {
-	r := row{Running: g.Active, Does: does(g)}
+	r := row{Running: g.Active, Does: v.does(g)}
 	var worst []string
 	for _, d := range g.Disks {
 		if d.Needed == nil && g.State != report.Fine && d.Verdict != "skipped" || d.Needed != nil && *d.Needed || d.Verdict == "refused" {
@@ -170,15 +170,19 @@ func (v *hostView) row(g *report.Guest) row {
 }
 
 // does returns what chainfix does about a guest.
-func does(g *report.Guest) string {
+func (v *hostView) does(g *report.Guest) string {
 	needed := g.Needed != nil && *g.Needed
 	switch {
 	case g.HeldBack != "":
 		return "holds it back: " + plain(g.HeldBack)
 	case g.Verdict == "refused" && g.State == report.Fine:
 		return "leaves it unchanged"
+	case g.State == report.Unreadable:
+		return "cannot read it"
+	case g.Verdict == "refused" && v.waiting[g.Name]:
+		return text.NeedsDecision
 	case g.Verdict == "refused":
-		return "needs a decision"
+		return "cannot fix it"
 	case g.Verdict == "fixable" && needed:
 		return "fixes it"
 	case g.Verdict == "fixable":

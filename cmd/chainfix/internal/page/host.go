@@ -29,7 +29,12 @@ type hostView struct {
 	Outcomes  []outcomeRow
 	Change    string
 	Decisions []decisionView
-	// MoreDecisions are the decisions that get only a line.
+	// Asked is how many decisions there are, with those of MoreDecisions.
+	Asked   int
+	waiting map[string]bool // guests, for decisions, by name
+	// Others are what chainfix refuses and no answer settles.
+	Others []decisionView
+	// MoreDecisions are those of both of which a line has to do.
 	MoreDecisions []decisionView
 	Picture       pictureView
 	Images        string
@@ -79,15 +84,16 @@ func newHostView(h Host, number int, nested bool) *hostView {
 	for _, target := range r.Run.Targets {
 		v.Targets = append(v.Targets, targetName(target))
 	}
+	questions := r.Questions()
 	asked := make(map[string]int)
-	for i, d := range r.Decisions {
+	for i, d := range questions {
 		if d.Image != "" && asked[d.Image] == 0 {
 			asked[d.Image] = i + 1
 		}
 	}
 	v.drawn = make(map[string]string)
 	v.Picture = (&painter{forest: newForest(r), prefix: v.Prefix, decisions: asked, drawn: v.drawn}).picture()
-	v.setDecisions()
+	v.setDecisions(questions)
 	v.Images = counted(len(r.Images), "image")
 	v.setGroups(asked)
 	v.setWarnings()
@@ -233,8 +239,16 @@ const mostDecisions = 100
 // mostFirst is how many guests are shown without unfolding.
 const mostFirst = 12
 
-func (v *hostView) setDecisions() {
-	for i, d := range v.Report.Decisions {
+// setDecisions sets the decisions, with the numbers that they have in the text, and after them
+// what else is refused.
+func (v *hostView) setDecisions(questions []report.Decision) {
+	v.Asked, v.waiting = len(questions), make(map[string]bool)
+	for _, d := range questions {
+		for _, name := range d.Guests {
+			v.waiting[name] = true
+		}
+	}
+	for i, d := range append(questions, notAsked(v.Report.Decisions, questions)...) {
 		view := decisionView{
 			ID: fmt.Sprintf("%sd%d", v.Prefix, i+1), N: i + 1, Question: plain(d.Question), Code: plain(d.Code), Image: v.drawn[d.Image], Name: pathOf(d.Name),
 			Claims: plain(d.Claims), Hint: plain(d.Hint), For: plains(d.For), Against: plains(d.Against), Waiting: counted(len(d.Guests), "guest"),
@@ -248,16 +262,34 @@ func (v *hostView) setDecisions() {
 			}
 		}
 		view.First, view.Others = firsts(d.Guests)
-		if len(v.Decisions) < mostDecisions {
-			v.Decisions = append(v.Decisions, view)
-		} else {
+		switch {
+		case i >= mostDecisions:
 			v.MoreDecisions = append(v.MoreDecisions, view)
+		case i < v.Asked:
+			v.Decisions = append(v.Decisions, view)
+		default:
+			v.Others = append(v.Others, view)
 		}
 	}
 }
 
+// notAsked are the decisions that are none of the questions, which are in the same order.
+func notAsked(all, questions []report.Decision) (others []report.Decision) {
+	for _, d := range all {
+		if len(questions) > 0 && questions[0].Code == d.Code && questions[0].Image == d.Image && questions[0].Question == d.Question {
+			questions = questions[1:]
+		} else {
+			others = append(others, d)
+		}
+	}
+	return others
+}
+
 // FirstMore returns the number of the first decision of MoreDecisions.
-func (v *hostView) FirstMore() int { return len(v.Decisions) + 1 }
+func (v *hostView) FirstMore() int { return mostDecisions + 1 }
+
+// OthersOf are the others with their host.
+func (v *hostView) OthersOf() []within[decisionView] { return allWithin(v, v.Others) }
 
 func plains(all []string) []string {
 	var texts []string
@@ -303,7 +335,7 @@ func newFleetView(hosts []*hostView) *fleetView {
 		}
 	}
 	for _, h := range hosts {
-		row := fleetRow{hostView: h, Anchor: h.Prefix + "host", Open: len(h.Decisions) + len(h.MoreDecisions)}
+		row := fleetRow{hostView: h, Anchor: h.Prefix + "host", Open: h.Asked}
 		for _, state := range states {
 			row.Counts = append(row.Counts, h.counted(state))
 		}

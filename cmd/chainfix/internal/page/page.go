@@ -15,6 +15,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
@@ -32,16 +33,18 @@ var pageText string
 //go:embed style.css
 var styleText string
 
-// style is without comments, which would be most of a short page. The policy allows only this style, by
-// its hash.
-var (
-	style    = withoutComments(styleText)
-	styleSum = func() string {
-		sum := sha256.Sum256([]byte(style))
-		return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-	}()
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands}).Parse(pageText))
-)
+// shownStyle is the style of a page, without comments, which would be the longer part of a short one, and its
+// sum: the policy allows it by that, and so no other.
+func shownStyle() (style, sum string) {
+	style = withoutComments(styleText)
+	hash := sha256.Sum256([]byte(style))
+	return style, "sha256-" + base64.StdEncoding.EncodeToString(hash[:])
+}
+
+// parsed is the template, which only a run that writes a page waits for.
+var parsed = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands}).Parse(pageText))
+})
 
 func withoutComments(css string) string {
 	var out strings.Builder
@@ -66,8 +69,9 @@ type document struct {
 
 // Write writes the page about these hosts, at least one. It returns the writer's error.
 func Write(w io.Writer, hosts ...Host) error {
+	style, sum := shownStyle()
 	d := document{
-		Policy: "default-src 'none'; style-src '" + styleSum + "'; base-uri 'none'; form-action 'none'",
+		Policy: "default-src 'none'; style-src '" + sum + "'; base-uri 'none'; form-action 'none'",
 		Style:  template.CSS(style),
 	}
 	for i, h := range hosts {
@@ -80,7 +84,7 @@ func Write(w io.Writer, hosts ...Host) error {
 		d.Title = "Backing chains of " + d.Hosts[0].Name
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, d); err != nil {
+	if err := parsed().Execute(&b, d); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())

@@ -139,24 +139,6 @@ func decisionAbout(problem report.Problem, all []report.Decision) int {
 	return slices.IndexFunc(all, func(d report.Decision) bool { return d.Image == problem.Image && waits(d) })
 }
 
-// questions returns the decisions, except those that no flag answers (such as about a
-// missing image) if a cause says the same.
-func questions(h *report.Host) (asked []report.Decision) {
-	for _, d := range h.Decisions {
-		var covered [][]string
-		for _, problem := range h.Problems {
-			if problem.Code == d.Code && problem.Image == d.Image {
-				covered = append(covered, problem.Guests)
-			}
-		}
-		states := slices.ContainsFunc(d.Answers, func(a report.Answer) bool { return a.Flag != "" })
-		if states || len(without(d.Guests, covered...)) > 0 {
-			asked = append(asked, d)
-		}
-	}
-	return asked
-}
-
 // heldBack returns the section of the guests that apply skips, by finding. They are in one of
 // the other sections, too.
 func (p *Printer) heldBack() block {

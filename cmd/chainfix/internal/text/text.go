@@ -74,7 +74,7 @@ func (p *Printer) Guest(g *report.Guest) {
 
 // End writes the report. It ignores the report's Guests.
 func (p *Printer) End(h *report.Host) error {
-	asked := questions(h)
+	asked := h.Questions()
 	for _, d := range asked {
 		for _, name := range d.Guests {
 			p.waiting[name] = true

@@ -152,12 +152,14 @@ func columns(text string) int { return utf8.RuneCountInString(text) }
 
 // others names the guests without an image in the tree.
 func (d *drawing) others(h *report.Host) {
-	var unread, without []string
+	var unread, broken, without []string
 	for _, g := range h.Guests {
 		drawn := slices.ContainsFunc(g.Disks, func(disk report.Disk) bool { return len(disk.Layers) > 0 && disk.Layers[0].Image != "" })
 		switch {
 		case g.State == report.Unreadable:
 			unread = append(unread, shown(g.Name))
+		case !drawn && slices.ContainsFunc(g.Disks, func(disk report.Disk) bool { return disk.Verdict == "refused" }):
+			broken = append(broken, shown(g.Name))
 		case !drawn:
 			without = append(without, shown(g.Name))
 		}
@@ -165,7 +167,7 @@ func (d *drawing) others(h *report.Host) {
 	for _, of := range []struct {
 		title string
 		names []string
-	}{{"guests whose definition cannot be read", unread}, {"guests without images", without}} {
+	}{{"guests whose definition cannot be read", unread}, {"guests whose disks cannot be read", broken}, {"guests without images", without}} {
 		if len(of.names) > 0 {
 			d.line(of.title+": ", "", &node{names: of.names, disk: true})
 		}

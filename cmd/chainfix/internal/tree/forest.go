@@ -29,8 +29,10 @@ type forest struct {
 	host       *report.Host
 	images     map[string]*report.Image
 	codes      map[string][]string // the refusals that are about an image, by its key
+	asked      map[[2]string]bool  // those that somebody can decide, by the image and the code
+	taken      map[string][]string // the formats that chains have an image as, by its key
 	above      map[string][]string // the keys of an image's overlays
-	hasBacking map[string]bool     // the image has a backing image
+	hasBacking map[string]bool     // an image hasBacking on another
 	disks      map[string][]*node  // the disks whose top image it is
 	order      []string            // keys, in the order found
 	met        map[string]bool     // the same
@@ -40,10 +42,17 @@ type forest struct {
 
 // newForest collects the overlays of each image, over all chains.
 func newForest(h *report.Host) *forest {
-	f := &forest{host: h, images: make(map[string]*report.Image), codes: make(map[string][]string), above: make(map[string][]string),
+	f := &forest{host: h, images: make(map[string]*report.Image), codes: make(map[string][]string), asked: make(map[[2]string]bool), taken: make(map[string][]string),
+		above:      make(map[string][]string),
 		hasBacking: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
 	for i := range h.Images {
 		f.images[h.Images[i].Key] = &h.Images[i]
+	}
+	for _, d := range h.Questions() {
+		f.asked[[2]string{d.Image, d.Code}] = true
+		if len(d.Answers) > 0 && d.Answers[0].Format != "" {
+			f.asked[[2]string{d.Image, ""}] = true // whatever the code is
+		}
 	}
 	for i := range h.Guests {
 		for j := range h.Guests[i].Disks {
@@ -60,6 +69,9 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 			continue // a loop, or an image without a name
 		}
 		keys = append(keys, layer.Image)
+		if taken := f.taken[layer.Image]; layer.QEMUFormat != "" && !slices.Contains(taken, layer.QEMUFormat) {
+			f.taken[layer.Image] = append(taken, layer.QEMUFormat)
+		}
 		if !f.met[layer.Image] {
 			f.met[layer.Image] = true
 			f.order = append(f.order, layer.Image)
@@ -89,7 +101,7 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 				f.codes[key] = append(f.codes[key], finding.Code)
 			}
 		default:
-			leaf.remarks = join(leaf.remarks, "NEEDS A DECISION: "+finding.Code)
+			leaf.remarks = join(leaf.remarks, f.refusal("", finding.Code))
 		}
 	}
 	f.disks[keys[0]] = append(f.disks[keys[0]], leaf)
@@ -149,13 +161,16 @@ var origins = map[string]string{"probe": "guessed from its header", "trust": "st
 
 func (f *forest) remarks(i *report.Image) string {
 	text := cmp.Or(i.QEMUFormat, "format not known")
+	if taken := f.taken[i.Key]; len(taken) > 1 {
+		text = "as " + strings.Join(taken, " and as ")
+	}
 	text = join(text, origins[i.From])
 	if i.Exists != nil && !*i.Exists {
 		text = join(text, "DOES NOT EXIST")
 	}
 	for _, code := range f.codes[i.Key] {
 		if code != "image-missing" {
-			text = join(text, "NEEDS A DECISION: "+code)
+			text = join(text, f.refusal(i.Key, code))
 		}
 	}
 	if i.Backing != "" && !f.hasBacking[i.Key] {
@@ -168,6 +183,14 @@ func (f *forest) remarks(i *report.Image) string {
 		text = join(text, "WRITTEN TO by "+shown(i.Writers[0].Guest)+" "+shown(i.Writers[0].Target))
 	}
 	return text
+}
+
+// refusal says what chainfix refuses, in the words of the summary.
+func (f *forest) refusal(key, code string) string {
+	if f.asked[[2]string{key, code}] || f.asked[[2]string{key, ""}] {
+		return "NEEDS A DECISION: " + code
+	}
+	return "CANNOT BE FIXED: " + code
 }
 
 func join(a, b string) string {

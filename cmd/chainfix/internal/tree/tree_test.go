@@ -72,10 +72,19 @@ func sample() *host {
 	h.image("/images/data.img").QEMUFormat, h.image("/images/data.img").From = "raw", "probe"
 	lost := h.guest("lost", []string{"/images/lost.qcow2", "/images/middle.img"})
 	lost.Disks[0].Findings = []report.Finding{{Code: "probed-backing", Level: "error", Layer: new(1)}}
+	h.Decisions = []report.Decision{{Code: "probed-backing", Image: h.image("/images/middle.img").Key, Answers: []report.Answer{{Format: "raw", Flag: "--trust"}}}}
+	round := h.guest("round", []string{"/images/round.qcow2"})
+	round.Disks[0].Findings = []report.Finding{{Code: "chain-loop", Level: "error", Layer: new(0)}}
+	two := h.image("/images/two.img")
+	two.QEMUFormat, two.From = "", ""
+	for _, format := range []string{"raw", "qcow2"} {
+		h.guest("as-"+format, []string{"/images/" + format + ".qcow2", "/images/two.img"}).Disks[0].Layers[1].QEMUFormat = format
+	}
 	middle := h.image("/images/middle.img")
 	middle.QEMUFormat, middle.From, middle.Backing = "", "", `"/images/other.img"`
 	h.guest("writer", []string{"/images/base.qcow2"})
 	h.guest("diskless")
+	h.guest("odd", nil).Disks[0].Verdict = "refused"
 	h.guest("bad").State = report.Unreadable
 	return h
 }
@@ -97,7 +106,15 @@ func TestTree(t *testing.T) {
 /images/middle.img  (format not known, NEEDS A DECISION: probed-backing, its header names "/images/other.img", which is not followed)
 └─ /images/lost.qcow2  (qcow2)
    └─ lost vda
+/images/round.qcow2  (qcow2, CANNOT BE FIXED: chain-loop)
+└─ round vda
+/images/two.img  (as raw and as qcow2)
+├─ /images/raw.qcow2  (qcow2)
+│  └─ as-raw vda
+└─ /images/qcow2.qcow2  (qcow2)
+   └─ as-qcow2 vda
 guests whose definition cannot be read: bad
+guests whose disks cannot be read: odd
 guests without images: diskless
 `
 	if got := sample().draw(t, tree.Options{}); got != want {

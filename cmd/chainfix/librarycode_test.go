@@ -12,27 +12,27 @@ import (
 	"testing"
 )
 
-// readmePackages are what the README's code may use without importing it.
-var readmePackages = map[string]string{
+// documentedPackages are what the code of docs/library.md may use without importing it.
+var documentedPackages = map[string]string{
 	"context": "context", "errors": "errors", "fmt": "fmt", "os": "os", "libvirtxml": "libvirt.org/go/libvirtxml",
 	"chain": modulePath + "/chain", "predict": modulePath + "/chain/predict",
 	"probe": modulePath + "/probe", "xmlfix": modulePath + "/xmlfix",
 }
 
-// TestREADMECodeCompiles: what people copy from the README compiles, given a
-// context and the bytes of a document.
-func TestREADMECodeCompiles(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// TestDocumentedCodeCompiles: what people copy from docs/library.md compiles, given
+// a context and the bytes of a document.
+func TestDocumentedCodeCompiles(t *testing.T) {
+	page, err := os.ReadFile("../../docs/library.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := strings.Split(string(readme), "\n```go\n")[1:]
+	blocks := strings.Split(string(page), "\n```go\n")[1:]
 	if len(blocks) == 0 {
-		t.Fatal("the README has no Go code")
+		t.Fatal("the page has no Go code")
 	}
 	for _, block := range blocks {
 		code, _, _ := strings.Cut(block, "\n```")
-		file := filepath.Join(t.TempDir(), "readme.go")
+		file := filepath.Join(t.TempDir(), "example.go")
 		if err := os.WriteFile(file, []byte(wholeFile(t, code)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -47,14 +47,14 @@ func TestREADMECodeCompiles(t *testing.T) {
 func wholeFile(t *testing.T, code string) string {
 	t.Helper()
 	const begin = "func _(ctx context.Context, data []byte) {\n"
-	parsed, err := parser.ParseFile(token.NewFileSet(), "readme.go", "package readme\n"+begin+code+"\n}", 0)
+	parsed, err := parser.ParseFile(token.NewFileSet(), "example.go", "package example\n"+begin+code+"\n}", 0)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, code)
 	}
 	used := []string{"context"}
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
-			if name, ok := s.X.(*ast.Ident); ok && name.Obj == nil && readmePackages[name.Name] != "" {
+			if name, ok := s.X.(*ast.Ident); ok && name.Obj == nil && documentedPackages[name.Name] != "" {
 				used = append(used, name.Name)
 			}
 		}
@@ -62,9 +62,9 @@ func wholeFile(t *testing.T, code string) string {
 	})
 	slices.Sort(used)
 	var b strings.Builder
-	b.WriteString("package readme\n")
+	b.WriteString("package example\n")
 	for _, name := range slices.Compact(used) {
-		b.WriteString("import \"" + readmePackages[name] + "\"\n")
+		b.WriteString("import \"" + documentedPackages[name] + "\"\n")
 	}
 	b.WriteString(begin + code + "\n")
 	for _, statement := range parsed.Decls[0].(*ast.FuncDecl).Body.List {
