@@ -14,19 +14,19 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// docs/findings.md is the table that "chainfix explain" reads.
+// docs/findings.md is generated from the tables that "chainfix explain" reads.
 func TestFindingsAreDocumented(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Findings\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/finding -->\n\n" +
-		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warning` wants a look, `error` means\n" +
-		"that nothing is written. In JSON `level` has these words, and `severity` info, warn and refuse. `chainfix explain CODE` prints what stands here.\n")
+		"Every finding has a code, which is stable, and a severity: `info` is worth knowing, `warning` means that somebody should look, `error` means\n" +
+		"that nothing is written. In JSON `level` has these words, and `severity` info, warn and refuse. `chainfix explain CODE` prints the same texts.\n")
 	for _, e := range finding.Explanations() {
 		fmt.Fprintf(&b, "\n## %s\n\n*%s*\n\n%s\n\n%s\n", e.Code, e.Summary, markdown(e.Meaning), markdown(e.Remedy))
 	}
 	golden.File(t, "../../docs/findings.md", b.String())
 }
 
-// markdown keeps element names from being taken for HTML.
+// markdown escapes element names, which Markdown would read as HTML.
 func markdown(s string) string {
 	return strings.NewReplacer("<", "\\<", "*", "\\*").Replace(s)
 }
