@@ -10,12 +10,13 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// ErrNotAsked is returned for what a cache does not remember and was not to ask for.
-var ErrNotAsked = errors.New("nobody has looked at it")
+// ErrNotCached is returned for an image that is not cached, by methods that
+// make no request.
+var ErrNotCached = errors.New("image was not read before")
 
-// LookRemembered is [Cache.Look] without a request: what is not remembered is an
-// [ErrNotAsked].
-func (c *Cache) LookRemembered(src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
+// LookCached is [Cache.Look] without a request: the error is [ErrNotCached]
+// if the image is not cached.
+func (c *Cache) LookCached(src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
 	key := cacheKey{name: storage.Name(src), how: howOf(src)}
 	key.slice, key.part = storage.SliceOf(src)
 	entry, ok := c.images.get(key)
@@ -25,12 +26,12 @@ func (c *Cache) LookRemembered(src *libvirtxml.DomainDiskSource, claim probe.For
 	if v, read := entry.info.as(claim); ok && read {
 		return v, nil
 	}
-	return nil, fmt.Errorf("open %s: %w", storage.Describe(src), ErrNotAsked)
+	return nil, fmt.Errorf("open %s: %w", storage.Describe(src), ErrNotCached)
 }
 
-// Remembered returns what is known of an image without a request: what it shows, whatever it is
-// stated to be, or at least which file or device it is; and the error of whoever looked last,
-// [ErrNotAsked] where nobody has.
+// Remembered returns what is cached about an image, without a request: its
+// Info, or at least its file or device, and the error of the last attempt to
+// read it, or [ErrNotCached] if there was none.
 func (c *Cache) Remembered(src *libvirtxml.DomainDiskSource) (id storage.FileID, info *Info, err error) {
 	key := cacheKey{name: storage.Name(src), how: howOf(src)}
 	key.slice, key.part = storage.SliceOf(src)
@@ -39,16 +40,16 @@ func (c *Cache) Remembered(src *libvirtxml.DomainDiskSource) (id storage.FileID,
 	} else if ok {
 		return entry.info.ID.File, entry.info, nil
 	}
-	id, err = c.IdentifyRemembered(src)
+	id, err = c.IdentifyCached(src)
 	return id, nil, err
 }
 
-// IdentifyRemembered is [Cache.Identify] without a request: what is not remembered is an
-// [ErrNotAsked].
-func (c *Cache) IdentifyRemembered(src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
+// IdentifyCached is [Cache.Identify] without a request: the error is
+// [ErrNotCached] if the source is not cached.
+func (c *Cache) IdentifyCached(src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	entry, ok := c.stamps.get(stampKey{storage.Name(src), howOf(src)})
 	if !ok {
-		return storage.FileID{}, fmt.Errorf("%s: %w", storage.Describe(src), ErrNotAsked)
+		return storage.FileID{}, fmt.Errorf("%s: %w", storage.Describe(src), ErrNotCached)
 	}
 	return entry.file, entry.err
 }
