@@ -53,7 +53,7 @@ func TestDriverInANameIsHeard(t *testing.T) {
 		got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 		if raw {
 			text := wantRefused(t, got, finding.RecordContradicts).Text
-			wantContains(t, text, "describes it by the driver")
+			wantContains(t, text, "describes it with the driver")
 		} else {
 			wantFixable(t, got, 2)
 		}

@@ -48,7 +48,7 @@ func TestBelievedHeadersAreFollowed(t *testing.T) {
 				t.Errorf("%v: layer %d is %q from %v, want %q from %v", rule, i, have.Format, have.From, want.Format, want.From)
 			}
 		}
-		wantFinding(t, got, finding.BelievedHeader, finding.Info)
+		wantFinding(t, got, finding.TrustedHeader, finding.Info)
 	}
 	// Nobody said what the raw image at the end is, and it has no header.
 	got := f.walk(t, chain.Policy{Rule: chain.Declared, Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
@@ -134,25 +134,25 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 		text    string
 		opened  string // must not be
 	}{
-		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: finding.ProbedBacking, text: "is in no folder"},
+		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: finding.ProbedBacking, text: "is not in a folder"},
 		{name: "symlink", base: mkimage.Qcow2{Backing: "link"}, prepare: func(f *files) { f.symlink("../secret", "golden/link") },
 			code: finding.ProbedBacking, text: "leads to", opened: "golden/link"},
 		{name: "symlink of symlinks", base: mkimage.Qcow2{Backing: "old/link"}, prepare: func(f *files) {
 			f.symlink("..", "golden/up")
 			f.symlink("../up/secret", "golden/old/link")
 		}, code: finding.ProbedBacking, text: "leads to", opened: "golden/old/link"},
-		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: finding.ProbedBacking, text: "is not there"},
+		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: finding.ProbedBacking, text: "does not exist"},
 		{name: "symlink to itself", base: mkimage.Qcow2{Backing: "loop"}, prepare: func(f *files) { f.symlink("loop", "golden/loop") },
 			code: finding.ProbedBacking, text: "cannot be found", opened: "golden/loop"},
 		{name: "protocol", base: mkimage.Qcow2{Backing: "nbd://user:password@host/x"}, code: finding.ProbedBacking, text: "local file"},
-		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: finding.DataFile, text: "a backing image only"},
-		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: finding.DataFile, text: "a backing image only"},
+		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: finding.DataFile, text: "a backing image"},
+		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: finding.DataFile, text: "a backing image"},
 		{name: "extent", base: mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "old/first.img"}}},
-			code: finding.ForeignExtents, text: "a backing image only"},
-		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: finding.Differencing, text: "a backing image only"},
+			code: finding.ForeignExtents, text: "a backing image"},
+		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: finding.Differencing, text: "a backing image"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 			reported := wantRefused(t, got, c.code)
 			wantContains(t, reported.Text, c.text)
-			wantContains(t, reported.Text, "which is believed")
+			wantContains(t, reported.Text, "which is trusted")
 			f.wantUntouched(t, "secret", "golden/../secret", "golden/old/first.img")
 			if f.touched["/etc/hostname"] || f.opened[f.path(c.opened)] > 0 {
 				t.Error("what the image names was looked at")
@@ -259,7 +259,7 @@ func TestNoBeliefWithoutResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, "symlinks are not followed here")
+	wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, "symlinks cannot be resolved")
 }
 
 // The rule is that of the innermost folder that has one, and of the stricter

@@ -141,7 +141,7 @@ func TestPredictionSaysWhatIsNotKnown(t *testing.T) {
 	f.qcow2("top", img{backing: "guessed"})
 	for version, want := range map[string]bool{"11.3": false, "11.3.1": true, "12.0": true, "12.8": false} {
 		got := f.predict(t, f.top("top"), version)
-		if says := strings.Contains(got.Reason, "it is not known whether libvirt "); says != want {
+		if says := strings.Contains(got.Reason, "it is unknown whether libvirt "); says != want {
 			t.Errorf("libvirt %s: %s", version, got.Reason)
 		}
 	}

@@ -54,7 +54,7 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 			}
 			reported := wantFinding(t, got, finding.RawWithSignature, finding.Warn)
 			wantContains(t, reported.Remedy.String(), c.hint)
-			wantContains(t, reported.Text, "an explicit chain freezes that")
+			wantContains(t, reported.Text, "an explicit chain makes that")
 			if !strings.Contains(c.hint, "--refresh") && strings.Contains(reported.Remedy.String(), "--refresh") {
 				t.Errorf("a refresh changes nothing here: %q", reported.Remedy.String())
 			}

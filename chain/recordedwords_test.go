@@ -198,9 +198,9 @@ func TestRecordOfAnotherImageConfirmsNothing(t *testing.T) {
 		make    func(f *files)
 		refused bool
 	}{
-		"both are there": {func(f *files) { f.qcow2("base.img", img{}) }, true},
-		"one image":      {func(f *files) { f.symlink(f.path("other.img"), "base.img") }, false},
-		"it was moved":   {func(*files) {}, false},
+		"both exist":   {func(f *files) { f.qcow2("base.img", img{}) }, true},
+		"one image":    {func(f *files) { f.symlink(f.path("other.img"), "base.img") }, false},
+		"it was moved": {func(*files) {}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFiles(t)

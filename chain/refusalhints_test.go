@@ -24,7 +24,7 @@ import (
 // could not even be read.
 var neverRefused = []finding.Code{
 	finding.RanOtherwise, finding.DocumentUnreadable, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.SnapshotDiffers, finding.BytesChange, finding.RawWithSignature,
-	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
+	finding.FormatDisputed, finding.ProbedFormat, finding.TrustedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
 	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.XMLNotImage, finding.ChainElsewhere,
 }
 
@@ -261,8 +261,8 @@ func codeNames(t *testing.T) map[string]finding.Code {
 
 // What a hint may ask for that can be done without anybody's thought.
 var (
-	alternative   = regexp.MustCompile(`; or |; else |; if |; |, else | else | or (?:--|rebuild|name |mend |virsh)`)
-	droppedFlag   = regexp.MustCompile(`drop --trust (\S+?),? `)
+	alternative   = regexp.MustCompile(`; or |; otherwise |; if |; |, otherwise | or (?:--|rebuild|use |name |correct |virsh)`)
+	droppedFlag   = regexp.MustCompile(`remove --trust (\S+?),? `)
 	driverTag     = regexp.MustCompile(`<driver name='qemu' type='\w+'/>`)
 	formatTag     = regexp.MustCompile(`<format type='\w+'/>`)
 	encryptionTag = regexp.MustCompile(`^.*(<encryption.*</encryption>).*$`)
@@ -279,7 +279,7 @@ func alternatives(hint string) []string {
 		}
 		found = append(found, hint[:at[0]])
 		rest := hint[at[1]:]
-		if word := regexp.MustCompile(`(--|rebuild|name |mend |virsh)$`).FindString(hint[at[0]:at[1]]); word != "" {
+		if word := regexp.MustCompile(`(--|rebuild|use |name |correct |virsh)$`).FindString(hint[at[0]:at[1]]); word != "" {
 			rest = word + rest
 		}
 		hint = rest

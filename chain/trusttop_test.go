@@ -72,7 +72,7 @@ func TestStatementsAboutTops(t *testing.T) {
 			case c.want == chain.Explicit && got.Layers[0].Format != c.top.Format:
 				t.Errorf("the type has changed: %+v", got.Layers[0])
 			case c.want == chain.Refused:
-				wantMend(t, wantRefused(t, got, finding.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
+				wantFix(t, wantRefused(t, got, finding.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
 				if len(got.Findings) != 1 {
 					t.Errorf("more was said: %+v", got.Findings)
 				}
@@ -81,12 +81,12 @@ func TestStatementsAboutTops(t *testing.T) {
 	}
 }
 
-// wantMend checks that a hint says how either side is mended.
-func wantMend(t *testing.T, f finding.Finding, pattern bool, other string) {
+// wantFix checks that a hint says how to fix either side.
+func wantFix(t *testing.T, f finding.Finding, pattern bool, other string) {
 	t.Helper()
-	drop := "if the statement is wrong, drop --trust "
+	drop := "if the statement is wrong, remove --trust "
 	if pattern {
-		drop = "if the statement is wrong, drop the glob "
+		drop = "if the statement is wrong, remove the glob "
 	}
 	if !strings.HasPrefix(f.Remedy.String(), drop) || !strings.Contains(f.Remedy.String(), other) {
 		t.Errorf("hint %q", f.Remedy.String())
@@ -106,7 +106,7 @@ func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	}
 	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 3)
 	wantVerdict(t, f.walk(t, state("lowest.img", probe.Raw), s), chain.Explicit, 3)
-	wantMend(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), finding.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
+	wantFix(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), finding.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
 	wantRefused(t, f.walk(t, state("gone.img", probe.Raw), s), finding.TrustConflict)
 
 	s = f.top("top.qcow2")
