@@ -35,7 +35,7 @@ func TestChainsElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, since := versions.Version{Major: 9, Minor: 1}, versions.FirmwareFormats.Since
-	const lost, bytes, format = "libvirt tells QEMU that it has none", "is read byte by byte", "takes no format in"
+	const lost, bytes, format = "libvirt tells QEMU that it has none", "is read byte by byte", "ignores the format in"
 	for _, c := range []struct {
 		os, devices string
 		target      versions.Version
