@@ -38,10 +38,10 @@ func readQED(m *image) (*Header, error) {
 		return nil, m.unsupported("features", 16, "unknown bits %#x", unknown)
 	}
 	if clusterSize < 1<<12 || clusterSize > 1<<26 || !powerOfTwo(clusterSize) {
-		return nil, m.corrupt("cluster_size", 4, "%d is no power of two from 4 KiB to 64 MiB", clusterSize)
+		return nil, m.corrupt("cluster_size", 4, "%d is not a power of two from 4 KiB to 64 MiB", clusterSize)
 	}
 	if tableSize < 1 || tableSize > 16 || !powerOfTwo(tableSize) {
-		return nil, m.corrupt("table_size", 8, "%d is no power of two from 1 to 16", tableSize)
+		return nil, m.corrupt("table_size", 8, "%d is not a power of two from 1 to 16", tableSize)
 	}
 	// The product wraps around for clusters of 32 MiB and more. QEMU lets it
 	// wrap, and so refuses images that the specification allows. A size of
@@ -80,7 +80,7 @@ func readQED(m *image) (*Header, error) {
 	case backingSize == 0:
 		return h, nil
 	case backingOffset < qedHeaderSize:
-		// QEMU would take header fields for a name.
+		// QEMU would read header fields as a name.
 		return nil, m.corrupt("backing_filename_offset", 56, "%d is inside the header", backingOffset)
 	}
 	if h.Backing, err = m.name("backing file name", backingOffset, backingSize); err != nil {

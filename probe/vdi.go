@@ -43,7 +43,7 @@ func readVDI(m *image) (*Header, error) {
 	case version != vdiVersion:
 		return nil, m.unsupported("u32Version", 68, "%d.%d", version>>16, version&0xffff)
 	case kind < vdiNormal || kind > vdiDiff:
-		// QEMU does not look at the type.
+		// QEMU ignores the type.
 		return nil, m.unsupported("u32Type", 76, "%d", kind)
 	case offBlocks%sectorSize != 0:
 		return nil, m.unsupported("offBlocks", 340, "%#x is not at a sector", offBlocks)

@@ -72,13 +72,13 @@ func (v *vhdxSpans) overlap(s vhdxSpan) bool {
 	return before > 0 && v.ends[before-1] > s.off
 }
 
-// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (QEMU 7.2),
-// in its order: headers, log, regions, metadata, BAT.
+// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (QEMU
+// 7.2), in its order: headers, log, regions, metadata, BAT.
 //
 // QEMU reads the first of the two region tables and never the second, and so
-// does Read. A log is not searched for entries: QEMU opens an image for
-// reading only if it has none, so that Dirty may mean a refusal. An image with
-// a parent, which QEMU always refuses, is checked like any other and then
+// does Read. It does not search the log for entries: QEMU opens an image
+// read-only only if the log has none, so Dirty may mean a refusal. An image
+// with a parent, which QEMU always refuses, is checked like any other and then
 // returned with its Parent.
 func readVHDX(m *image) (*Header, error) {
 	if err := m.magic(vhdxMagic); err != nil {
@@ -180,11 +180,11 @@ func vhdxWhole(b []byte) bool {
 func (m *image) vhdxLog(h *vhdxHeader) error {
 	switch {
 	case h.log.off < vhdxLogUnit || h.log.off%vhdxLogUnit != 0:
-		return m.corrupt("LogOffset", h.at+72, "%#x is no multiple of 1 MiB, or 0", h.log.off)
+		return m.corrupt("LogOffset", h.at+72, "%#x is 0, or not a multiple of 1 MiB", h.log.off)
 	case h.version != 0:
 		return m.unsupported("LogVersion", h.at+64, "%d", h.version)
 	case h.dirty && h.log.size%vhdxLogUnit != 0:
-		return m.corrupt("LogLength", h.at+68, "%d bytes are no multiple of 1 MiB", h.log.size)
+		return m.corrupt("LogLength", h.at+68, "%d bytes are not a multiple of 1 MiB", h.log.size)
 	}
 	return nil
 }
@@ -288,8 +288,7 @@ func (m *image) vhdxBAT(r *vhdxRegions, meta *vhdxMetadata) error {
 		if off >= end || length > end-off {
 			return m.fail(ErrTruncated, "BAT Entry", at, "block %d, %d bytes at %#x, is not in the image", i, length, off)
 		}
-		// QEMU leaves a block out here each time that it has seen a chunk of
-		// them, by a slip.
+		// Because of a bug, QEMU skips one block after each chunk here.
 		if regions.overlap(vhdxSpan{off, meta.blockSize}) {
 			return m.corrupt("BAT Entry", at, "block %d at %#x overlaps a region", i, off)
 		}

@@ -96,7 +96,7 @@ func (m *image) vhdxMetadata(r vhdxSpan) (*vhdxMetadata, error) {
 	const maxDisk = 64 << 40
 	switch sectorBytes := le.Uint32(sector); {
 	case d.blockSize < 1<<20 || d.blockSize > 256<<20 || !powerOfTwo(d.blockSize):
-		return nil, m.corrupt("BlockSize", int64(parametersAt), "%d is no power of two from 1 MiB to 256 MiB", d.blockSize)
+		return nil, m.corrupt("BlockSize", int64(parametersAt), "%d is not a power of two from 1 MiB to 256 MiB", d.blockSize)
 	case sectorBytes == 4096:
 		return nil, m.unsupported("LogicalSectorSize", int64(sectorAt), "%d", sectorBytes)
 	case sectorBytes != sectorSize:

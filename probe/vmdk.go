@@ -29,13 +29,14 @@ const (
 	vmdkMaxSectors = maxLength / sectorSize
 )
 
-// readVMDK reads the format of VMware's "Virtual Disk Format 5.0", whose fields
-// are little-endian and count sectors, with the checks of block/vmdk.c (QEMU 7.2).
+// readVMDK reads the format of VMware's "Virtual Disk Format 5.0", whose
+// fields are little-endian and count sectors, with the checks of block/vmdk.c
+// (QEMU 7.2).
 //
-// It comes in three kinds: a sparse image, an older sparse image ("COWD"), and
-// a text that names the files which hold the data. A sparse extent that such a
-// text names is an image by itself, whose header QEMU reads as it reads any;
-// here it is not opened.
+// It has three kinds: a sparse image, an older sparse image ("COWD"), and a
+// text that names the files with the data. A sparse extent that such a text
+// names is an image by itself, whose header QEMU reads too; this package does
+// not open it.
 func readVMDK(m *image) (h *Header, err error) {
 	descriptor := uint64(vmdkEmbedded)
 	switch {
@@ -46,7 +47,7 @@ func readVMDK(m *image) (h *Header, err error) {
 	case m.begins(vmdkSESparse):
 		// An extent of the seSparse kind holds no descriptor, and QEMU
 		// opens it only through one.
-		return nil, m.unsupported("magicNumber", 0, "an seSparse extent is no image by itself")
+		return nil, m.unsupported("magicNumber", 0, "an seSparse extent is not an image by itself")
 	default:
 		h, err = m.vmdkDescriptor(0)
 		descriptor = 0
@@ -149,7 +150,7 @@ func (m *image) vmdkSparse() (*Header, error) {
 		}
 	}
 
-	// The createType of the embedded descriptor is not looked at, and an
+	// The createType of the embedded descriptor is not read, and an
 	// extent that it names is this image itself.
 	h := &Header{
 		Format:      VMDK,

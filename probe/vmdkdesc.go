@@ -37,7 +37,7 @@ func (m *image) vmdkDescriptor(off uint64) (*Header, error) {
 	case start < 0 && off == 0 && !vmdkDescriptor(text[:min(len(text), sectorSize)]):
 		return nil, m.fail(ErrSignature, "magicNumber", 0, "neither a sparse image nor a descriptor")
 	case start < 0:
-		return nil, m.corrupt("createType", -1, "there is none")
+		return nil, m.corrupt("createType", -1, "it is missing")
 	case !ok || len(createType) > vmdkMaxCreateType:
 		return nil, m.corrupt("createType", at, "no text in quotes of at most %d bytes", vmdkMaxCreateType)
 	case !slices.Contains(vmdkCreateTypes, string(createType)):
@@ -104,7 +104,7 @@ func (m *image) vmdkExtents(h *Header, text []byte, off uint64) error {
 	}
 	if len(h.Extents) == 0 {
 		// QEMU aborts when it is asked for such an image's cluster size.
-		return m.corrupt("extent", -1, "there is none")
+		return m.corrupt("extent", -1, "it is missing")
 	}
 	h.VirtualSize = sectors * sectorSize
 	return nil
