@@ -172,7 +172,7 @@ func TestHostileDaemon(t *testing.T) {
 		"another serial number":   field(5, 77),
 		"an unknown status":       field(6, 2),
 		"an error without words":  func(p []byte) []byte { return field(6, 1)(instead()(p)) },
-		"an error that is none": func(p []byte) []byte {
+		"an error without a code or message": func(p []byte) []byte {
 			return field(6, 1)(instead(words(0, 0, 1), text("no error"), words(2))(p))
 		},
 		"an error with a long message": func(p []byte) []byte {
