@@ -377,7 +377,7 @@ func TestRebaseScript(t *testing.T) {
 	if _, again := h.script("sh", script+".undo"); strings.Count(again, "has its old header already") != strings.Count(out, "has its old header again") {
 		t.Errorf("undo again:\n%s", again)
 	}
-	if r := runHost(t, h.l, "scan", "--rebase-script", script); r.status != exitInput || !strings.Contains(r.errors, "is there already") {
+	if r := runHost(t, h.l, "scan", "--rebase-script", script); r.status != exitInput || !strings.Contains(r.errors, "already exists") {
 		t.Errorf("the same file again: status %d\n%s", r.status, r.errors)
 	}
 	for _, dir := range []string{h.l.Dir, script + ".saved"} {
