@@ -187,7 +187,7 @@ const (
 	FormatUnrecorded    Code = "format-unrecorded"
 	FormatDisputed      Code = "format-disputed"
 	ProbedFormat        Code = "probed-format"
-	TrustedHeader      Code = "believed-header"
+	TrustedHeader       Code = "believed-header"
 	ProbedNotRaw        Code = "probed-not-raw"
 	ProbedBacking       Code = "probed-backing"
 	AmbiguousSignatures Code = "ambiguous-signatures"

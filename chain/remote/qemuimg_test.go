@@ -38,7 +38,7 @@ func TestQemuImgThatMisbehaves(t *testing.T) {
 		opens              bool
 	}{
 		{"it fails", `printf 'no\033[2J' >&2; exit 3`, `exit status 3, with the message "no\x1b[2J"`, false},
-		{"it complains without an end", `yes qemu-img | head -c 10000000 >&2; exit 1`, `says "qemu-img\nqemu-img`, false},
+		{"it complains without an end", `yes qemu-img | head -c 10000000 >&2; exit 1`, `message "qemu-img\nqemu-img`, false},
 		{"it dies", `kill -9 $$`, "signal: killed", false},
 		{"it says nothing", ``, "output", false},
 		{"it says something else", `echo '[]'`, "output", false},

@@ -47,7 +47,7 @@ var reasons = map[string]string{
 	"chain/remote: DefaultTimeout":       "what a zero Timeout means",
 	"chain: Evidence.Of":                 "what a host says of an image, without a walk",
 	"chain: Libvirt":                     "one of the origins that a layer can have",
-	"chain: ProbeCheck.Contradictions":   "what speaks against a header, for programs that walk by themselves",
+	"chain: ProbeCheck.Contradictions":   "what contradicts a header, for programs that walk chains themselves",
 	"chain/storage: ToTheEnd":            "the length of an extent without an end, such as that of a whole device",
 	"chain/storage: ReadByNothing":       "the zero value: what reads an image on the network",
 	"chain: RefuseDisagreement":          "the zero value: whose word counts where XML and headers differ",
