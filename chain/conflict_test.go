@@ -97,8 +97,7 @@ func conflictingFiles(t *testing.T) *files {
 	return f
 }
 
-// TestMisopens: a chain misopens where it contradicts the headers and nothing is left
-// open.
+// TestMisopens: a chain misopens if it certainly contradicts the headers.
 func TestMisopens(t *testing.T) {
 	f := conflictingFiles(t)
 	for _, c := range conflicts {
@@ -117,7 +116,7 @@ func TestMisopens(t *testing.T) {
 	}
 }
 
-// TestIgnoredChainMisopensNothing: where libvirt discards the explicit chain.
+// TestIgnoredChainMisopensNothing: if libvirt discards the explicit chain.
 func TestIgnoredChainMisopensNothing(t *testing.T) {
 	f := conflictingFiles(t)
 	s := f.explicit("flat", f.layer("base", probe.Raw))
@@ -133,9 +132,9 @@ func TestIgnoredChainMisopensNothing(t *testing.T) {
 	}
 }
 
-// TestKeptChains: of a disk whose chain the policy keeps nothing misopens, whatever
-// name of its own image the policy has, and --refresh changes nothing. Others are not
-// kept.
+// TestKeptChains: a disk with a kept chain never misopens, whatever name of
+// its own image the policy has, and --refresh does not change it. Other disks
+// are not kept.
 func TestKeptChains(t *testing.T) {
 	f := conflictingFiles(t)
 	f.withDataFile("other")

@@ -28,7 +28,7 @@
 //     far as the rule allows, and only if nothing that the guest cannot forge
 //     contradicts it.
 //   - If a format was taken from the image's own header, no other file that the
-//     image names is opened, looked at or written into the XML.
+//     image names is opened, touched or written into the XML.
 //   - Where libvirt would fall back to something (no backing image, raw), a
 //     broken header is a refusal.
 //

@@ -270,7 +270,7 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.resolveNames(conflict{text: text, more: ", which is not looked at, because only the XML says that " +
+		return k.resolveNames(conflict{text: text, more: ", which is not touched, because only the XML says that " +
 			storage.Describe(overlay.Source) + " is " + string(overlay.Format)})
 	}
 	xmlID, xmlErr := k.Identify(k.ctx, stated.At())

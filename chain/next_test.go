@@ -201,8 +201,8 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 	}
 }
 
-// A conflict is told as far as it was looked at.
-func TestConflictsAreToldAsTheyAre(t *testing.T) {
+// The text of a conflict says how much was compared.
+func TestConflictTexts(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
 	f.raw("other.raw", 1<<20)

@@ -69,8 +69,8 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 	}
 }
 
-// At the start of the file of which an image is a part there may be another
-// image: no command is shown that would change that.
+// The file of a slice may begin with another image: no command is shown that
+// would change that.
 func TestHintsForAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)

@@ -19,7 +19,7 @@ type refusal struct {
 	// disk is the disk's XML but for its <target>: that of a qcow2 image
 	// top.qcow2 without a chain where it is "".
 	disk     string
-	document string // the whole document, in the place of a domain with disk
+	document string // the whole document, instead of a domain with disk
 	policy   chain.Policy
 	trust    string // PATH=FORMAT, PATH in the folder
 	evidence func(*files) *chain.Evidence

@@ -25,8 +25,8 @@ func TestHintsShowNoPassword(t *testing.T) {
 	}
 }
 
-// What helps follows from what the system says; only where it forbids the file
-// would another user be of use.
+// The hint depends on the system's error; another user helps only if
+// permission was denied.
 func TestHintsFollowTheSystemsError(t *testing.T) {
 	rename := finding.Say("RENAME")
 	hints := make(map[string]syscall.Errno)

@@ -13,9 +13,9 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// A top's own type is held against the statements, be it one that can have a
-// backing image or not; one that is not stated is written. What is stated never
-// changes.
+// A top's own type is compared with the statements, whether it can have a
+// backing image or not; one that is not stated is written. What is stated
+// never changes.
 func TestStatementsAboutTops(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk.img", 1<<20)
@@ -93,9 +93,9 @@ func wantFix(t *testing.T, f finding.Finding, pattern bool, other string) {
 	}
 }
 
-// Explicit chains whose rest is taken as it is, because an image of it is not
-// there or a part of it cannot be written, are held against the statements too.
-func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
+// Explicit chains that are only partly checked, because an image is missing or
+// a part cannot be written, are compared with the statements too.
+func TestStatementsAboutUncheckedChains(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top.qcow2", img{backing: "gone.img", backingFormat: "qcow2"})
 	s := f.top("top.qcow2")
@@ -115,8 +115,8 @@ func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	wantRefused(t, f.walk(t, state("top.qcow2", probe.Raw), s), finding.TrustConflict)
 }
 
-// The command with which the refusal mends an overlay's record does so: the chain
-// that was refused is fixed with the same statement.
+// The refusal's command corrects the overlay's record: the chain that was
+// refused is fixed with the same statement.
 func TestTrustConflictMendsTheRecord(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	f := newFiles(t)

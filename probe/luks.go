@@ -28,7 +28,7 @@ type luksFields struct {
 }
 
 type luksSlot struct {
-	at         int64 // where it stands in the header
+	at         int64 // offset in the header
 	active     uint32
 	iterations uint32
 	material   uint64 // the sector at which the key material begins

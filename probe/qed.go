@@ -51,10 +51,9 @@ func readQED(m *image) (*Header, error) {
 	if capacity := entries * entries * clusterSize; size%sectorSize != 0 || size > capacity || size > math.MaxInt64 {
 		return nil, m.corrupt("image_size", 48, "%d", size)
 	}
-	// The L1 table lies after the header and inside the image, of which
-	// QEMU counts whole clusters after filling up the last sector. A table
-	// of one cluster fails this check in QEMU, whatever the specification
-	// says.
+	// The L1 table is after the header and inside the image. QEMU pads the last
+	// sector and counts whole clusters. A table of one cluster fails this check
+	// in QEMU, although the specification allows it.
 	end, clusters := l1Offset+(tableSize-1)*clusterSize, wholeSectors(m.size)&^(clusterSize-1)
 	if l1Offset%clusterSize != 0 || l1Offset < headerSize || end <= l1Offset || end >= clusters {
 		return nil, m.corrupt("l1_table_offset", 40, "%#x", l1Offset)

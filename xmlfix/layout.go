@@ -78,7 +78,7 @@ func (d *Document) layoutIn(parent, sibling *element) layout {
 }
 
 // quoteNear returns the quote of the nearest attribute: a sibling's, another
-// child's, the parent's; libvirt's default if there is none.
+// child's, the parent's; otherwise libvirt's default.
 func quoteNear(parent, sibling *element) byte {
 	if sibling != nil && sibling.quote != 0 {
 		return sibling.quote

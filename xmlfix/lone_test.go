@@ -70,7 +70,7 @@ func TestLoneDisk(t *testing.T) {
 	}
 }
 
-// TestLoneDiskIsRead: as strictly as one in a domain, with the same outcome.
+// TestLoneDiskIsRead: as strictly as a disk in a domain, with the same result.
 func TestLoneDiskIsRead(t *testing.T) {
 	for _, tt := range statedTests {
 		if tt.live {

@@ -100,7 +100,7 @@ func leftTypeless(is, want chain.Layer) bool {
 
 // statedAs returns the index of the XML's layer with the source of layer,
 // which is written as the i-th: i if that is one of several, otherwise the
-// first; -1 if there is none.
+// first; -1 for none.
 func statedAs(layer chain.Layer, stated []chain.Layer, i int) int {
 	if i < len(stated) && sameImage(layer.Source, stated[i].Source) {
 		return i

@@ -12,17 +12,15 @@ import (
 
 func ExampleSay() {
 	record := finding.Command("qemu-img rebase -u -f qcow2 -F raw -b base.img top.img")
-	remedy := finding.Say("state what it is: %s; or record it: %s", finding.Trust("/img/base.img", "raw"), record)
+	remedy := finding.Say("state its format: %s; or record it: %s", finding.Trust("/img/base.img", "raw"), record)
 	fmt.Println(remedy)
 	fmt.Println(remedy.Image, remedy.Formats)
 	for _, command := range remedy.Commands {
 		fmt.Println("$", command)
 	}
-	// Output:
-	// state what it is: --trust /img/base.img=raw; or record it: qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
-	// /img/base.img [raw]
-	// $ --trust /img/base.img=raw
-	// $ qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
+	// Output: state its format: --trust /img/base.img=raw; or record it: qemu-img
+	// rebase -u -f qcow2 -F raw -b base.img top.img /img/base.img [raw] $ --trust
+	// /img/base.img=raw $ qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
 }
 
 // A remedy has the data of its parts, each once, and does not share their

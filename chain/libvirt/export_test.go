@@ -1,4 +1,4 @@
 package libvirt
 
-// Releases are the pairs of which a missing QEMU is taken.
+// Releases are the pairs from which a missing QEMU is taken.
 func Releases() []release { return releases }

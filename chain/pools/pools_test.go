@@ -322,8 +322,8 @@ func TestPartitionByLink(t *testing.T) {
 	}
 }
 
-// TestRead: the file of a pool's name counts and nothing else, and what is
-// wrong with it hinders nobody but those who ask for the pool.
+// TestRead: only the file with the pool's name is read, and an error in it
+// affects only lookups of that pool.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	definition := func(name, target string) []byte {
@@ -393,7 +393,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadOnce: a definition that is of no use is not read again for each volume.
+// TestReadOnce: an unusable definition is not read again for each volume.
 func TestReadOnce(t *testing.T) {
 	dir := t.TempDir()
 	write := func(definition string) {

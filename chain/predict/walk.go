@@ -179,7 +179,7 @@ func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w r
 	}
 	s := chain.ProbeCheck{Name: what, Size: l.Size, Format: layer.Format, Record: storage.Record{Disputed: ref.Format, Meant: w.meant()}, OverlaySize: p.sizeOf(overlay), HasOverlay: true}
 	refs := chain.References(h)
-	switch witnesses := s.ExceptName(); {
+	switch contradictions := s.ExceptName(); {
 	case refs != nil && l.Libvirt.Backing:
 		p.misopens("libvirt probes " + what + " and follows it to " + refs.What + ", named by an image whose format nobody recorded")
 	case refs != nil && h.Backing != nil:
@@ -188,8 +188,8 @@ func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w r
 		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.What + ", named by an image whose format nobody recorded")
 	case len(l.Formats()) > 1:
 		p.misopens(what + ", whose format nobody recorded, has the signatures of " + image.FormatList(l.Formats()) + "; libvirt chooses " + string(layer.Format))
-	case len(witnesses) > 0:
-		p.misopens("libvirt probes, and " + witnesses[0].Text + ": the guest does not see the bytes of the file")
+	case len(contradictions) > 0:
+		p.misopens("libvirt probes, and " + contradictions[0].Text + ": the guest does not see the bytes of the file")
 	}
 	return nil
 }

@@ -28,8 +28,7 @@ func TestPlacesAreLibvirts(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	for _, test := range []struct {
 		source string
-		// differs says why libvirt's answer and this package's are not
-		// held against each other.
+		// differs says why libvirt's answer and this package's are not compared.
 		differs string
 	}{
 		{source: `<source protocol='http' name='d/a b%?#.img'><host name='h' port='80'/></source>`},

@@ -16,8 +16,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// program writes a shell script that stands for a qemu-img that has lost its
-// mind.
+// program writes a shell script that replaces qemu-img and misbehaves.
 func program(t *testing.T, script string) (path string) {
 	t.Helper()
 	peers.Require(t, "sh")

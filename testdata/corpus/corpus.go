@@ -78,7 +78,7 @@ func readFrom(cmd *exec.Cmd, extension string) ([]Document, error) {
 		return nil, err
 	}
 	found, err := read(plain, extension)
-	io.Copy(io.Discard, plain) // what may stand behind the archive's end
+	io.Copy(io.Discard, plain) // what may stand after the archive's end
 	if failed := cmd.Wait(); err == nil && failed != nil {
 		err = fmt.Errorf("%s: %w", cmd.Args[0], failed)
 	}

@@ -1,10 +1,11 @@
 // Unused lists the exported names of the libraries that nothing outside their
-// package uses: no other package, no Example, not the README. Tests do not count.
+// package uses: no other package, no Example, not the README. Tests do not
+// count.
 //
 //	go run ./testdata/unused
 //
-// It goes by the source alone. A function, variable or constant is used where
-// "package.Name" stands in a file that imports the package; a type also where
+// It goes by the source alone. A function, variable or constant is used if
+// "package.Name" occurs in a file that imports the package; a type also where
 // an exported declaration of its own package has it; a method where any file
 // outside has a selector of its name. Names that are there for other programs
 // are in the table of reasons, and not listed.

@@ -108,8 +108,8 @@ func prologue(lines ...string) string {
 		text += "# " + line + "\n"
 	}
 	return text + `#
-# Each image is looked at first: its guests must be shut off, and its header must be as it was. One that is not so is left
-# as it is, and the others go on. Then the script ends with 1, else with 0. It may be run again.
+# Each image is checked first: its guests must be shut off, and its header must not have changed. Other images are skipped.
+# The exit status is 1 if an image was skipped, otherwise 0. The script may be run again.
 
 `
 }
