@@ -18,9 +18,11 @@ func ExampleSay() {
 	for _, command := range remedy.Commands {
 		fmt.Println("$", command)
 	}
-	// Output: state its format: --trust /img/base.img=raw; or record it: qemu-img
-	// rebase -u -f qcow2 -F raw -b base.img top.img /img/base.img [raw] $ --trust
-	// /img/base.img=raw $ qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
+	// Output:
+	// state its format: --trust /img/base.img=raw; or record it: qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
+	// /img/base.img [raw]
+	// $ --trust /img/base.img=raw
+	// $ qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
 }
 
 // A remedy has the data of its parts, each once, and does not share their
