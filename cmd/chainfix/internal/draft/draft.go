@@ -1,10 +1,12 @@
-// Package draft writes the questions of a report on a host as a policy file to fill in.
+// Package draft writes the questions of a report on a host as a policy file to
+// fill in.
 //
-// The file is YAML that [github.com/chainfix/chainfix/chain/policyfile] reads, and states nothing:
-// each answer is a line in a comment, which states the format of one image, or keeps the chain of
-// one disk, once somebody takes away the "#" in front of it. All other text stands behind two of
-// them. Whatever is in a name, no line of the file states anything else; [Text] reads each answer
-// back before it writes it.
+// The file is YAML for [github.com/chainfix/chainfix/chain/policyfile], and
+// states nothing at first: each answer is a commented line, which states the
+// format of one image, or keeps the chain of one disk, as soon as its "#" is
+// removed. All other text comes after "##". Whatever a name contains, no line
+// of the file can state anything else; [Text] parses each answer before it
+// writes it.
 package draft
 
 import (
@@ -20,40 +22,41 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Options say what stands in a draft besides the questions.
+// Options are the texts of a draft besides the questions.
 type Options struct {
-	// Apply and Scan are the commands that take the file: to fix the guests, and to see what there
-	// is to decide then. Each goes on, behind a space, with the file's name.
+	// Apply and Scan are the commands that fix the guests, and that show the
+	// remaining decisions. The file's name follows, after a space.
 	Apply, Scan string
 	File        string // its name, as a word for a shell
-	// Policy is the policy file that the scan was made by, as a word for a shell; "" if there was
-	// none. A command takes one file only.
+	// Policy is the policy file of the scan, quoted for a shell; "" if none. A
+	// command accepts only one file.
 	Policy string
-	// Resolve returns a path without symlinks, "." and "..". A policy file takes no others, but an
-	// overlay may name its backing image "../base.img".
+	// Resolve returns a path without symlinks, "." and "..", which a policy file
+	// requires; an overlay may name its backing image "../base.img".
 	Resolve func(ctx context.Context, path string) (string, error)
 }
 
 // Summary counts what is in a draft.
 type Summary struct {
-	Formats  int // questions what an image is
-	Chains   int // questions whether the XML's chain is right
-	LeftOut  int // what no statement answers
-	NotThere int // decisions for which there was no room
+	Formats  int // questions about formats
+	Chains   int // questions about chains in the XML
+	LeftOut  int // decisions that no statement answers
+	NotThere int // decisions that did not fit
 }
 
-// firstLine is what a draft is recognised by.
+// firstLine identifies a draft.
 const firstLine = "## A policy file to fill in, by chainfix host scan --draft-policy.\n"
 
-// Room that is left of what a policy file may have, so that lines may be added to it.
+// Free space in a draft, within the limits of a policy file, for additional
+// lines.
 const (
 	maxSize  = policyfile.MaxSize * 7 / 8
 	maxMarks = policyfile.MaxMarks * 7 / 8
 )
 
-// Text returns the draft for these decisions, which are in their order in each part of it. What a
-// policy file has no room for is not there. The error is for ctx, or says that the text would
-// state something.
+// Text returns the draft for these decisions, in their order in each part of
+// it. It leaves out what does not fit into a policy file. The error is that of
+// ctx, or says that the text would state something.
 func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, Summary, error) {
 	d := &draft{ctx: ctx, Options: o}
 	for i, decision := range decisions {
@@ -72,7 +75,7 @@ func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, 
 	return text, d.sum, nil
 }
 
-// draft is a draft that is being written.
+// draft is a draft under construction.
 type draft struct {
 	Options
 	ctx context.Context
@@ -83,18 +86,18 @@ type draft struct {
 	full                     bool
 }
 
-// entry is what is written of one decision into one part of the draft.
+// entry is the text of one decision in one part of the draft.
 type entry struct{ bytes.Buffer }
 
-// say writes a line of text, in which nothing can end the line.
+// say writes a line of text, without any line end in it.
 func (e *entry) say(text string) {
 	e.WriteString(strings.TrimRight("  ## "+strings.Map(printable, text), " ") + "\n")
 }
 
-// answer writes the line that is an answer once it is no comment any more.
+// answer writes the commented line of an answer.
 func (e *entry) answer(item string) { e.WriteString("  #- " + item + "\n") }
 
-// add writes one decision, unless there is no room for it.
+// add writes one decision, if it fits.
 func (d *draft) add(decision report.Decision) {
 	var formats []string
 	var keep *report.Answer
@@ -133,7 +136,7 @@ func (d *draft) add(decision report.Decision) {
 	*count++
 }
 
-// evidence writes what there is to know for the answer.
+// evidence writes the facts that help to answer.
 func (e *entry) evidence(decision report.Decision) {
 	speaks := "known of it: "
 	if decision.Claims != "" {
@@ -154,7 +157,7 @@ const (
 	columns   = 100 // of the lines that name them
 )
 
-// guests names the guests that wait.
+// guests lists the waiting guests.
 func (e *entry) guests(names []string) {
 	label := "  " + strconv.Itoa(len(names)) + " guests wait:"
 	if len(names) == 1 {
@@ -189,7 +192,8 @@ func shownWord(name string) string {
 	return name
 }
 
-// printable returns a question mark for what could drive a terminal or end a line.
+// printable replaces control characters, line ends and the like by a question
+// mark.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return '?'
@@ -197,7 +201,8 @@ func printable(r rune) rune {
 	return r
 }
 
-// withoutBreak is a part of a draft without the empty line in front of its first entry.
+// withoutBreak returns a part of a draft without the empty line before its
+// first entry.
 func withoutBreak(part *bytes.Buffer) string { return strings.TrimPrefix(part.String(), "\n") }
 
 // countMarks counts what [policyfile.MaxMarks] bounds.
@@ -211,39 +216,39 @@ func countMarks(text []byte) int {
 	return n
 }
 
-// text puts the parts of the draft together.
+// text joins the parts of the draft.
 func (d *draft) text() []byte {
 	var b bytes.Buffer
 	line := func(text string) {
 		b.WriteString(strings.TrimRight("## "+strings.Map(printable, text), " ") + "\n")
 	}
 	b.WriteString(firstLine)
-	line("It states nothing yet. To answer a question, take away the # of one of the lines below it that have")
+	line("It states nothing yet. To answer a question, remove the # of one of the lines below it that have")
 	line("only one. Leave open what you do not know: a wrong answer shows a guest wrong data. docs/policy.md")
-	line("says what an answer proves. Then look what is left to decide, and fix the guests:")
+	line("says what an answer proves. Then check what is left to decide, and fix the guests:")
 	line("  " + d.Scan + " " + d.File)
 	line("  " + d.Apply + " " + d.File)
 	if d.Policy != "" {
-		line("The scan was made by the policy file " + d.Policy + ", and a command takes one only: move the lines into that.")
+		line("The scan used the policy file " + d.Policy + ", and a command accepts only one: move the lines into that.")
 	}
 	if d.sum.NotThere > 0 {
-		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than a policy file has room for: answer these and scan again.")
+		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than fit into a policy file: answer these and scan again.")
 	}
 	b.WriteString("version: 1\n")
 	if d.formats.Len() > 0 {
 		b.WriteString("\n")
-		line("What images are. One that any guest has or had as a raw disk is raw, whatever its header claims.")
+		line("Formats of images. An image that any guest uses or used as a raw disk is raw, whatever its header claims.")
 		b.WriteString("formats:\n" + withoutBreak(&d.formats))
 	}
 	if d.chains.Len() > 0 {
 		b.WriteString("\n")
-		line("Disks whose chain in the XML is not that of the headers. An answer keeps the XML's. Where the headers")
-		line("are right, leave it open, and name the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
+		line("Disks with another chain in the XML than in the headers. An answer keeps the XML's. If the headers")
+		line("are right, leave it open, and run for the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
 		b.WriteString("disks:\n" + withoutBreak(&d.chains))
 	}
 	if d.leftOut.Len() > 0 {
 		b.WriteString("\n")
-		line("What no statement in a policy file answers:")
+		line("Not to be answered by a statement in a policy file:")
 		b.WriteString(withoutBreak(&d.leftOut))
 	}
 	return b.Bytes()

@@ -1,5 +1,6 @@
-// Package need says what the disks of a document need: it predicts what each version of libvirt would
-// do with a disk as it is, and sums that up.
+// Package need says which disks of a document need an explicit chain: it
+// predicts what each version of libvirt does with an unchanged disk, and sums
+// that up.
 package need
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Prediction is what a version of libvirt would do with a disk as it is.
+// Prediction is what a version of libvirt does with an unchanged disk.
 type Prediction struct {
 	Target libvirt.Pair
 	predict.Prediction
@@ -23,8 +24,8 @@ type Prediction struct {
 	Err error
 }
 
-// Predict says what each of the targets would do with a disk as it is. The error is for
-// a context that has ended.
+// Predict predicts what each of the targets does with an unchanged disk. The
+// error is the cause of a context that has ended.
 func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
 	var all []Prediction
 	if disk.Chain == nil {
@@ -42,7 +43,7 @@ func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, 
 	return all, nil
 }
 
-// Of returns the need of a disk for which these are predicted: the worst one.
+// Of returns the need of a disk with these predictions: the greatest one.
 func Of(predictions []Prediction) predict.Need {
 	worst := predict.Recorded
 	for _, p := range predictions {
@@ -51,11 +52,11 @@ func Of(predictions []Prediction) predict.Need {
 	return worst
 }
 
-// OfSeen predicts what a disk needs from the images that w has looked at, and looks at no
-// other on a header's word. Where that might show that a chain which seems to be in order is
-// not, the need is not known.
+// OfSeen predicts the need of a disk from the images that w has read, and
+// reads no others. If those might show a problem in a chain that looks right,
+// the need is unknown.
 func OfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) (predict.Need, error) {
-	remembering, missed := w.Remembering()
+	remembering, missed := w.CachedOnly()
 	predictions, err := Predict(ctx, remembering, disk, targets)
 	need := Of(predictions)
 	if need < predict.Refused && missed() {
@@ -64,7 +65,8 @@ func OfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, t
 	return need, err
 }
 
-// Need is what the disk needs under this libvirt: [predict.Unknown] with an Err.
+// Need returns the disk's need under this libvirt: [predict.Unknown] with an
+// Err.
 func (p Prediction) Need() predict.Need {
 	if p.Err != nil {
 		return predict.Unknown
@@ -72,9 +74,9 @@ func (p Prediction) Need() predict.Need {
 	return p.Prediction.Need()
 }
 
-// AnyLibvirt are the libvirts to predict for where none is known: one for each way of detecting a
-// chain. What an older QEMU lacks counts for nothing, since no chain makes up for
-// that.
+// AnyLibvirt returns the libvirts to predict for if the version is unknown:
+// one for each way of detecting a chain. Features that an older QEMU lacks are
+// ignored, since an explicit chain does not help there.
 func AnyLibvirt() []libvirt.Pair {
 	var all []libvirt.Pair
 	for _, version := range libvirt.Detectors() {
@@ -87,8 +89,8 @@ func AnyLibvirt() []libvirt.Pair {
 	return all
 }
 
-// unreadable is the prediction for a disk that could not be read, or was not walked
-// because there is no room for its chain.
+// unreadable returns the prediction for a disk that could not be read, or was
+// not walked because of [xmlfix.MaxChains].
 func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 	var e *xmlfix.Error
 	if errors.As(disk.Err, &e) {
@@ -96,5 +98,5 @@ func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
 		}
 	}
-	return Prediction{Target: target, Err: fmt.Errorf("what libvirt makes of this disk is not known: %w", disk.Err)}
+	return Prediction{Target: target, Err: fmt.Errorf("the outcome for this disk is unknown: %w", disk.Err)}
 }
