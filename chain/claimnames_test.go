@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// A name speaks only against what a header claims.
+// A name only contradicts what a header claims.
 func TestNamesSpeakAgainstClaims(t *testing.T) {
 	f := newFiles(t)
 	f.put("secret", nil)
@@ -51,13 +51,13 @@ func TestNamesSpeakAgainstClaims(t *testing.T) {
 					t.Errorf("%s in %s: %+v, %+v", what, name, l, reported)
 				}
 			default:
-				// A mark that neither program looks for is a claim all the same.
+				// A signature that neither program looks for is a claim too.
 				wantRefused(t, got, finding.NameContradicts)
 			}
 		}
 	}
 
-	// What somebody states needs no name.
+	// A stated format needs no matching name.
 	f.put("base.qcow2", make([]byte, 1<<20))
 	f.qcow2("top.qcow2", img{backing: "base.qcow2", backingFormat: "raw"})
 	got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))

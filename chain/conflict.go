@@ -14,16 +14,16 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// winner is which of the XML and a header counts where they differ.
+// winner says whether the XML or a header is used where they differ.
 type winner int
 
 const (
-	noWinner winner = iota // a refusal says why
+	noWinner winner = iota // the disk is refused
 	winnerXML
 	winnerHeader
-	winnerBoth // they name one image
+	winnerBoth // both name the same image
 	// winnerXMLAlone: the XML, which names another image than the header does.
-	// What the header records is not of that image.
+	// The format that the header records is not about that image.
 	winnerXMLAlone
 )
 
@@ -31,15 +31,15 @@ const (
 type conflict struct {
 	code   finding.Code
 	text   string
-	more   string         // what there is to add where the disk is refused
-	remedy finding.Remedy // the zero Remedy is to choose
-	// misopens: see [finding.Finding]. The XML and the header are known to mean
+	more   string         // added to text if the disk is refused
+	remedy finding.Remedy // the zero Remedy stands for chooseRemedy
+	// misopens: see [finding.Finding]. The XML and the header certainly refer to
 	// different bytes.
 	misopens bool
 }
 
-// resolveConflict returns which of the XML and a header wins in a conflict. The operator's
-// policy decides; if it does not, the disk is refused.
+// resolveConflict returns the winner of a conflict, by the operator's policy.
+// Without one it refuses the disk.
 func (k *walk) resolveConflict(c conflict) winner {
 	switch k.disagreement() {
 	case HeadersWin:
@@ -65,7 +65,7 @@ func (k *walk) resolveNames(c conflict) winner {
 	return winnerXMLAlone
 }
 
-// disagreement is what the policy decides for the disk.
+// disagreement returns the policy's decision for the disk.
 func (k *walk) disagreement() Disagreement {
 	if !k.keptKnown {
 		k.kept, k.keptKnown = k.keepsChain(), true
@@ -76,7 +76,7 @@ func (k *walk) disagreement() Disagreement {
 	return k.Policy.Disagreement
 }
 
-// keepsChain reports whether the disk is one of the policy's KeptChains.
+// keepsChain reports whether the policy lists the disk in KeptChains.
 func (k *walk) keepsChain() bool {
 	top, err := k.Locate(k.ctx, k.stated.Layers[0])
 	name := storage.Name(top.At())
@@ -90,7 +90,7 @@ func (k *walk) keepsChain() bool {
 	if err != nil || len(k.Policy.KeptChains) == 0 {
 		return false
 	}
-	// Those that do not answer cost one limit together.
+	// All images that do not answer share one time limit.
 	ctx, cancel := context.WithCancelCause(limit.WithoutRow(k.ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(k.ctx, func() { cancel(context.Cause(k.ctx)) })()
@@ -105,8 +105,7 @@ func (k *walk) keepsChain() bool {
 	return kept.Load()
 }
 
-// isThere reports whether a source is a local image that exists, for all that can be
-// told.
+// isThere reports whether a source is a local image that exists, or may exist.
 func (k *walk) isThere(src *libvirtxml.DomainDiskSource) bool {
 	if _, local := storage.LocalPath(src); !local {
 		return false
@@ -115,9 +114,9 @@ func (k *walk) isThere(src *libvirtxml.DomainDiskSource) bool {
 	return err == nil
 }
 
-// sameBytes reports whether two sources that are there may be two names of the same
-// bytes: a device and a path to it, or a file that is seen through two mounts. It is true
-// where that cannot be told.
+// sameBytes reports whether two existing sources may be the same bytes: a
+// device and another path to it, or a file in two mounts. If that is unknown,
+// it is true.
 func (k *walk) sameBytes(a, b *libvirtxml.DomainDiskSource) bool {
 	var extents [2]storage.Extent
 	for i, src := range []*libvirtxml.DomainDiskSource{a, b} {
@@ -129,11 +128,11 @@ func (k *walk) sameBytes(a, b *libvirtxml.DomainDiskSource) bool {
 			return true
 		}
 	}
-	// A device may end before the file that it is a part of.
+	// A device may be shorter than the file that it is a part of.
 	return extents[0].File == extents[1].File && extents[0].Start == extents[1].Start || k.images.Alike(k.ctx, a, b)
 }
 
-// readsAs reports whether an image was read and is one of format.
+// readsAs reports whether an image was read and has the header of format.
 func (k *walk) readsAs(layer Layer, format probe.Format) bool {
 	layer, err := k.Locate(k.ctx, layer)
 	if path, local := layer.LocalPath(); err != nil || !local || !strings.HasPrefix(path, "/") {

@@ -20,7 +20,7 @@ var conflicts = []struct {
 	want finding.Code // of the finding that says so beyond doubt; "" for none
 }{
 	{"agrees", func(f *files) chain.Stated { return f.explicit("over-base", f.layer("base", probe.Raw)) }, ""},
-	{"goes on where the header ends", func(f *files) chain.Stated { return f.explicit("flat", f.layer("base", probe.Raw)) }, finding.ChainStale},
+	{"continues the chain where the header ends", func(f *files) chain.Stated { return f.explicit("flat", f.layer("base", probe.Raw)) }, finding.ChainStale},
 	{"goes on further down", func(f *files) chain.Stated {
 		return f.explicit("over-flat", f.layer("flat", probe.Qcow2), f.layer("base", probe.Raw))
 	}, finding.ChainStale},
@@ -33,7 +33,7 @@ var conflicts = []struct {
 	{"goes on below a raw backing image", func(f *files) chain.Stated {
 		return f.explicit("over-base", f.layer("base", probe.Raw), f.layer("other", probe.Raw))
 	}, ""},
-	{"ends where the header goes on", func(f *files) chain.Stated { return f.explicit("over-base") }, finding.ChainCut},
+	{"ends the chain where the header continues it", func(f *files) chain.Stated { return f.explicit("over-base") }, finding.ChainCut},
 	{"ends, and the header goes on to what is gone", func(f *files) chain.Stated { return f.explicit("over-gone") }, finding.ChainCut},
 	{"does not end", func(f *files) chain.Stated { return f.top("over-base") }, ""},
 	{"another image", func(f *files) chain.Stated { return f.explicit("over-base", f.layer("other", probe.Raw)) }, finding.ChainConflict},
@@ -97,8 +97,7 @@ func conflictingFiles(t *testing.T) *files {
 	return f
 }
 
-// TestMisopens: a chain misopens where it contradicts the headers and nothing is left
-// open.
+// TestMisopens: a chain misopens if it certainly contradicts the headers.
 func TestMisopens(t *testing.T) {
 	f := conflictingFiles(t)
 	for _, c := range conflicts {
@@ -117,7 +116,7 @@ func TestMisopens(t *testing.T) {
 	}
 }
 
-// TestIgnoredChainMisopensNothing: where libvirt discards the explicit chain.
+// TestIgnoredChainMisopensNothing: if libvirt discards the explicit chain.
 func TestIgnoredChainMisopensNothing(t *testing.T) {
 	f := conflictingFiles(t)
 	s := f.explicit("flat", f.layer("base", probe.Raw))
@@ -133,9 +132,9 @@ func TestIgnoredChainMisopensNothing(t *testing.T) {
 	}
 }
 
-// TestKeptChains: of a disk whose chain the policy keeps nothing misopens, whatever
-// name of its own image the policy has, and --refresh changes nothing. Others are not
-// kept.
+// TestKeptChains: a disk with a kept chain never misopens, whatever name of
+// its own image the policy has, and --refresh does not change it. Other disks
+// are not kept.
 func TestKeptChains(t *testing.T) {
 	f := conflictingFiles(t)
 	f.withDataFile("other")

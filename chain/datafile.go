@@ -13,10 +13,11 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// dataFile checks an image that keeps its data in another file, or whose XML says
-// so. QEMU opens the file that the header names, unless the XML names one by a
-// <dataStore>; and libvirt 10.10 does not look for it in a chain that the XML
-// ends. It reports whether the walk may go on.
+// dataFile checks an image that keeps its data in another file, according to
+// its header or to the XML. QEMU opens the file that the header names, unless
+// the XML names one with <dataStore>; libvirt 10.10 does not look for data
+// files in a chain that the XML terminates. It reports whether the walk
+// continues.
 func (k *walk) dataFile(layer Layer) bool {
 	what := storage.Describe(layer.Source)
 	stated := layer.Source.DataStore
@@ -28,14 +29,14 @@ func (k *walk) dataFile(layer Layer) bool {
 	path, local := layer.LocalPath()
 	switch target := k.Policy.Target; {
 	case target.Known() && !libvirt.DataStores.Holds(target):
-		k.refuse(finding.DataFile, keeps+", which libvirt "+target.String()+" cannot be told and QEMU opens on the header's word", k.convertRemedy(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", which the XML of libvirt "+target.String()+" cannot name and QEMU opens because the header names it", k.convertRemedy(layer, layer.Header))
 		return false
 	case !target.Known() && stated == nil:
-		k.refuse(finding.DataFile, keeps+", which libvirt before 10.10 cannot be told and QEMU opens on the header's word",
+		k.refuse(finding.DataFile, keeps+", which the XML of libvirt before 10.10 cannot name and QEMU opens because the header names it",
 			k.dataFileRemedy(layer, layer.Header, k.onlyXMLSays()))
 		return false
 	case !local && stated == nil:
-		k.refuse(finding.DataFile, keeps+", and is itself no local file, so that it cannot be told where that is", k.convertRemedy(layer, layer.Header))
+		k.refuse(finding.DataFile, keeps+", but is not a local file, so the location of that file is unknown", k.convertRemedy(layer, layer.Header))
 		return false
 	}
 	name, relative := header, !strings.HasPrefix(header, "/")
@@ -47,7 +48,7 @@ func (k *walk) dataFile(layer Layer) bool {
 		return false
 	}
 	if k.onlyXMLSays() && !names(stated, name) {
-		k.refuse(finding.DataFile, keeps+", which is not looked at, because only the XML says that it is "+string(layer.Format), k.confirmRemedy(layer))
+		k.refuse(finding.DataFile, keeps+", which is not touched, because only the XML says that the image is "+string(layer.Format), k.confirmRemedy(layer))
 		return false
 	}
 	id, err := k.Identify(k.ctx, storage.LocalSource(name, false))
@@ -72,14 +73,13 @@ func (k *walk) dataFile(layer Layer) bool {
 	return true
 }
 
-// refuseRelativeDataFile refuses a data file whose name is no plain absolute path.
+// refuseRelativeDataFile refuses a data file without a plain absolute path.
 func (k *walk) refuseRelativeDataFile(layer Layer, keeps string) {
-	k.refuse(finding.DataFile, keeps+", which is no plain absolute path: libvirt and QEMU would look for it in different places",
+	k.refuse(finding.DataFile, keeps+", which is not a plain absolute path: libvirt and QEMU would look for it in different places",
 		amendRemedy(layer))
 }
 
-// setDataStore sets the data store of the layer that was reached last; nil removes
-// it.
+// setDataStore sets the data store of the last layer; nil removes it.
 func (k *walk) setDataStore(layer Layer, store *libvirtxml.DomainDiskDataStore) {
 	source := *layer.Source
 	source.DataStore = store
@@ -88,8 +88,8 @@ func (k *walk) setDataStore(layer Layer, store *libvirtxml.DomainDiskDataStore) 
 	k.incomplete = true
 }
 
-// dataStoreWithoutFile refuses an XML that names a data file of an image that has
-// none, or removes that name. QEMU refuses to open such an image.
+// dataStoreWithoutFile refuses a <dataStore> for an image without a data file,
+// or removes it. QEMU refuses to open such an image.
 func (k *walk) dataStoreWithoutFile(layer Layer) bool {
 	text := "the XML has a <dataStore> for " + storage.Describe(layer.Source) + ", whose header names no data file: QEMU refuses that"
 	if k.disagreement() != HeadersWin {
@@ -113,12 +113,12 @@ func (k *walk) checkDataFile(keeps string, err error) bool {
 	case errors.Is(err, storage.ErrNotImage):
 		k.refuse(finding.NotAnImage, keeps+", which is "+storage.ErrNotImage.Error(), dataFileMissing)
 	default:
-		k.refuse(finding.ImageUnreadable, keeps+", which cannot be looked at: "+strconv.Quote(storage.Reason(err)), errnoRemedy(err, dataFileMissing))
+		k.refuse(finding.ImageUnreadable, keeps+", which cannot be examined: "+strconv.Quote(storage.Reason(err)), errnoRemedy(err, dataFileMissing))
 	}
 	return false
 }
 
-// names reports whether the XML calls the data file of an image by name.
+// names reports whether the <dataStore> in the XML has this name.
 func names(store *libvirtxml.DomainDiskDataStore, name string) bool {
 	if store == nil {
 		return false
@@ -127,8 +127,9 @@ func names(store *libvirtxml.DomainDiskDataStore, name string) bool {
 	return ok && path == name
 }
 
-// isDataFile reports whether the XML's data file is the one that the header names,
-// by another name. The header's has this id, or could not be identified, with err.
+// isDataFile reports whether the XML's data file is another name of the one in
+// the header, which has this id, or which could not be identified because of
+// err.
 func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID, err error) bool {
 	if _, local := storage.LocalPath(stated); !local {
 		return false
@@ -137,8 +138,8 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 	return err == nil && otherErr == nil && other == id
 }
 
-// headerWins resolves the conflict of an XML and a header that name different data
-// files, of which the header's may be there. It reports whether that counts.
+// headerWins resolves the conflict of an XML and a header that name different
+// data files. It reports whether the header's is used.
 func (k *walk) headerWins(layer Layer, headers *libvirtxml.DomainDiskSource, there bool) bool {
 	xmls := layer.Source.DataStore.Source
 	text := "the XML names " + storage.Describe(xmls) + " as the data file of " + storage.Describe(layer.Source) +

@@ -29,8 +29,8 @@ func withStore(l chain.Layer, path string) chain.Layer {
 	return l
 }
 
-// A data file is told to a libvirt that listens; every other one would drop
-// the element in silence and leave the file to QEMU.
+// <dataStore> is written only for a libvirt that supports it; others would
+// silently drop the element and leave the file to QEMU.
 func TestDataFileIsWrittenForALibvirtThatKnowsIt(t *testing.T) {
 	f := newFiles(t)
 	f.raw("data.raw", overlaySize)
@@ -62,8 +62,8 @@ func TestDataFileOfALowerLayerIsWrittenToo(t *testing.T) {
 	}
 }
 
-// Whatever the target, an image whose format came from a probe leads to no
-// data file.
+// Whatever the target, no data file of an image with a probed format is
+// followed.
 func TestDataFileOfAnUnrecordedImageIsNeverTouched(t *testing.T) {
 	f := newFiles(t)
 	f.raw("data.raw", overlaySize)
@@ -148,8 +148,8 @@ func TestDataFileInTheXMLAndInTheHeader(t *testing.T) {
 	}
 }
 
-// What the header calls the data file is nothing to QEMU once the XML names it.
-// A relative name is taken from the folder of the image, as libvirt takes it.
+// QEMU ignores the data file name in the header if the XML has one. A relative
+// name is resolved from the image's folder, as in libvirt.
 func TestDataFileInTheXMLAndARelativeNameInTheHeader(t *testing.T) {
 	f := newFiles(t)
 	f.raw("data.raw", overlaySize)

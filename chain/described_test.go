@@ -14,10 +14,10 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// A name in json: that has a driver of its own says to QEMU that the image is
-// raw, as if that were recorded; libvirt does not hear it and probes. So such an
-// overlay's author did not mean the qcow2 that a guest may have written there.
-func TestDriverInANameIsHeard(t *testing.T) {
+// To QEMU a json: name with a driver means that the image is raw, as if that
+// were recorded; libvirt ignores the driver and probes. So such an overlay's
+// author did not mean the qcow2 header that a guest may have written.
+func TestDriverInANameCounts(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	base := filepath.Join(l.Images, "base.img")
 	inFile := `{"driver":"file","filename":"` + base + `"}`
@@ -34,7 +34,7 @@ func TestDriverInANameIsHeard(t *testing.T) {
 		f.qcow2("top.qcow2", img{backing: name, size: 2 * overlaySize})
 		top := f.path("top.qcow2")
 
-		// What QEMU sees, and what libvirt makes of it.
+		// What QEMU and libvirt open.
 		out, err := exec.Command("qemu-img", "dd", "-f", "qcow2", "-O", "raw", "bs=512", "count=1", "if="+top, "of="+f.path("seen")).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -53,12 +53,12 @@ func TestDriverInANameIsHeard(t *testing.T) {
 		got := f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 		if raw {
 			text := wantRefused(t, got, finding.RecordContradicts).Text
-			wantContains(t, text, "describes it by the driver")
+			wantContains(t, text, "describes it with the driver")
 		} else {
 			wantFixable(t, got, 2)
 		}
 
-		// Where nothing but raw is there, all are of one mind.
+		// If the image is only raw, all agree.
 		f.raw("base.img", 1<<20)
 		got = f.walk(t, chain.Policy{}, f.top("top.qcow2"))
 		wantFixable(t, got, 2)

@@ -2,5 +2,6 @@
 
 package chain
 
-// errnoName returns "": no local file is opened here. See [storage.FileOpener].
+// errnoName returns "": local files are not opened on this system. See
+// [storage.FileOpener].
 func errnoName(error) string { return "" }

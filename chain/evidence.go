@@ -12,12 +12,12 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Occasion is the kind of document that a disk is in. It decides what the disk may
-// say of images (see [Evidence.Add]).
+// Occasion is the kind of document that a disk is in. It decides which facts
+// the disk adds (see [Evidence.Add]).
 type Occasion int
 
 const (
-	// Defined: in a definition that a guest will be started with.
+	// Defined: in a definition that a guest will start with.
 	Defined Occasion = iota
 	// Running: in the XML that a guest runs with, in which libvirt has written
 	// what it detected below the disk's own image.
@@ -29,10 +29,10 @@ const (
 	Past
 )
 
-// DiskName names a disk of a guest.
+// DiskName identifies a disk of a guest.
 type DiskName struct{ Guest, Target string }
 
-// String names the disk for people, quoted: disk "vda" of the guest "web".
+// String returns the disk for messages, quoted: disk "vda" of the guest "web".
 func (d DiskName) String() string {
 	guest := "the guest " + strconv.Quote(d.Guest)
 	if d.Guest == "" {
@@ -50,43 +50,44 @@ type DiskFormat struct {
 	Format probe.Format
 }
 
-// HostFacts are what the disks of guests say of one image. No header has these facts,
-// and no guest can have forged them. Each list has a few disks at most.
+// HostFacts are what the disks of guests say about one image. They do not come
+// from image headers, so no guest can forge them. Each list has a few disks at
+// most.
 type HostFacts struct {
 	// RawDisks are raw disks that their guest may write and that share a byte
-	// with the image, or did when a snapshot was taken. That guest may have
-	// written any header.
+	// with the image, or shared one when a snapshot was taken. That guest may
+	// have written any header.
 	RawDisks []DiskName
-	// RawBelow are disks that have the image below them as a raw one, because
-	// the XML states that or an overlay records it. Their guests do not write
-	// to it, but a commit does.
+	// RawBelow are disks that have the image as a raw backing image, because the
+	// XML states that or an overlay records it. Their guests do not write to it,
+	// but a commit does.
 	RawBelow []DiskName
 	// Formats are the formats other than raw that a <driver type> states for
-	// just this image, each once. Raw does not
-	// count, since libvirt writes it into the definition of a disk without a
-	// <driver type>.
+	// exactly this image, each once. Raw does not count, since libvirt writes it
+	// into the definition of a disk without a <driver type>.
 	Formats []DiskFormat
-	// Below are disks that have the image below them now, Writers those that
-	// write to it. The disk that asks is in neither.
+	// Below are disks that have the image as a backing image now, Writers those
+	// that write to it. Neither contains the asking disk.
 	Below, Writers []DiskName
 }
 
-// mayBeForged reports whether a guest may have written the header of the image: then
-// no format is taken from it.
+// mayBeForged reports whether a guest may have written the header of the
+// image. Then the header is not used.
 func (f HostFacts) mayBeForged() bool { return len(f.RawDisks) > 0 }
 
-// States reports whether a disk states just this format for its own image, and
+// States reports whether a disk states this format for its own image, and
 // nothing contradicts that.
 func (f HostFacts) States(format probe.Format) bool {
 	return len(f.Formats) == 1 && f.Formats[0].Format == format && !f.mayBeForged()
 }
 
-// Evidence is what the disks of a host's guests, or of one document, say of
-// images. The table of docs/rules.md is [Evidence.Add].
+// Evidence is what the disks of a host's guests, or of one document, say about
+// images. [Evidence.Add] implements the table of docs/rules.md.
 //
-// Images are told apart by their bytes ([storage.Extent]): a format is said only of an
-// image with the same ones, a contradiction counts wherever bytes are shared. Once
-// all disks are added, any number of goroutines may ask.
+// Images are compared by the bytes that they occupy ([storage.Extent]): a
+// format applies only to an image with exactly the same bytes, a contradiction
+// to any image that shares a byte. After all disks have been added, Evidence
+// is safe for concurrent use.
 type Evidence struct {
 	images  *image.Cache
 	volumes storage.Volumes
@@ -97,22 +98,22 @@ type Evidence struct {
 	shared  bool
 }
 
-// extentMarks are what is said of one extent of a file.
+// extentMarks are the facts about one extent of a file.
 type extentMarks struct {
 	start, length uint64
 	marks         []mark
 }
 
-// is reports whether these are the bytes of an extent of the same file.
+// is reports whether p and e, an extent of the same file, are the same bytes.
 func (p *extentMarks) is(e storage.Extent) bool { return p.start == e.Start && p.length == e.Length }
 
-// overlaps is [storage.Extent.Overlaps] for an extent of the same file. There may
-// be thousands in one.
+// overlaps is [storage.Extent.Overlaps] for an extent of the same file. One
+// file may have thousands of extents.
 func (p *extentMarks) overlaps(e storage.Extent) bool {
 	return e.Overlaps(storage.Extent{File: e.File, Start: p.start, Length: p.length})
 }
 
-// mark is one fact that a disk states of an extent.
+// mark is one fact that a disk states about an extent.
 type mark struct {
 	fact   fact
 	disk   int32
@@ -129,13 +130,13 @@ const (
 	writes
 )
 
-// maxMarks bounds how many disks are remembered that say one thing of one
-// extent: thousands may have one base, and a message names one.
+// maxMarks bounds how many disks are kept for one fact about one extent:
+// thousands may share a backing image, and a message names one of them.
 const maxMarks = 3
 
-// NewEvidence returns evidence of no disk. The cache identifies images, nil meaning
-// one of local files and devices; volumes, which may be nil, knows those of storage
-// pools.
+// NewEvidence returns empty Evidence. The cache identifies images; nil means a
+// new one for local files and devices. volumes finds the volumes of storage
+// pools and may be nil.
 func NewEvidence(images *image.Cache, volumes storage.Volumes) *Evidence {
 	if images == nil {
 		images = image.NewCache(nil)
@@ -143,34 +144,34 @@ func NewEvidence(images *image.Cache, volumes storage.Volumes) *Evidence {
 	return &Evidence{images: images, volumes: volumes, numbers: make(map[DiskName]int32), marks: make(map[storage.FileID][]extentMarks)}
 }
 
-// Add adds what a disk says. found is its chain, walked without evidence, or nil:
-// a header that may be followed says which images are below the disk, as the XML
-// does. Nothing is known of an image that cannot be identified.
+// Add adds the facts that a disk states. found is its chain, walked without
+// evidence, or nil: headers that may be followed say which backing images the
+// disk has, as the XML does. Images that cannot be identified are left out.
 //
-// A disk states a format only by its own <driver type>, and not on the occasion
-// [Past]. What an explicit chain states of the images below the disk never counts
-// for another disk, because libvirt and chainfix write guesses there.
+// A disk states a format only with its own <driver type>, and not on the
+// occasion [Past]. Formats in its explicit backing chain never count for
+// another disk, because libvirt writes guesses there.
 func (e *Evidence) Add(ctx context.Context, when Occasion, stated Stated, found *Chain) {
 	e.AddRead(e.Read(ctx, when, stated, found))
 }
 
-// ReadEvidence is what one disk says; see [Evidence.Read].
+// ReadEvidence is what one disk states; see [Evidence.Read].
 type ReadEvidence struct {
 	disk  DiskName
 	marks []placedMark
-	// Missing says of which images nothing is known because they did not answer:
-	// each error wraps a [*limit.UnansweredError].
+	// Missing has an error for each image that did not answer, so that its facts
+	// are missing: each wraps a [*limit.UnansweredError].
 	Missing []error
 }
 
-// placedMark is one fact that a disk states, and of which bytes.
+// placedMark is one fact that a disk states, with the bytes that it is about.
 type placedMark struct {
 	extent storage.Extent
 	mark
 }
 
-// Read finds out what a disk says, for [Evidence.AddRead]. Only this asks for images,
-// and any number of goroutines may do it at the same time.
+// Read collects what a disk states, for [Evidence.AddRead]. Only Read touches
+// images; it is safe for concurrent use.
 func (e *Evidence) Read(ctx context.Context, when Occasion, stated Stated, found *Chain) ReadEvidence {
 	r := &evidenceReader{Evidence: e, ctx: ctx, when: when, readOnly: stated.ReadOnly}
 	if len(stated.Layers) == 0 {
@@ -199,15 +200,15 @@ func (e *Evidence) Read(ctx context.Context, when Occasion, stated Stated, found
 	return r.read
 }
 
-// AddRead adds what [Evidence.Read] has found out. What is added first is what is
-// named first.
+// AddRead adds what [Evidence.Read] has collected. Messages name disks in the
+// order in which they were added.
 func (e *Evidence) AddRead(r ReadEvidence) {
 	for _, m := range r.marks {
 		e.add(m, r.disk)
 	}
 }
 
-// evidenceReader finds out what one disk says.
+// evidenceReader collects what one disk states.
 type evidenceReader struct {
 	*Evidence
 	ctx      context.Context
@@ -216,7 +217,7 @@ type evidenceReader struct {
 	read     ReadEvidence
 }
 
-// addOwn adds what a disk says of its own image.
+// addOwn adds what a disk states about its own image.
 func (r *evidenceReader) addOwn(own Layer) {
 	if !r.readOnly {
 		if r.when == Past {
@@ -236,8 +237,8 @@ func (r *evidenceReader) addWritten(layer Layer) {
 	r.addRaw(rawDisk, layer)
 }
 
-// addLower adds an image below a disk. Whether it is raw counts only where that
-// was stated or recorded.
+// addLower adds a backing image. That it is raw counts only if that was stated
+// or recorded.
 func (r *evidenceReader) addLower(layer Layer, told bool) {
 	r.mark(layer, mark{fact: isBelow})
 	if !told || r.readOnly || layer.From == Unstated {
@@ -249,9 +250,9 @@ func (r *evidenceReader) addLower(layer Layer, told bool) {
 	}
 }
 
-// addRaw adds that a layer is raw, if it is: what stands in it then is chosen by
-// whoever writes it, unless that goes through an encryption. A disk without a
-// type is raw to libvirt.
+// addRaw adds that a layer is raw, if it is: whoever writes it controls all of
+// its bytes, unless they are encrypted. A disk without a type is raw to
+// libvirt.
 func (r *evidenceReader) addRaw(f fact, layer Layer) {
 	raw := layer.Format == probe.Raw || layer.From == Unstated
 	if raw && layer.Source != nil && layer.Source.Encryption == nil {
@@ -259,7 +260,7 @@ func (r *evidenceReader) addRaw(f fact, layer Layer) {
 	}
 }
 
-// mark notes what the disk says of a layer.
+// mark adds a fact about a layer.
 func (r *evidenceReader) mark(layer Layer, m mark) {
 	extent, err := r.extent(r.ctx, layer)
 	var unanswered *limit.UnansweredError
@@ -271,7 +272,7 @@ func (r *evidenceReader) mark(layer Layer, m mark) {
 	}
 }
 
-// add keeps what a disk says of bytes.
+// add stores a fact that a disk states.
 func (e *Evidence) add(placed placedMark, disk DiskName) {
 	extent, m := placed.extent, placed.mark
 	number, known := e.numbers[disk]
@@ -311,8 +312,8 @@ func (e *Evidence) add(placed placedMark, disk DiskName) {
 	}
 }
 
-// extent returns where the bytes of a layer are. A layer of a walk knows what was
-// opened; any other is looked up.
+// extent returns where the bytes of a layer are: from the walk that opened it,
+// otherwise by identifying its source.
 func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, error) {
 	layer, err := locate(ctx, e.volumes, layer)
 	if err != nil {
@@ -331,11 +332,11 @@ func (e *Evidence) extent(ctx context.Context, layer Layer) (storage.Extent, err
 	return e.images.Extent(ctx, src, id)
 }
 
-// Shared reports whether two disks have said something of the same bytes. If not,
+// Shared reports whether two disks stated facts about the same bytes. If not,
 // the evidence changes no walk.
 func (e *Evidence) Shared() bool { return e.shared }
 
-// Of returns what is said of an image with these bytes, for a walk of the disk
+// Of returns the facts about an image with these bytes, for a walk of the disk
 // asker.
 func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	var facts HostFacts
@@ -353,8 +354,8 @@ func (e *Evidence) Of(extent storage.Extent, asker DiskName) HostFacts {
 	return facts
 }
 
-// add adds one thing that a disk says, for asker; same reports whether it says it
-// of just the same bytes.
+// add adds one fact that a disk states, for asker; same reports whether it is
+// about exactly the same bytes.
 func (f *HostFacts) add(m mark, disk, asker DiskName, same bool) {
 	switch m.fact {
 	case rawDisk:
@@ -377,7 +378,8 @@ func (f *HostFacts) add(m mark, disk, asker DiskName, same bool) {
 	}
 }
 
-// addName adds a name, unless there are enough: thousands of slices may overlap.
+// addName adds a name if there are fewer than maxMarks: thousands of slices
+// may overlap.
 func addName(names []DiskName, name DiskName) []DiskName {
 	if len(names) == maxMarks || slices.Contains(names, name) {
 		return names

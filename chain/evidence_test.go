@@ -21,7 +21,7 @@ func diskOf(guest string, layers ...chain.Layer) chain.Stated {
 	return chain.Stated{Guest: guest, Target: "vdx", Layers: layers}
 }
 
-// said is evidence of disks of now.
+// said returns evidence of current disks.
 func (f *files) said(disks ...chain.Stated) *chain.Evidence {
 	e := chain.NewEvidence(nil, nil)
 	for _, d := range disks {
@@ -64,10 +64,10 @@ func TestFormatThatAnotherGuestStatesIsNoGuess(t *testing.T) {
 	})
 }
 
-// TestWhoMaySpeakForAFormat is the table of docs/rules.md: a guest's overlay is over
-// base.img, which claims to be qcow2 and names bottom.raw. Whatever is not a
-// statement leaves that unfollowed and untouched.
-func TestWhoMaySpeakForAFormat(t *testing.T) {
+// TestWhichStatementsCount is the table of docs/rules.md: a guest's overlay
+// is over base.img, which claims to be qcow2 and names bottom.raw. Without a
+// statement that file is neither followed nor touched.
+func TestWhichStatementsCount(t *testing.T) {
 	f := newFiles(t)
 	f.raw("bottom.raw", 1<<20)
 	f.qcow2("base.img", img{backing: "bottom.raw", backingFormat: "raw"})
@@ -109,8 +109,8 @@ func TestWhoMaySpeakForAFormat(t *testing.T) {
 	}
 }
 
-// TestWhoSpeaksAgainstAHeader: base.img claims to be qcow2 and names nothing.
-func TestWhoSpeaksAgainstAHeader(t *testing.T) {
+// TestWhatContradictsAHeader: base.img claims to be qcow2 and names nothing.
+func TestWhatContradictsAHeader(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", img{})
 	f.qcow2("top.qcow2", img{backing: "base.img"})
@@ -180,9 +180,9 @@ func TestWhoSpeaksAgainstAHeader(t *testing.T) {
 	}
 }
 
-// TestRawBelowIsHeardFromARecordToo: whether the XML states it or only the overlay
+// TestRecordedRawBelowCountsToo: whether the XML states it or only the overlay
 // records it changes nothing.
-func TestRawBelowIsHeardFromARecordToo(t *testing.T) {
+func TestRecordedRawBelowCountsToo(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", img{})
 	f.qcow2("top.qcow2", img{backing: "base.img"})
@@ -258,8 +258,8 @@ func (f *files) part(name string, format probe.Format, offset, size int) chain.L
 	return l
 }
 
-// A guest that writes to a file writes to every part of it. What the whole is
-// stated to be says nothing of a part, nor one part of another.
+// A guest that writes to a file writes to every part of it. The stated format
+// of the whole file does not apply to a part, nor that of one part to another.
 func TestEvidenceOnAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("inner", img{})
@@ -300,8 +300,8 @@ func TestEvidenceOnAPartOfAFile(t *testing.T) {
 	}
 }
 
-// TestSharedImages: an image that one disk reads and another writes is worth a
-// warning at both, one that two write a remark.
+// TestSharedImages: an image that one disk reads and another writes is a
+// warning for both disks, one that two write an info finding.
 func TestSharedImages(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.qcow2", img{})
@@ -349,7 +349,7 @@ func TestSharedImages(t *testing.T) {
 	}
 }
 
-// leaving is an Opener whose image is gone once it was opened.
+// leaving is an Opener whose image disappears after it was opened.
 type leaving struct{ *files }
 
 func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
@@ -362,8 +362,8 @@ func (l leaving) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (st
 	return img, err
 }
 
-// The image is opened again for a format that its header does not claim; it may
-// be gone by then.
+// The image is opened again for a format that its header does not claim; it
+// may have disappeared by then.
 func TestImageThatGoesBeforeItIsOpenedAgain(t *testing.T) {
 	for _, policy := range []string{"", "optional"} {
 		f := newFiles(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// A disk of which the XML states its own image alone, in qcow2; that image names
-// a backing image, and does not record its format.
+// The XML of a disk states only its own image, as qcow2; that image names a
+// backing image, and does not record its format.
 func ExampleWalker() {
 	dir, err := os.MkdirTemp("", "chainfix-example-")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// ruleFor returns the rule for an image by its absolute path: that of the
-// innermost folder that has one, else the policy's.
+// ruleFor returns the rule for an image by its absolute path: the rule of the
+// innermost folder that has one, or else the policy's.
 func (p Policy) ruleFor(name string) Rule {
 	rule, innermost := p.Rule, -1
 	for _, f := range p.Folders {
@@ -47,9 +47,9 @@ func (p Policy) trustsHeaders(name string) bool {
 	return trusted
 }
 
-// depthOf returns how many names deep the folder is that holds name, itself
-// and all of its folders; -1 if name is not in it. Both are compared by their
-// components once they are cleaned.
+// depthOf returns the number of path components of the folder if it contains
+// name, at any depth, otherwise -1. Both paths are cleaned and compared by
+// component.
 func (f Folder) depthOf(name string) int {
 	if !strings.HasPrefix(f.Path, "/") || !strings.HasPrefix(name, "/") {
 		return -1
@@ -61,9 +61,9 @@ func (f Folder) depthOf(name string) int {
 	return strings.Count(folder, "/")
 }
 
-// ruleFor returns the rule for the image at name: the stricter of those for the
-// name and for the path with its symlinks resolved, since the name was chosen by
-// whoever wrote the overlay.
+// ruleFor returns the rule for the image at name: the stricter of those for
+// the name and for the path with its symlinks resolved, because whoever wrote
+// the overlay chose the name.
 func (k *walk) ruleFor(name string) Rule {
 	rule := k.Policy.ruleFor(name)
 	if len(k.Policy.Folders) == 0 {
@@ -75,18 +75,18 @@ func (k *walk) ruleFor(name string) Rule {
 	return rule
 }
 
-// whyNotTrusted says why the header of the image at name does not count; "" if it
-// does. Symlinks are resolved only if the name is one in a folder with
+// whyNotTrusted says why the header of the image at name is not trusted; "" if
+// it is. Symlinks are resolved only if the name is in a folder with
 // [Folder.TrustHeaders]: they may lead out of it.
 func (k *walk) whyNotTrusted(name string) string {
-	const nowhere = "is in no folder whose headers are believed"
+	const nowhere = "is not in a folder with trusted headers"
 	if !k.Policy.trustsHeaders(name) {
 		return nowhere
 	}
 	resolved, policy, err := k.resolve(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "is not there"
+		return "does not exist"
 	case err != nil:
 		return "cannot be found: " + strconv.Quote(storage.Reason(err))
 	case !policy.trustsHeaders(resolved):
@@ -95,9 +95,8 @@ func (k *walk) whyNotTrusted(name string) string {
 	return ""
 }
 
-// resolve returns the path of the image at name with its symlinks resolved, and the
-// policy with those of its folders resolved. A folder that does not exist is left
-// out.
+// resolve returns the path of the image at name and the policy, both with all
+// symlinks resolved. Folders that do not exist are left out.
 func (k *walk) resolve(name string) (string, Policy, error) {
 	resolved, err := k.images.Resolve(k.ctx, name)
 	if err != nil {
@@ -106,7 +105,8 @@ func (k *walk) resolve(name string) (string, Policy, error) {
 	return resolved, k.folders.resolve(k), nil
 }
 
-// resolvedFolders is a policy with the symlinks of its folders resolved, once in a run.
+// resolvedFolders is a policy with the symlinks of its folders resolved, once
+// for each run.
 type resolvedFolders struct {
 	once   sync.Once
 	policy Policy
@@ -114,9 +114,9 @@ type resolvedFolders struct {
 
 func (r *resolvedFolders) resolve(k *walk) Policy {
 	r.once.Do(func() {
-		ctx := limit.WithoutRow(k.ctx) // other walks wait for it, too
+		ctx := limit.WithoutRow(k.ctx) // other walks wait for this too
 		all := k.Policy.Folders
-		paths := make([]string, len(all)) // "" where there is none
+		paths := make([]string, len(all)) // "" for a folder that does not exist
 		atOnce(len(all), func(i int) {
 			if path, err := k.images.Resolve(ctx, all[i].Path); err == nil {
 				paths[i] = path
@@ -133,8 +133,9 @@ func (r *resolvedFolders) resolve(k *walk) Policy {
 	return r.policy
 }
 
-// acceptHeader takes the format of an image in a folder with [Folder.TrustHeaders]
-// from its header, if that names nothing but a backing image in such a folder.
+// acceptHeader takes the format of an image in a folder with
+// [Folder.TrustHeaders] from its header, if the header names no file but a
+// backing image in such a folder.
 func (k *walk) acceptHeader(layer Layer, l *image.View, unrecorded string, remedy finding.Remedy) Layer {
 	format := l.Candidate()
 	if l.HeaderErr != nil {
@@ -142,11 +143,11 @@ func (k *walk) acceptHeader(layer Layer, l *image.View, unrecorded string, remed
 		layer.Format, layer.From = format, Probe
 		return layer
 	}
-	says := unrecorded + "; its own header, which is believed, says " + string(format)
+	says := unrecorded + "; its own header, which is trusted, says " + string(format)
 	beside := *l.Header
 	beside.Backing = nil
 	if refs := References(&beside); refs != nil {
-		k.refuse(refs.Code, says+" and names "+refs.What+", but a believed image may name a backing image only", remedy)
+		k.refuse(refs.Code, says+" and names "+refs.What+", but an image with a trusted header may name only a backing image", remedy)
 		return layer
 	}
 	if backing := l.Header.Backing; backing != nil {
@@ -156,7 +157,7 @@ func (k *walk) acceptHeader(layer Layer, l *image.View, unrecorded string, remed
 		}
 	}
 	layer.Format, layer.From = format, Trust
-	k.note(finding.BelievedHeader, finding.Info, says)
+	k.note(finding.TrustedHeader, finding.Info, says)
 	return layer
 }
 
@@ -164,15 +165,15 @@ func (k *walk) acceptHeader(layer Layer, l *image.View, unrecorded string, remed
 // followed; "" if it is.
 func (k *walk) whyBackingNotTrusted(overlay Layer, backing *probe.Reference) string {
 	if backing.CutAtNUL {
-		return "is cut off by a NUL byte"
+		return "has a NUL byte in its name"
 	}
 	src, err := storage.ParseBacking(backing.Name, overlay.At())
 	if err != nil {
-		return "is no name of a local file"
+		return "does not name a local file"
 	}
 	name, local := storage.LocalPath(src)
 	if !local {
-		return "is no local file"
+		return "is not a local file"
 	}
 	return k.whyNotTrusted(name)
 }

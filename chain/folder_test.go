@@ -32,9 +32,9 @@ func goldenFiles(t *testing.T) *files {
 	return f
 }
 
-// A believed folder is libvirt's criterion "backing file is present and
-// trusted": the chain is followed on the headers' word, whatever the rule, and
-// ends where there is no header to believe.
+// A trusted folder is libvirt's criterion "backing file is present and
+// trusted": the chain is followed as the headers say, whatever the rule, and
+// ends at an image without a header.
 func TestBelievedHeadersAreFollowed(t *testing.T) {
 	f := goldenFiles(t)
 	for _, rule := range []chain.Rule{chain.Leaf, chain.Strict} {
@@ -48,19 +48,19 @@ func TestBelievedHeadersAreFollowed(t *testing.T) {
 				t.Errorf("%v: layer %d is %q from %v, want %q from %v", rule, i, have.Format, have.From, want.Format, want.From)
 			}
 		}
-		wantFinding(t, got, finding.BelievedHeader, finding.Info)
+		wantFinding(t, got, finding.TrustedHeader, finding.Info)
 	}
 	// Nobody said what the raw image at the end is, and it has no header.
 	got := f.walk(t, chain.Policy{Rule: chain.Declared, Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 	wantContains(t, wantRefused(t, got, finding.FormatUnrecorded).Text, "first.img")
 
-	// Without the statement nothing is followed.
+	// Without trust nothing is followed.
 	wantRefused(t, f.walk(t, chain.Policy{}, f.top("guests/top.qcow2")), finding.ProbedBacking)
 	f.wantUntouched(t, "golden/old/second.img", "guests/../golden/old/second.img")
 }
 
-// A format that a believed image records of its backing image is a record like
-// any other, and holds outside of every folder too.
+// A format that a trusted image records for its backing image is a record like
+// any other, and counts outside of all folders too.
 func TestBelievedImageMayRecord(t *testing.T) {
 	f := goldenFiles(t)
 	f.qcow2("golden/fourth.img", img{backing: "old/second.img", backingFormat: "qcow2"})
@@ -72,8 +72,8 @@ func TestBelievedImageMayRecord(t *testing.T) {
 	}
 }
 
-// The attacks: an image that is not in the folder, whatever way leads to it,
-// gets nothing from the belief in it.
+// Attacks: an image outside of the folder is never trusted, whatever path
+// leads to it.
 func TestBeliefEndsAtTheFolder(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -123,9 +123,9 @@ func TestBeliefEndsAtTheFolder(t *testing.T) {
 	}
 }
 
-// What a believed image names is followed only into a believed folder, and
-// looked at only if its name is there.
-func TestBelievedImageNamesNothingOutside(t *testing.T) {
+// A trusted image's backing image is followed only into a trusted folder, and
+// touched only if its name is in one.
+func TestTrustedImageNamesNothingOutside(t *testing.T) {
 	cases := []struct {
 		name    string
 		base    interface{ Bytes() ([]byte, error) }
@@ -134,25 +134,25 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 		text    string
 		opened  string // must not be
 	}{
-		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: finding.ProbedBacking, text: "is in no folder"},
-		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: finding.ProbedBacking, text: "is in no folder"},
+		{name: "absolute", base: mkimage.Qcow2{Backing: "/etc/hostname"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "relative", base: mkimage.Qcow2{Backing: "../secret"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "recorded as raw", base: mkimage.Qcow2{Backing: "../secret", BackingFormat: "raw"}, code: finding.ProbedBacking, text: "is not in a folder"},
+		{name: "the folder itself", base: mkimage.Qcow2{Backing: "../golden"}, code: finding.ProbedBacking, text: "is not in a folder"},
 		{name: "symlink", base: mkimage.Qcow2{Backing: "link"}, prepare: func(f *files) { f.symlink("../secret", "golden/link") },
 			code: finding.ProbedBacking, text: "leads to", opened: "golden/link"},
 		{name: "symlink of symlinks", base: mkimage.Qcow2{Backing: "old/link"}, prepare: func(f *files) {
 			f.symlink("..", "golden/up")
 			f.symlink("../up/secret", "golden/old/link")
 		}, code: finding.ProbedBacking, text: "leads to", opened: "golden/old/link"},
-		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: finding.ProbedBacking, text: "is not there"},
+		{name: "nothing there", base: mkimage.Qcow2{Backing: "gone.img"}, code: finding.ProbedBacking, text: "does not exist"},
 		{name: "symlink to itself", base: mkimage.Qcow2{Backing: "loop"}, prepare: func(f *files) { f.symlink("loop", "golden/loop") },
 			code: finding.ProbedBacking, text: "cannot be found", opened: "golden/loop"},
 		{name: "protocol", base: mkimage.Qcow2{Backing: "nbd://user:password@host/x"}, code: finding.ProbedBacking, text: "local file"},
-		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: finding.DataFile, text: "a backing image only"},
-		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: finding.DataFile, text: "a backing image only"},
+		{name: "data file", base: mkimage.Qcow2{DataFile: "/etc/hostname"}, code: finding.DataFile, text: "a backing image"},
+		{name: "data file in the folder", base: mkimage.Qcow2{DataFile: "old/first.img"}, code: finding.DataFile, text: "a backing image"},
 		{name: "extent", base: mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "old/first.img"}}},
-			code: finding.ForeignExtents, text: "a backing image only"},
-		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: finding.Differencing, text: "a backing image only"},
+			code: finding.ForeignExtents, text: "a backing image"},
+		{name: "parent", base: mkimage.VPC{VirtualSize: 1 << 20, Parent: "old/first.img"}, code: finding.Differencing, text: "a backing image"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 			got := f.walk(t, chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}, f.top("guests/top.qcow2"))
 			reported := wantRefused(t, got, c.code)
 			wantContains(t, reported.Text, c.text)
-			wantContains(t, reported.Text, "which is believed")
+			wantContains(t, reported.Text, "which is trusted")
 			f.wantUntouched(t, "secret", "golden/../secret", "golden/old/first.img")
 			if f.touched["/etc/hostname"] || f.opened[f.path(c.opened)] > 0 {
 				t.Error("what the image names was looked at")
@@ -184,8 +184,8 @@ func TestBelievedImageNamesNothingOutside(t *testing.T) {
 	}
 }
 
-// Whatever contradicts a header contradicts one that is believed: what it names
-// is then not even looked at.
+// Contradictions apply to trusted headers too: then the backing image is not
+// even touched.
 func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
 	cases := map[string]struct {
 		prepare func(f *files)
@@ -245,13 +245,13 @@ func TestBelievedFolderBehindSymlinks(t *testing.T) {
 		f.qcow2("guests/top.qcow2", img{backing: f.path(base)})
 		wantFixable(t, f.walk(t, policy, f.top("guests/top.qcow2")), 4)
 	}
-	// By its other name the folder was not stated.
+	// The folder is not trusted by its other name.
 	f.qcow2("guests/top.qcow2", img{backing: f.path("golden/third.img")})
 	wantRefused(t, f.walk(t, policy, f.top("guests/top.qcow2")), finding.ProbedBacking)
 }
 
-// An Opener that cannot follow symlinks believes nothing.
-func TestNoBeliefWithoutResolver(t *testing.T) {
+// Without an Opener that resolves symlinks nothing is trusted.
+func TestNoTrustWithoutResolver(t *testing.T) {
 	f := goldenFiles(t)
 	w := &chain.Walker{Images: image.NewCache(struct{ storage.Opener }{f}), Policy: chain.Policy{Folders: []chain.Folder{believing(f.path("golden"))}}}
 	f.touched, f.opened = map[string]bool{}, map[string]int{}
@@ -259,11 +259,11 @@ func TestNoBeliefWithoutResolver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, "symlinks are not followed here")
+	wantContains(t, wantRefused(t, got, finding.ProbedBacking).Text, "symlinks cannot be resolved")
 }
 
-// The rule is that of the innermost folder that has one, and of the stricter
-// of two that an image is in by its name and by its place.
+// The innermost folder's rule is used, and the stricter one if the image's
+// name and its resolved path are in folders with different rules.
 func TestRulesOfFolders(t *testing.T) {
 	f := newFiles(t)
 	f.mkdir("a/b/c", "ab", "guests")
@@ -293,7 +293,7 @@ func TestRulesOfFolders(t *testing.T) {
 			wantRefused(t, got, want)
 		})
 	}
-	// Two entries for one folder: the stricter counts, whichever comes first.
+	// Two entries for one folder: the stricter one is used, in any order.
 	for _, folders := range [][]chain.Folder{
 		{ruled(f.path("a"), chain.Leaf), ruled(f.path("a/"), chain.Declared)},
 		{ruled(f.path("a"), chain.Declared), ruled(f.path("a/"), chain.Leaf)},

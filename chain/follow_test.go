@@ -9,10 +9,10 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// TestFormatOfTheXMLAloneIsNotFollowed: top.qcow2 does not record the format of
-// base.img, of which the XML states that it is qcow2. Libvirt and chainfix write
-// guesses there, so what the header of base.img names is never touched, unless
-// the XML or the operator names it, too.
+// TestFormatOfTheXMLAloneIsNotFollowed: top.qcow2 does not record the format
+// of base.img, which the XML states to be qcow2. libvirt writes guesses there,
+// so files in the header of base.img are never touched, unless the XML or the
+// operator names them too.
 func TestFormatOfTheXMLAloneIsNotFollowed(t *testing.T) {
 	f := newFiles(t)
 	f.raw("secret", 1<<20)
@@ -83,10 +83,10 @@ func TestRecordedFormatIsFollowed(t *testing.T) {
 	wantVerdict(t, f.walk(t, chain.Policy{Disagreement: chain.HeadersWin}, s), chain.Explicit, 3)
 }
 
-// TestRefreshFindsFormatsOutAnew: a format that only the XML states is found out
-// again, and where that says something else, the XML is written anew, with a
-// warning, and for a guest only by its name.
-func TestRefreshFindsFormatsOutAnew(t *testing.T) {
+// TestRefreshDeterminesFormatsAgain: --refresh determines a format that only the
+// XML states again, and if the result differs, the XML is rewritten, with a
+// warning, and for a guest only if it is named.
+func TestRefreshDeterminesFormatsAgain(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", img{})
 	f.qcow2("top.qcow2", img{backing: "base.img"})

@@ -12,8 +12,8 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// layerCase is a base image and what becomes of it below a qcow2 overlay, as
-// long as nobody records its format and once the operator states it.
+// layerCase is a backing image of a qcow2 overlay, with the results if nobody
+// records its format, and if the operator states it.
 type layerCase struct {
 	name string
 	img  interface{ Bytes() ([]byte, error) }
@@ -171,7 +171,7 @@ func TestSecretsInTheXML(t *testing.T) {
 	wantFinding(t, f.walk(t, chain.Policy{}, top), finding.FormatMismatch, finding.Warn)
 }
 
-// Text in a descriptor drives no terminal.
+// Text in a descriptor is safe to print.
 func TestDescriptorsAreQuoted(t *testing.T) {
 	f := newFiles(t)
 	f.write("base.img", mkimage.VMDKDescriptor{Extents: []mkimage.VMDKExtent{{Sectors: 8, Name: "\x1b[2J/etc/shadow"}}})

@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// docs/formats.md says what QEMU, libvirt and chainfix make of each kind of
-// image below an overlay that does not record its format. All three are asked.
+// docs/formats.md says how QEMU, libvirt and chainfix open each kind of
+// backing image with an unrecorded format. The test runs all three.
 func TestFormatsAreDocumented(t *testing.T) {
 	peers.Require(t, "qemu-img")
 	l := peers.StartLibvirt(t)
@@ -73,7 +73,7 @@ func firstRefusal(c *chain.Chain) finding.Code {
 	return ""
 }
 
-// qemuProbes returns what qemu-img takes an image for that nobody names.
+// qemuProbes returns the format that qemu-img probes.
 func qemuProbes(t *testing.T, path string) string {
 	t.Helper()
 	cmd := exec.Command("qemu-img", "info", "--output=json", filepath.Base(path))

@@ -16,8 +16,7 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// imageMap is an Opener of images in memory, which remembers what was asked of
-// it.
+// imageMap is an Opener of images in memory, which records the requests.
 type imageMap struct {
 	images  map[string][]byte
 	touched map[string]int
@@ -64,10 +63,10 @@ func (m *imageMap) Resolve(_ context.Context, path string) (string, error) {
 	return path, nil
 }
 
-// FuzzWalk walks over three images of any content, with what the operator may
-// say of the second or of the folder. Whatever they say, nothing is touched that
-// is not a layer of the chain or named by an image that is believed, a layer that chose its own format is the last one and refers
-// to nothing, and what is not refused is complete.
+// FuzzWalk walks three images with any content, with any statement about the
+// second or the folder. Only layers of the chain, or files that a trusted
+// image names, are touched; a layer that chose its own format is the last one
+// and refers to nothing; and a chain that is not refused is complete.
 func FuzzWalk(f *testing.F) {
 	bytesOf := func(i interface{ Bytes() ([]byte, error) }) []byte {
 		data, err := i.Bytes()
@@ -93,10 +92,10 @@ func FuzzWalk(f *testing.F) {
 	f.Add(small("b", "vdi"), bytesOf(mkimage.VDI{VirtualSize: 1 << 16, Differencing: true}), raw, uint8(0))
 	f.Add(small("b", ""), bytesOf(mkimage.Parallels{VirtualSize: 1 << 16, ClusterBits: 12}), raw, uint8(0))
 	f.Add(small("b", ""), []byte("LUKS\xba\xbe\x00\x01"), raw, uint8(0))
-	// The operator's word: the rule's higher bits say on what.
+	// The operator's statement: the rule's higher bits select the image.
 	f.Add(small("b", ""), small("c", ""), raw, uint8(0<<0|1<<2))
 	f.Add(small("b", ""), vmdk, raw, uint8(0<<0|2<<2))
-	// All headers are believed.
+	// All headers are trusted.
 	f.Add(small("b", ""), small("c", ""), raw, uint8(0|1<<4))
 	f.Add(small("b", ""), small("c", ""), small("d", ""), uint8(2|1<<4))
 	f.Add(small("b", ""), small("nbd://c", ""), raw, uint8(1|1<<4))

@@ -9,8 +9,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// FactsOf returns what other disks than asker say of a layer, as far as w's
-// Evidence knows. Package predict uses it; a walk asks by itself.
+// FactsOf returns what disks other than asker state about a layer, according
+// to w's Evidence. Package predict uses it; a walk does this itself.
 func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostFacts {
 	if w.Evidence == nil {
 		return HostFacts{}
@@ -22,15 +22,15 @@ func (w *Walker) FactsOf(ctx context.Context, layer Layer, asker DiskName) HostF
 	return w.Evidence.Of(extent, asker)
 }
 
-// factsOf returns what other disks say of a layer.
+// factsOf returns what other disks state about a layer.
 func (k *walk) factsOf(layer Layer) HostFacts {
 	return k.FactsOf(k.ctx, layer, DiskName{k.stated.Guest, k.stated.Target})
 }
 
-// applyEvidence gives a backing image whose format is not recorded the format that
-// a disk states which has it as its own image; it refuses an image whose header a
-// guest may have written. It returns the view of the image as that format, and
-// whether the walk may go on.
+// applyEvidence takes the format of a backing image with an unrecorded format
+// from a disk that uses the image directly and states its format; it refuses
+// an image if a guest may have written its header. It returns the view of the
+// image as that format, and whether the walk continues.
 func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer, *image.View, bool) {
 	what := storage.Describe(layer.Source)
 	unrecorded := "the format of " + what + " is not recorded in " + storage.Describe(k.chain.Layers[len(k.chain.Layers)-2].Source)
@@ -55,8 +55,8 @@ func (k *walk) applyEvidence(layer Layer, l *image.View, facts HostFacts) (Layer
 	return layer, l, !k.refused()
 }
 
-// noteRawDisk warns of an image that somebody states to be of a format, and
-// that is also a guest's raw disk.
+// noteRawDisk warns of an image with a stated format that is also a guest's
+// raw disk.
 func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
 	if layer.Format == probe.Raw || !facts.mayBeForged() {
 		return
@@ -65,8 +65,9 @@ func (k *walk) noteRawDisk(layer Layer, facts HostFacts) {
 		facts.RawDisks[0].String()+", which may have written its header", finding.Say("find out which is right before the guest is started again"))
 }
 
-// noteRawBelow warns of a format that was taken from an image's header, or from
-// another disk's <driver type>, while a third has the image as raw below it.
+// noteRawBelow warns of a format that was taken from an image's header, or
+// from another disk's <driver type>, while a third disk has it as a raw
+// backing image.
 func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
 	if len(facts.RawBelow) == 0 || layer.Format == probe.Raw || k.refused() {
 		return
@@ -76,19 +77,19 @@ func (k *walk) noteRawBelow(layer Layer, facts HostFacts) {
 		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
-// noteSharing warns of an image that one disk reads and another writes: what an
-// overlay shows is lost as soon as its backing image changes.
+// noteSharing warns of an image that one disk reads and another writes: an
+// overlay is corrupt as soon as its backing image changes.
 func (k *walk) noteSharing(layer Layer, facts HostFacts) {
 	if len(k.chain.Layers) == 1 {
 		k.noteTopSharing(layer, facts)
 	} else if len(facts.Writers) > 0 {
 		k.find(finding.BaseWritten, finding.Warn, storage.Describe(layer.Source)+" is a backing image here, but the "+facts.Writers[0].String()+
-			" writes to it, which destroys what this disk shows", ownCopy)
+			" writes to it, which corrupts this disk", ownCopy)
 	}
 }
 
-// noteTopSharing is noteSharing for the disk's own image. Two disks that write one
-// image are worth a remark, unless the XML says that they share it.
+// noteTopSharing is noteSharing for the disk's own image. Two disks that write
+// to one image get an info finding, unless the XML says that they share it.
 func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
 	if k.stated.ReadOnly {
 		return
@@ -96,10 +97,10 @@ func (k *walk) noteTopSharing(top Layer, facts HostFacts) {
 	name := storage.Describe(top.Source)
 	if len(facts.Below) > 0 {
 		k.findAt(0, finding.Finding{Code: finding.BaseWritten, Severity: finding.Warn, Text: "this disk writes to " + name + ", which is a backing image of the " +
-			facts.Below[0].String() + ": that destroys what the other disk shows", Remedy: ownCopy})
+			facts.Below[0].String() + ": that corrupts the other disk", Remedy: ownCopy})
 	}
 	if len(facts.Writers) > 0 && !k.stated.Shareable {
 		k.findAt(0, finding.Finding{Code: finding.SharedWritable, Severity: finding.Info, Text: name + " is also written to by the " + facts.Writers[0].String() +
-			", and the XML does not call it <shareable/>", Remedy: finding.Say("start only one of the two at a time, or give each its own image")})
+			", and the XML does not mark it as <shareable/>", Remedy: finding.Say("start only one of the two at a time, or give each its own image")})
 	}
 }

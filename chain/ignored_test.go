@@ -9,8 +9,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Where libvirt throws the explicit chain away, it is worth nothing, whether it
-// is there already or not: what counts is what the headers record.
+// If libvirt discards the explicit chain, only what the headers record counts,
+// whether the XML already has a chain or not.
 func TestChainsThatLibvirtIgnores(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)

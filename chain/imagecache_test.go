@@ -21,8 +21,8 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// An image is opened once, however many chains come to it, by
-// whatever name, and however many others were opened in between.
+// An image is opened once, however many chains contain it, under any name, and
+// however many others are opened in between.
 func TestImageIsOpenedOnce(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)
@@ -58,7 +58,7 @@ func TestImageIsOpenedOnce(t *testing.T) {
 	}
 }
 
-// What cannot be opened, or not be read, is not tried again and again either.
+// An image that cannot be opened or read is not tried again.
 func TestFailuresAreRemembered(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("damaged", img{})
@@ -103,7 +103,7 @@ type unreadable struct{ storage.Image }
 
 func (u unreadable) ReadAt(p []byte, off int64) (int, error) { return 0, fs.ErrPermission }
 
-// One that guests state differently, and falsely, is opened for each statement.
+// An image with several wrong stated formats is opened once for each.
 func TestImageIsOpenedForEachStatement(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top", img{})
@@ -126,7 +126,7 @@ func TestImageIsOpenedForEachStatement(t *testing.T) {
 }
 
 // A slice of 0 bytes at the start of a file is not the file, whichever of the
-// two is looked at first.
+// two is opened first.
 func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top", img{})
@@ -153,8 +153,7 @@ func TestSliceOfNothingIsNotTheWhole(t *testing.T) {
 	}
 }
 
-// What is read beyond what was asked for changes nothing where it cannot be
-// read.
+// An additional read that fails changes nothing.
 func TestWhatIsAskedForIsReadFirst(t *testing.T) {
 	f := newFiles(t)
 	long := mkimage.Extension{Type: 1, Data: make([]byte, 5000)} // the header takes two readings
@@ -169,8 +168,8 @@ func TestWhatIsAskedForIsReadFirst(t *testing.T) {
 	wantFixable(t, got, 1)
 }
 
-// cutOff is an Opener of images of which nothing can be read any more once that
-// was tried with their ends.
+// cutOff is an Opener of images that fail every read after a read of their
+// ends.
 type cutOff struct{ *files }
 
 func (c cutOff) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
@@ -190,8 +189,8 @@ func (c *cutOffImage) ReadAt(p []byte, off int64) (int, error) {
 	return c.Image.ReadAt(p, off)
 }
 
-// A file system may give a new file the inode of one that is gone. It is not
-// taken for that one, nor a file for what it was before.
+// A file system may reuse the inode of a deleted file. The new file is not
+// mistaken for it, nor a changed file for its earlier state.
 func TestNewFileIsToldFromAnOldOne(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("a", img{backing: "old", backingFormat: "qcow2"})
@@ -254,7 +253,7 @@ func (r *reusing) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (s
 	return reused{img, id}, err
 }
 
-// Whatever is done to a file, it has another date then, by whatever name.
+// Every change of a file changes its time, under any name.
 func TestFileOpenerTellsChanges(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("a", img{})
@@ -298,8 +297,8 @@ func (w waiting) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (st
 	}
 }
 
-// However many ask for one image at the same moment, it is opened once, and the
-// context of one of them ends nobody else's look.
+// However many goroutines need an image at the same moment, it is opened once,
+// and the end of one context does not affect the others.
 func TestManyAskForOneImage(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base", img{})

@@ -8,8 +8,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// What the XML library cannot express is left alone where nothing will be
-// guessed, and refused where something would; no image is opened for it.
+// XML that libvirtxml cannot express stays unchanged if libvirt guesses
+// nothing, and is refused otherwise; no image is opened for it.
 func TestInexpressible(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -40,8 +40,8 @@ func TestInexpressible(t *testing.T) {
 	}
 }
 
-// A header may name what no XML that is written here can: that is said, not
-// found out when the XML is to be written.
+// A header may name a source that chainfix cannot write: the walk refuses
+// that, not the writer.
 func TestHeaderThatNamesAnInexpressibleSource(t *testing.T) {
 	f := newFiles(t)
 	for _, record := range []string{"raw", "qcow2", ""} {

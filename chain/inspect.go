@@ -14,22 +14,23 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Inspection is what one image claims to be, without any rule applied: an
-// answer for people, not a format to rely on.
+// Inspection is what one image claims to be, without any rule applied. It is
+// meant for display; do not rely on the format.
 type Inspection struct {
 	Size       int64             // bytes
-	Allocated  int64             // what the image takes where it is stored, in bytes; -1 where that is not known
-	Signatures []probe.Signature // those of the formats that QEMU and libvirt look for
-	// Format is what QEMU's own probing would choose, raw if it would find
-	// nothing; if only libvirt recognises the image, or neither does, the format
-	// that libvirt would choose or that the signatures suggest.
+	Allocated  int64             // allocated bytes; -1 if unknown
+	Signatures []probe.Signature // of the formats that QEMU and libvirt probe for
+	// Format is what QEMU's probing would choose, including raw if QEMU finds no
+	// format. If only libvirt recognises the image, or neither does, it is the
+	// format that libvirt would choose or that the signatures suggest.
 	Format   probe.Format
-	Header   *probe.Header     // nil if the format is not read, or broken
+	Header   *probe.Header     // nil if the format has no reader, or if the header is broken
 	Findings []finding.Finding // what is wrong with the image
 }
 
-// Inspect opens one local image and says what its header claims. Nothing that
-// the image names is touched. The error is the opener's or the reader's.
+// Inspect opens one local image and returns what its header claims. It does
+// not touch files that the image names. The error comes from the opener or the
+// reader.
 func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) (*Inspection, error) {
 	w.prepare()
 	l, err := w.Look(ctx, src, "")
@@ -48,7 +49,7 @@ func (w *Walker) Inspect(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 		}
 		in.Header, l.HeaderErr = again.Header, again.HeaderErr
 		in.Findings = append(in.Findings, finding.Finding{Code: finding.AmbiguousSignatures, Severity: finding.Warn,
-			Text: storage.Describe(src) + " bears the signatures of " + image.FormatList(l.Formats())})
+			Text: storage.Describe(src) + " has the signatures of " + image.FormatList(l.Formats())})
 	}
 	if l.HeaderErr != nil {
 		if !image.IsHeaderError(l.HeaderErr) {
@@ -71,7 +72,7 @@ func Uninspected(src *libvirtxml.DomainDiskSource, err error) finding.Finding {
 	case errors.Is(err, storage.ErrNotImage):
 		f.Code, f.Text = finding.NotAnImage, what+" is "+storage.ErrNotImage.Error()
 	case errors.Is(err, storage.ErrChanged):
-		f.Code, f.Text, f.Remedy = finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain
+		f.Code, f.Text, f.Remedy = finding.ImageSwapped, what+" was replaced while it was examined", tryAgain
 	case errors.Is(err, fs.ErrNotExist):
 		f.Code, f.Text = finding.ImageMissing, what+" does not exist"
 	default:
@@ -84,6 +85,6 @@ func Uninspected(src *libvirtxml.DomainDiskSource, err error) finding.Finding {
 func inspectionFinding(src *libvirtxml.DomainDiskSource, f probe.Format, err error) finding.Finding {
 	path, _ := storage.LocalPath(src)
 	return finding.Finding{Code: finding.ImageBroken, Severity: finding.Refuse,
-		Text:   strconv.Quote(path) + " bears the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
+		Text:   strconv.Quote(path) + " has the signature of " + string(f) + ", but its header cannot be used: " + err.Error(),
 		Remedy: brokenRemedy(src, f)}
 }

@@ -15,24 +15,22 @@ import (
 type Origin int
 
 const (
-	// Unstated: nobody states it, and the layer has no format.
+	// Unstated: nobody states the format, so the layer has none.
 	Unstated Origin = iota
-	// XML: the domain XML states it, or leaves it out where libvirt defines
-	// what that means.
+	// XML: the domain XML states it, or omits it where libvirt defines a default.
 	XML
-	// Header: the image above records it, in a way that every QEMU and
-	// libvirt reads alike, or by a name of QEMU's that the image's own header
-	// confirms.
+	// Header: the overlay records it, in a way that every QEMU and libvirt reads
+	// alike, or by a QEMU name that the image's own header confirms.
 	Header
 	// Trust: the operator states it.
 	Trust
-	// Libvirt: another disk, whose own image it is, states it in its
+	// Libvirt: another disk uses the image directly and states the format in its
 	// <driver type> (see [Evidence]).
 	Libvirt
 	// Protocol: the kind of storage source implies it.
 	Protocol
-	// Probe: a rule took it from the image's own header. Nothing that this
-	// image names is ever followed.
+	// Probe: a rule took it from the image's own header. Files that this image
+	// names are never followed.
 	Probe
 )
 
@@ -61,22 +59,22 @@ func (o Origin) String() string {
 // Layer is one image of a backing chain.
 type Layer struct {
 	Source *libvirtxml.DomainDiskSource // the image as the XML or a header names it
-	// Located is where the image is, if Source names it by a storage pool's
-	// volume and the pool is known; else nil.
+	// Located is the location of the image, if Source names a volume and its
+	// storage pool is known; otherwise nil.
 	Located *libvirtxml.DomainDiskSource
 	Format  probe.Format // "" while From is Unstated, and for a folder that QEMU presents as an image
 	From    Origin       // who stated Format
-	// XMLAlone says that Format is from the XML's <backingStore> and that nobody
-	// else states it: libvirt and chainfix write guesses there. It is set in the
-	// layers of a [Chain] that were visited, never in the top.
+	// XMLAlone means that only the XML's <backingStore> states Format, where
+	// libvirt writes guesses too. It is set in visited layers of a [Chain], never
+	// in the top.
 	XMLAlone bool
-	Header   *probe.Header  // what the image says of itself; nil if it was not read
+	Header   *probe.Header  // the image's own header; nil if it was not read
 	ID       storage.FileID // the file or device that was opened; the zero FileID if none was
-	Image    *image.Info    // what the image shows, whatever it is stated to be; nil if it was not opened
+	Image    *image.Info    // what reading the image showed, independent of the stated format; nil if it was not opened
 }
 
-// HeaderFormat returns the format that the image's header must have: that of the
-// layer, or luks, which the XML calls raw with an <encryption> (libvirt 9.0).
+// HeaderFormat returns the format that the image's header must have: Format,
+// or luks, which the XML writes as raw with an <encryption> (libvirt 9.0).
 func (l Layer) HeaderFormat() probe.Format {
 	if e := l.Source.Encryption; l.Format == probe.Raw && e != nil && e.Format == "luks" {
 		return probe.LUKS
@@ -96,58 +94,56 @@ func (l Layer) At() *libvirtxml.DomainDiskSource {
 // for any other.
 func (l Layer) LocalPath() (path string, ok bool) { return storage.LocalPath(l.At()) }
 
-// Stated is what a domain XML says of one disk before any image is read: the input
-// of a walk. Package xmlfix makes one of a <disk>.
+// Stated is what a domain XML says about one disk before any image is read:
+// the input of a walk. Package xmlfix makes one from a <disk>.
 type Stated struct {
-	// Guest is the name of the domain that the disk is of; "" if it is not
-	// known.
+	// Guest is the name of the disk's domain; "" if unknown.
 	Guest  string
 	Target string // the <target dev>, such as "vda"
 	Device string // "disk", "cdrom", "floppy" or "lun"; "" means disk
-	Bus    string // the <target bus>; "" if it is left out
+	Bus    string // the <target bus>; "" if omitted
 	// ReadOnly says that the guest does not write to the disk's own image:
 	// it is <readonly/>, a CD-ROM, or <transient/>.
 	ReadOnly bool
-	// Transient says that QEMU writes to an overlay of the disk's own image
-	// that libvirt makes when the guest starts and removes when it ends:
-	// <transient/>. The overlay exists while the guest runs.
+	// Transient says that the disk is <transient/>: libvirt makes an overlay when
+	// the guest starts, QEMU writes to that, and libvirt removes it when the
+	// guest ends.
 	Transient bool
 	// Shareable says that the XML shares the disk's own image between guests
 	// (<shareable/>).
 	Shareable bool
 
-	// Layers are the disk's own image and the explicit backing images below
-	// it, top first. There is always a top; its Source may be empty (an
-	// empty drive). A top without a <driver type> is Unstated.
+	// Layers are the disk's own image (the top) and its explicit backing images,
+	// top first. It always has a top; the top's Source may be empty (an empty
+	// drive). A top without a <driver type> is Unstated.
 	Layers []Layer
 	// Terminated reports that the XML says where the chain ends.
 	Terminated bool
 	// Typeless reports that the end is a <backingStore> with content but
 	// without a type, which libvirt reads as the end of the chain.
 	Typeless bool
-	// Inexpressible is what the XML says of a backing image that libvirtxml
-	// cannot express, such as "a <backingStore> of type nvme"; "" if the XML
-	// says no such thing. Layers end above that image, and Terminated is about
-	// the chain from there on.
+	// Inexpressible describes a backing image in the XML that libvirtxml cannot
+	// express, such as "a <backingStore> of type nvme"; "" for none. Layers end
+	// before that image, and Terminated is about the rest of the chain.
 	Inexpressible string
 
 	Mirror bool // the disk has a <mirror>, so a block job is running
 	// MirrorTo is the image that the block job of a <mirror> writes to; nil
-	// without such a job, or if the XML does not say.
+	// without a job, or if the XML does not name it.
 	MirrorTo *Layer
-	Live     bool // the XML is a running guest's, into which libvirt has written what it detected
+	Live     bool // the XML comes from a running guest: libvirt has added what it detected
 }
 
-// Verdict says what becomes of a disk.
+// Verdict is the result of a walk for a disk.
 type Verdict int
 
 const (
-	// Explicit: the XML says everything already.
+	// Explicit: the XML already states the whole chain.
 	Explicit Verdict = iota
 	// Skipped: the disk has no chain (an empty drive, a source without image
 	// files).
 	Skipped
-	// Fixable: [Chain.Layers] is what the XML should say.
+	// Fixable: [Chain.Layers] is what the XML should state.
 	Fixable
 	// Refused: a finding of severity [finding.Refuse] says why.
 	Refused
@@ -168,14 +164,13 @@ func (v Verdict) String() string {
 	return fmt.Sprintf("Verdict(%d)", int(v))
 }
 
-// Chain is the outcome of a walk of one disk.
+// Chain is the result of the walk of one disk.
 type Chain struct {
 	Verdict Verdict
-	// Layers are the images of the chain, top first. In a chain that is
-	// Fixable or Explicit they are complete, and each has a format and an
-	// origin, except for a kind of source that has no format and for a top
-	// without a <driver type> that gets none. In a refused chain they go down
-	// to where the walk ended.
+	// Layers are the images of the chain, top first. In a chain that is Fixable
+	// or Explicit they are complete, and each has a format and an origin, except
+	// for a kind of source that has no format and for a top without a <driver
+	// type>, which gets none. In a refused chain they end where the walk ended.
 	Layers   []Layer
-	Findings []finding.Finding // what there is to say, in the order in which it was found
+	Findings []finding.Finding // in the order in which they were found
 }

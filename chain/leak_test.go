@@ -10,8 +10,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Whatever a header calls another image, and wherever a finding mentions it,
-// no password is shown.
+// Whatever the name of an image in a header, no finding shows a password.
 func TestFindingsShowNoPassword(t *testing.T) {
 	const secret = "hunter2"
 	f := newFiles(t)

@@ -13,8 +13,8 @@ import (
 
 // libvirt's own test of its walk (tests/virstoragetest.c) has these cases, by
 // these names: images from the top down, each with the format that it is said
-// to have, "auto" where nobody says. What libvirt makes of them is known; this
-// is what becomes of them here, under the default rule.
+// to have, "auto" where nobody says. libvirt's results are known; these are
+// chainfix's, under the default rule.
 func TestCasesOfLibvirt(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", overlaySize/2)

@@ -21,7 +21,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// lookCounter counts how often names are looked at.
+// lookCounter counts how often names are identified or opened.
 type lookCounter struct {
 	*files
 	mu    *sync.Mutex
@@ -47,8 +47,8 @@ func (c lookCounter) Resolve(ctx context.Context, path string) (string, error) {
 	return c.files.Resolve(ctx, path)
 }
 
-// TestPolicyIsLookedAtOnce: what a policy names is looked at once in a run, however many
-// disks and layers there are: a policy may name tens of thousands of files.
+// TestPolicyIsLookedAtOnce: the files of a policy, up to tens of thousands,
+// are identified once for each run, however many disks and layers it has.
 func TestPolicyIsLookedAtOnce(t *testing.T) {
 	const layers, names = 40, 10
 	f := newFiles(t)
@@ -89,8 +89,8 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 	}
 }
 
-// TestRepeatedExtentIsLookedAtOnce: an extent that counts thousands of times is
-// looked for once.
+// TestRepeatedExtentIsLookedAtOnce: an extent that stands for thousands is
+// identified once.
 func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	f := newFiles(t)
 	f.raw("flat", 512)
@@ -108,8 +108,8 @@ func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	}
 }
 
-// A file may have no size and answer every read with an error, and is no empty
-// image then. The memory of a process is one, at the address 0.
+// A file of size 0 may fail every read, and then is not an empty image. The
+// memory of a process is such a file, at address 0.
 func TestEmptyFileThatCannotBeReadIsNoEmptyImage(t *testing.T) {
 	const unreadable = "/proc/self/mem"
 	f := newFiles(t)

@@ -11,8 +11,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// An explicit chain that comes back to an image is a loop, whatever else is wrong
-// with it, and the way out is to take it out of the XML or to let the headers count.
+// An explicit chain that contains an image twice is a loop, whatever else is
+// wrong with it. The hint is to remove it from the XML or to let the headers
+// win.
 func TestExplicitChainThatComesBackIsALoop(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", overlaySize)

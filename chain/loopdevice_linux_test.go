@@ -13,8 +13,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// TestEvidenceThroughALoopDevice: a guest that has a loop device as its raw disk
-// writes to the file, and to no byte in front of its offset.
+// TestEvidenceThroughALoopDevice: a guest that has a loop device as its raw
+// disk writes to the file, but to no byte before its offset.
 func TestEvidenceThroughALoopDevice(t *testing.T) {
 	dir := t.TempDir()
 	img := filepath.Join(dir, "image")

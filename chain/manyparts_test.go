@@ -11,9 +11,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// TestManyPartsOfOneFile: of an image that shares bytes with the disks of hundreds
-// of guests, a few are named, whatever they say; and one disk that speaks of all of
-// a file is told apart from those that speak of parts.
+// TestManyPartsOfOneFile: for an image that shares bytes with the disks of
+// hundreds of guests, only a few are named; and a disk of the whole file is
+// distinguished from disks of parts.
 func TestManyPartsOfOneFile(t *testing.T) {
 	f := newFiles(t)
 	f.raw("big.img", 1<<20)

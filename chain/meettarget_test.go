@@ -11,9 +11,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// What a header leads to is written only for a libvirt that understands it;
-// what the XML says already is its author's affair, until the operator names
-// the libvirt that will read it.
+// A source from a header is written only for a libvirt that understands it;
+// existing XML is not checked unless the operator names the target.
 func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 	f := newFiles(t)
 	nfs := nbd("export/base.raw")
@@ -37,7 +36,7 @@ func TestTargetDecidesWhatMayBeWritten(t *testing.T) {
 	wantRefused(t, f.walk(t, chain.Policy{Disagreement: chain.XMLWins, Target: libvirt.Version{Major: 6, Minor: 1}}, s), finding.TargetTooOld)
 }
 
-// A libvirt that is named is held against a chain that is explicit already, too.
+// A named target is also checked for an explicit chain.
 func TestTargetOfAnExplicitChain(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top.qcow2", img{backing: "json:{" + `"driver":"raw","offset":512,"size":1024,"file":{"driver":"file","filename":"` + f.path("base.raw") + `"}}`, backingFormat: "raw"})

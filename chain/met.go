@@ -11,23 +11,23 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// These bound what is kept of the names of images, which guests and servers
-// choose: as many names, each no longer than a path may be.
+// These bound the image names that are kept, because guests and servers choose
+// them: their number, and their length (no longer than a path).
 const (
 	maxMetNames = 4096
 	maxMetName  = 4096
 )
 
-// Met finds out which statements of a policy are about an image that a run reached,
-// and which image each of the others may have meant: see [Walker.Met]. Any number of
-// goroutines may use it. A nil *Met collects nothing.
+// Met records which statements of a policy matched an image of a run, and
+// suggests an image for each of the others: see [Walker.Met]. It is safe for
+// concurrent use. A nil *Met records nothing.
 type Met struct {
 	watched []Statement
-	left    atomic.Int64 // how many have not been met
+	left    atomic.Int64 // number of statements not met yet
 
 	mu    sync.Mutex
-	met   map[aboutImage]bool // whether each that is watched was met
-	names map[string]bool     // the images that were reached, as people may see them
+	met   map[aboutImage]bool // for each watched statement, whether it was met
+	names map[string]bool     // the images that were reached, without credentials
 }
 
 // aboutImage is a statement without its format.
@@ -56,7 +56,7 @@ func NewMet(watched []Statement) *Met {
 // all reports whether all statements were met.
 func (m *Met) all() bool { return m == nil || m.left.Load() == 0 }
 
-// statements records that these statements are about an image that was reached.
+// statements records that these statements matched an image.
 func (m *Met) statements(found []Statement) {
 	if len(found) == 0 || m.all() {
 		return
@@ -84,7 +84,7 @@ func (m *Met) image(src *libvirtxml.DomainDiskSource) {
 	}
 }
 
-// Unmet returns the statements that were about no image, in their order.
+// Unmet returns the statements that matched no image, in their order.
 func (m *Met) Unmet() []Statement {
 	if m.all() {
 		return nil
@@ -100,10 +100,10 @@ func (m *Met) Unmet() []Statement {
 	return unmet
 }
 
-// Nearest returns the name of an image of the run that a statement may have
-// meant, as people may see it: the one that differs in the fewest characters, if
-// those are not more than half of its file name, else one in another folder with
-// the same file name. It is "" if no image qualifies, and for a pattern.
+// Nearest returns the name of an image of the run, without credentials, that a
+// statement may have meant: the one that differs in the fewest characters, if
+// they are at most half of its file name, or else one in another folder with
+// the same file name. It returns "" if no image qualifies, and for a pattern.
 func (m *Met) Nearest(s Statement) string {
 	if m == nil || s.Pattern {
 		return ""
@@ -115,7 +115,7 @@ func (m *Met) Nearest(s Statement) string {
 	namesake := ""
 	for name := range m.names {
 		plain := withoutQuery(name)
-		// Of those that are as near, the first by the alphabet.
+		// Among equally near names the alphabetically first wins.
 		if d := difference(wanted, plain, fewest); d < fewest || d == fewest && nearest != "" && name < nearest {
 			nearest, fewest = name, d
 		}
@@ -129,7 +129,7 @@ func (m *Met) Nearest(s Statement) string {
 	return nearest
 }
 
-// withoutQuery takes the query of a URI away, which people do not see in names.
+// withoutQuery removes the query of a URI, which messages do not show.
 func withoutQuery(name string) string {
 	if !strings.HasPrefix(name, "/") {
 		name, _, _ = strings.Cut(name, "?")
@@ -137,12 +137,12 @@ func withoutQuery(name string) string {
 	return name
 }
 
-// maxDifference bounds the search for what a name differs in.
+// maxDifference bounds the search for similar names.
 const maxDifference = 16
 
-// difference returns how many bytes must be replaced, added or taken away to
-// make b of a (Levenshtein's distance); limit+1 if that are more than limit. It
-// takes a time of limit times the length of the shorter name at most.
+// difference returns the Levenshtein distance of a and b in bytes, or limit+1
+// if it is greater than limit. It takes time proportional to at most limit
+// times the length of the shorter name.
 func difference(a, b string, limit int) int {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -165,7 +165,7 @@ func difference(a, b string, limit int) int {
 	for i := 1; i <= len(a); i++ {
 		from, to := max(1, i-limit), min(len(b), i+limit)
 		diagonal := row[from-1]
-		row[from-1] = i // more than the limit, or of the empty name
+		row[from-1] = i // above the limit, or the distance to the empty name
 		if from > 1 {
 			row[from-1] = limit + 1
 		}
@@ -173,7 +173,7 @@ func difference(a, b string, limit int) int {
 		for j := from; j <= to; j++ {
 			above := row[j]
 			if j == i+limit {
-				above = limit + 1 // not of the row before
+				above = limit + 1 // no value in the previous row
 			}
 			same := diagonal
 			if a[i-1] != b[j-1] {

@@ -89,8 +89,8 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// Guests choose the names: of endless ones, and of endlessly many, few are kept,
-// and the statements are met all the same.
+// Guests choose the names: only a few are kept, however long and many they
+// are, and statements are still matched.
 func TestMetKeepsFewNames(t *testing.T) {
 	m := NewMet([]Statement{{Path: "/a"}, {Path: "/b"}})
 	m.image(storage.LocalSource("/"+strings.Repeat("x", maxMetName), false))
@@ -109,7 +109,7 @@ func TestMetKeepsFewNames(t *testing.T) {
 	}
 }
 
-// Of a run that watches nothing, nothing is kept and nothing told.
+// Without watched statements nothing is stored.
 func TestNoMet(t *testing.T) {
 	var m *Met
 	m.image(storage.LocalSource("/a", false))
@@ -194,7 +194,7 @@ func TestMet(t *testing.T) {
 	}
 }
 
-// Walkers of several goroutines tell one Met, and it misses nothing.
+// Concurrent walkers share one Met, which misses nothing.
 func TestMetByManyWalkers(t *testing.T) {
 	const images, walkers = 200, 8
 	var trust []Statement
@@ -224,7 +224,7 @@ func TestMetByManyWalkers(t *testing.T) {
 	}
 }
 
-// countingOpener counts how often each path was looked at.
+// countingOpener counts how often each path was identified or opened.
 type countingOpener struct {
 	storage.FileOpener
 	mu    sync.Mutex
@@ -239,8 +239,8 @@ func (o *countingOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainD
 	return o.FileOpener.ChangeTime(ctx, src)
 }
 
-// Thousands of statements are looked at once in a run, not for each disk, whether
-// they are watched or not.
+// The files of thousands of statements are identified once for each run, not
+// for each disk, watched or not.
 func TestStatementsAreLookedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	var trust []Statement
@@ -302,7 +302,7 @@ func TestStatementDoesNotFollowANumber(t *testing.T) {
 	}
 }
 
-// What is compared for a warning takes no time to speak of, whatever the names.
+// The comparison of names for a warning is fast, whatever the names.
 func BenchmarkNearest(b *testing.B) {
 	m := NewMet([]Statement{{Path: "/nothing"}})
 	r := rand.New(rand.NewPCG(1, 2))

@@ -16,10 +16,10 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// next returns the layer below the one that was visited last, with what its
-// overlay's header records of it: the zero Layer where the chain ends or is
-// refused. This is where the XML's explicit chain and the headers are
-// compared; nothing in libvirt or QEMU does that, the XML wins silently.
+// next returns the layer after the last one, with what its overlay's header
+// records about it, or the zero Layer if the chain ends or is refused. It
+// compares the XML's explicit chain with the headers. libvirt and QEMU never
+// do that: they silently use the XML.
 func (k *walk) next() (Layer, storage.Record) {
 	depth := len(k.chain.Layers)
 	overlay := k.chain.Layers[depth-1]
@@ -47,17 +47,15 @@ func (k *walk) next() (Layer, storage.Record) {
 	case ends:
 		return Layer{}, storage.Record{}
 	case backing == nil:
-		// Of a top that can have no backing image, the end goes without
-		// saying.
+		// A top that cannot have a backing image needs no explicit end.
 		k.incomplete = k.incomplete || depth > 1 || overlay.Format.CanHaveBacking()
 		return Layer{}, storage.Record{}
 	}
 	return k.layerFromHeader(overlay, backing)
 }
 
-// withoutXMLFormat takes a format that only the XML states from a layer, if the
-// operator wants the chain rebuilt: a guess that somebody once wrote into the XML
-// is still a guess.
+// withoutXMLFormat removes a format that only the XML states from a layer, if
+// the operator wants the chain rebuilt: a guess in the XML is still a guess.
 func (k *walk) withoutXMLFormat(layer Layer, rec storage.Record) (Layer, storage.Record) {
 	if k.disagreement() == HeadersWin && layer.From == XML && rec.Format != layer.Format {
 		k.xmlFormat = layer.Format
@@ -66,16 +64,16 @@ func (k *walk) withoutXMLFormat(layer Layer, rec storage.Record) (Layer, storage
 	return layer, rec
 }
 
-// refuseToFollow refuses a chain that would go on to what an image names whose format
-// only the XML states.
+// refuseToFollow refuses to follow an image to its backing image if only the
+// XML states the image's format.
 func (k *walk) refuseToFollow(overlay Layer, backing *probe.Reference) {
 	k.refuse(finding.ProbedBacking, "only the XML's <backingStore> says that "+storage.Describe(overlay.Source)+" is "+string(overlay.Format)+
-		", which may be somebody's guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not looked at",
+		", which may be a guess; its header names the backing image "+strconv.Quote(storage.Printable(backing.Name))+", which is not touched",
 		k.confirmRemedy(overlay))
 }
 
-// loops refuses a chain in which the XML names an image again that is above it
-// already, unless the operator wants the headers to win.
+// loops refuses a chain in which the XML names an image twice, unless the
+// operator wants the headers to win.
 func (k *walk) loops(stated Layer) bool {
 	if k.disagreement() == HeadersWin {
 		return false
@@ -103,9 +101,9 @@ func (k *walk) loops(stated Layer) bool {
 	return false
 }
 
-// layerFromHeader returns the layer that a header names. If the XML states that image
-// at another place, what it says there counts here as well: how the image is
-// reached, and its secret, but not its format.
+// layerFromHeader returns the layer that a header names. If the XML states
+// that image elsewhere, it takes from there how the image is reached and its
+// secret, but not its format.
 func (k *walk) layerFromHeader(overlay Layer, backing *probe.Reference) (Layer, storage.Record) {
 	src, ok := k.parseBacking(overlay, backing)
 	if !ok {
@@ -118,7 +116,7 @@ func (k *walk) layerFromHeader(overlay Layer, backing *probe.Reference) (Layer, 
 	} else if layer.From == XML {
 		layer.Format, layer.From = "", Unstated
 	}
-	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), layer)
+	rec := k.ConfirmRecord(k.ctx, storage.ReadRecord(backing), layer)
 	if says := rec.Says(); says != "" {
 		k.note(finding.FormatDisputed, finding.Info, "on the format of its backing image: "+storage.Describe(overlay.Source)+" "+says+"; it counts as unrecorded")
 	}
@@ -128,11 +126,12 @@ func (k *walk) layerFromHeader(overlay Layer, backing *probe.Reference) (Layer, 
 	return layer, rec
 }
 
-// parseBacking makes a storage source of the name in a header, or refuses it.
+// parseBacking makes a storage source from the name in a header, or refuses
+// it.
 func (k *walk) parseBacking(overlay Layer, backing *probe.Reference) (*libvirtxml.DomainDiskSource, bool) {
 	what := storage.Describe(overlay.Source)
 	if backing.CutAtNUL {
-		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte behind "+strconv.Quote(storage.Printable(backing.Name)),
+		k.refuse(finding.NameUnrepresentable, what+" names its backing image with a NUL byte after "+strconv.Quote(storage.Printable(backing.Name)),
 			renameRemedy(overlay, anew))
 		return nil, false
 	}
@@ -158,42 +157,43 @@ func refusalOf(err error, overlay Layer) (finding.Code, finding.Remedy) {
 	return "", finding.Remedy{}
 }
 
-const anew = "write the name anew"
+const anew = "correct the name"
 
 // refusals has a row for each error of [storage.ParseBacking].
 var refusals = []struct {
 	err    error
 	code   finding.Code
-	rename string         // what another name is to be
-	state  finding.Remedy // how the XML helps; may say nothing
+	rename string         // what the other name has to be
+	state  finding.Remedy // how the XML helps; may be zero
 }{
 	{storage.ErrBacking, finding.BackingInvalid, anew, finding.Remedy{}},
-	{storage.ErrCredentials, finding.BackingCredentials, "write the name without them", finding.Say("%s and a libvirt secret in its <source>", stateChain)},
-	{storage.ErrUnmapped, finding.BackingUnmapped, "write the name without that", stateChain},
-	{storage.ErrDisputed, finding.BackingDisputed, "write the name as both read it alike", stateChain},
-	{storage.ErrRelative, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
-	{storage.ErrNoDirectory, finding.BackingRelative, "name it absolutely", finding.Remedy{}},
+	{storage.ErrCredentials, finding.BackingCredentials, "rewrite the name without them", finding.Say("%s and a libvirt secret in its <source>", stateChain)},
+	{storage.ErrUnmapped, finding.BackingUnmapped, "rewrite the name without that", stateChain},
+	{storage.ErrDisputed, finding.BackingDisputed, "rewrite the name in a form that both read alike", stateChain},
+	{storage.ErrRelative, finding.BackingRelative, "use an absolute name", finding.Remedy{}},
+	{storage.ErrNoDirectory, finding.BackingRelative, "use an absolute name", finding.Remedy{}},
 	{storage.ErrDuplicate, finding.BackingDuplicate, anew, finding.Remedy{}},
-	{storage.ErrNoPool, finding.BackingNoPool, "write the whole name", finding.Remedy{}},
+	{storage.ErrNoPool, finding.BackingNoPool, "use the full name", finding.Remedy{}},
 	{storage.ErrUnrepresentable, finding.NameUnrepresentable, anew, finding.Remedy{}},
 }
 
-// chainTooLong resolves the conflict of an XML that goes on where the header ends. The
-// XML may be older than the image, which was flattened or restored; the guest would
-// then read wrong bytes, since every unallocated cluster reads through.
+// chainTooLong resolves the conflict of an XML that continues the chain where
+// the header ends it. The image may have been flattened or restored since the
+// XML was written; the guest would then read wrong bytes, since unallocated
+// clusters are read from the backing image.
 func (k *walk) chainTooLong(overlay Layer) Layer {
 	depth := len(k.chain.Layers)
 	further := k.stated.Layers[depth]
-	text := "the XML goes on to " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
-	// What is stated below a raw image is no image's backing image: libvirt refuses it or
-	// drops it.
+	text := "the XML continues with " + storage.Describe(further.Source) + ", but " + storage.Describe(overlay.Source) + " has no backing image"
+	// A raw image has no backing image: libvirt refuses or drops one that is
+	// stated.
 	c := conflict{code: finding.ChainStale, text: text, misopens: overlay.Format.CanHaveBacking()}
 	if overlay.Header != nil && overlay.Header.Snapshots {
-		// To flatten an image brings in what its guest sees now, and not what its
-		// snapshots need: after a revert to one of them the XML is right.
+		// Flattening copies the data that the guest sees now, but not the data of
+		// the internal snapshots: after a revert to one of them the XML is right.
 		c.misopens = false
-		c.more = "; it has internal snapshots, and needs that if it was taken back to one of before it was flattened"
-		c.remedy = finding.Say("decide which is right; if it was taken back to such a snapshot, mend its header: %s; else %s; or %s",
+		c.more = "; it has internal snapshots, and needs that image if it was reverted to one from before it was flattened"
+		c.remedy = finding.Say("decide which is right; if it was reverted to such a snapshot, correct its header: %s; otherwise %s; or %s",
 			rebaseTo(overlay, further), k.refreshRemedy(), keepXML())
 	}
 	switch k.resolveConflict(c) {
@@ -205,15 +205,16 @@ func (k *walk) chainTooLong(overlay Layer) Layer {
 	return Layer{}
 }
 
-// chainTooShort resolves the conflict of an XML that ends where the header goes on:
-// the guest would read zeros where its base should be. It reports whether to go on.
+// chainTooShort resolves the conflict of an XML that ends the chain where the
+// header continues it: the guest would read zeros instead of the backing
+// image. It reports whether the walk continues.
 func (k *walk) chainTooShort(overlay Layer, backing *probe.Reference) bool {
 	text := "the XML ends the chain at " + storage.Describe(overlay.Source) + ", but its header names the backing image " + strconv.Quote(storage.Printable(backing.Name))
 	return k.resolveConflict(conflict{code: finding.ChainCut, text: text, misopens: true}) == winnerHeader
 }
 
-// compare returns which image is below overlay, and in which format, where both the
-// XML and the header name one.
+// compare returns overlay's backing image and its format, if both the XML and
+// the header name one.
 func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, storage.Record) {
 	names := k.winnerOfNames(overlay, stated, backing)
 	switch names {
@@ -224,16 +225,17 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 	case winnerXMLAlone:
 		return stated, storage.Record{}
 	}
-	rec := k.BorneOut(k.ctx, storage.ReadRecord(backing), stated)
+	rec := k.ConfirmRecord(k.ctx, storage.ReadRecord(backing), stated)
 	format := stated.Format
 	if stated.From == Protocol {
-		format = probe.Raw // of the image as which QEMU presents a folder
+		format = probe.Raw // the format of the image that QEMU builds from a folder
 	}
 	if rec.Format == "" || rec.Format == format {
 		return stated, rec
 	}
 	text := "the XML states that " + storage.Describe(stated.Source) + " is " + string(format) + ", but its overlay records " + string(rec.Format)
-	// An image that is not of the format which its overlay records shows nothing of that.
+	// If the image does not have the recorded format, the record is not known to
+	// be right.
 	misopens := names == winnerBoth && k.readsAs(stated, format) && k.readsAs(stated, rec.Format)
 	switch k.resolveConflict(conflict{code: finding.FormatConflict, text: text, remedy: k.formatRemedy(stated, rec.Format), misopens: misopens}) {
 	case winnerHeader:
@@ -245,9 +247,9 @@ func (k *walk) compare(overlay, stated Layer, backing *probe.Reference) (Layer, 
 	return Layer{}, storage.Record{}
 }
 
-// winnerOfNames returns whether the XML or the header counts on which image is
-// below overlay; the XML if they name one image. If neither image exists, the
-// XML's counts, and the visit reports that it is missing.
+// winnerOfNames returns whether the XML's or the header's name of overlay's
+// backing image is used; the XML's if both name the same image. If neither
+// image exists, the XML's is used, and the visit reports that it is missing.
 func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) winner {
 	named, err := storage.ParseBacking(backing.Name, overlay.At())
 	if located, err := k.Locate(k.ctx, stated); err == nil {
@@ -256,7 +258,7 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 	xmlName, headerName := storage.Name(stated.At()), storage.Name(named)
 	if err != nil || backing.CutAtNUL || xmlName == "" || headerName == "" {
 		k.note(finding.ChainUnverified, finding.Warn, "the XML names "+storage.Describe(stated.Source)+" below "+storage.Describe(overlay.Source)+
-			", whose header names something that cannot be compared with it; the XML is kept")
+			", but the name in the header cannot be compared with it; the XML is kept")
 		return winnerXML
 	}
 	xmlSlice, _ := storage.SliceOf(stated.Source)
@@ -268,41 +270,40 @@ func (k *walk) winnerOfNames(overlay, stated Layer, backing *probe.Reference) wi
 	text := "below " + storage.Describe(overlay.Source) + " the XML names " + strconv.Quote(storage.ShownName(stated.At())) + xmlSlice.String() +
 		", but the header " + strconv.Quote(storage.ShownName(named)) + headerSlice.String()
 	if k.onlyXMLSays() {
-		return k.resolveNames(conflict{text: text, more: ", which is not looked at, because only the XML says that " +
+		return k.resolveNames(conflict{text: text, more: ", which is not touched, because only the XML says that " +
 			storage.Describe(overlay.Source) + " is " + string(overlay.Format)})
 	}
 	xmlID, xmlErr := k.Identify(k.ctx, stated.At())
 	headerID, headerErr := k.Identify(k.ctx, named)
-	// An image that cannot be identified may exist.
+	// An image that could not be identified may exist.
 	gone := errors.Is(headerErr, fs.ErrNotExist)
 	switch {
 	case xmlErr == nil && headerErr == nil && xmlID == headerID && sameSlice:
-		return winnerBoth // the XML's spelling stays
+		return winnerBoth // keep the XML's spelling
 	case gone && (xmlErr == nil || errors.Is(xmlErr, storage.ErrNotReadable)):
-		mend := finding.Remedy{}
+		fix := finding.Remedy{}
 		if overlay.Format.CanRename() {
-			mend = finding.Say("mend the header: %s", rebaseTo(overlay, stated))
+			fix = finding.Say("correct the header: %s", rebaseTo(overlay, stated))
 		}
-		k.find(finding.ChainMoved, finding.Warn, text+", which is not there; the XML is kept", mend)
+		k.find(finding.ChainMoved, finding.Warn, text+", which does not exist; the XML is kept", fix)
 		return winnerXML
 	case gone:
 		return winnerXML
 	case k.isThere(stated.At()) && k.isThere(named):
-		return k.resolveNames(conflict{text: text, more: ", and both are there", misopens: !k.sameBytes(stated.At(), named)})
+		return k.resolveNames(conflict{text: text, more: ", and both exist", misopens: !k.sameBytes(stated.At(), named)})
 	case errors.Is(xmlErr, fs.ErrNotExist) && k.isThere(named):
-		return k.resolveNames(conflict{text: text, more: ", and only the header's is there",
-			remedy: finding.Say("%s; or bring the XML's image back, or mend its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit())})
+		return k.resolveNames(conflict{text: text, more: ", and only the header's exists",
+			remedy: finding.Say("%s; or restore the XML's image, or correct its <backingStore> in the XML: %s", k.refreshRemedy(), k.edit())})
 	}
 	return k.resolveNames(conflict{text: text})
 }
 
-// BorneOut returns what a record is worth once the backing image has been read: a
-// format name that only QEMU writes counts if the image has the header of that
-// format, whatever libvirt would make of the name. No guest can have written the
-// record, and whoever made the overlay stated what the image's header says. The
-// record of an image that cannot be read stays as it is. Package predict uses it; a
-// walk does so by itself.
-func (w *Walker) BorneOut(ctx context.Context, rec storage.Record, image Layer) storage.Record {
+// ConfirmRecord accepts a recorded format name that only QEMU writes if the backing
+// image has the header of that format, whatever libvirt makes of the name: the
+// record and the header agree, and the backing image's guest cannot have
+// written the record. The record of an image that cannot be read is returned
+// unchanged. Package predict uses it; a walk does this itself.
+func (w *Walker) ConfirmRecord(ctx context.Context, rec storage.Record, image Layer) storage.Record {
 	if rec.QEMUs == "" || image.Source == nil || image.Source.Dir != nil {
 		return rec
 	}

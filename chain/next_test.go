@@ -201,8 +201,8 @@ func TestExplicitChainsOnTheNetwork(t *testing.T) {
 	}
 }
 
-// A conflict is told as far as it was looked at.
-func TestConflictsAreToldAsTheyAre(t *testing.T) {
+// The text of a conflict says how much was compared.
+func TestConflictTexts(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)
 	f.raw("other.raw", 1<<20)
@@ -212,11 +212,11 @@ func TestConflictsAreToldAsTheyAre(t *testing.T) {
 		stated  *libvirtxml.DomainDiskSource
 		text    string // its end
 	}{
-		{"base.raw", file(f.path("other.raw")), ", and both are there"},
-		{"base.raw", file(f.path("absent")), ", and only the header's is there"},
+		{"base.raw", file(f.path("other.raw")), ", and both exist"},
+		{"base.raw", file(f.path("absent")), ", and only the header's exists"},
 		{"nbd://storage.example/other", nbd("disk"), `"nbd://storage.example:10809/other"`},
-		{"base.raw", sliced(file(f.path("base.raw")), 512, 1024), `base.raw", and both are there`},
-		{slice, file(f.path("base.raw")), `base.raw" (1024 bytes at 512), and both are there`},
+		{"base.raw", sliced(file(f.path("base.raw")), 512, 1024), `base.raw", and both exist`},
+		{slice, file(f.path("base.raw")), `base.raw" (1024 bytes at 512), and both exist`},
 	} {
 		f.qcow2("top.qcow2", img{backing: c.backing, backingFormat: "raw"})
 		// The network is named here as well, as it is with --network.

@@ -23,8 +23,8 @@ import (
 // ownDiskSize is the length of the disk that the guest writes to.
 const ownDiskSize = 1 << 20
 
-// rawDisks are disks of which "own" is raw by a statement or by default, as a
-// definition can have them.
+// rawDisks are disks whose own image "own" is raw by a statement or by
+// default, as a definition can have them.
 func rawDisks(f *files) map[string]chain.Stated {
 	f.qcow2("over-recorded", img{backing: "own", backingFormat: "raw"})
 	f.qcow2("over-own", img{backing: "own"})
@@ -108,7 +108,7 @@ func ownHeaders(t *testing.T, names string) map[string][]byte {
 	}
 	for _, format := range probe.Formats() {
 		if format != probe.Raw && !seen[format] {
-			t.Errorf("no vector bears the mark of %q", format)
+			t.Errorf("no vector has the signature of %q", format)
 		}
 	}
 	return headers
@@ -136,8 +136,8 @@ func vectorImage(t *testing.T, path string) []byte {
 	return img
 }
 
-// verdictOf is what a guest must not be able to change: the verdict, and which
-// image is what on whose word.
+// verdictOf is what a guest must not be able to change: the verdict, and the
+// formats with their origins.
 func verdictOf(c *chain.Chain) string {
 	var b strings.Builder
 	b.WriteString(c.Verdict.String())
@@ -187,8 +187,8 @@ func TestOwnWritesChangeNoVerdict(t *testing.T) {
 		for disk, stated := range disks {
 			for i, p := range policies {
 				got := verdictOf(f.walk(t, p, stated))
-				// What only the XML says of a backing image is found out anew
-				// where the operator asks for that.
+				// A backing image's format that only the XML states is determined again if
+				// the operator asks for that.
 				anew := p.Disagreement == chain.HeadersWin && disk == "stated below"
 				if got != before[key(disk, i)] && !anew {
 					rt.Errorf("%s, %+v: %s; before it was %s", disk, p, got, before[key(disk, i)])
@@ -210,8 +210,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// A disk without a <driver type> is raw, and left alone, whether its image can be
-// read, is missing or is none.
+// A disk without a <driver type> is raw and stays unchanged, whether its image
+// is readable, missing or not an image.
 func TestDiskWithoutATypeIsRaw(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk", 1<<20)
@@ -248,8 +248,8 @@ func TestDiskWithoutATypeIsRaw(t *testing.T) {
 	}
 }
 
-// The operator's word on a disk without a <driver type> is written down; two that
-// contradict each other are refused.
+// The operator's statement about a disk without a <driver type> is written;
+// two different ones are refused.
 func TestStatedDiskWithoutAType(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk", 1<<20)

@@ -8,15 +8,15 @@ import (
 )
 
 // Rule says when a format that nobody recorded may be taken from the image's
-// own header. Every rule also demands that nothing contradicts the header.
+// own header. Every rule also requires that nothing contradicts the header.
 type Rule int
 
 const (
-	// Leaf takes raw, and any format whose header refers to no other file.
+	// Leaf accepts raw, and any format if the header refers to no other file.
 	Leaf Rule = iota
-	// Strict takes raw only.
+	// Strict accepts only raw.
 	Strict
-	// Declared takes nothing.
+	// Declared accepts no format.
 	Declared
 )
 
@@ -33,8 +33,8 @@ func (r Rule) String() string {
 	return fmt.Sprintf("Rule(%d)", int(r))
 }
 
-// ParseRule returns the rule called name, as [Rule.String] has it. The error lists the
-// names.
+// ParseRule returns the rule with this name (see [Rule.String]). The error
+// lists the names.
 func ParseRule(name string) (Rule, error) {
 	for _, r := range []Rule{Leaf, Strict, Declared} {
 		if r.String() == name {
@@ -44,9 +44,9 @@ func ParseRule(name string) (Rule, error) {
 	return 0, fmt.Errorf("unknown rule %q (want %q, %q or %q)", name, Leaf, Strict, Declared)
 }
 
-// ParseFormat returns the format that QEMU or libvirt calls name, of those that
-// a disk of a libvirt guest can have. "luks", "iso" and "cow" are no such formats;
-// "vhd" is libvirt's name of vhdx (see [probe.FromLibvirt]).
+// ParseFormat returns the format with this QEMU or libvirt name, if a disk of
+// a libvirt guest can have it. "luks", "iso" and "cow" are not accepted; "vhd"
+// is libvirt's name of vhdx (see [probe.FromLibvirt]).
 func ParseFormat(name string) (probe.Format, error) {
 	if f, ok := probe.FromLibvirt(name); ok {
 		return f, nil
@@ -54,32 +54,31 @@ func ParseFormat(name string) (probe.Format, error) {
 	if f := probe.Format(name); f.LibvirtName() != "" {
 		return f, nil
 	}
-	return "", fmt.Errorf("%q is no format that a libvirt disk can have", name)
+	return "", fmt.Errorf("%q is not a format that a libvirt disk can have", name)
 }
 
-// Folder is what the operator states about the images in a folder and in all
-// folders below it.
+// Folder is what the operator states about the images in a folder and its
+// subfolders.
 type Folder struct {
-	Path string // absolute; a relative one holds nothing
-	// Rule replaces the policy's for an image in the folder; nil leaves that
-	// to the next folder outside. If the image's name and its path with
-	// symlinks resolved are in folders of different rules, the stricter
-	// counts.
+	Path string // absolute; a relative one contains no image
+	// Rule replaces the policy's for an image in the folder; nil means the rule
+	// of the enclosing folder. If the image's name and its path with symlinks
+	// resolved are in folders with different rules, the stricter one is used.
 	Rule *Rule
-	// TrustHeaders states that no guest ever had an image of the folder as a
-	// raw disk, so that the headers of these images are true: an unrecorded
-	// format is what the header says, with [Trust] as its origin, even of an
-	// image that refers to a backing image, if that exists and is in a folder
-	// with TrustHeaders too. What contradicts a header still refuses it, and
-	// for an image without a header the rule decides. Only the innermost
-	// folder counts: one without TrustHeaders excludes its images from the
-	// folder around it. An image is in a folder only if both its name and its
-	// path with symlinks resolved are; that needs a [storage.Resolver].
+	// TrustHeaders states that no guest ever used an image of the folder as a raw
+	// disk, so no guest wrote these headers. An unrecorded format is then taken
+	// from the header, with the origin [Trust]. The image may have a backing
+	// image, if that exists and is in a folder with TrustHeaders too.
+	// Contradictions still refuse the header, and the rule decides for an image
+	// without a header. Only the innermost folder counts: one without
+	// TrustHeaders excludes its images from the enclosing folder. An image is in
+	// a folder only if both its name and its path with symlinks resolved are;
+	// that needs a [storage.Resolver].
 	TrustHeaders bool
 }
 
-// Disagreement says which counts where the XML's explicit chain and the headers of
-// the images differ.
+// Disagreement says what to do if the XML's explicit chain and the image
+// headers differ.
 type Disagreement int
 
 const (
@@ -87,7 +86,7 @@ const (
 	RefuseDisagreement Disagreement = iota
 	// HeadersWin rebuilds the chain from the headers.
 	HeadersWin
-	// XMLWins keeps what the XML says.
+	// XMLWins keeps the chain in the XML.
 	XMLWins
 )
 
@@ -104,20 +103,21 @@ func (d Disagreement) String() string {
 	return fmt.Sprintf("Disagreement(%d)", int(d))
 }
 
-// Policy is what the operator decides. The zero Policy has the rule [Leaf] and
+// Policy has the operator's decisions. The zero Policy has the rule [Leaf] and
 // refuses every disagreement.
 type Policy struct {
 	Rule    Rule        // for formats that nobody recorded, outside of Folders
-	Trust   []Statement // what the operator states of images; see [ParseStatement]
-	Folders []Folder    // what the operator states of folders; their order does not matter
-	// Target is the libvirt that will read the XML. If it is not known, what
-	// is written is what every libvirt since 6.1 understands.
+	Trust   []Statement // formats that the operator states; see [ParseStatement]
+	Folders []Folder    // in any order
+	// Target is the libvirt that will read the XML. If unknown, the XML is
+	// written for every libvirt since 6.1.
 	Target libvirt.Version
-	// Disagreement is what counts where the XML's explicit chain and the
-	// headers differ.
+	// Disagreement says what to do if the XML's explicit chain and the headers
+	// differ.
 	Disagreement Disagreement
-	// KeptChains are the disks whose explicit chain stays as the XML states it, whatever
-	// the Disagreement is. Each is named by its own image: an absolute path, which may be
-	// any name of the file, or for an image that is no local file its [storage.Name].
+	// KeptChains are the disks that keep their explicit chain, whatever the
+	// Disagreement is. Each is named by its own image: an absolute path, which
+	// may be any name of the file, or the [storage.Name] of an image that is not
+	// a local file.
 	KeptChains []string
 }

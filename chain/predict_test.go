@@ -224,7 +224,7 @@ func TestPredictionSharesTheWalkersLooks(t *testing.T) {
 	}
 }
 
-// What cannot be seen here is no reason to guess.
+// The prediction does not guess what it cannot read.
 func TestPredictionOfWhatIsNotSeen(t *testing.T) {
 	network := func(format probe.Format) chain.Stated {
 		return chain.Stated{Layers: []chain.Layer{{From: chain.XML, Format: format, Source: &libvirtxml.DomainDiskSource{

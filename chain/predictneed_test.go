@@ -12,9 +12,9 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// TestNeed: a disk needs an explicit chain where a format is nobody's word, by the rules of
-// the libvirt that starts it. For the installed one that is compared with what libvirt logs
-// elsewhere.
+// TestNeed: a disk needs an explicit chain if a format is guessed, by the
+// rules of the libvirt that starts it. For the installed one that is compared
+// with what libvirt logs elsewhere.
 func TestNeed(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw", 1<<20)

@@ -111,7 +111,7 @@ func TestPredictionOfNewerVersions(t *testing.T) {
 		{name: "shared qcow2, read-only", disk: new(readOnly(shared(disk(probe.Qcow2, file(f.path("leaf")))))), want: "5.0 starts"},
 		{name: "shared raw", disk: new(shared(disk(probe.Raw, file(f.path("raw"))))), want: "5.0 starts"},
 		{name: "left-over overlay", disk: new(transient("raw")), want: "5.0 starts, 9.0 refuses, 11.3 starts"},
-		{name: "folder in the place of an overlay", disk: new(transient("leaf")), want: "5.0 starts, 9.0 refuses"},
+		{name: "folder with the name of an overlay", disk: new(transient("leaf")), want: "5.0 starts, 9.0 refuses"},
 		{name: "missing image below raw", disk: new(belowRaw("gone")), want: "5.0 starts, 5.10 refuses"},
 		{name: "image below raw", disk: new(belowRaw("data.raw")), want: "5.0 starts, 5.10 refuses, 11.3 starts"},
 		{name: "cut chain", disk: new(terminated(disk(probe.Qcow2, file(f.path("guessed-with-data"))))), want: "5.0 starts"},
@@ -128,20 +128,20 @@ func TestPredictionOfNewerVersions(t *testing.T) {
 	}
 }
 
-// bytesImage is an image that is written as it stands.
+// bytesImage is an image with exactly these bytes.
 type bytesImage string
 
 func (b bytesImage) Bytes() ([]byte, error) { return []byte(b), nil }
 
-// TestPredictionSaysWhatIsNotKnown, and only where it makes a difference.
-func TestPredictionSaysWhatIsNotKnown(t *testing.T) {
+// TestPredictionSaysWhatIsUnknown: only if it makes a difference.
+func TestPredictionSaysWhatIsUnknown(t *testing.T) {
 	f := newFiles(t)
 	f.raw("data.raw", 1<<20)
 	f.qcow2("guessed", img{dataFile: f.path("data.raw")})
 	f.qcow2("top", img{backing: "guessed"})
 	for version, want := range map[string]bool{"11.3": false, "11.3.1": true, "12.0": true, "12.8": false} {
 		got := f.predict(t, f.top("top"), version)
-		if says := strings.Contains(got.Reason, "it is not known whether libvirt "); says != want {
+		if says := strings.Contains(got.Reason, "it is unknown whether libvirt "); says != want {
 			t.Errorf("libvirt %s: %s", version, got.Reason)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// A raw that an overlay or the XML states over an image with a format's mark is
-// followed, with a warning that says how to mend it.
+// A raw format that an overlay or the XML states for an image with a signature
+// is used, with a warning that says how to correct it.
 func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 	f := newFiles(t)
 	f.raw("plain", 1<<20)
@@ -54,7 +54,7 @@ func TestRawBelowTheTopThatLooksLikeAFormat(t *testing.T) {
 			}
 			reported := wantFinding(t, got, finding.RawWithSignature, finding.Warn)
 			wantContains(t, reported.Remedy.String(), c.hint)
-			wantContains(t, reported.Text, "an explicit chain freezes that")
+			wantContains(t, reported.Text, "an explicit chain makes that")
 			if !strings.Contains(c.hint, "--refresh") && strings.Contains(reported.Remedy.String(), "--refresh") {
 				t.Errorf("a refresh changes nothing here: %q", reported.Remedy.String())
 			}

@@ -32,7 +32,7 @@ var everyRule = []chain.Rule{chain.Leaf, chain.Strict, chain.Declared}
 func TestRecordThatTheHeaderBearsOut(t *testing.T) {
 	f := newFiles(t)
 	for word, c := range qemusWords {
-		// Of the other witnesses none is heard where the format is stated.
+		// Other checks do not apply if the format is stated.
 		for _, base := range []string{"base." + word, "base.img", "base.raw"} {
 			f.write(base, c.img)
 			f.qcow2("top.qcow2", img{backing: base, backingFormat: word})
@@ -58,8 +58,8 @@ func TestRecordThatTheHeaderBearsOut(t *testing.T) {
 	}
 }
 
-// Where the header does not bear the name out, nobody has said anything, and what
-// the image names is not touched, whatever the rule.
+// If the header does not confirm the name, the format is unrecorded, and files
+// that the image names are not touched, whatever the rule.
 func TestRecordThatTheHeaderDoesNotBearOut(t *testing.T) {
 	f := newFiles(t)
 	f.raw("secret", 1<<20)
@@ -114,7 +114,7 @@ func TestRecordOfAnImageThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Held against an explicit chain such a record counts as any other.
+// Compared with an explicit chain such a record counts like any other.
 func TestRecordOfQEMUAgainstTheXML(t *testing.T) {
 	f := newFiles(t)
 	for word, c := range qemusWords {
@@ -176,7 +176,7 @@ func TestRecordOfQEMUOnTheSDBus(t *testing.T) {
 	wantFinding(t, got, finding.SDBus, finding.Info)
 }
 
-// The operator's word against such a record is one against a statement.
+// A different statement of the operator contradicts such a record.
 func TestRecordOfQEMUAgainstTheOperator(t *testing.T) {
 	f := newFiles(t)
 	f.write("base.img", qemusWords["vhdx"].img)
@@ -198,9 +198,9 @@ func TestRecordOfAnotherImageConfirmsNothing(t *testing.T) {
 		make    func(f *files)
 		refused bool
 	}{
-		"both are there": {func(f *files) { f.qcow2("base.img", img{}) }, true},
-		"one image":      {func(f *files) { f.symlink(f.path("other.img"), "base.img") }, false},
-		"it was moved":   {func(*files) {}, false},
+		"both exist":   {func(f *files) { f.qcow2("base.img", img{}) }, true},
+		"one image":    {func(f *files) { f.symlink(f.path("other.img"), "base.img") }, false},
+		"it was moved": {func(*files) {}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFiles(t)

@@ -44,7 +44,7 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 				run("qemu-img create -q -f " + string(c.overlay) + " -b base.img -F " + string(c.base) + " top.img 8M")
 			}
 			top := f.layer("top.img", c.overlay)
-			const what = "record it in the overlay for good: "
+			const what = "record it permanently in the overlay: "
 			hint := wantFinding(t, f.walk(t, chain.Policy{Rule: chain.Declared}, stated(top)), finding.FormatUnrecorded, finding.Refuse).Remedy.String()
 			_, command, hinted := strings.Cut(hint, what)
 			if hinted != c.hinted {
@@ -69,8 +69,8 @@ func TestHintsToRecordAFormatWork(t *testing.T) {
 	}
 }
 
-// At the start of the file of which an image is a part there may be another
-// image: no command is shown that would change that.
+// The file of a slice may begin with another image: no command is shown that
+// would change that.
 func TestHintsForAPartOfAFile(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.raw", 1<<20)

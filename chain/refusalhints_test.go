@@ -24,7 +24,7 @@ import (
 // could not even be read.
 var neverRefused = []finding.Code{
 	finding.RanOtherwise, finding.DocumentUnreadable, finding.DriverTypeMissing, finding.SourceType, finding.ManagedSave, finding.BlockJob, finding.TransientLeftover, finding.SnapshotDiffers, finding.BytesChange, finding.RawWithSignature,
-	finding.FormatDisputed, finding.ProbedFormat, finding.BelievedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
+	finding.FormatDisputed, finding.ProbedFormat, finding.TrustedHeader, finding.StatedElsewhere, finding.BaseWritten, finding.SharedWritable, finding.ChainMoved,
 	finding.ChainUnverified, finding.ChainKept, finding.BackingTypeless, finding.XMLNotImage, finding.ChainElsewhere,
 }
 
@@ -134,14 +134,15 @@ var ofAFormat = []finding.Code{
 	finding.SizeContradicts, finding.TrustConflict, finding.RawDiskElsewhere, finding.StatedConflict, finding.FormatConflict, finding.FormatMismatch,
 }
 
-// What looks like a command or a flag; what the operator is to take back is none.
+// What looks like a command or a flag, except those that the operator should
+// remove.
 var (
 	commandLike = regexp.MustCompile(`qemu-img \w+ -|virsh \w|chainfix probe|--[a-z]`)
 	takenBack   = regexp.MustCompile(`--trust .*?, or its entry`)
 )
 
 // checkRemedy compares the data of a remedy with its words: they have the same
-// commands, and where a format has to be stated the data say of which image.
+// commands, and if a format has to be stated, the data name the image.
 func checkRemedy(t *testing.T, f finding.Finding) {
 	t.Helper()
 	words := takenBack.ReplaceAllString(f.Remedy.String(), "")
@@ -259,17 +260,17 @@ func codeNames(t *testing.T) map[string]finding.Code {
 	return names
 }
 
-// What a hint may ask for that can be done without anybody's thought.
+// The parts of hints that the test can carry out.
 var (
-	alternative   = regexp.MustCompile(`; or |; else |; if |; |, else | else | or (?:--|rebuild|name |mend |virsh)`)
-	droppedFlag   = regexp.MustCompile(`drop --trust (\S+?),? `)
+	alternative   = regexp.MustCompile(`; or |; otherwise |; if |; |, otherwise | or (?:--|rebuild|use |name |correct |virsh)`)
+	droppedFlag   = regexp.MustCompile(`remove --trust (\S+?),? `)
 	driverTag     = regexp.MustCompile(`<driver name='qemu' type='\w+'/>`)
 	formatTag     = regexp.MustCompile(`<format type='\w+'/>`)
 	encryptionTag = regexp.MustCompile(`^.*(<encryption.*</encryption>).*$`)
 	storeTag      = regexp.MustCompile(`(<backingStore type=.*</backingStore>)`)
 )
 
-// alternatives takes a hint apart.
+// alternatives splits a hint into its alternatives.
 func alternatives(hint string) []string {
 	var found []string
 	for {
@@ -279,7 +280,7 @@ func alternatives(hint string) []string {
 		}
 		found = append(found, hint[:at[0]])
 		rest := hint[at[1]:]
-		if word := regexp.MustCompile(`(--|rebuild|name |mend |virsh)$`).FindString(hint[at[0]:at[1]]); word != "" {
+		if word := regexp.MustCompile(`(--|rebuild|use |name |correct |virsh)$`).FindString(hint[at[0]:at[1]]); word != "" {
 			rest = word + rest
 		}
 		hint = rest
@@ -345,7 +346,7 @@ func (s *state) give(flags []string) bool {
 		switch flag {
 		case "--trust":
 			if !trusted {
-				s.policy.Trust = nil // in the place of what was stated
+				s.policy.Trust = nil // replaces earlier statements
 			}
 			s.trusted(flags[i+1])
 			did, trusted = true, true
@@ -366,8 +367,8 @@ func (s *state) give(flags []string) bool {
 
 const someUUID = "00000000-0000-4000-8000-000000000001"
 
-// Every alternative of a hint that is a command, a flag or a line of XML does away
-// with the refusal, and puts no other in its place.
+// Every alternative of a hint with a command, a flag or a line of XML removes
+// the refusal, without causing another.
 func TestHintsLeadSomewhere(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	for _, r := range refusals {

@@ -19,7 +19,7 @@ type refusal struct {
 	// disk is the disk's XML but for its <target>: that of a qcow2 image
 	// top.qcow2 without a chain where it is "".
 	disk     string
-	document string // the whole document, in the place of a domain with disk
+	document string // the whole document, instead of a domain with disk
 	policy   chain.Policy
 	trust    string // PATH=FORMAT, PATH in the folder
 	evidence func(*files) *chain.Evidence
@@ -99,10 +99,10 @@ var refusals = []refusal{
 	// Of the document.
 	{name: "cut off", code: "xml-syntax", document: "<domain><devices>", byHand: "virsh dumpxml"},
 	{name: "Latin-1", code: "xml-encoding", document: "<domain><name>\xe4</name></domain>", byHand: "iconv"},
-	{name: "a DOCTYPE", code: "xml-ambiguous", document: "<!DOCTYPE domain><domain/>", byHand: "take that out"},
+	{name: "a DOCTYPE", code: "xml-ambiguous", document: "<!DOCTYPE domain><domain/>", byHand: "remove that"},
 	{name: "a pool", code: "not-a-domain", document: "<pool/>", byHand: "virsh dumpxml"},
 	{name: "a mere text", code: "not-a-domain", document: "<html/>", byHand: "virsh dumpxml"},
-	{name: "deep", code: "input-too-large", document: "<domain>" + strings.Repeat("<a>", 300), byHand: "look whether"},
+	{name: "deep", code: "input-too-large", document: "<domain>" + strings.Repeat("<a>", 300), byHand: "check that"},
 	{name: "no format", code: "disk-unreadable", disk: topDisk + `<backingStore type='file'><source file='@/x'/></backingStore>`, byHand: "virsh edit web"},
 
 	// Of the disk.
@@ -123,7 +123,7 @@ var refusals = []refusal{
 	{name: "nvme", code: "source-inexpressible", disk: topDisk + `<backingStore type='nvme'><format type='raw'/><source type='pci' managed='yes' namespace='1'><address domain='0' bus='1' slot='0' function='0'/></source></backingStore>`,
 		byHand: "by hand"},
 	{name: "nvme below raw", code: "source-inexpressible", disk: strings.Replace(topDisk, "'qcow2'", "'raw'", 1) + `<backingStore type='nvme'><format type='raw'/><source type='pci' managed='yes' namespace='1'><address domain='0' bus='1' slot='0' function='0'/></source>` + ended,
-		byHand: "take the <backingStore> out"},
+		byHand: "remove the <backingStore> from"},
 
 	// Of one image.
 	{name: "no top", code: "image-missing", byHand: "in the <source> of the disk: virsh edit web"},
@@ -132,13 +132,13 @@ var refusals = []refusal{
 		f.raw("base.img", 1<<20)
 		f.img("create -q -f qcow -b base.img -F raw top.qcow2 1M")
 		f.sh("rm base.img")
-	}, disk: strings.Replace(topDisk, "type='qcow2'", "type='qcow'", 1), byHand: "make the overlay"},
+	}, disk: strings.Replace(topDisk, "type='qcow2'", "type='qcow'", 1), byHand: "create the overlay"},
 	{name: "no base of the XML and the header", code: "image-missing", build: named("base.img"), disk: topDisk + below("base.img", "raw") + "</backingStore>", fill: otherName},
 	{name: "no base of the XML", code: "image-missing", build: named("gone.img"), disk: topDisk + below("base.img", "raw") + "</backingStore>", fill: otherName},
 	{name: "no data file", code: "image-missing", policy: newer, build: func(f *files) {
 		withDataFile(f, "top.qcow2", f.path("data.raw"))
 		f.sh("rm data.raw")
-	}, byHand: "bring the data file back"},
+	}, byHand: "restore the data file"},
 	{name: "links in a circle", code: "image-unreadable", build: func(f *files) {
 		named("loop")(f)
 		f.symlink("loop", "loop")
@@ -152,7 +152,7 @@ var refusals = []refusal{
 	{name: "a folder for the data file", code: "not-an-image", policy: newer, build: func(f *files) {
 		withDataFile(f, "top.qcow2", f.path("data.raw"))
 		f.sh("rm data.raw && mkdir data.raw")
-	}, byHand: "bring the data file back"},
+	}, byHand: "restore the data file"},
 	{name: "broken", code: "image-broken", build: func(f *files) { f.put("top.qcow2", []byte(brokenQcow2)) }, byHand: "restore it from a backup"},
 	{name: "broken and unrecorded", code: "image-broken", build: func(f *files) {
 		f.put("base.img", []byte(brokenQcow2))
@@ -200,7 +200,7 @@ var refusals = []refusal{
 	},
 		byHand: "with the program that made it"},
 	{name: "differencing that nobody recorded", code: "differencing", build: func(f *files) { f.write("base.img", mkimage.VHDX{VirtualSize: 1 << 20, Parent: "p.vhdx"}); over(f, "") }},
-	{name: "dead", code: "image-unanswered", build: named("other.img"), opener: func(f *files) storage.Opener { return dead{f, "other.img"} }, byHand: "see whether its storage answers"},
+	{name: "dead", code: "image-unanswered", build: named("other.img"), opener: func(f *files) storage.Opener { return dead{f, "other.img"} }, byHand: "check whether its storage answers"},
 	{name: "swapped", code: "image-swapped", build: named("other.img"), opener: func(f *files) storage.Opener { return swapper{f, "other.img"} }, byHand: "again"},
 
 	// Of formats that nobody recorded.
@@ -267,7 +267,7 @@ var refusals = []refusal{
 		f.raw("base.img", 1<<20)
 		f.img("create -q -f qcow2 top.qcow2 1M")
 		f.img("snapshot -c before top.qcow2")
-	}, disk: topDisk + below("base.img", "raw") + ended, byHand: "mend its header: qemu-img rebase -u -f qcow2 -F raw -b "},
+	}, disk: topDisk + below("base.img", "raw") + ended, byHand: "correct its header: qemu-img rebase -u -f qcow2 -F raw -b "},
 	{name: "cut", code: "chain-cut", build: named("other.img"), disk: topDisk + `<backingStore/>`},
 	{name: "two names", code: "chain-conflict", build: func(f *files) { named("other.img")(f); f.raw("base.img", 1<<20) }, disk: topDisk + below("base.img", "raw") + ended},
 	{name: "cut below what only the XML states", code: "chain-cut", build: func(f *files) { qcow2Over(f, "base.img"); over(f, "") }, disk: topDisk + below("base.img", "qcow2") + ended},

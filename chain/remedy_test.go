@@ -25,15 +25,15 @@ func TestHintsShowNoPassword(t *testing.T) {
 	}
 }
 
-// What helps follows from what the system says; only where it forbids the file
-// would another user be of use.
+// The hint depends on the system's error; another user helps only if
+// permission was denied.
 func TestHintsFollowTheSystemsError(t *testing.T) {
 	rename := finding.Say("RENAME")
 	hints := make(map[string]syscall.Errno)
 	for errno, words := range map[syscall.Errno]string{
-		syscall.EACCES: "as a user", syscall.ESTALE: "mount it anew", syscall.ETIMEDOUT: "server of its file system", syscall.EIO: "no other user can",
-		syscall.ELOOP: "symlinks", syscall.ENAMETOOLONG: "so long a name", syscall.ENOTDIR: "no folder", syscall.ENXIO: "attach the device",
-		syscall.EMFILE: "has room", syscall.EINVAL: "find out why",
+		syscall.EACCES: "as a user", syscall.ESTALE: "mount it again", syscall.ETIMEDOUT: "server of its file system", syscall.EIO: "no other user can",
+		syscall.ELOOP: "symlinks", syscall.ENAMETOOLONG: "longer than a file name", syscall.ENOTDIR: "is not a folder", syscall.ENXIO: "attach the device",
+		syscall.EMFILE: "has free resources", syscall.EINVAL: "find out why",
 	} {
 		hint := errnoRemedy(&fs.PathError{Op: "open", Path: "/x", Err: errno}, rename).String()
 		if !strings.Contains(hint, words) || strings.Contains(hint, "run chainfix as a user") != (errno == syscall.EACCES) {

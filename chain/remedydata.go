@@ -11,13 +11,13 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// This file has what helps with an image whose data are in other files or
-// encrypted, and with one that has to be copied.
+// Hints about images that are encrypted, that keep their data in other files,
+// or that have to be copied.
 
 // ownCopy is for an image that one guest reads and another writes.
 var ownCopy = finding.Say("do not let both guests run, and give one of them its own copy of the image: qemu-img convert")
 
-// newName is what a copy of an image may be called.
+// newName suggests a name for a copy of an image.
 func newName(layer Layer) string {
 	word := commandWord(layer.At())
 	path, local := layer.LocalPath()
@@ -27,15 +27,15 @@ func newName(layer Layer) string {
 	return finding.ShellWord(path + ".qcow2")
 }
 
-// nameCopy goes on after a command that writes a copy of the layer that was
-// reached last: whatever named the image has to name the copy.
+// nameCopy continues the hint after a command that copies the last layer: the
+// XML or overlay that named the image has to name the copy.
 func (k *walk) nameCopy(layer Layer) finding.Remedy {
 	if len(k.chain.Layers) == 1 {
 		return finding.Say(", and name the copy in the XML (%s), with %s", k.edit(), driverElement(probe.Qcow2))
 	}
 	overlay := k.overlay()
 	if !overlay.Format.CanRecord(probe.Qcow2) {
-		return finding.Say(", and make the overlay %s anew on the copy", storage.Describe(overlay.Source))
+		return finding.Say(", and create the overlay %s again on the copy", storage.Describe(overlay.Source))
 	}
 	then := finding.Say(" && %s", rebase(overlay, probe.Qcow2, newName(layer)))
 	if k.states(layer.Source) {
@@ -44,10 +44,10 @@ func (k *walk) nameCopy(layer Layer) finding.Remedy {
 	return then
 }
 
-// convertRemedy is for an image whose data are in other files. The command reads
-// its backing image too, of which QEMU must not have to guess the format.
+// convertRemedy is for an image with its data in other files. The command also
+// reads the backing image, so its format must be recorded.
 func (k *walk) convertRemedy(layer Layer, h *probe.Header) finding.Remedy {
-	what := finding.Say("bring the data into one file")
+	what := finding.Say("convert it into a single file")
 	if h.Backing != nil && storage.ReadRecord(h.Backing).Format == "" {
 		layer.Header = h
 		what = finding.Say("record the format of its backing image, %s, and then %s", renameRemedy(layer, "as a name with a format"), what)
@@ -56,14 +56,15 @@ func (k *walk) convertRemedy(layer Layer, h *probe.Header) finding.Remedy {
 	return finding.Say("%s: %s%s", what, convert, k.nameCopy(layer))
 }
 
-// decryptRemedy is for the old encryption. A comma in an option is doubled.
+// decryptRemedy is for the old AES encryption. A comma in an option has to be
+// doubled.
 func (k *walk) decryptRemedy(layer Layer) finding.Remedy {
 	word := commandWord(layer.At())
 	if path, local := layer.LocalPath(); local && word != "IMAGE" {
 		word = finding.ShellWord("driver=" + string(layer.Format) + ",encrypt.key-secret=s,file.filename=" + strings.ReplaceAll(path, ",", ",,"))
 	}
 	convert := finding.Command("qemu-img convert --object secret,id=s,file=FILE --image-opts " + word + " -O qcow2 " + newName(layer))
-	return finding.Say("convert it, its password being in FILE: %s%s", convert, k.nameCopy(layer))
+	return finding.Say("convert it, with its password in FILE: %s%s", convert, k.nameCopy(layer))
 }
 
 // mergeRemedy is for a differencing image.
@@ -75,9 +76,9 @@ func (k *walk) mergeRemedy() finding.Remedy {
 	return finding.Say("merge it into its parent with the program that made it, and name the result in %s", where)
 }
 
-// dataFileRemedy is for an image that keeps its data in another file: for a libvirt
-// that knows data files, how to name it, and for every other one how to do without.
-// With state, the format of the image has to be stated for that.
+// dataFileRemedy is for an image that keeps its data in another file: how to
+// name that file for a libvirt that supports data files, and how to do without
+// for the others. With state, the hint also says to state the image's format.
 func (k *walk) dataFileRemedy(layer Layer, h *probe.Header, state bool) finding.Remedy {
 	convert := k.convertRemedy(layer, h)
 	target := k.Policy.Target
@@ -97,21 +98,21 @@ func (k *walk) dataFileRemedy(layer Layer, h *probe.Header, state bool) finding.
 	}
 	remedy := finding.Join(", and ", flags, amend)
 	if !target.Known() {
-		return finding.Say("if libvirt is 10.10 or newer, say so: %s; else %s", remedy, convert)
+		return finding.Say("if libvirt is 10.10 or newer, say so: %s; otherwise %s", remedy, convert)
 	}
 	return remedy
 }
 
 // amendRemedy says how to give a data file another name.
 func amendRemedy(layer Layer) finding.Remedy {
-	return finding.Say("name the data file absolutely, from the folder that its name starts in: %s",
+	return finding.Say("give the data file an absolute name, in the folder that its relative name refers to: %s",
 		finding.Command("qemu-img amend -f qcow2 -o data_file=PATH "+commandWord(layer.At())))
 }
 
-// secretRemedy shows the XML that an encrypted layer lacks. Where the XML does
-// not state the layer at all, that is the whole <backingStore>, with those of
-// the layers above that it does not state either: libvirt takes a secret for a
-// backing image from nowhere else (libvirt 9.0).
+// secretRemedy shows the XML that an encrypted layer lacks. If the XML does
+// not state the layer at all, it shows the whole <backingStore>, including the
+// unstated layers before it: libvirt reads the secret of a backing image only
+// from there (libvirt 9.0).
 func (k *walk) secretRemedy(layer Layer) finding.Remedy {
 	encryption := &libvirtxml.DomainDiskEncryption{
 		Format:  "luks",
@@ -126,7 +127,7 @@ func (k *walk) secretRemedy(layer Layer) finding.Remedy {
 	for i := len(k.chain.Layers) - 1; i > 0 && !k.states(k.chain.Layers[i].Source); i-- {
 		above, format := k.chain.Layers[i], k.chain.Layers[i].Format
 		if i == len(k.chain.Layers)-1 {
-			format = layer.Format // which nobody may have stated yet
+			format = layer.Format // may be unstated
 		}
 		path, local := storage.LocalPath(above.Source)
 		if !local || finding.ShellWord(path) == "PATH" {

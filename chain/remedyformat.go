@@ -11,30 +11,30 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// This file has what helps where a format is missing or wrong: to state it, to
-// record it in an overlay, or to let the XML or the headers win.
+// Hints about missing or wrong formats: state the format, record it in the
+// overlay, or let the XML or the headers win.
 
-// stateRaw is how to state a format that may be raw, whatever the header says,
-// and else something else.
-const stateRaw = "%s if a guest has or had it as a raw disk, else %s"
+// stateRaw is for an image that may be raw, whatever its header says, or
+// another format.
+const stateRaw = "%s if a guest uses or used it as a raw disk, otherwise %s"
 
-// trust is the flag that states the format of an image.
+// trust returns the flag that states the format of an image.
 func trust(src *libvirtxml.DomainDiskSource, format probe.Format) finding.Remedy {
 	return finding.Trust(storage.ShownName(src), string(format))
 }
 
-// trustRemedy says how to state a format on the command line, looksLike being
-// what the image's header suggests; "" if it suggests none.
+// trustRemedy says how to state a format on the command line. looksLike is the
+// format that the image's header suggests, or "".
 func trustRemedy(src *libvirtxml.DomainDiskSource, looksLike probe.Format) finding.Remedy {
-	raw := trustAs("state what it is", src, probe.Raw)
+	raw := trustAs("state its format", src, probe.Raw)
 	if looksLike.LibvirtName() == "" || looksLike == probe.Raw {
 		return raw
 	}
 	return finding.Say(stateRaw, raw, trust(src, looksLike))
 }
 
-// trustAs says how to state one format, and for what. What people are not shown of
-// a name they have to fill in.
+// trustAs says how to state one format, and for what. If the name is not shown
+// in full (a URI's query is hidden), the operator has to fill in the rest.
 func trustAs(what string, src *libvirtxml.DomainDiskSource, format probe.Format) finding.Remedy {
 	if storage.Name(src) != storage.ShownName(src) {
 		what += ", with the whole query in its name"
@@ -42,8 +42,8 @@ func trustAs(what string, src *libvirtxml.DomainDiskSource, format probe.Format)
 	return finding.Say("%s: %s", what, trust(src, format))
 }
 
-// trustAny says how to state one of several formats, of those that the image can
-// be read as; without one it says otherwise.
+// trustAny says how to state one of those formats that the image can have; if
+// it can have none of them, it returns otherwise.
 func (k *walk) trustAny(layer Layer, formats []probe.Format, otherwise finding.Remedy) finding.Remedy {
 	var flags []finding.Remedy
 	for _, f := range formats {
@@ -57,8 +57,8 @@ func (k *walk) trustAny(layer Layer, formats []probe.Format, otherwise finding.R
 	return finding.Join(" or ", flags...)
 }
 
-// fits reports whether an image can be read as one of format, for all that is
-// known. One on the network is not read again for that.
+// fits reports whether an image can have this format, as far as known. Images
+// on the network are not read again for this.
 func (k *walk) fits(layer Layer, format probe.Format) bool {
 	if path, local := layer.LocalPath(); !local || !strings.HasPrefix(path, "/") {
 		return true
@@ -68,11 +68,11 @@ func (k *walk) fits(layer Layer, format probe.Format) bool {
 	return err != nil || l.HeaderErr == nil
 }
 
-// unrecordedRemedy says how to state the format of the layer that was reached last, if
-// nobody has recorded it. Its view shows which statement would be refused in its
-// turn, and what to do instead.
+// unrecordedRemedy says how to state the unrecorded format of the last layer.
+// The view shows which statements would be refused too, and what to do
+// instead.
 func (k *walk) unrecordedRemedy(layer Layer, l *image.View) finding.Remedy {
-	raw := trustAs("state what it is", layer.At(), probe.Raw)
+	raw := trustAs("state its format", layer.At(), probe.Raw)
 	format := l.Candidate()
 	if format == "" {
 		return finding.Say(stateRaw, raw, k.trustAny(layer, l.Formats(), restore))
@@ -83,8 +83,9 @@ func (k *walk) unrecordedRemedy(layer Layer, l *image.View) finding.Remedy {
 	return finding.Join("; or ", trustRemedy(layer.At(), format), recordToo(k.overlay(), format))
 }
 
-// insteadOf says what helps with an image that would be refused if it were
-// stated to be of format, which its header suggests; nothing if it would not be.
+// insteadOf says what to do with an image that would still be refused if this
+// format, which its header suggests, were stated; the zero Remedy if it would
+// be accepted.
 func (k *walk) insteadOf(layer Layer, l *image.View, format probe.Format) finding.Remedy {
 	layer.Format = format
 	if format == probe.LUKS {
@@ -110,22 +111,21 @@ func (k *walk) insteadOf(layer Layer, l *image.View, format probe.Format) findin
 		layer.Header = h
 		if _, err := storage.ParseBacking(h.Backing.Name, layer.At()); err != nil {
 			if _, remedy := refusalOf(err, layer); !remedy.IsZero() {
-				return finding.Say("%s, and of what it names itself, %s", trust(layer.At(), format), remedy)
+				return finding.Say("%s, and for the file that it names, %s", trust(layer.At(), format), remedy)
 			}
 		}
 	}
 	return finding.Remedy{}
 }
 
-// confirmRemedy says how to confirm the format of an image that only the XML
-// states.
+// confirmRemedy says how to confirm a format that only the XML states.
 func (k *walk) confirmRemedy(layer Layer) finding.Remedy {
-	return finding.Say("%s; if a guest has or had it as a raw disk, %s",
+	return finding.Say("%s; if a guest uses or used it as a raw disk, %s",
 		finding.Join("; or ", trustAs("if that is right, confirm it", layer.At(), layer.Format), recordToo(k.overlay(), layer.Format)),
 		k.editRemedy(formatElement(probe.Raw))).About(storage.ShownName(layer.At()), string(probe.Raw))
 }
 
-// chooseStatedRemedy is for an image of which two definitions state different
+// chooseStatedRemedy is for an image for which two definitions state different
 // formats.
 func (k *walk) chooseStatedRemedy(layer Layer, a, b DiskFormat) finding.Remedy {
 	edit := func(of DiskFormat) finding.Remedy {
@@ -134,41 +134,42 @@ func (k *walk) chooseStatedRemedy(layer Layer, a, b DiskFormat) finding.Remedy {
 		}
 		return finding.Command("virsh edit " + finding.GuestWord(of.Guest))
 	}
-	return finding.Say("state what it is: %s; or mend the definition that is wrong: %s or %s",
+	return finding.Say("state its format: %s; or correct the definition that is wrong: %s or %s",
 		k.trustAny(layer, []probe.Format{a.Format, b.Format}, trust(layer.At(), probe.Raw)), edit(a), edit(b))
 }
 
-// recordToo is the better way than a statement, where it is open: to record the
-// format in the overlay itself.
+// recordToo says how to record the format in the overlay, if possible, which
+// is better than a statement.
 func recordToo(overlay Layer, format probe.Format) finding.Remedy {
 	if overlay.Header == nil || overlay.Header.Backing == nil || !overlay.Format.CanRecord(format) {
 		return finding.Remedy{}
 	}
-	return finding.Say("record it in the overlay for good: %s", recordFormat(overlay, format))
+	return finding.Say("record it permanently in the overlay: %s", recordFormat(overlay, format))
 }
 
-// mendRecord says how to record another format than the overlay does, and then
-// what follows.
-func mendRecord(overlay Layer, format probe.Format, then finding.Remedy) finding.Remedy {
+// correctRecord says how to record another format in the overlay, followed by
+// then.
+func correctRecord(overlay Layer, format probe.Format, then finding.Remedy) finding.Remedy {
 	if !overlay.Format.CanRecord(format) {
 		return finding.Say(noRoom)
 	}
-	return finding.Say("if the record is wrong, mend it: %s%s", recordFormat(overlay, format), then)
+	return finding.Say("if the recorded format is wrong, correct it: %s%s", recordFormat(overlay, format), then)
 }
 
-const noRoom = "make the overlay anew: its header has no room for another record"
+const noRoom = "create the overlay again: its header has no room for another format name"
 
-// mendRawRecord says how to record what an image looks like, in the place of raw,
-// and then what follows.
-func mendRawRecord(overlay, layer Layer, like probe.Format, then finding.Remedy) finding.Remedy {
+// correctRawRecord says how to record the format that an image looks like,
+// instead of raw, followed by then.
+func correctRawRecord(overlay, layer Layer, like probe.Format, then finding.Remedy) finding.Remedy {
 	if !overlay.Format.CanRecord(like) {
 		return lookRemedy(layer)
 	}
-	return finding.Say("if the record is wrong, mend it before the guest starts: %s%s", recordFormat(overlay, like), then)
+	return finding.Say("if the recorded format is wrong, correct it before the guest starts: %s%s", recordFormat(overlay, like), then)
 }
 
-// statedRawRemedy says how to mend the XML's own raw below the top. Where the
-// overlay records raw as well, that has to be mended first, or the two disagree.
+// statedRawRemedy says how to correct a raw <format> of a backing image in the
+// XML. If the overlay records raw too, that has to be corrected first, or the
+// two disagree.
 func (k *walk) statedRawRemedy(layer Layer, like probe.Format) finding.Remedy {
 	overlay := k.overlay()
 	rec := storage.Record{}
@@ -177,11 +178,11 @@ func (k *walk) statedRawRemedy(layer Layer, like probe.Format) finding.Remedy {
 	}
 	switch {
 	case rec.Format == probe.Raw:
-		return mendRawRecord(overlay, layer, like, k.fromOverlay())
+		return correctRawRecord(overlay, layer, like, k.fromOverlay())
 	case rec.MayMean(like):
 		return finding.Say("if the XML is wrong, %s", k.refreshRemedy())
 	case like.LibvirtName() != "":
-		return finding.Say("if the XML is wrong, correct it there: <format type='%s'/>", like.LibvirtName())
+		return finding.Say("if the XML is wrong, correct it: <format type='%s'/>", like.LibvirtName())
 	}
 	return lookRemedy(layer)
 }
@@ -216,7 +217,7 @@ func rebase(overlay Layer, format probe.Format, word string) finding.Remedy {
 
 // keepXML lets the XML win.
 func keepXML() finding.Remedy {
-	return finding.Say("keep what the XML says: %s", finding.Command("--keep-xml"))
+	return finding.Say("keep the chain in the XML: %s", finding.Command("--keep-xml"))
 }
 
 // refreshRemedy lets the headers win.
@@ -224,15 +225,15 @@ func (k *walk) refreshRemedy() finding.Remedy {
 	return finding.Say("rebuild the chain from the headers: %s", k.refreshFlags())
 }
 
-// fromOverlay goes on where an overlay's header was mended and the XML says
-// something else.
+// fromOverlay continues the hint after an overlay's header was corrected and
+// the XML differs.
 func (k *walk) fromOverlay() finding.Remedy {
 	return finding.Say(", and rebuild the chain from it: %s", k.refreshFlags())
 }
 
-// refreshFlags make the headers win. Then a format that only the XML states does
-// not count, and what the header of such an image names is not followed: so it has
-// to be confirmed.
+// refreshFlags make the headers win. Formats that only the XML states are then
+// ignored, and the backing images of such images are not followed, so the
+// flags confirm these formats.
 func (k *walk) refreshFlags() finding.Remedy {
 	flags := "--refresh"
 	for i, only := range k.onlyXML {
@@ -243,26 +244,27 @@ func (k *walk) refreshFlags() finding.Remedy {
 	return finding.Command(flags)
 }
 
-// chooseRemedy is for an XML and a header that differ.
+// chooseRemedy is for a conflict of the XML and a header.
 func (k *walk) chooseRemedy() finding.Remedy {
 	return finding.Say("decide which is right; %s; or %s", k.refreshRemedy(), keepXML())
 }
 
-// formatRemedy is for an image that the XML and its overlay state to be of
-// different formats: one that the image's header denies is no choice.
+// formatRemedy is for an image for which the XML and the overlay state
+// different formats. It does not offer a format that the image's header rules
+// out.
 func (k *walk) formatRemedy(stated Layer, recorded probe.Format) finding.Remedy {
 	name := storage.ShownName(stated.At())
 	switch xml, header := k.fits(stated, stated.Format), k.fits(stated, recorded); {
 	case header && !xml:
 		return k.refreshRemedy().About(name, string(recorded))
 	case xml && !header:
-		return finding.Say("%s; and mend the record: %s", keepXML(), recordFormat(k.chain.Layers[len(k.chain.Layers)-1], stated.Format)).About(name, string(stated.Format))
+		return finding.Say("%s; and correct the recorded format: %s", keepXML(), recordFormat(k.chain.Layers[len(k.chain.Layers)-1], stated.Format)).About(name, string(stated.Format))
 	}
 	return k.chooseRemedy().About(name, string(stated.Format), string(recorded))
 }
 
-// mismatchRemedy is for an image that is not of the format that somebody states,
-// like being what its header suggests, if that is known.
+// mismatchRemedy is for an image that does not have its stated format. like is
+// the format that its header suggests, or "".
 func (k *walk) mismatchRemedy(layer Layer, like probe.Format) finding.Remedy {
 	look := lookRemedy(layer)
 	if like.LibvirtName() == "" || like == layer.Format {
@@ -271,30 +273,30 @@ func (k *walk) mismatchRemedy(layer Layer, like probe.Format) finding.Remedy {
 	return finding.Join("; ", look, k.correctFormat(layer, like)).About(storage.ShownName(layer.At()), string(like))
 }
 
-// correctFormat says how to correct the format of the layer that was reached last
-// where it was stated.
+// correctFormat says how to correct the format of the last layer where it was
+// stated.
 func (k *walk) correctFormat(layer Layer, like probe.Format) finding.Remedy {
 	flag := trust(layer.At(), like)
 	switch depth := len(k.chain.Layers) - 1; {
 	case layer.From == Trust:
-		return finding.Say("if the statement is wrong, state what the image is: %s", flag)
+		return finding.Say("if the statement is wrong, state the right format: %s", flag)
 	case layer.From == Libvirt:
-		return finding.Say("if the other guest's definition is wrong, mend that, or state what the image is: %s", flag)
+		return finding.Say("if the other guest's definition is wrong, correct it, or state the right format: %s", flag)
 	case depth == 0:
 		return finding.Say("if the XML is wrong, %s", k.editRemedy(driverElement(like)))
 	case layer.From == Header:
-		return mendRecord(k.overlay(), like, finding.Remedy{})
+		return correctRecord(k.overlay(), like, finding.Remedy{})
 	}
 	if above := k.overlay().Header; above != nil && above.Backing != nil && storage.ReadRecord(above.Backing).Format == layer.Format {
-		return mendRecord(k.overlay(), like, k.fromOverlay())
+		return correctRecord(k.overlay(), like, k.fromOverlay())
 	}
 	return finding.Say("if the XML is wrong, %s", k.editRemedy(formatElement(like)))
 }
 
-// guest is the name of the guest as a word for the shell.
+// guest returns the guest's name quoted for the shell.
 func (k *walk) guest() string { return finding.GuestWord(k.stated.Guest) }
 
-// edit opens the definition.
+// edit returns the command that edits the definition.
 func (k *walk) edit() finding.Remedy { return finding.Command("virsh edit " + k.guest()) }
 
 // editRemedy says what to change in the definition.

@@ -8,21 +8,21 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// This file has what helps with an image that is missing, cannot be read, is
-// broken, or is named wrongly.
+// Hints about images that are missing, unreadable, broken or wrongly named.
 
 var (
 	stateChain = finding.Say("state the whole chain in the XML, with <backingStore/> at its end")
 	restore    = finding.Say("restore it from a backup")
-	tryAgain   = finding.Say("run chainfix again when nothing moves images about")
-	// dataFileMissing is for a data file that does not exist, or cannot be one:
-	// qemu-img gives an image another data file only while it can open the old
+	tryAgain   = finding.Say("run chainfix again when nothing moves images any more")
+	// dataFileMissing is for a data file that does not exist or is not a file:
+	// qemu-img can give an image another data file only while it can open the old
 	// one.
-	dataFileMissing = finding.Say("bring the data file back to where the header names it: without it there is no data")
+	dataFileMissing = finding.Say("restore the data file under the name in the header: without it the data is lost")
 )
 
-// commandWord names an image to a program that is to work on it. A part of a
-// file has no name that such programs take, and part of a name is none.
+// commandWord returns the shell word for an image in a command, or IMAGE if it
+// has no name that programs take: a slice of a file, or a name that is not
+// shown in full.
 func commandWord(src *libvirtxml.DomainDiskSource) string {
 	if _, part := storage.SliceOf(src); part || storage.Name(src) != storage.ShownName(src) {
 		return "IMAGE"
@@ -30,8 +30,8 @@ func commandWord(src *libvirtxml.DomainDiskSource) string {
 	return finding.ShellWord(storage.Name(src))
 }
 
-// lookRemedy says how to see what an image is. The name of one that is no local
-// file says nothing to the command.
+// lookRemedy says how to examine an image with chainfix probe, which takes
+// only local files.
 func lookRemedy(layer Layer) finding.Remedy {
 	if _, local := layer.LocalPath(); !local {
 		return finding.Remedy{}
@@ -39,12 +39,11 @@ func lookRemedy(layer Layer) finding.Remedy {
 	return finding.Say("look at it: %s", finding.Command("chainfix probe "+commandWord(layer.At())))
 }
 
-// renameRemedy says how to make overlay name another backing image than it does,
-// or the same in another way; what says which. qemu-img can write a new name into
-// few formats.
+// renameRemedy says how to write another backing file name into overlay; what
+// says which name. qemu-img can do that for few formats.
 func renameRemedy(overlay Layer, what string) finding.Remedy {
 	if !overlay.Format.CanRename() {
-		return finding.Say("make the overlay %s anew: no command writes another name into its header", storage.Describe(overlay.Source))
+		return finding.Say("create the overlay %s again: no command can change the name in its header", storage.Describe(overlay.Source))
 	}
 	format := probe.Format("")
 	if overlay.Header != nil && overlay.Header.Backing != nil {
@@ -53,8 +52,8 @@ func renameRemedy(overlay Layer, what string) finding.Remedy {
 	return finding.Say("%s: %s", what, rebase(overlay, format, "NAME"))
 }
 
-// otherNameRemedy says where another image has to be named in the place of the
-// layer that was reached last: in the XML, in the header of its overlay, or both.
+// otherNameRemedy says where to name another image instead of the last layer:
+// in the XML, in the overlay's header, or both.
 func (k *walk) otherNameRemedy(layer Layer) finding.Remedy {
 	const right = "name the right one in the overlay"
 	switch depth := len(k.chain.Layers) - 1; {
@@ -63,17 +62,17 @@ func (k *walk) otherNameRemedy(layer Layer) finding.Remedy {
 	case !k.states(layer.Source):
 		return renameRemedy(k.overlay(), right)
 	case k.overlay().Header == nil || k.overlay().Header.Backing == nil:
-		return finding.Say("mend its <backingStore> in the XML: %s", k.edit())
+		return finding.Say("correct its <backingStore> in the XML: %s", k.edit())
 	}
 	inOverlay := finding.Join("", renameRemedy(k.overlay(), right), k.fromOverlay())
 	if k.overlayNames(layer) {
 		return inOverlay
 	}
-	return finding.Say("mend its <backingStore> in the XML (%s), or %s", k.edit(), inOverlay)
+	return finding.Say("correct its <backingStore> in the XML (%s), or %s", k.edit(), inOverlay)
 }
 
-// overlayNames reports whether the header above the layer that was reached last
-// names it by the same name as the XML.
+// overlayNames reports whether the overlay's header has the same name for the
+// last layer as the XML.
 func (k *walk) overlayNames(layer Layer) bool {
 	overlay := k.overlay()
 	if overlay.Header == nil || overlay.Header.Backing == nil {
@@ -85,54 +84,53 @@ func (k *walk) overlayNames(layer Layer) bool {
 
 // missingRemedy is for an image that does not exist.
 func (k *walk) missingRemedy(layer Layer) finding.Remedy {
-	return finding.Say("bring the image back, or %s", k.otherNameRemedy(layer))
+	return finding.Say("restore the image, or %s", k.otherNameRemedy(layer))
 }
 
-// sliceRemedy is for a part of a file that lies outside of it.
+// sliceRemedy is for a slice that lies outside of its file.
 func (k *walk) sliceRemedy(layer Layer) finding.Remedy {
 	if k.states(layer.Source) {
-		return finding.Say("mend the <slice> in the XML (%s), or bring the whole file back", k.edit())
+		return finding.Say("correct the <slice> in the XML (%s), or restore the whole file", k.edit())
 	}
-	return finding.Say("bring the whole file back, or %s", k.otherNameRemedy(layer))
+	return finding.Say("restore the whole file, or %s", k.otherNameRemedy(layer))
 }
 
-// unreadableRemedy is for the layer that was reached last, which the system does
-// not read.
+// unreadableRemedy is for the last layer, if the system could not read it.
 func (k *walk) unreadableRemedy(layer Layer, err error) finding.Remedy {
 	if _, local := layer.LocalPath(); !local {
-		return k.orStateChain(finding.Say("reach its server from here"))
+		return k.orStateChain(finding.Say("make its server reachable from this host"))
 	}
 	return errnoRemedy(err, k.otherNameRemedy(layer))
 }
 
-// errnoRemedy says what helps when a file cannot be read; rename is how to name
-// another one.
+// errnoRemedy says what to do about a file that cannot be read; rename says
+// how to name another file.
 func errnoRemedy(err error, rename finding.Remedy) finding.Remedy {
 	switch errnoName(err) {
 	case "EACCES", "EPERM":
 		return finding.Say("run chainfix as a user who may read the image")
 	case "ESTALE":
-		return finding.Say("unmount its file system and mount it anew: its server does not know this file any more, for no user")
+		return finding.Say("unmount its file system and mount it again: its server no longer knows this file, for any user")
 	case "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENOTCONN":
 		return finding.Say("find out why the server of its file system does not answer; no other user gets an answer")
 	case "EIO":
 		return finding.Say("find out why the file system or the device cannot read it; no other user can")
 	case "ELOOP":
-		return finding.Say("mend the symlinks in its path, which lead round in a circle, or %s", rename)
+		return finding.Say("correct the symlinks in its path, which form a loop, or %s", rename)
 	case "ENAMETOOLONG":
-		return finding.Say("no file can have so long a name: %s", rename)
+		return finding.Say("its name is longer than a file name can be: %s", rename)
 	case "ENOTDIR":
-		return finding.Say("a part of its path is no folder: %s", rename)
+		return finding.Say("a part of its path is not a folder: %s", rename)
 	case "ENXIO", "ENODEV", "ENOMEDIUM":
 		return finding.Say("attach the device, or put a medium in, or %s", rename)
 	case "EMFILE", "ENFILE", "ENOMEM":
-		return finding.Say("run chainfix again when the system has room")
+		return finding.Say("run chainfix again when the system has free resources")
 	}
-	return finding.Say("find out why the system does not read it; another user may be able to")
+	return finding.Say("find out why the system cannot read it; another user may be able to")
 }
 
-// orStateChain adds the way that is always open to what helps with an image that
-// is not read, unless the XML states the whole chain already.
+// orStateChain adds, for an image that is not read, the hint to state the
+// whole chain in the XML, unless the XML already does.
 func (k *walk) orStateChain(remedy finding.Remedy) finding.Remedy {
 	if k.stated.Terminated && !k.rewriting {
 		return remedy
@@ -140,7 +138,8 @@ func (k *walk) orStateChain(remedy finding.Remedy) finding.Remedy {
 	return finding.Join("; or ", remedy, stateChain)
 }
 
-// readRemedy says how a source can be read; one that was tried cannot.
+// readRemedy says which flags make chainfix read a source; tried says that
+// reading failed.
 func (k *walk) readRemedy(src *libvirtxml.DomainDiskSource, tried bool) finding.Remedy {
 	flags := ""
 	if n := src.Network; n != nil && !tried && n.Auth == nil && n.TLS != "yes" {
@@ -155,22 +154,22 @@ func (k *walk) readRemedy(src *libvirtxml.DomainDiskSource, tried bool) finding.
 	case flags != "":
 		return k.orStateChain(finding.Say("let its header be read: %s", finding.Command(flags)))
 	case k.stated.Terminated && !k.rewriting:
-		return finding.Remedy{} // all is stated that can be
+		return finding.Remedy{} // the XML states all it can
 	}
 	return stateChain
 }
 
-// brokenRemedy is for an image whose header cannot be used.
+// brokenRemedy is for an image with a broken header.
 func brokenRemedy(src *libvirtxml.DomainDiskSource, f probe.Format) finding.Remedy {
 	command := "qemu-img info -f "
 	if f.Checkable() {
 		command = "qemu-img check -f "
 	}
-	return finding.Say("%s; QEMU says what is wrong with it: %s", restore, finding.Command(command+string(f)+" "+commandWord(src)))
+	return finding.Say("%s; QEMU shows what is wrong with it: %s", restore, finding.Command(command+string(f)+" "+commandWord(src)))
 }
 
-// brokenRemedy is for the layer that was reached last. Where nothing but its
-// signature suggests the format, it may be a raw disk.
+// brokenRemedy is for the last layer. If only its signature suggests the
+// format, it may be a raw disk.
 func (k *walk) brokenRemedy(layer Layer) finding.Remedy {
 	remedy := brokenRemedy(layer.At(), layer.HeaderFormat())
 	if layer.From == Probe && layer.Source != k.stated.Layers[0].Source {

@@ -9,9 +9,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// applyRule applies the policy's rule to a backing image whose format nobody stated:
-// it takes the format from the image's header or refuses. On refusal the layer stays
-// [Unstated].
+// applyRule applies the policy's rule to a backing image without a stated
+// format: it takes the format from the image's header or refuses. If it
+// refuses, the layer stays [Unstated].
 func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 	path := storage.Name(layer.At())
 	name := storage.Describe(layer.Source)
@@ -28,17 +28,17 @@ func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 	remedy := k.unrecordedRemedy(layer, l)
 	rule := k.ruleFor(path)
 	why := k.whyNotTrusted(path)
-	// A raw image has no header that could be trusted.
+	// A raw image has no header to trust.
 	trusted := why == "" && format != "" && format != probe.Raw
 	if why != "" && k.Policy.trustsHeaders(path) {
-		unrecorded += "; its name is in a folder whose headers are believed, but " + why
+		unrecorded += "; its name is in a folder with trusted headers, but " + why
 	}
 	if rule == Declared && !trusted {
 		k.refuse(finding.FormatUnrecorded, unrecorded+", and the rule \"declared\" never takes it from the image", remedy)
 		return layer
 	}
 	if format == "" {
-		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image bears the signatures of "+image.FormatList(l.Formats()), remedy)
+		k.refuse(finding.AmbiguousSignatures, unrecorded+", and the image has the signatures of "+image.FormatList(l.Formats()), remedy)
 		return layer
 	}
 	check := ProbeCheck{Name: name, Extension: extensionOf(layer.At()), Size: l.Size, Format: format, marked: len(l.UnexpectedFormats()) > 0, Record: rec}
@@ -50,12 +50,12 @@ func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 	}
 	if rule == Strict && format != probe.Raw && !trusted {
 		k.refuse(finding.ProbedNotRaw, unrecorded+"; its own header says "+string(format)+
-			", and the rule \"strict\" believes only raw", remedy)
+			", and the rule \"strict\" accepts only raw", remedy)
 	}
 	if format == probe.Raw {
 		if !k.refused() {
 			layer.Format, layer.From = format, Probe
-			k.note(finding.ProbedFormat, finding.Info, unrecorded+"; it bears no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents())
+			k.note(finding.ProbedFormat, finding.Info, unrecorded+"; it has no signature that QEMU or libvirt looks for, so it is raw"+l.GuestContents())
 			if f, lost := check.lostHeader(); lost {
 				f.Text, f.Remedy = unrecorded+"; "+f.Text, remedy
 				k.findAt(len(k.chain.Layers)-1, f)
@@ -68,7 +68,7 @@ func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 	}
 	if trusted {
 		if k.refused() {
-			return layer // and what it names is not looked at
+			return layer // and the files that it names are not touched
 		}
 		return k.acceptHeader(layer, l, unrecorded, remedy)
 	}
@@ -88,12 +88,12 @@ func (k *walk) applyRule(layer Layer, l *image.View, rec storage.Record) Layer {
 
 // Reference is another file that a header names. Packages chain and predict use it.
 type Reference struct {
-	Code finding.Code // of the refusal of an image that names such a file
-	What string       // for people, such as `the data file "/img/data"`
+	Code finding.Code // the code with which the image is refused
+	What string       // for messages, such as `the data file "/img/data"`
 }
 
-// References returns the first file besides the image itself that its header names;
-// nil if it names none.
+// References returns the first other file that a header names; nil if it names
+// none.
 func References(h *probe.Header) *Reference {
 	switch {
 	case h == nil:

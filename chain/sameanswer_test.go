@@ -37,7 +37,7 @@ type madeUpHost struct {
 type madeUpImage struct {
 	data []byte
 	id   storage.FileID
-	fail int64 // reading behind it fails; 0 if it does not
+	fail int64 // reading after it fails; 0 if it does not
 }
 
 type openMadeUp struct {

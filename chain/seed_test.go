@@ -99,7 +99,7 @@ func TestSeedScenarios(t *testing.T) {
 	}
 }
 
-// A forged header that names a host file is refused whatever the witnesses
+// A forged header that names a host file is refused whatever the other checks
 // say, with the names of both images, the reason and the command.
 func TestForgedBackingIsNamedAndNotFollowed(t *testing.T) {
 	f := newFiles(t)

@@ -389,7 +389,7 @@ func protocol(name string) *libvirtxml.DomainDiskSource {
 type reluctant struct{ *files }
 
 func (reluctant) Open(context.Context, *libvirtxml.DomainDiskSource) (storage.Image, error) {
-	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it wants TLS: %w", storage.ErrNotReadable)}
+	return nil, &fs.PathError{Op: "open", Path: "x", Err: fmt.Errorf("it needs TLS: %w", storage.ErrNotReadable)}
 }
 
 func TestReasonForNotReadingIsGiven(t *testing.T) {
@@ -399,7 +399,7 @@ func TestReasonForNotReadingIsGiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	reported := wantRefused(t, got, finding.SourceNotLocal)
-	wantContains(t, reported.Text, `is not read: "it wants TLS"`)
+	wantContains(t, reported.Text, `was not read: "it needs TLS"`)
 	if strings.Contains(reported.Remedy.String(), "--network") {
 		t.Errorf("hint %q", reported.Remedy.String())
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// statedImage returns the layer below the top by which the XML states an image
-// that a header names src: under this name, else under another.
+// statedImage returns the XML's backing image that is the image src of a
+// header: the one with this name, or else another name of the same file.
 func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 	lower := k.stated.Layers[1:]
 	if len(lower) == 0 {
@@ -40,7 +40,7 @@ func (k *walk) statedImage(src *libvirtxml.DomainDiskSource) (Layer, bool) {
 	return other, other.Source != nil
 }
 
-// states reports whether a source is the XML's own.
+// states reports whether a source comes from the XML.
 func (k *walk) states(src *libvirtxml.DomainDiskSource) bool {
 	return slices.ContainsFunc(k.stated.Layers, func(l Layer) bool { return l.Source == src })
 }

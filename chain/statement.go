@@ -14,27 +14,26 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Statement is the format that the operator states for an image, as by --trust. It
-// counts where neither a header nor the XML states one; if they state another, the
-// disk is refused.
+// Statement is a format that the operator states for an image, as with
+// --trust. It is used if neither a header nor the XML states one; if they
+// state another, the disk is refused.
 type Statement struct {
-	// Path names the image: an absolute path, which may be any name of the
-	// file, or for an image that is no local file its [storage.Name]. Of two
-	// statements with one path the first counts, and the one with the
-	// chain's spelling before all others; other names of one file must
-	// agree. [ParseImageName] reads one.
+	// Path names the image: an absolute path, which may be any name of the file,
+	// or the [storage.Name] of an image that is not a local file. Of two
+	// statements with the same path the first is used. A statement with the
+	// chain's spelling takes precedence; those with other names of the file must
+	// agree. [ParseImageName] parses such a name.
 	Path string
-	// Pattern makes Path a pattern of [path.Match] that is matched with the
-	// path of a local image as the chain spells it, cleaned, with no symlink
-	// resolved. A malformed one matches nothing. A statement with a plain
-	// path comes before one with a pattern; patterns that match one image
-	// must agree.
+	// Pattern makes Path a pattern of [path.Match] for the path of a local image,
+	// as the chain spells it, cleaned, without resolving symlinks. A malformed
+	// pattern matches nothing. A statement with a plain path takes precedence
+	// over a pattern; patterns that match one image must agree.
 	Pattern bool
 	Format  probe.Format // one that [ParseFormat] returns
 }
 
-// Shown returns what people may see of the statement's path: all of a local one, and
-// of a URI what [storage.Shown] leaves.
+// Shown returns the statement's path for messages: a local path in full, a URI
+// without what [storage.Shown] hides.
 func (s Statement) Shown() string {
 	if strings.HasPrefix(s.Path, "/") {
 		return s.Path
@@ -46,21 +45,21 @@ func (s Statement) Shown() string {
 // Chains name images absolutely, so such a name would match none.
 type RelativePathError struct {
 	Path     string
-	Absolute string // what it means in the folder that it was given in; "" if it must not be shown
+	Absolute string // the path in the folder in which it was given; "" if it must not be shown
 }
 
-// Error names the absolute path, ready to be pasted into a shell.
+// Error has the absolute path, ready to paste into a shell.
 func (e *RelativePathError) Error() string {
 	word := finding.ShellWord(e.Absolute)
 	if word == "PATH" {
-		return "it is a relative path; give it absolutely"
+		return "it is a relative path; use an absolute one"
 	}
-	return strconv.Quote(e.Path) + " is a relative path; give it absolutely: " + word
+	return strconv.Quote(e.Path) + " is a relative path; use the absolute one: " + word
 }
 
 // Relative returns the error about a relative path that was given in the
-// folder dir. What could be a URL without its scheme is not repeated, since
-// there may be a password in it.
+// folder dir. It does not repeat a path that may be a URL without its scheme,
+// which may contain a password.
 func Relative(path, dir string) *RelativePathError {
 	if dir == "" || maybeURL(path) {
 		return &RelativePathError{}
@@ -68,18 +67,18 @@ func Relative(path, dir string) *RelativePathError {
 	return &RelativePathError{path, filepath.Join(dir, path)}
 }
 
-// maybeURL reports whether a name that is no absolute path could be a URL, a part
-// of one, or QEMU's colon form, in which there may be a password.
+// maybeURL reports whether a name that is not an absolute path could be a URL,
+// a part of one, or QEMU's colon form, any of which may contain a password.
 func maybeURL(name string) bool {
 	_, host, at := strings.Cut(name, "@")
 	return !strings.HasPrefix(name, "/") && (strings.ContainsAny(name, ":?") || at && strings.Contains(host, "/"))
 }
 
-// ParseImageName reads the name of an image as operators write it: an absolute
-// path, which is returned as it is spelled; a file: URI, which means its path;
-// or the URI of an image on the network (see [storage.Name]). A relative path is a
-// [*RelativePathError], which names the absolute path below the folder dir. No error
-// shows what may hold a password.
+// ParseImageName parses the name of an image as operators write it: an
+// absolute path, which is returned unchanged; a file: URI, which becomes its
+// path; or the URI of an image on the network (see [storage.Name]). For a
+// relative path it returns a [*RelativePathError], which has the absolute path
+// below the folder dir. No error shows what may be a password.
 func ParseImageName(name, dir string) (string, error) {
 	scheme, _, _ := strings.Cut(name, ":")
 	switch {
@@ -90,28 +89,28 @@ func ParseImageName(name, dir string) (string, error) {
 	case strings.Contains(name, "://"):
 		return name, checkImageURI(name)
 	case !storage.LooksLikeFile(name):
-		return "", errors.New("what stands before its colon reads as a protocol: give the absolute path of a file, or a URI, such as nbd://host:10809/export")
+		return "", errors.New("the part before its colon looks like a protocol: use the absolute path of a file, or a URI, such as nbd://host:10809/export")
 	}
 	return "", Relative(name, dir)
 }
 
-// fileURI returns the path that a file: URI (RFC 8089) means, of which rest is
-// what follows the colon.
+// fileURI returns the path of a file: URI (RFC 8089); rest is the part after
+// the colon.
 func fileURI(rest, dir string) (string, error) {
 	if after, ok := strings.CutPrefix(rest, "//"); ok {
 		slash := strings.IndexByte(after, '/')
 		if slash < 0 || slash > 0 && !strings.EqualFold(after[:slash], "localhost") {
-			return "", errors.New("a file: URI names a file of this host: write file:///PATH")
+			return "", errors.New("a file: URI must name a file of this host: write file:///PATH")
 		}
 		rest = after[slash:]
 	}
 	if strings.ContainsAny(rest, "?#") {
-		return "", errors.New("a file: URI has no query and no fragment: in a path write %3F for ? and %23 for #")
+		return "", errors.New("a file: URI cannot have a query or a fragment: in a path write %3F for ? and %23 for #")
 	}
 	path, err := url.PathUnescape(rest)
 	switch {
 	case err != nil:
-		return "", errors.New("a file: URI has a % that begins no escape: in a path write %25 for it")
+		return "", errors.New("a file: URI has a % that does not begin an escape: in a path write %25 for it")
 	case strings.Contains(path, "\x00"):
 		return "", errors.New("a file: URI has a NUL byte in it")
 	case !strings.HasPrefix(path, "/"):
@@ -128,16 +127,16 @@ func checkImageURI(name string) error {
 	case scheme == "" || strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz+") != "":
 		return errors.New("it must be a URI, such as nbd://host:10809/export")
 	case strings.Contains(authority, "@"):
-		return errors.New("a URI must have no user name and no password in it")
+		return errors.New("a URI must not contain a user name or a password")
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return errors.New("a URI must have no control character in it")
+		return errors.New("a URI must not contain control characters")
 	}
 	return nil
 }
 
-// ParseStatement reads NAME=FORMAT, as --trust takes it. The name is read by
-// [ParseImageName], with dir, and may hold further equals signs. No error shows what
-// may hold a password.
+// ParseStatement parses NAME=FORMAT, the argument of --trust. [ParseImageName]
+// parses the name, which may contain equals signs. No error shows what may be
+// a password.
 func ParseStatement(word, dir string) (Statement, error) {
 	i := strings.LastIndexByte(word, '=')
 	secret := maybeURL(word)
@@ -152,7 +151,7 @@ func ParseStatement(word, dir string) (Statement, error) {
 	case err != nil && !secret:
 		return Statement{}, err
 	case err != nil:
-		return Statement{}, errors.New("what stands after the last = of a URI is no format that a libvirt disk can have")
+		return Statement{}, errors.New("the part after the last = of a URI is not a format that a libvirt disk can have")
 	}
 	path, err := ParseImageName(word[:i], dir)
 	if relative := (*RelativePathError)(nil); errors.As(err, &relative) && relative.Absolute != "" {

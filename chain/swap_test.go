@@ -33,8 +33,7 @@ func (s swapper) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (st
 
 func forgery() img { return img{backing: "/etc/passwd", backingFormat: "raw"} }
 
-// An image that is swapped for another while the walk goes on is refused,
-// whichever layer it is.
+// An image that is replaced during the walk is refused, whichever layer it is.
 func TestSwappedImages(t *testing.T) {
 	for _, name := range []string{"top.qcow2", "middle.img", "base.img"} {
 		t.Run(name, func(t *testing.T) {

@@ -11,11 +11,10 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// requirement is something that a chain says and that not every libvirt
-// understands.
+// requirement is a part of a chain's XML that not every libvirt understands.
 type requirement struct {
-	layer int    // whose; or WholeDisk
-	what  string // for people, such as "a source of protocol nfs"
+	layer int    // index, or WholeDisk
+	what  string // for messages, such as "a source of protocol nfs"
 	since libvirt.Version
 }
 
@@ -25,8 +24,8 @@ func (r requirement) String() string {
 	return r.what + " needs libvirt " + r.since.String() + " or newer"
 }
 
-// met reports whether target understands what r is about. If it is not known,
-// every libvirt from [libvirt.Oldest] on has to.
+// met reports whether target meets r. If target is unknown, every libvirt
+// since [libvirt.Oldest] has to.
 func (r requirement) met(target libvirt.Version) bool {
 	if !target.Known() {
 		return !libvirt.Oldest.Before(r.since)
@@ -34,9 +33,9 @@ func (r requirement) met(target libvirt.Version) bool {
 	return !target.Before(r.since)
 }
 
-// meetTarget refuses a chain that the libvirt which will read it would not
-// understand. What the XML says already is left to it, unless the operator
-// names that libvirt.
+// meetTarget refuses a chain that the target libvirt would not understand.
+// What the XML already contains is not checked unless the operator names the
+// target.
 func (k *walk) meetTarget() {
 	for _, r := range unsupported(k.chain.Layers, k.Policy.Target) {
 		f := finding.Finding{Code: finding.TargetTooOld, Severity: finding.Refuse, Text: r.String(),
@@ -52,9 +51,9 @@ func (k *walk) meetTarget() {
 	k.warnOfDepth()
 }
 
-// warnOfDepth warns of a chain with which the libvirt that reads it, or one that may
-// be the one, does not start a guest. It is written all the same: that libvirt
-// would find as many layers by itself and would not start them either.
+// warnOfDepth warns of a chain that is too deep for the target libvirt, or for
+// a possible target, to start a guest. The chain is still written: without it
+// that libvirt would detect the same layers and not start the guest either.
 func (k *walk) warnOfDepth() {
 	target, bound := k.Policy.Target, libvirt.NestingIsBounded
 	counted := len(k.chain.Layers)
@@ -67,11 +66,11 @@ func (k *walk) warnOfDepth() {
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.TargetTooOld, Severity: finding.Warn,
 		Text: fmt.Sprintf("the chain has %d layers: libvirt from %s on does not start a guest on more than %d, until %s does",
 			len(k.chain.Layers), bound.Since, libvirt.DeepestNested, bound.Until),
-		Remedy: finding.Say("shorten the chain (%s on a running guest, %s on one that is off), or keep to a libvirt before %s or from %s on",
+		Remedy: finding.Say("shorten the chain (%s on a running guest, %s on one that is off), or use a libvirt before %s or from %s on",
 			finding.Command("virsh blockcommit"), finding.Command("qemu-img commit"), bound.Since, bound.Until)})
 }
 
-// targetFlag names the libvirt that will read the XML.
+// targetFlag returns the flag that names the libvirt that will read the XML.
 func targetFlag(v libvirt.Version) finding.Remedy {
 	return finding.Command("--target-libvirt " + v.String())
 }
@@ -81,10 +80,10 @@ func upgrade(to libvirt.Version) finding.Remedy {
 	return finding.Say("upgrade that libvirt first, and say so: %s", targetFlag(to))
 }
 
-// unsupported returns what the explicit chain of these layers says and target
-// does not understand, or, if that is not known, what not every libvirt since
-// [libvirt.Oldest] does. What concerns the whole chain comes first, then layer
-// after layer; the top's is what the XML had anyway.
+// unsupported returns the parts of the explicit chain that target does not
+// understand, or, if target is unknown, that some libvirt since
+// [libvirt.Oldest] does not. Requirements of the whole chain come first, then
+// layer by layer; those of the top come from the existing XML.
 func unsupported(layers []Layer, target libvirt.Version) []requirement {
 	var missing []requirement
 	need := func(r requirement) {
@@ -113,7 +112,8 @@ func unsupported(layers []Layer, target libvirt.Version) []requirement {
 	return missing
 }
 
-// dataSource returns the source of a data store. There is none within one.
+// dataSource returns the source of a data store, which cannot have a data
+// store itself.
 func dataSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 	if src.DataStore == nil {
 		return nil
@@ -121,10 +121,10 @@ func dataSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 	return src.DataStore.Source
 }
 
-// chainIgnored returns the code of the finding to make, and the reason, if the libvirt
-// that reads the XML discards the explicit chain of the disk and detects it again:
-// that of an SD card always, because such disks still use -drive (libvirt 9.0 and
-// 11.3), and before libvirt 5.10 that of every disk.
+// chainIgnored returns the code and the text of a finding if the target
+// libvirt discards the explicit chain of the disk and detects it again: for SD
+// cards always, because libvirt still uses -drive for them (libvirt 9.0 and
+// 11.3), and before libvirt 5.10 for every disk.
 func (k *walk) chainIgnored() (code finding.Code, reason string) {
 	target := k.Policy.Target
 	switch {
@@ -136,8 +136,8 @@ func (k *walk) chainIgnored() (code finding.Code, reason string) {
 	return "", ""
 }
 
-// relyOnHeaders sets the verdict on a disk whose explicit chain is ignored: only the
-// formats that the headers record count.
+// relyOnHeaders sets the verdict for a disk with an ignored explicit chain:
+// only the formats that the headers record count.
 func (k *walk) relyOnHeaders(code finding.Code, reason string) {
 	c := k.chain
 	for i, layer := range c.Layers[1:] {
@@ -146,7 +146,7 @@ func (k *walk) relyOnHeaders(code finding.Code, reason string) {
 			continue
 		}
 		c.Verdict = Refused
-		remedy := finding.Say("put a qcow2 image in the place of its overlay, which is %s and has no room for that", overlay.Format)
+		remedy := finding.Say("replace its overlay by a qcow2 image: %s cannot record that", overlay.Format)
 		if overlay.Format.CanRecord(layer.Format) {
 			remedy = finding.Say("record it in the overlay: %s", recordFormat(overlay, layer.Format))
 		}
@@ -161,14 +161,14 @@ func (k *walk) relyOnHeaders(code finding.Code, reason string) {
 		return
 	}
 	if c.Verdict != Fixable || len(c.Layers) == 1 && c.Layers[0].From == Trust {
-		return // only the <driver type> is missing, which always counts
+		return // only the <driver type> is missing, which libvirt always reads
 	}
 	c.Verdict = Explicit
 	c.Layers = k.stated.Layers
 	for i := range c.Findings {
 		if f := &c.Findings[i]; f.Layer >= len(c.Layers) {
-			f.Layer = finding.WholeDisk // of a layer that the XML does not state
+			f.Layer = finding.WholeDisk // the XML does not state that layer
 		}
 	}
-	k.findAt(finding.WholeDisk, finding.Finding{Code: code, Severity: finding.Info, Text: reason + "; its headers record every format, so nothing is guessed"})
+	k.findAt(finding.WholeDisk, finding.Finding{Code: code, Severity: finding.Info, Text: reason + "; its headers record every format, so libvirt guesses nothing"})
 }

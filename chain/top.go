@@ -10,12 +10,12 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// topWithoutType walks a disk without a <driver type>. libvirt takes it as raw,
-// whatever is in it, and libvirt 9.0 even writes raw into the stored definition. So
-// raw is what the XML means, and nothing that the guest writes there changes that.
-// Only the operator can state another format.
+// topWithoutType walks a disk without a <driver type>. libvirt opens it as
+// raw, whatever it contains, and libvirt 9.0 even writes raw into the stored
+// definition. So the XML means raw, and nothing that the guest writes changes
+// that. Only the operator can state another format.
 func (k *walk) topWithoutType(top Layer) {
-	k.chain.Layers = k.stated.Layers[:1:1] // for a refusal of the operator's statements
+	k.chain.Layers = k.stated.Layers[:1:1] // for a refusal because of the operator's statements
 	statement, trusted := k.trusted(top.At())
 	if k.refused() {
 		return
@@ -31,9 +31,10 @@ func (k *walk) topWithoutType(top Layer) {
 	k.topWithoutBacking(top)
 }
 
-// topWithoutBacking is for a top whose format ends the chain: it is explicit as
-// it is. A raw one is read all the same, because libvirt also writes raw where the
-// XML stated nothing; whatever it contains, the verdict is the same.
+// topWithoutBacking walks a disk with a format that cannot have a backing
+// image: it is explicit already. A raw image is still read, for a warning,
+// because libvirt also writes raw where the XML stated no format; the verdict
+// does not depend on the content.
 func (k *walk) topWithoutBacking(top Layer) {
 	k.chain.Layers = []Layer{top}
 	k.noteTopSharing(top, k.factsOf(top))
@@ -42,7 +43,7 @@ func (k *walk) topWithoutBacking(top Layer) {
 		case kept.Source != nil:
 			k.chain.Layers = append(k.chain.Layers, further...)
 		case k.rewriting:
-			k.chain.Layers = k.stated.Layers[:1:1] // it gets no <driver type>
+			k.chain.Layers = k.stated.Layers[:1:1] // does not get a <driver type>
 		}
 		return
 	}
@@ -73,22 +74,22 @@ func (k *walk) topWithoutBacking(top Layer) {
 	}
 }
 
-// assumedRaw says that a disk is raw because nobody stated anything. Where its
-// image looks like something else, that is worth a warning: the guest may keep an
-// image on its disk, or somebody has left the <driver type> out of the XML of
-// another one. l is nil for an image that was not read.
+// assumedRaw reports that a disk is raw because no format is stated. If its
+// image looks like another format, it warns: the guest may keep an image on
+// its disk, or somebody forgot the <driver type>. l is nil for an image that
+// was not read.
 func (k *walk) assumedRaw(top Layer, l *image.View) {
-	text := "no <driver type> is stated for " + storage.Describe(top.Source) + ": libvirt takes it as raw"
-	say := finding.Say("say so in the XML: %s", driverElement(probe.Raw))
+	text := "no <driver type> is stated for " + storage.Describe(top.Source) + ": libvirt opens it as raw"
+	say := finding.Say("state that in the XML: %s", driverElement(probe.Raw))
 	switch {
 	case l == nil:
-		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it is not read here", say)
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it was not read", say)
 	case l.SignaturesErr != nil:
 		k.find(finding.DriverTypeMissing, finding.Warn, text+", and it cannot be read: "+strconv.Quote(storage.Reason(l.SignaturesErr)), say)
 	case len(l.UnexpectedMarks()) > 0:
-		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it bears the signature of "+strings.Join(l.UnexpectedMarks(), " and "),
+		k.find(finding.DriverTypeMissing, finding.Warn, text+", but it has the signature of "+strings.Join(l.UnexpectedMarks(), " and "),
 			trustRemedy(top.At(), probe.Format(l.UnexpectedMarks()[0])))
 	default:
-		k.note(finding.DriverTypeMissing, finding.Info, text+", and it bears no signature")
+		k.note(finding.DriverTypeMissing, finding.Info, text+", and it has no signature")
 	}
 }

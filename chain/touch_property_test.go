@@ -32,11 +32,11 @@ func (f *files) someImage(draw *rapid.T, name string, names []string) {
 	f.write(name, img)
 }
 
-// TestExplicitChainOpensNoDoor: a chain is made explicit, and then the headers are
-// written anew, as a guest might. Whatever they say, a run on the explicit chain
-// touches no file that a run on the same disk without it would not touch, but for
-// those that the XML itself names, and what an image names of which the operator
-// says what it is.
+// TestExplicitChainOpensNoDoor: a chain is made explicit, and then the headers
+// are rewritten, as a guest might. Whatever they say, a run on the explicit
+// chain touches no file that a run on the same disk without it would not
+// touch, but for those that the XML itself names, and what an image names of
+// which the operator says what it is.
 func TestExplicitChainOpensNoDoor(t *testing.T) {
 	explicit, more := 0, 0
 	rapid.Check(t, func(draw *rapid.T) {

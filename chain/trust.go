@@ -15,11 +15,11 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// statementIndex finds the statements of a policy, of which there may be ten
-// thousand, while a host has more layers still.
+// statementIndex finds the statements about an image. A policy may have ten
+// thousand statements, a host even more layers.
 type statementIndex struct {
 	byName   map[string]Statement // the first of each path
-	paths    []string             // those of byName that are local, in their order
+	paths    []string             // the local names in byName, in their order
 	patterns []Statement
 
 	once   sync.Once
@@ -42,9 +42,10 @@ func indexStatements(all []Statement) *statementIndex {
 	return index
 }
 
-// trusted returns what the operator states of an image: by the name that the
-// chain has for it (its [storage.Name]), else by any other name of the same file, else
-// by a pattern. Statements of one of these kinds that disagree are refused.
+// trusted returns the operator's statement about an image: by the chain's name
+// for it (its [storage.Name]), or else by any other name of the same file, or
+// else by a pattern. If statements of the same kind disagree, the disk is
+// refused.
 func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 	name := storage.Name(src)
 	if len(k.Policy.Trust) == 0 || name == "" {
@@ -59,8 +60,8 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 		if len(counts) == 0 {
 			counts = found
 		}
-		// An image on the network has no other name. What does not count
-		// any more matters only to those who want to know what was met.
+		// An image on the network has no other name. Statements that cannot be used
+		// any more matter only for Met.
 		if !local || len(counts) > 0 && k.Met.all() {
 			break
 		}
@@ -73,7 +74,7 @@ func (k *walk) trusted(src *libvirtxml.DomainDiskSource) (Statement, bool) {
 		if s.Format != first.Format {
 			k.refuse(finding.TrustConflict, strconv.Quote(name)+" is stated to be "+string(first.Format)+" by "+strconv.Quote(first.Path)+
 				" and "+string(s.Format)+" by "+strconv.Quote(s.Path),
-				finding.Say("drop the one that is wrong: %s; or %s; or state the image by its own name, which comes before both: %s or %s", first.given(), s.given(),
+				finding.Say("remove the one that is wrong: %s; or %s; or state the format under the image's own name, which takes precedence: %s or %s", first.given(), s.given(),
 					finding.Trust(name, string(first.Format)), finding.Trust(name, string(s.Format))))
 			return Statement{}, false
 		}
@@ -89,10 +90,10 @@ func (k *walk) statedByName(name string, _ *libvirtxml.DomainDiskSource) []State
 	return nil
 }
 
-// statedByFile returns the statements whose path is another name of the file:
-// of those with one path the first, which counts there too. They are looked at
-// once in a run, and again where that finds one: the file may have gone since,
-// and its number be another's.
+// statedByFile returns the statements with another name of the file as their
+// path, the first for each path. Their files are identified once for each run,
+// and again on a match: the file may have been removed since, and its inode
+// number reused.
 func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statement {
 	id, err := k.Identify(k.ctx, src)
 	if err != nil {
@@ -104,14 +105,14 @@ func (k *walk) statedByFile(_ string, src *libvirtxml.DomainDiskSource) []Statem
 	})
 }
 
-// statementsOfFiles returns the statements whose path was a file when the first layer
-// was compared with them, once in a run.
+// statementsOfFiles returns the statements by the file that their path named
+// when the first layer was compared with them, once for each run.
 func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	index := k.trust
 	index.once.Do(func() {
 		index.byFile = make(map[storage.FileID][]Statement)
 		ctx := limit.WithoutRow(k.ctx)                  // other walks wait for it, too
-		ids := make([]storage.FileID, len(index.paths)) // the zero FileID where there is none
+		ids := make([]storage.FileID, len(index.paths)) // the zero FileID for a file that does not exist
 		atOnce(len(ids), func(i int) {
 			if id, err := k.Identify(ctx, storage.LocalSource(index.paths[i], false)); err == nil {
 				ids[i] = id
@@ -126,8 +127,8 @@ func (k *walk) statementsOfFiles() map[storage.FileID][]Statement {
 	return index.byFile
 }
 
-// atOnce calls ask for each of n things that a policy names, which may be tens of
-// thousands: most of them at the same time, since how many requests are in flight is
+// atOnce calls ask for each of n names of a policy, which may be tens of
+// thousands, most of them concurrently: the number of requests in flight is
 // bounded elsewhere.
 func atOnce(n int, ask func(i int)) {
 	var group errgroup.Group
@@ -138,9 +139,9 @@ func atOnce(n int, ask func(i int)) {
 	group.Wait()
 }
 
-// statedByPattern returns the statements whose pattern matches. A name with
-// ".." in it may lead elsewhere than its cleaned spelling, since the folder in
-// front may be a symlink: then both must be one file.
+// statedByPattern returns the statements with a matching pattern. A name with
+// ".." in it may refer to another file than its cleaned spelling, since the
+// folder before it may be a symlink: then both must be the same file.
 func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (found []Statement) {
 	clean := path.Clean(name)
 	for _, s := range k.trust.patterns {
@@ -154,7 +155,7 @@ func (k *walk) statedByPattern(name string, src *libvirtxml.DomainDiskSource) (f
 	return found
 }
 
-// sameFile reports whether two sources are one file or device.
+// sameFile reports whether two sources are the same file or device.
 func (k *walk) sameFile(a, b *libvirtxml.DomainDiskSource) bool {
 	first, err := k.Identify(k.ctx, a)
 	if err != nil {
@@ -164,33 +165,33 @@ func (k *walk) sameFile(a, b *libvirtxml.DomainDiskSource) bool {
 	return err == nil && first == second
 }
 
-// refuseTrustConflict refuses a layer, the last of the chain's, for which the XML or
-// its overlay states another format than the operator. It reports whether they do.
+// refuseTrustConflict refuses the last layer if the XML or its overlay states
+// another format than the operator. It reports whether they do.
 func (k *walk) refuseTrustConflict(s Statement, layer Layer) bool {
 	if s.Format == layer.Format || layer.From == Protocol {
 		return false
 	}
-	const correct = "correct it there (%s): %s"
-	says, mend := "the XML", finding.Remedy{}
+	const correct = "correct it (%s): %s"
+	says, fix := "the XML", finding.Remedy{}
 	switch depth := len(k.chain.Layers) - 1; {
 	case layer.From == Header:
-		says, mend = "its overlay", recordThere(k.overlay(), s)
+		says, fix = "its overlay", recordThere(k.overlay(), s)
 	case depth == 0:
-		mend = finding.Say(correct, k.edit(), driverElement(s.Format))
+		fix = finding.Say(correct, k.edit(), driverElement(s.Format))
 	default:
-		mend = finding.Say(correct, k.edit(), formatElement(s.Format))
+		fix = finding.Say(correct, k.edit(), formatElement(s.Format))
 		if above := k.overlay().Header; above != nil && above.Backing != nil {
 			if rec := storage.ReadRecord(above.Backing); rec.Format != "" && rec.Format != s.Format {
-				mend = finding.Say("%s, and the overlay too: %s", mend, recordThere(k.overlay(), s))
+				fix = finding.Say("%s, and the overlay too: %s", fix, recordThere(k.overlay(), s))
 			}
 		}
 	}
 	k.refuse(finding.TrustConflict, storage.Describe(layer.Source)+" is stated to be "+string(s.Format)+" by the operator, but "+says+" says "+string(layer.Format),
-		finding.Say("if the statement is wrong, drop %s; if %s is, %s", s.given(), says, mend).About(storage.ShownName(layer.At()), string(s.Format), string(layer.Format)))
+		finding.Say("if the statement is wrong, remove %s; if %s is, %s", s.given(), says, fix).About(storage.ShownName(layer.At()), string(s.Format), string(layer.Format)))
 	return true
 }
 
-// recordThere says how the overlay comes to record what is stated.
+// recordThere says how to record the stated format in the overlay.
 func recordThere(overlay Layer, s Statement) finding.Remedy {
 	if !overlay.Format.CanRename() {
 		return finding.Say(noRoom)
@@ -198,8 +199,8 @@ func recordThere(overlay Layer, s Statement) finding.Remedy {
 	return finding.Say("record the format there: %s", recordFormat(overlay, s.Format))
 }
 
-// given says where the operator gave the statement. A pattern can only be in a policy
-// file.
+// given says where the operator gave the statement. Only a policy file can
+// have a pattern.
 func (s Statement) given() string {
 	if s.Pattern {
 		return "the glob " + strconv.Quote(s.Path) + " of the policy file"
@@ -207,7 +208,7 @@ func (s Statement) given() string {
 	return "--trust " + finding.ShellWord(s.Shown()+"="+string(s.Format)) + ", or its entry in the policy file"
 }
 
-// topContradicted compares a top that is left as it is with the statements. It
+// topContradicted compares a top that stays unchanged with the statements. It
 // reports whether they refuse it.
 func (k *walk) topContradicted(top Layer) bool {
 	k.chain.Layers = []Layer{top}
@@ -221,8 +222,8 @@ func (k *walk) topContradicted(top Layer) bool {
 	return false
 }
 
-// checkStated compares the layers that the XML states and that are not read with the
-// statements: those of the chain from depth on.
+// checkStated compares the XML's layers from depth on, which are not read,
+// with the statements.
 func (k *walk) checkStated(depth int) {
 	layers := k.chain.Layers
 	for i := depth; i < len(layers) && !k.refused(); i++ {
@@ -237,8 +238,8 @@ func (k *walk) checkStated(depth int) {
 	}
 }
 
-// noteStated reports to Met the images that the XML names and the walk did not reach,
-// because it was refused before, for example.
+// noteStated reports to Met the images in the XML that the walk did not reach,
+// for example because it was refused before.
 func (k *walk) noteStated() {
 	if k.Met.all() {
 		return

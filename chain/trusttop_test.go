@@ -13,9 +13,9 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// A top's own type is held against the statements, be it one that can have a
-// backing image or not; one that is not stated is written. What is stated never
-// changes.
+// A top's own type is compared with the statements, whether it can have a
+// backing image or not; one that is not stated is written. What is stated
+// never changes.
 func TestStatementsAboutTops(t *testing.T) {
 	f := newFiles(t)
 	f.raw("disk.img", 1<<20)
@@ -72,7 +72,7 @@ func TestStatementsAboutTops(t *testing.T) {
 			case c.want == chain.Explicit && got.Layers[0].Format != c.top.Format:
 				t.Errorf("the type has changed: %+v", got.Layers[0])
 			case c.want == chain.Refused:
-				wantMend(t, wantRefused(t, got, finding.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
+				wantFix(t, wantRefused(t, got, finding.TrustConflict), c.pattern, "<driver name='qemu' type='"+c.format.LibvirtName()+"'/>")
 				if len(got.Findings) != 1 {
 					t.Errorf("more was said: %+v", got.Findings)
 				}
@@ -81,21 +81,21 @@ func TestStatementsAboutTops(t *testing.T) {
 	}
 }
 
-// wantMend checks that a hint says how either side is mended.
-func wantMend(t *testing.T, f finding.Finding, pattern bool, other string) {
+// wantFix checks that a hint says how to fix either side.
+func wantFix(t *testing.T, f finding.Finding, pattern bool, other string) {
 	t.Helper()
-	drop := "if the statement is wrong, drop --trust "
+	drop := "if the statement is wrong, remove --trust "
 	if pattern {
-		drop = "if the statement is wrong, drop the glob "
+		drop = "if the statement is wrong, remove the glob "
 	}
 	if !strings.HasPrefix(f.Remedy.String(), drop) || !strings.Contains(f.Remedy.String(), other) {
 		t.Errorf("hint %q", f.Remedy.String())
 	}
 }
 
-// Explicit chains whose rest is taken as it is, because an image of it is not
-// there or a part of it cannot be written, are held against the statements too.
-func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
+// Explicit chains that are only partly checked, because an image is missing or
+// a part cannot be written, are compared with the statements too.
+func TestStatementsAboutUncheckedChains(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("top.qcow2", img{backing: "gone.img", backingFormat: "qcow2"})
 	s := f.top("top.qcow2")
@@ -106,7 +106,7 @@ func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	}
 	wantVerdict(t, f.walk(t, chain.Policy{}, s), chain.Explicit, 3)
 	wantVerdict(t, f.walk(t, state("lowest.img", probe.Raw), s), chain.Explicit, 3)
-	wantMend(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), finding.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
+	wantFix(t, wantRefused(t, f.walk(t, state("lowest.img", probe.Qcow2), s), finding.TrustConflict), false, "<format type='qcow2'/> in its <backingStore>")
 	wantRefused(t, f.walk(t, state("gone.img", probe.Raw), s), finding.TrustConflict)
 
 	s = f.top("top.qcow2")
@@ -115,8 +115,8 @@ func TestStatementsAboutWhatIsTakenAsItIs(t *testing.T) {
 	wantRefused(t, f.walk(t, state("top.qcow2", probe.Raw), s), finding.TrustConflict)
 }
 
-// The command with which the refusal mends an overlay's record does so: the chain
-// that was refused is fixed with the same statement.
+// The refusal's command corrects the overlay's record: the chain that was
+// refused is fixed with the same statement.
 func TestTrustConflictMendsTheRecord(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	f := newFiles(t)

@@ -49,8 +49,8 @@ func (u unanswering) Open(ctx context.Context, src *libvirtxml.DomainDiskSource)
 	return u.files.Open(ctx, src)
 }
 
-// TestUnanswered: an image that does not answer is refused wherever it is in a chain,
-// explicit or not, is asked for once, and costs nobody else anything.
+// TestUnanswered: an image that does not answer is refused anywhere in a
+// chain, explicit or not, is requested once, and does not delay others.
 func TestUnanswered(t *testing.T) {
 	f := newFiles(t)
 	f.raw("base.img", 1<<20)

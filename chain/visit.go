@@ -15,16 +15,16 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// visit opens a layer, finds out its format and reads its header. It reports whether
-// the walk may go on.
+// visit opens a layer, determines its format and reads its header. It reports
+// whether the walk continues.
 func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	depth := len(k.chain.Layers)
 	layer, unlocated := k.Locate(k.ctx, layer)
 	k.chain.Layers = append(k.chain.Layers, layer)
 	path, local := layer.LocalPath()
 	if local && !strings.HasPrefix(path, "/") {
-		k.refuse(finding.SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU reads from its own working directory",
-			finding.Say("name the image absolutely in the XML: %s", k.edit()))
+		k.refuse(finding.SourceRelative, strconv.Quote(path)+" is a relative path, which QEMU resolves from its own working directory",
+			finding.Say("use an absolute path in the XML: %s", k.edit()))
 		return false
 	}
 
@@ -41,16 +41,15 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	k.onlyXML = append(k.onlyXML, depth > 0 && layer.From == XML && !trusted && !k.confirmed(layer, rec))
 	switch {
 	case layer.Source.Dir != nil && layer.From != Protocol:
-		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, of which QEMU makes an image up at every start",
+		k.refuse(finding.BackingDirectory, storage.Describe(layer.Source)+" is a folder, from which QEMU builds an image at every start",
 			finding.Say("put the files into an image, or state the folder in the XML yourself: <backingStore type='dir'> with <format type='fat'/>"))
 		return false
 	case layer.Source.NVME != nil && k.rewriting:
-		k.refuse(finding.SourceInexpressible, storage.Describe(k.chain.Layers[depth-1].Source)+" names "+storage.Describe(layer.Source)+" as its backing image, which cannot be written here",
+		k.refuse(finding.SourceInexpressible, storage.Describe(k.chain.Layers[depth-1].Source)+" names "+storage.Describe(layer.Source)+" as its backing image, which chainfix cannot write",
 			stateChain)
 		return false
 	case !local && layer.From != Unstated && !layer.Format.CanHaveBacking():
-		// Nothing in the image could change what is written, so no server is
-		// contacted.
+		// The image's content cannot change the result, so no server is contacted.
 		return true
 	case unlocated != nil:
 		return k.unopened(layer, unlocated)
@@ -104,13 +103,13 @@ func (k *walk) visit(layer Layer, rec storage.Record) bool {
 	return true
 }
 
-// onlyXMLSays reports whether nothing but the XML's <backingStore> says what
-// format the layer has that was reached last.
+// onlyXMLSays reports whether only the XML's <backingStore> states the format
+// of the last layer.
 func (k *walk) onlyXMLSays() bool { return k.onlyXML[len(k.onlyXML)-1] }
 
-// confirmed reports whether more than the XML's <backingStore> says that a layer
-// has the format that is stated there: a record of an image that may be followed
-// itself, or the operator by a folder with [Folder.TrustHeaders].
+// confirmed reports whether something besides the XML's <backingStore> states
+// this format for a layer: the header of an overlay that may be followed
+// itself, or the operator with a [Folder.TrustHeaders].
 func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
 	if rec.Format == layer.Format && !k.onlyXMLSays() {
 		return true
@@ -119,8 +118,8 @@ func (k *walk) confirmed(layer Layer, rec storage.Record) bool {
 	return k.Policy.trustsHeaders(name) && k.whyNotTrusted(name) == ""
 }
 
-// noteOtherFormat reports an image that is not of the format that only the XML
-// states, once [walk.withoutXMLFormat] let it be found out again. The chain is then
+// noteOtherFormat reports an image with another format than only the XML
+// stated, after [walk.withoutXMLFormat] dropped that. The chain is then
 // rewritten.
 func (k *walk) noteOtherFormat(layer Layer) {
 	was := k.xmlFormat
@@ -130,12 +129,12 @@ func (k *walk) noteOtherFormat(layer Layer) {
 	}
 	k.rewriting = true
 	k.findAt(len(k.chain.Layers)-1, finding.Finding{Code: finding.FormatConflict, Severity: finding.Warn, ByName: true,
-		Text:   "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nobody else does; found out anew, it is " + string(layer.Format),
+		Text:   "the XML states that " + storage.Describe(layer.Source) + " is " + string(was) + ", which nothing else confirms; determined again, it is " + string(layer.Format),
 		Remedy: trustRemedy(layer.At(), layer.Format)})
 }
 
-// withType gives a source that a header named the type that libvirt would give
-// it, and reports one that the XML names with a type QEMU will refuse.
+// withType gives a source from a header the type that libvirt would give it,
+// and reports a source in the XML with a type that QEMU will refuse.
 func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	path, local := storage.LocalPath(layer.Source)
 	if !local {
@@ -148,15 +147,15 @@ func (k *walk) withType(layer Layer, block bool) *libvirtxml.DomainDiskSource {
 	}
 	if (layer.Source.Block != nil) != block {
 		is := map[bool]string{true: "a block device", false: "a regular file"}[block]
-		k.find(finding.SourceType, finding.Warn, strconv.Quote(path)+" is "+is+", but the XML has it as a source of another type, which QEMU refuses to open",
+		k.find(finding.SourceType, finding.Warn, strconv.Quote(path)+" is "+is+", but the XML has another source type, so QEMU refuses to open it",
 			finding.Say("change the type in the XML: %s", k.edit()))
 	}
 	return layer.Source
 }
 
-// unopened ends the walk at a layer that could not be opened. An explicit chain that
-// ends is left as it is, with a warning: nothing will be guessed, and whether it is
-// right cannot be found out here.
+// unopened ends the walk at a layer that could not be opened. A complete
+// explicit chain stays unchanged, with a warning: libvirt will guess nothing,
+// but chainfix could not check the chain.
 func (k *walk) unopened(layer Layer, err error) bool {
 	what := storage.Describe(layer.Source)
 	var beyond *storage.SliceError
@@ -171,20 +170,20 @@ func (k *walk) unopened(layer Layer, err error) bool {
 		return false
 	case errors.Is(err, storage.ErrNotReadable):
 		why, tried := whyUnread(err)
-		return k.unread(layer, what+" is not read"+why, k.readRemedy(layer.At(), tried))
+		return k.unread(layer, what+" was not read"+why, k.readRemedy(layer.At(), tried))
 	case errors.Is(err, errNoPools):
-		return k.unread(layer, what+" is not read: "+err.Error(), finding.Say("name the folder of libvirt's pool definitions: %s", finding.Command("--pools /etc/libvirt/storage")))
+		return k.unread(layer, what+" was not read: "+err.Error(), finding.Say("name the folder of libvirt's pool definitions: %s", finding.Command("--pools /etc/libvirt/storage")))
 	case layer.Source.Volume != nil && layer.Located == nil:
 		hint := stateChain
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = finding.Say("name the folder of libvirt's definitions that has the pool: %s; or %s", finding.Command("--pools DIR"), stateChain)
 		}
-		return k.unread(layer, what+" is not read: "+err.Error(), hint)
+		return k.unread(layer, what+" was not read: "+err.Error(), hint)
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, what+" was replaced while it was looked at", tryAgain)
+		k.refuse(finding.ImageSwapped, what+" was replaced while it was examined", tryAgain)
 		return false
 	case errors.Is(err, fs.ErrNotExist):
-		// libvirt 9.0 does not check whether images on the network exist.
+		// libvirt 9.0 does not check that images on the network exist.
 		_, local := layer.LocalPath()
 		if top := k.stated.Layers[0].Source; local && top.StartupPolicy == "optional" && !k.stated.Terminated {
 			k.skipOptional(what)
@@ -195,8 +194,8 @@ func (k *walk) unopened(layer Layer, err error) bool {
 	return k.unverifiable(finding.ImageUnreadable, what+" cannot be read: "+strconv.Quote(storage.Reason(err)), k.unreadableRemedy(layer, err))
 }
 
-// refuseUnanswered refuses a chain for whose images, or for what leads to them, the
-// storage does not answer. It reports whether that is what is wrong.
+// refuseUnanswered refuses a chain if err says that storage did not answer. It
+// reports whether it did.
 func (k *walk) refuseUnanswered(what string, err error) bool {
 	f, ok := unanswered(what, err)
 	if ok {
@@ -211,15 +210,15 @@ func unanswered(what string, err error) (f finding.Finding, ok bool) {
 	if !errors.As(err, &why) {
 		return f, false
 	}
-	look := finding.Say("see whether its server answers")
+	look := finding.Say("check whether its server answers")
 	if strings.HasPrefix(why.Path, "/") {
-		look = finding.Say("see whether its storage answers: %s", finding.Command("timeout 10 stat "+finding.ShellWord(why.Path)))
+		look = finding.Say("check whether its storage answers: %s", finding.Command("timeout 10 stat "+finding.ShellWord(why.Path)))
 	}
 	return finding.Finding{Code: finding.ImageUnanswered, Severity: finding.Refuse, Text: what + " gives " + why.Error(),
-		Remedy: finding.Say("%s; where it is only slow, give it more time: %s", look, finding.Command("--timeout 60s"))}, true
+		Remedy: finding.Say("%s; if it is only slow, raise the limit: %s", look, finding.Command("--timeout 60s"))}, true
 }
 
-// unread ends the walk at an image that the Walker's opener does not read.
+// unread ends the walk at an image that the Walker's opener cannot read.
 func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	depth := len(k.chain.Layers) - 1
 	switch {
@@ -233,8 +232,8 @@ func (k *walk) unread(layer Layer, text string, remedy finding.Remedy) bool {
 	return false
 }
 
-// whyUnread says why an opener that reads images on the network does not read this
-// one, and whether it tried. An opener that reads none gives no reason.
+// whyUnread says why an opener that reads images on the network did not read
+// this one, and whether it tried. An opener that reads none gives no reason.
 func whyUnread(err error) (why string, tried bool) {
 	var path *fs.PathError
 	if !errors.As(err, &path) {
@@ -243,8 +242,8 @@ func whyUnread(err error) (why string, tried bool) {
 	return ": " + strconv.Quote(strings.TrimSuffix(path.Err.Error(), ": "+storage.ErrNotReadable.Error())), true
 }
 
-// looksLike returns the format that the header of a local image suggests; "" if
-// that is not known. One on the network is not read again for that.
+// looksLike returns the format that the header of a local image suggests; ""
+// if unknown. Images on the network are not read again for this.
 func (k *walk) looksLike(layer Layer) probe.Format {
 	if _, local := layer.LocalPath(); !local {
 		return ""
@@ -256,21 +255,21 @@ func (k *walk) looksLike(layer Layer) probe.Format {
 	return l.Candidate()
 }
 
-// skipOptional skips a disk that the XML calls optional and whose chain lacks an
-// image: libvirt starts the guest without the disk (libvirt 9.0, whatever else is
+// skipOptional skips an optional disk (startupPolicy) with a missing image:
+// libvirt starts the guest without the disk (libvirt 9.0, whatever else is
 // wrong with the chain).
 func (k *walk) skipOptional(what string) {
-	k.chain.Findings = nil // of layers that are not in use
+	k.chain.Findings = nil // the layers are not used
 	k.findAt(finding.WholeDisk, finding.Finding{Code: finding.ImageMissing, Severity: finding.Warn,
 		Text:   what + " does not exist, and the disk is optional: libvirt starts the guest without it",
-		Remedy: finding.Say("if the guest needs the disk, bring the image back")})
+		Remedy: finding.Say("if the guest needs the disk, restore the image")})
 	k.chain.Verdict = Skipped
 	k.chain.Layers = k.stated.Layers[:1:1]
 	k.opened = nil
 }
 
 // unverifiable ends the walk at a layer that cannot be read: with a warning if
-// the XML states the whole rest of the chain, else with a refusal.
+// the XML states the rest of the chain, otherwise with a refusal.
 func (k *walk) unverifiable(code finding.Code, text string, remedy finding.Remedy) bool {
 	if k.rewriting || !k.stated.Terminated {
 		if code == finding.ChainUnverified {
@@ -279,15 +278,15 @@ func (k *walk) unverifiable(code finding.Code, text string, remedy finding.Remed
 		k.refuse(code, text, remedy)
 		return false
 	}
-	k.find(code, finding.Warn, text+"; the rest of the explicit chain is taken as it is", remedy)
+	k.find(code, finding.Warn, text+"; the rest of the explicit chain was not checked", remedy)
 	depth := len(k.chain.Layers)
 	k.chain.Layers = append(k.chain.Layers, k.stated.Layers[depth:]...)
 	k.checkStated(depth)
 	return false
 }
 
-// checkHeader refuses a layer whose header could not be read, with err. It reports
-// whether the walk may go on.
+// checkHeader refuses a layer if err says that its header could not be read.
+// It reports whether the walk continues.
 func (k *walk) checkHeader(layer Layer, err error) bool {
 	if err == nil {
 		return true
@@ -295,11 +294,11 @@ func (k *walk) checkHeader(layer Layer, err error) bool {
 	name, f := storage.Describe(layer.Source), string(layer.HeaderFormat())
 	stated := " is stated to be " + f + " by " + map[Origin]string{XML: "the XML", Header: "its overlay", Trust: "the operator", Libvirt: "another guest's definition"}[layer.From]
 	if layer.From == Probe {
-		stated = " bears the signature of " + f
+		stated = " has the signature of " + f
 	}
 	switch {
 	case errors.Is(err, storage.ErrChanged):
-		k.refuse(finding.ImageSwapped, name+" was replaced while it was looked at", tryAgain)
+		k.refuse(finding.ImageSwapped, name+" was replaced while it was examined", tryAgain)
 	case errors.Is(err, probe.ErrSignature) && layer.From != Probe:
 		k.refuse(finding.FormatMismatch, name+stated+", but its header is not", k.mismatchRemedy(layer, k.looksLike(layer)))
 	case image.IsHeaderError(err):

@@ -10,19 +10,18 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// VolumeFinder asks a libvirt for the volume of a storage pool that it has now. A pool
-// that is not active, and a volume that it has not found yet, make a guest fail to
-// start that names them, so the definition of a pool is no answer.
+// VolumeFinder asks a running libvirt for a volume of a storage pool. A guest
+// that names a volume does not start if the pool is inactive or has not found
+// the volume yet, so the pool's definition does not suffice.
 type VolumeFinder interface {
-	// FindVolume returns the path that libvirt has for a volume; ok is false if the
-	// pool does not have it.
+	// FindVolume returns libvirt's path for a volume; ok is false if the pool
+	// does not have the volume.
 	FindVolume(ctx context.Context, pool, volume string) (path string, ok bool)
 }
 
-// nameVolumes names the backing images that the chain has from headers as volumes,
-// where the disk's own image is a volume, and libvirt has them in the same pool: so
-// the chain is still right when the pool is somewhere else. Any other image keeps its
-// path.
+// nameVolumes replaces the paths of backing images from headers by volumes if
+// the disk's own image is a volume and libvirt has them in the same pool: the
+// chain then stays right if the pool moves. Other images keep their path.
 func (k *walk) nameVolumes() {
 	top := k.stated.Layers[0].Source
 	if k.FindVolumes == nil || top.Volume == nil || !libvirt.BackingVolumes.Holds(k.Policy.Target) {
@@ -35,7 +34,7 @@ func (k *walk) nameVolumes() {
 	}
 }
 
-// asVolume returns layer as a volume of the pool, or as it is.
+// asVolume returns layer as a volume of the pool, or unchanged.
 func (k *walk) asVolume(layer Layer, pool string) Layer {
 	name, local := storage.LocalPath(layer.Source)
 	if !local || layer.ID == (storage.FileID{}) || layer.Source.Slices != nil || layer.Source.DataStore != nil || layer.Source.Encryption != nil {

@@ -16,38 +16,40 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// MaxLayers is the number of images that a chain may have. libvirt 9.0 refuses deeper
-// ones as self-referential.
+// MaxLayers is the maximum number of images in a chain. libvirt 9.0 refuses
+// deeper ones as self-referential.
 const MaxLayers = 200
 
 // ErrNoTop is returned for a [Stated] without layers.
 var ErrNoTop = errors.New("stated chain has no top layer")
 
-// Walker walks backing chains; see [Walker.Walk]. The zero Walker reads local files
-// and devices, with the zero [Policy]. Any number of goroutines may use a Walker,
-// whose fields must not be changed once it has been used. It remembers which files
-// its policy's statements name: make a Walker for each run.
+// Walker walks backing chains; see [Walker.Walk]. The zero Walker reads local
+// files and devices, with the zero [Policy]. A Walker is safe for concurrent
+// use; its fields must not change after the first use. It caches which files
+// its policy's statements name: make a new Walker for each run.
 type Walker struct {
-	// Images opens images and remembers them. Walkers may share it; nil means
-	// one of local files and devices, for this Walker alone.
+	// Images opens images and caches what was read. Walkers may share it; nil
+	// means a new cache of local files and devices.
 	Images  *image.Cache
 	Volumes storage.Volumes // finds the volumes of storage pools; nil finds none
-	// FindVolumes is a libvirt to be asked for volumes that backing images are; nil
-	// asks none, and every backing image that a header names is written by its path.
+	// FindVolumes asks a libvirt which backing images are volumes. If nil, every
+	// backing image from a header is written with its path.
 	FindVolumes VolumeFinder
-	Policy      Policy // what the operator decides
-	// Evidence is what the other disks of the host, or of the document, say;
-	// nil knows of none.
+	Policy      Policy // the operator's decisions
+	// Evidence is what the other disks of the host, or of the document, state;
+	// nil means no other disks.
 	Evidence *Evidence
-	// Met collects which statements of the policy are about an image that a walk
-	// reached. The walkers of a run share it; it may be nil.
+	// Met records which statements of the policy matched an image. The walkers of
+	// a run share it; it may be nil.
 	Met *Met
 
-	// Preliminary says that whoever walks with this Walker walks the same disks again, once
-	// it has evidence: only then it is asked whether images were replaced since they were opened.
+	// Preliminary says that the caller will walk the same disks again with
+	// evidence. Only that second walk checks whether images were replaced since
+	// they were opened.
 	Preliminary bool
 
-	// remembers: see [Walker.Remembering]; it is set once something was not remembered.
+	// remembers: see [Walker.CachedOnly]; it is set as soon as something was not
+	// cached.
 	remembers *atomic.Bool
 
 	once    sync.Once
@@ -56,7 +58,7 @@ type Walker struct {
 	folders *resolvedFolders
 }
 
-// prepare makes what a Walker needs besides its fields.
+// prepare initialises the unexported fields.
 func (w *Walker) prepare() {
 	w.once.Do(func() {
 		if w.images = w.Images; w.images == nil {
@@ -66,9 +68,9 @@ func (w *Walker) prepare() {
 	})
 }
 
-// WithEvidence returns a Walker like w that knows what other disks say: for a second
-// walk, once the chains of all disks have been added to the evidence. The two share
-// what they remember.
+// WithEvidence returns a Walker like w with evidence: for a second walk, after
+// the chains of all disks were added to the evidence. The two share their
+// caches.
 func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	w.prepare()
 	knowing := &Walker{Images: w.images, Volumes: w.Volumes, FindVolumes: w.FindVolumes, Policy: w.Policy, Evidence: evidence, Met: w.Met}
@@ -76,53 +78,55 @@ func (w *Walker) WithEvidence(evidence *Evidence) *Walker {
 	return knowing
 }
 
-// Remembering returns a Walker for a prediction that looks at nothing but what w has looked at:
-// its Look and Identify say [image.ErrNotAsked] of the rest. missed reports whether they have
-// done so, and the prediction may be another than that of somebody who looks.
-func (w *Walker) Remembering() (remembering *Walker, missed func() bool) {
+// CachedOnly returns a Walker for a prediction that reads nothing which w has
+// not read: for anything else its Look and Identify return
+// [image.ErrNotCached]. missed reports whether they did, so that a prediction
+// which reads the rest may differ.
+func (w *Walker) CachedOnly() (remembering *Walker, missed func() bool) {
 	r := w.WithEvidence(w.Evidence)
 	r.remembers = new(atomic.Bool)
 	return r, r.remembers.Load
 }
 
-// noting notes that a Walker was asked for what it does not remember.
+// noting records that a Walker was asked for something that is not cached.
 func (w *Walker) noting(err error) error {
-	if errors.Is(err, image.ErrNotAsked) {
+	if errors.Is(err, image.ErrNotCached) {
 		w.remembers.Store(true)
 	}
 	return err
 }
 
-// Cache returns the memory of images that the Walker uses.
+// Cache returns the image cache that the Walker uses.
 func (w *Walker) Cache() *image.Cache {
 	w.prepare()
 	return w.images
 }
 
-// Identify tells what a source names; see [image.Cache.Identify]. Package predict uses
-// it.
+// Identify identifies the file of a source; see [image.Cache.Identify].
+// Package predict uses it.
 func (w *Walker) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	if w.remembers != nil {
-		id, err := w.Cache().IdentifyRemembered(src)
+		id, err := w.Cache().IdentifyCached(src)
 		return id, w.noting(err)
 	}
 	return w.Cache().Identify(ctx, src)
 }
 
-// Look returns the view of an image as the format claim, or of its signatures alone
-// if claim is ""; see [image.Cache]. Package predict uses it, so that a walk and a
-// prediction read an image once.
+// Look returns the view of an image as the format claim, or only its
+// signatures if claim is ""; see [image.Cache]. Package predict uses it, so a
+// walk and a prediction together read an image once.
 func (w *Walker) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*image.View, error) {
 	w.prepare()
 	if w.remembers != nil {
-		view, err := w.images.LookRemembered(src, claim)
+		view, err := w.images.LookCached(src, claim)
 		return view, w.noting(err)
 	}
 	return w.images.Look(ctx, src, claim)
 }
 
-// Locate returns layer with Located set, if it is a volume. The error says that no
-// pool has the volume: such an image is not read. Package predict uses it.
+// Locate returns layer with Located set, if it is a volume. The error says
+// that no pool has the volume; such an image is not read. Package predict uses
+// it.
 func (w *Walker) Locate(ctx context.Context, layer Layer) (Layer, error) {
 	return locate(ctx, w.Volumes, layer)
 }
@@ -146,9 +150,9 @@ func locate(ctx context.Context, volumes storage.Volumes, layer Layer) (Layer, e
 
 var errNoPools = errors.New("no storage pool is known")
 
-// Walk finds the chain of one disk. What is wrong with the chain or its images
-// comes back as findings of a refused Chain; the error is for a context that
-// has ended, or for a stated chain without a top ([ErrNoTop]).
+// Walk determines the chain of one disk. Problems of the chain or its images
+// are findings of a refused Chain; Walk returns an error only if ctx has
+// ended, or for a Stated without a top ([ErrNoTop]).
 func (w *Walker) Walk(ctx context.Context, stated Stated) (*Chain, error) {
 	if len(stated.Layers) == 0 {
 		return nil, ErrNoTop
@@ -175,22 +179,21 @@ type walk struct {
 	chain  *Chain
 	opened []opened // the layers that were opened
 
-	// onlyXML says for each layer of the chain whether nothing but the XML's
-	// <backingStore> says what format it has. libvirt and chainfix write guesses
-	// there: the image is opened as that format, but what it names is not
-	// followed.
+	// onlyXML says for each layer of the chain whether only the XML's
+	// <backingStore> states its format. libvirt writes guesses there: the image
+	// is opened as that format, but its backing image is not followed.
 	onlyXML []bool
-	// xmlFormat is the format that the XML states for the layer that is visited
-	// next, if it does not count: see withoutXMLFormat.
+	// xmlFormat is the format that the XML states for the next layer, if it is
+	// ignored: see withoutXMLFormat.
 	xmlFormat probe.Format
 
-	// rewriting is set once the chain is no longer the XML's own, so that the
-	// layers from here on are rewritten.
+	// rewriting is set as soon as the chain differs from the XML's: the layers
+	// from there on are rewritten.
 	rewriting bool
 	// incomplete is set if the XML lacks something that the chain has.
 	incomplete bool
 
-	// kept says, once keptKnown is set, that the policy keeps the XML's chain.
+	// kept says that the policy keeps the XML's chain; valid if keptKnown is set.
 	kept, keptKnown bool
 }
 
@@ -200,18 +203,18 @@ type opened struct {
 	id    image.ID
 }
 
-// find adds a finding about the layer that was reached last.
+// find adds a finding about the last layer.
 func (k *walk) find(code finding.Code, severity finding.Severity, text string, remedy finding.Remedy) {
 	k.findAt(max(len(k.chain.Layers)-1, 0), finding.Finding{Code: code, Severity: severity, Text: text, Remedy: remedy})
 }
 
-// note is find where there is nothing to do.
+// note is find without a remedy.
 func (k *walk) note(code finding.Code, severity finding.Severity, text string) {
 	k.find(code, severity, text, finding.Remedy{})
 }
 
-// findAt adds a finding about a layer. Its remedy is about that image, unless it
-// names another.
+// findAt adds a finding about a layer. Its remedy gets that layer's image,
+// unless it has another.
 func (k *walk) findAt(layer int, f finding.Finding) {
 	f.Layer = layer
 	if r := &f.Remedy; !r.IsZero() && r.Image == "" && layer >= 0 && layer < len(k.chain.Layers) {
@@ -220,7 +223,7 @@ func (k *walk) findAt(layer int, f finding.Finding) {
 	k.chain.Findings = append(k.chain.Findings, f)
 }
 
-// refuse is find for a reason to refuse the disk.
+// refuse adds a finding that refuses the disk.
 func (k *walk) refuse(code finding.Code, text string, remedy finding.Remedy) {
 	k.find(code, finding.Refuse, text, remedy)
 }
@@ -235,7 +238,7 @@ func (k *walk) refused() bool {
 	return false
 }
 
-// run walks the chain from its top, unless the XML says that it cannot be walked.
+// run walks the chain from its top, unless the XML itself rules that out.
 func (k *walk) run() {
 	top := k.stated.Layers[0]
 	if located, err := k.Locate(k.ctx, top); err == nil {
@@ -250,36 +253,36 @@ func (k *walk) run() {
 		job := "virsh blockjob " + k.guest() + " " + finding.ShellWord(k.stated.Target)
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.MirrorRunning, Severity: finding.Refuse,
-			Text:   "the disk has a <mirror>: a block job is running, and its end will rewrite the chain",
+			Text:   "the disk has a <mirror>: a block job is running, which changes the chain when it ends",
 			Remedy: finding.Say("wait for the job, or end it: %s, %s", finding.Command(job+" --info"), finding.Command(job+" --abort"))})
 		return
 	}
 	if k.stated.Live && (top.Format.CanHaveBacking() || len(k.stated.Layers) > 1) {
 		k.chain.Layers = k.stated.Layers[:1:1]
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.LiveDump, Severity: finding.Refuse,
-			Text:   "this is the XML of a running guest: libvirt has mixed what it detected by itself into what was stated",
+			Text:   "this XML comes from a running guest: libvirt has mixed formats that it detected with those that were stated",
 			Remedy: finding.Say("use the stored definition: %s", finding.Command("virsh dumpxml --inactive --security-info "+k.guest()))})
 		return
 	}
 	if what := k.stated.Inexpressible; what != "" {
 		k.chain.Layers = k.stated.Layers
 		if k.stated.Terminated && top.Format.CanHaveBacking() {
-			k.note(finding.SourceInexpressible, finding.Warn, "the explicit chain goes on to "+what+": the disk is left as it is")
+			k.note(finding.SourceInexpressible, finding.Warn, "the explicit chain continues with "+what+": the disk stays unchanged")
 			k.checkStated(0)
 			return
 		}
 		if k.stated.Terminated && top.From != Unstated {
-			k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", but "+string(top.Format)+" has no backing image",
-				finding.Say("take the <backingStore> out of the XML: %s", k.edit()))
+			k.refuse(finding.SourceInexpressible, "the chain continues with "+what+", but "+string(top.Format)+" cannot have a backing image",
+				finding.Say("remove the <backingStore> from the XML: %s", k.edit()))
 			return
 		}
-		k.refuse(finding.SourceInexpressible, "the chain goes on to "+what+", which cannot be written here, and is not explicit to its end",
+		k.refuse(finding.SourceInexpressible, "the chain continues with "+what+", which chainfix cannot write, and is not explicit to its end",
 			finding.Say("state the rest of it in the XML by hand: the <driver type>, and <backingStore/> at the end"))
 		return
 	}
 	if k.stated.Typeless {
 		k.findAt(finding.WholeDisk, finding.Finding{Code: finding.BackingTypeless, Severity: finding.Warn,
-			Text: "a <backingStore> has content but no type: libvirt reads it as the end of the chain"})
+			Text: "a <backingStore> has content but no type: libvirt treats it as the end of the chain"})
 	}
 	switch {
 	case top.From == Unstated:
@@ -307,8 +310,8 @@ func (k *walk) follow(layer Layer) {
 	}
 }
 
-// recheckIdentity refuses a chain of which an image has been replaced since it was
-// opened: QEMU would open another file than the walk has read.
+// recheckIdentity refuses a chain if one of its images was replaced since it
+// was opened: QEMU would open another file than the walk read.
 func (k *walk) recheckIdentity() {
 	if k.refused() || k.Preliminary {
 		return
@@ -327,7 +330,7 @@ func (k *walk) recheckIdentity() {
 		k.findAt(at, f)
 		return
 	}
-	k.findAt(at, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: what + " was replaced while it was looked at", Remedy: tryAgain})
+	k.findAt(at, finding.Finding{Code: finding.ImageSwapped, Severity: finding.Refuse, Text: what + " was replaced while it was examined", Remedy: tryAgain})
 }
 
 // conclude sets the verdict.
@@ -354,13 +357,13 @@ func (k *walk) conclude() {
 	}
 }
 
-// concludeForTarget changes the verdict if the libvirt that reads the XML ignores the
-// explicit chain or does not understand it.
+// concludeForTarget changes the verdict if the target libvirt ignores or does
+// not understand the explicit chain.
 func (k *walk) concludeForTarget() {
 	c := k.chain
 	code, reason := k.chainIgnored()
 	for i := range c.Findings {
-		// Of a chain that is ignored the guest sees nothing.
+		// An ignored chain has no effect on the guest.
 		c.Findings[i].Misopens = c.Findings[i].Misopens && code == ""
 	}
 	switch {

@@ -62,8 +62,8 @@ func TestSharedImageIsReadOnce(t *testing.T) {
 	}
 }
 
-// libvirt starts a relative name in the directory of the overlay as it is
-// named: not of the file behind a symlink, and with nothing cleaned.
+// libvirt resolves a relative name from the overlay's directory as named:
+// without resolving symlinks or cleaning the path.
 func TestRelativeNameStartsAtTheOverlayAsNamed(t *testing.T) {
 	f := newFiles(t)
 	for _, dir := range []string{"real", "links"} {
@@ -121,7 +121,7 @@ func TestDepth(t *testing.T) {
 	wantRefused(t, f.walk(t, chain.Policy{}, f.top(fmt.Sprint(chain.MaxLayers))), finding.ChainTooDeep)
 }
 
-// Nothing that is no image is read, and nothing blocks.
+// Files that are not images are not read, and nothing blocks.
 func TestNamesThatAreNoImages(t *testing.T) {
 	f := newFiles(t)
 	if err := syscall.Mkfifo(f.path("fifo"), 0o644); err != nil {
@@ -180,7 +180,7 @@ func TestNamesThatAreNoImages(t *testing.T) {
 	}
 }
 
-// A format that somebody recorded is a claim.
+// A recorded format is compared with the header.
 func TestRecordedFormats(t *testing.T) {
 	f := newFiles(t)
 	f.raw("raw.img", 1<<20)

@@ -293,7 +293,7 @@ func drawQED(t *rapid.T) []byte {
 }
 
 // drawEnd makes an image of what is so far its first bytes: as long as is
-// usual, or ending soon behind them or in the midst.
+// usual, or ending soon after them or in the midst.
 func drawEnd(t *rapid.T, b []byte, usual int) []byte {
 	switch rapid.IntRange(0, 9).Draw(t, "length") {
 	case 0:

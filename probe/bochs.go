@@ -12,10 +12,10 @@ const (
 	bochsVersion2   = 0x00020000
 )
 
-// readBochs reads a growing redolog of Bochs, little-endian, with the checks of
-// block/bochs.c (QEMU 7.2).
+// readBochs reads a growing redolog of Bochs, little-endian, with the checks
+// of block/bochs.c (QEMU 7.2).
 //
-// Not looked at is the catalog, whose entries QEMU does not check either.
+// It does not check the catalog, and neither does QEMU.
 func readBochs(m *image) (*Header, error) {
 	if err := m.magic(bochsMagic); err != nil {
 		return nil, err
@@ -40,14 +40,14 @@ func readBochs(m *image) (*Header, error) {
 	case !bytes.HasPrefix(kind, []byte("Redolog\x00")):
 		return nil, m.unsupported("type", 32, "%+q", kind)
 	case !bytes.HasPrefix(subtype, []byte("Growing\x00")):
-		// The others, "Undoable" and "Volatile", lie over another image.
+		// The others, "Undoable" and "Volatile", are overlays of another image.
 		return nil, m.unsupported("subtype", 48, "%+q", subtype)
 	case version != bochsVersion1 && version != bochsVersion2:
 		return nil, m.unsupported("version", 64, "%#x", version)
 	case catalog > 1<<20:
 		return nil, m.corrupt("catalog", 72, "%d entries are more than %d", catalog, 1<<20)
 	case extent < sectorSize || extent > 8<<20 || !powerOfTwo(extent):
-		return nil, m.corrupt("extent", 80, "%d is no power of two from 512 to 8 MiB", extent)
+		return nil, m.corrupt("extent", 80, "%d is not a power of two from 512 to 8 MiB", extent)
 	case catalog*extent < disk:
 		return nil, m.corrupt("catalog", 72, "%d entries of %d bytes do not cover %d", catalog, extent, disk)
 	}

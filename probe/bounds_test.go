@@ -189,7 +189,7 @@ func TestReadManyRegions(t *testing.T) {
 	}
 }
 
-// TestReadRepeatedExtents: an extent behind empty lines counts once for each of
+// TestReadRepeatedExtents: an extent after empty lines counts once for each of
 // them, and its name is there once: five KiB would make megabytes.
 func TestReadRepeatedExtents(t *testing.T) {
 	r := strings.NewReader(flatType + strings.Repeat("\n", 4095) + `RW 1 VMFS "` + strings.Repeat("x", 511) + `"`)

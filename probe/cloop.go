@@ -12,11 +12,11 @@ const (
 )
 
 // readCloop reads version 2.0 of the format of cloop's create_compressed_fs,
-// big-endian, with the checks of block/cloop.c (QEMU 7.2). What the compressed
-// blocks hold is not looked at.
+// big-endian, with the checks of block/cloop.c (QEMU 7.2). It does not check
+// the compressed blocks.
 //
-// QEMU asks for the magic only when it probes. An image that was stated to be
-// a cloop and does not begin as one is refused here.
+// QEMU checks the magic only when it probes. This package refuses an image
+// that is stated to be cloop and lacks the magic.
 func readCloop(m *image) (*Header, error) {
 	if err := m.magic(cloopMagic); err != nil {
 		return nil, err
@@ -30,16 +30,14 @@ func readCloop(m *image) (*Header, error) {
 	const maxOffsets = 512 << 20
 	switch {
 	case blockSize == 0 || blockSize%sectorSize != 0 || blockSize > cloopMaxBlock:
-		return nil, m.corrupt("block_size", 128, "%d is no multiple of 512 up to 64 MiB", blockSize)
+		return nil, m.corrupt("block_size", 128, "%d is not a multiple of 512 up to 64 MiB", blockSize)
 	case (blocks+1)*8 > maxOffsets:
 		return nil, m.corrupt("num_blocks", 132, "%d are too many", blocks)
 	case blocks*(blockSize/sectorSize) > math.MaxUint32:
-		// QEMU counts sectors in 32 bits and would show the guest what is
-		// left of the number.
+		// QEMU counts sectors in 32 bits and would truncate the number.
 		return nil, m.corrupt("num_blocks", 132, "%d blocks of %d bytes are more than 2 TiB", blocks, blockSize)
 	}
-	// The blocks stand one behind the other, and each ends where the next
-	// begins.
+	// The blocks are contiguous: each ends where the next begins.
 	offsets, err := m.at(cloopOffsetsAt, (blocks+1)*8, "offsets")
 	if err != nil {
 		return nil, err

@@ -5,24 +5,22 @@ import (
 	"io"
 )
 
-// ContentKind says what a content means for the question whether an image is
-// raw.
+// ContentKind says whether a content suggests that an image is raw.
 type ContentKind string
 
 const (
-	// GuestData is what a disk of a guest holds: partitions, a file system,
-	// a volume. It speaks for raw.
+	// GuestData is typical content of a guest's disk: partitions, a file system,
+	// a volume. It suggests raw.
 	GuestData ContentKind = "guest"
-	// OddData is what a disk rarely holds from its first byte on: a
-	// compressed or packed file. It speaks for an image that is wrapped in
-	// something else. (An encrypted disk and the footer of a fixed VHD are
-	// formats: [Signatures] has them.)
+	// OddData rarely begins at the first byte of a disk: a compressed file or an
+	// archive. It suggests an image inside of another file. (An encrypted disk
+	// and the footer of a fixed VHD are formats: [Signatures] has them.)
 	OddData ContentKind = "odd"
 )
 
-// Content is one thing that an image holds, seen as raw.
+// Content is something that a raw image contains.
 type Content struct {
-	Name string // what it is, for people: "GPT", "ext2, ext3 or ext4"
+	Name string // for messages: "GPT", "ext2, ext3 or ext4"
 	Kind ContentKind
 }
 
@@ -80,14 +78,15 @@ var contents = []struct {
 }
 
 // Contents returns what the image in r, which is size bytes long, holds if it
-// is raw, by the marks of each content, in the order of the table. None says
-// nothing: an image may be empty, or hold what has no mark here.
+// is raw, by the marks of each content, in the order of the table. None proves
+// nothing: the image may be empty, or its content may have no mark in the
+// table.
 //
-// Nothing of this is a verdict. A guest can write every one of these marks
-// into its disk, and so can whoever made the image, next to the header of
-// another format: a disk with a partition table may be qcow2 to QEMU, and one
-// with the mark of gzip may be a disk. What QEMU and libvirt see is what
-// [Signatures] says.
+// These are only hints. A guest can write each of these marks into its disk,
+// and so can whoever made the image, in addition to the header of another
+// format: an image with a partition table may be qcow2 to QEMU, and one with
+// the mark of gzip may be a raw disk. [Signatures] says what QEMU and libvirt
+// see.
 //
 // The reads are those of Signatures, three at most. An error is r's, wrapped.
 func Contents(r io.ReaderAt, size int64) ([]Content, error) {

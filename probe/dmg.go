@@ -15,9 +15,9 @@ const (
 // block/dmg.c (QEMU 7.2). The guest's disk is what the trailer says, as in
 // QEMU, whatever the chunks add up to.
 //
-// Not looked at are the tables of chunks, which stand in the resource fork or
-// in the property list: QEMU reads up to 16 MiB of them, and refuses to open an
-// image with a chunk of an absurd size.
+// It does not check the tables of chunks in the resource fork or in the
+// property list: QEMU reads up to 16 MiB of them, and refuses an image with a
+// chunk of an absurd size.
 func readDMG(m *image) (*Header, error) {
 	at, err := m.dmgTrailer()
 	if err != nil {
@@ -37,14 +37,14 @@ func readDMG(m *image) (*Header, error) {
 		sectors    = be.Uint64(b[0x1ec:])
 		off        = int64(at)
 	)
-	// All parts lie in front of the trailer, even those of no bytes.
+	// All parts come before the trailer, even empty ones.
 	switch {
 	case dataOffset > at:
-		return nil, m.corrupt("DataForkOffset", off+0x18, "%#x is behind the trailer", dataOffset)
+		return nil, m.corrupt("DataForkOffset", off+0x18, "%#x is after the trailer", dataOffset)
 	case rsrcOffset >= at || rsrcLength > at-rsrcOffset:
-		return nil, m.corrupt("RsrcForkOffset", off+0x28, "%d bytes at %#x are not in front of the trailer", rsrcLength, rsrcOffset)
+		return nil, m.corrupt("RsrcForkOffset", off+0x28, "%d bytes at %#x are not before the trailer", rsrcLength, rsrcOffset)
 	case xmlOffset >= at || xmlLength > at-xmlOffset:
-		return nil, m.corrupt("XMLOffset", off+0xd8, "%d bytes at %#x are not in front of the trailer", xmlLength, xmlOffset)
+		return nil, m.corrupt("XMLOffset", off+0xd8, "%d bytes at %#x are not before the trailer", xmlLength, xmlOffset)
 	case sectors > maxLength/sectorSize:
 		return nil, m.corrupt("SectorCount", off+0x1ec, "%d are too many", sectors)
 	case rsrcLength != 0:
@@ -60,10 +60,10 @@ func readDMG(m *image) (*Header, error) {
 	return &Header{Format: DMG, VirtualSize: sectors * sectorSize}, nil
 }
 
-// dmgTrailer returns where the trailer begins: at the first magic in the second
-// but last sector or at the very start of the last, since an image need not be
-// whole sectors long. QEMU fills up the last one before it counts, and so does
-// this.
+// dmgTrailer returns where the trailer begins: at the first magic in the
+// second but last sector or at the very start of the last, since an image need
+// not be whole sectors long. QEMU pads the last one before it counts, and so
+// does this.
 func (m *image) dmgTrailer() (uint64, error) {
 	const reach = sectorSize - 1 + dmgTrailerSize
 	size := wholeSectors(m.size)
@@ -83,8 +83,8 @@ func (m *image) dmgTrailer() (uint64, error) {
 	return from + uint64(i), nil
 }
 
-// dmgResources checks the beginning of the resource fork, n bytes at off, of
-// which the first fields are where its data is and how much of it there is.
+// dmgResources checks the beginning of the resource fork, n bytes at off,
+// whose first fields are the offset and the length of its data.
 func (m *image) dmgResources(off, n uint64) error {
 	b, err := m.at(off, 12, "resource fork")
 	if err != nil {

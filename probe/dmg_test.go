@@ -38,7 +38,7 @@ func fork(resource string) edit {
 	}
 }
 
-// behind is dmg, behind some zeros.
+// behind is dmg after some zeros.
 func behind(zeros int, edits ...edit) []byte { return append(make([]byte, zeros), dmg(edits...)...) }
 
 func dmgHeader(size uint64) *probe.Header { return &probe.Header{Format: probe.DMG, VirtualSize: size} }

@@ -5,37 +5,36 @@ import (
 	"fmt"
 )
 
-// What can be wrong with an image. Every error that [Read] returns for the
-// image's own sake is an [*Error] that wraps exactly one of these; an error of
-// the reader comes back as it is, wrapped.
+// Errors about an image. Every error of [Read] about the image is an [*Error]
+// that wraps exactly one of these; it wraps an error of the reader otherwise.
 var (
-	// ErrSignature: the image does not begin, or end, as its format must.
+	// ErrSignature: the image does not have the signature of the format.
 	ErrSignature = errors.New("signature is missing")
-	// ErrTruncated: the image ends inside something that its header claims.
+	// ErrTruncated: the image ends before something that its header refers to.
 	ErrTruncated = errors.New("image is truncated")
-	// ErrCorrupt: a field breaks the format's specification, or a bound that
-	// QEMU enforces.
+	// ErrCorrupt: a field violates the format's specification, or a limit of
+	// QEMU.
 	ErrCorrupt = errors.New("header is corrupt")
-	// ErrUnsupported: the header is sound, but asks for a version or a
-	// feature that QEMU does not open.
+	// ErrUnsupported: the header is valid, but requires a version or a feature
+	// that QEMU does not support.
 	ErrUnsupported = errors.New("feature is not supported")
-	// ErrLimit: the header asks for more than this package is willing to
-	// read (2 MiB an image).
+	// ErrLimit: the header requires reading more than this package allows (2 MiB
+	// of an image).
 	ErrLimit = errors.New("header exceeds a limit")
-	// ErrUnread: the format is none of those that are read here.
+	// ErrUnread: this package does not know the format.
 	ErrUnread = errors.New("format is not read")
 )
 
-// Error says what is wrong with an image and where. Its text quotes whatever
-// came from the image.
+// Error says what is wrong with an image, and where. Its text quotes all data
+// from the image.
 type Error struct {
-	Format Format // what the image was read as
-	Field  string // the field at fault, in the words of the format's specification
-	Offset int64  // where the field stands, in bytes from the image's start; -1 if nowhere
+	Format Format // the format as which the image was read
+	Field  string // the wrong field, as named in the format's specification
+	Offset int64  // offset of the field in the image, in bytes; -1 for none
 	Detail string // what is wrong with it; may be ""
 	Err    error  // one of the Err... variables
-	// Tolerated: QEMU opens such an image all the same, and makes of it what
-	// another program may not.
+	// Tolerated: QEMU opens such an image anyway, but other programs may read it
+	// differently.
 	Tolerated bool
 }
 

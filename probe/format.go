@@ -2,13 +2,13 @@ package probe
 
 import "slices"
 
-// Format is the name by which QEMU knows an image format (its block driver's
-// name), with two additions that QEMU has no driver for: [ISO], which libvirt
-// recognises and then treats as raw, and [COW], which QEMU dropped in 2.2 and
-// libvirt still recognises and then refuses.
+// Format is QEMU's name of an image format (its block driver's name), with two
+// additions without a QEMU driver: [ISO], which libvirt recognises and then
+// treats as raw, and [COW], which QEMU dropped in 2.2 and libvirt still
+// recognises and then refuses.
 //
-// A Format may be any string. The methods say of one that is none of the
-// constants what they say of a format of which nothing is known.
+// A Format may be any string. The methods treat one that is not a constant as
+// an unknown format.
 type Format string
 
 // Formats returns every Format, raw first, in a stable order.
@@ -20,10 +20,10 @@ func Formats() []Format {
 	return all
 }
 
-// FromLibvirt returns the Format that libvirt's domain XML calls name, case
-// and all. "aio", which libvirt reads as raw, is included; ok is false for
-// any other word, and for those libvirt knows but no disk of QEMU's may carry
-// (none, auto, dir, fat, iso, cow, luks).
+// FromLibvirt returns the Format with this name in libvirt's domain XML
+// (case-sensitive). "aio", which libvirt reads as raw, is included; ok is
+// false for unknown names, and for those that libvirt knows but a QEMU disk
+// cannot have (none, auto, dir, fat, iso, cow, luks).
 func FromLibvirt(name string) (f Format, ok bool) {
 	if name == "aio" {
 		return Raw, true
@@ -36,10 +36,9 @@ func FromLibvirt(name string) (f Format, ok bool) {
 	return "", false
 }
 
-// FromExtension returns the formats that a file name extension speaks for, such
-// as qcow2 for ".qcow2"; ext is in lower case and begins with the dot. There are
-// none for an extension that says nothing (.img, .bin, a number, a snapshot's
-// name, "").
+// FromExtension returns the formats of a file name extension, such as qcow2
+// for ".qcow2"; ext is in lower case and begins with the dot. An extension
+// without a meaning (.img, .bin, a number, a snapshot's name, "") has none.
 //
 // A guest can rewrite every byte of its disk, but not its name.
 func FromExtension(ext string) []Format {
@@ -52,7 +51,7 @@ func FromExtension(ext string) []Format {
 	return all
 }
 
-// row returns what is known of f: nothing, if it is none of the constants.
+// row returns the table row of f; an empty one if it is not a constant.
 func (f Format) row() *row {
 	for i := range formats {
 		if formats[i].format == f {
@@ -65,12 +64,12 @@ func (f Format) row() *row {
 // Known reports whether f is one of [Formats].
 func (f Format) Known() bool { return f.row().format != "" }
 
-// LibvirtName returns the name that libvirt's domain XML has for f, or "" if
-// a disk cannot name it there: luks (written as raw with an <encryption>),
-// iso (written as raw), cow, and what is no Format at all.
+// LibvirtName returns the name of f in libvirt's domain XML, or "" if a disk
+// cannot have it: luks (written as raw with an <encryption>), iso (written as
+// raw), cow, and unknown formats.
 func (f Format) LibvirtName() string { return f.row().libvirt }
 
-// CanHaveBacking reports whether libvirt lets an image of format f have a
+// CanHaveBacking reports whether libvirt allows an image of format f to have a
 // backing image: cow, qcow, qcow2, qed and vmdk (libvirt 9.0 and 11.3).
 func (f Format) CanHaveBacking() bool { return f.row().number >= firstWithBacking }
 
@@ -81,23 +80,24 @@ func (f Format) HasDriver() bool { return f.Known() && !f.row().noDriver }
 // that no guest can have one as a writable disk.
 func (f Format) ReadOnly() bool { return f.row().readOnly }
 
-// Checkable reports whether "qemu-img check" can say what is wrong with an image
-// of format f (QEMU 7.2). For the others there is "qemu-img info" alone.
+// Checkable reports whether "qemu-img check" supports format f (QEMU 7.2). For
+// the others only "qemu-img info" helps.
 func (f Format) Checkable() bool { return f.row().checkable }
 
-// IsAgreedName reports whether f, as a name in an overlay's format field, has
-// one meaning for every QEMU and for every libvirt since 6.0.
+// IsAgreedName reports whether every QEMU and every libvirt since 6.0 read f
+// in an overlay's format field alike.
 func (f Format) IsAgreedName() bool { return f.row().agreed }
 
-// IsQEMUsName reports whether f is a name that QEMU alone writes into an
-// overlay's format field: libvirt has another word for the format and does not
+// IsQEMUsName reports whether f is a name that only QEMU writes into an
+// overlay's format field: libvirt has another name for the format and does not
 // know this one.
 func (f Format) IsQEMUsName() bool { return f.row().qemuOnly }
 
-// CanRecord reports whether the header of an overlay of format f can record that
-// its backing image is of the given format: qcow2's can, qed's has a flag for
-// raw, and no other overlay has a place for it (qemu-img 7.2 fails, or drops it
-// without a word). A format without a [Format.LibvirtName] is never recorded.
+// CanRecord reports whether the header of an overlay of format f can record
+// that its backing image is of the given format: qcow2 can, qed has a flag for
+// raw, and no other overlay has a field for it (qemu-img 7.2 fails, or
+// silently drops it). A format without a [Format.LibvirtName] is never
+// recorded.
 func (f Format) CanRecord(backing Format) bool {
 	if backing.LibvirtName() == "" {
 		return false
@@ -111,8 +111,8 @@ func (f Format) CanRecord(backing Format) bool {
 // that can record a format.
 func (f Format) CanRename() bool { return f.row().records != recordsNone }
 
-// MarkedAtEnd reports whether an image of format f may have its mark at its end
-// only, where neither QEMU nor libvirt looks for it.
+// MarkedAtEnd reports whether an image of format f may have its signature only
+// at its end, where neither QEMU nor libvirt looks for it.
 func (f Format) MarkedAtEnd() bool {
 	return slices.ContainsFunc(f.row().marks, func(m mark) bool { return m.tail != nil })
 }

@@ -19,33 +19,34 @@ const (
 	COW       Format = "cow"
 )
 
-// row is all that is known of a format as such. The methods of [Format], and
-// [Signatures] and [Read], derive from it what the rest of the program asks; a
-// new format needs a name above, a row below and a file with its reader, and, if
-// libvirt has a name for it, that name in docs/schema/policy.json.
+// row has the facts about a format, which the methods of [Format],
+// [Signatures] and [Read] use. To add a format, add a constant, a row, a file
+// with its reader and, if libvirt has a name for it, that name in
+// docs/schema/policy.json.
 type row struct {
 	format Format
 
-	// libvirt is the name in libvirt's domain XML; "" if no disk of QEMU's can
-	// carry one.
+	// libvirt is the name in libvirt's domain XML; "" if a QEMU disk cannot have
+	// it.
 	libvirt string
-	// number is the format's in libvirt's enum virStorageFileFormat (libvirt
-	// 9.0 and 11.3), 0 if it is not there. libvirt tries the marks in that order.
+	// number is the value in libvirt's enum virStorageFileFormat (libvirt 9.0 and
+	// 11.3), or 0. libvirt tries the signatures in that order.
 	number int
 
 	noDriver  bool // QEMU cannot open it
 	readOnly  bool // QEMU opens it for reading only
 	checkable bool // "qemu-img check" knows it (QEMU 7.2)
 
-	// agreed: the name in an overlay's format field has one meaning for every
-	// QEMU and for every libvirt since 6.0.
+	// agreed: every QEMU and every libvirt since 6.0 read the name in an
+	// overlay's format field alike.
 	agreed bool
-	// qemuOnly: QEMU writes the name there and libvirt does not know it.
+	// qemuOnly: QEMU writes the name in an overlay's format field, and libvirt
+	// does not know it.
 	qemuOnly bool
 	// records says what an overlay of this format can record.
 	records recording
 
-	// extensions are the file name extensions that speak for the format.
+	// extensions are the file name extensions of the format.
 	extensions []string
 	marks      []mark
 	read       func(*image) (*Header, error)
@@ -60,18 +61,19 @@ const (
 	recordsAny            // it has a field for a name
 )
 
-// firstWithBacking is the number from which on libvirt lets an image have a
-// backing image (VIR_STORAGE_FILE_BACKING, libvirt 9.0 and 11.3).
+// firstWithBacking is the first number of a format that can have a backing
+// image in libvirt (VIR_STORAGE_FILE_BACKING, libvirt 9.0 and 11.3).
 const firstWithBacking = 12
 
 // formats has a row for each format, in the order of [Formats] and of what
 // [Signatures] returns.
 //
-// The marks: QEMU 7.2, 10.0 and 10.2 share their probe functions, libvirt 9.0
-// and 11.3 their table (fileTypeInfo). libvirt takes a LUKS image for raw
-// (version 1 for an encrypted raw), and has no mark for vhdx, bochs, cloop and
-// dmg. The names: of virStorageFileFormat, luks passes libvirt's schema but not
-// its parser, iso is refused in a chain, and cow is refused for QEMU (libvirt 9.0).
+// Signatures: QEMU 7.2, 10.0 and 10.2 have the same probe functions, libvirt
+// 9.0 and 11.3 the same table (fileTypeInfo). libvirt opens a LUKS image as
+// raw (version 1 as encrypted raw), and has no signature for vhdx, bochs,
+// cloop and dmg. Names: in virStorageFileFormat, luks passes libvirt's schema
+// but not its parser, iso is refused in a chain, and cow is refused for QEMU
+// (libvirt 9.0).
 var formats = []row{
 	{format: Raw, libvirt: "raw", number: 1, agreed: true,
 		extensions: []string{".raw", ".iso"},
@@ -155,7 +157,7 @@ var formats = []row{
 		extensions: []string{".dmg"},
 		marks:      []mark{{tail: bytesAt(0, dmgMagic)}},
 		read:       readDMG},
-	{format: ISO, number: 6, noDriver: true, // a name in .iso speaks for raw
+	{format: ISO, number: 6, noDriver: true, // the extension .iso means raw
 		marks: []mark{{iso: bytesAt(0, isoMark)}},
 		read:  readISO},
 	{format: COW, number: 12, noDriver: true,

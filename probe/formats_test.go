@@ -7,7 +7,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// TestFormatFacts: what the table says of a format is not at odds with itself.
+// TestFormatFacts: the facts about each format in the table are consistent.
 func TestFormatFacts(t *testing.T) {
 	for _, f := range probe.Formats() {
 		name := f.LibvirtName()

@@ -9,7 +9,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// longest keeps the seeds small: zeros behind them are added by the target.
+// longest keeps the seeds small: zeros after them are added by the target.
 const longest = 8 << 10
 
 func FuzzSignatures(f *testing.F) {
@@ -105,7 +105,7 @@ func fuzzRead(f *testing.F, format probe.Format, tables ...[]readCase) {
 		if err != nil || readAtEnd(h, image) {
 			return
 		}
-		// What is added behind an image changes nothing that it says.
+		// What is added after an image changes nothing that it says.
 		const more = 1 << 32
 		if h.Format == probe.LUKS {
 			h.VirtualSize += more // but for the guest's disk, which is the rest of it

@@ -6,14 +6,14 @@ import (
 )
 
 // Read parses the header of the image in r, which is size bytes long, as
-// format f, and checks it as QEMU does when it opens the image for reading.
-// It neither asks whether the image may be trusted to be an f nor opens
-// anything that the header names.
+// format f, and checks it as QEMU does when it opens the image for reading. It
+// does not check whether the image should be trusted to be an f, and opens
+// none of the files in the header.
 //
-// Every [Format] is read; of anything else the error wraps [ErrUnread].
-// Encryption, a dirty or a corrupt mark, a data file without a name and a
-// parent that QEMU knows nothing of are no errors: the Header says so. At most
-// 2 MiB are read, nearly always 4 KiB in one read.
+// It supports every [Format]; for any other the error wraps [ErrUnread].
+// Encryption, a dirty or corrupt flag, a data file without a name and a parent
+// that QEMU does not support are not errors: the Header shows them. At most 2
+// MiB are read, nearly always 4 KiB in one read.
 //
 // An error is an [*Error] that wraps one of the Err... variables, or it wraps
 // the error of r.
@@ -31,13 +31,13 @@ func Read(r io.ReaderAt, size int64, f Format) (*Header, error) {
 	return read(m)
 }
 
-// heads are the first bytes of images, to be used again: a run over a host
+// heads are reused buffers for the first bytes of images: a run over a host
 // reads thousands of headers.
 var heads = sync.Pool{New: func() any { return new([headSize]byte) }}
 
-// Header is what an image says of itself, checked as QEMU checks it, and more
-// strictly where a comment says so. Nothing in it is to be believed before a
-// rule says that the image may be.
+// Header is the header of an image, checked as QEMU checks it, and more
+// strictly where a comment says so. Do not trust it before a rule has accepted
+// the image's format.
 type Header struct {
 	Format  Format
 	Version uint32 // as the header counts it; 0 where the format has none
@@ -46,54 +46,52 @@ type Header struct {
 	// "fixed", "dynamic" or "differencing" of vpc, vhdx and vdi. "" elsewhere.
 	Subformat string
 
-	// VirtualSize is how many bytes the guest sees. Of a vmdk descriptor it
-	// is what the extent lines say: QEMU takes the size of a sparse extent
+	// VirtualSize is the size of the guest's disk in bytes. For a vmdk descriptor
+	// it is the sum of the extent lines: QEMU takes the size of a sparse extent
 	// from the header of that file.
 	VirtualSize uint64
-	ClusterSize uint64 // bytes of the unit of allocation; 0 where there is none
+	ClusterSize uint64 // unit of allocation in bytes, or 0
 
-	Backing  *Reference // the backing image; nil if there is none
-	DataFile *Reference // qcow2's external data file; nil if there is none
-	// Extents are the files that hold the data of an image that holds none
-	// itself, in the order of the disk: those of a vmdk descriptor, at most
-	// 4096 of them, each of which may name further files if it is sparse.
+	Backing  *Reference // the backing image, or nil
+	DataFile *Reference // qcow2's external data file, or nil
+	// Extents are the files with the data of a vmdk descriptor, in the order of
+	// the disk, at most 4096. A sparse extent may name further files.
 	Extents []Reference
-	// Parent is what a differencing vpc, vhdx or vdi image stands on: the
-	// data that it lacks is there. QEMU knows of no such thing: it refuses
-	// the image or shows zeros. Name is "" and Offset -1 where the image
-	// gives no name that could be read.
+	// Parent is the parent of a differencing vpc, vhdx or vdi image, which has
+	// the rest of its data. QEMU does not support parents: it refuses the image
+	// or shows zeros. Name is "" and Offset -1 if the image has no readable name.
 	Parent *Reference
 
 	// DataFileRaw is qcow2's autoclear bit 1: the data file alone is a
 	// valid raw image of the same content.
 	DataFileRaw bool
 
-	// Snapshots says that a qcow2 image has internal snapshots. What the disk was then
-	// may need a backing image that the header does not name any more.
+	// Snapshots says that a qcow2 image has internal snapshots. A snapshot may
+	// need a backing image that the header no longer names.
 	Snapshots bool
 
 	Encryption Encryption
-	// Dirty: whoever wrote to the image last did not close it. It is qcow2's
-	// incompatible bit 0, qed's feature bit 1 and parallels' in-use mark: the
-	// refcounts or tables want a repair. Of vhdx it means that the log is in
-	// use: if there are entries in it, QEMU opens the image for writing only.
+	// Dirty: the last writer did not close the image. It is qcow2's incompatible
+	// bit 0, qed's feature bit 1 and parallels' in-use flag: the refcounts or
+	// tables need a repair. For vhdx it means that the log is in use: if it has
+	// entries, QEMU cannot open the image read-only.
 	Dirty   bool
 	Corrupt bool // qcow2 incompatible bit 1: QEMU opens the image read-only
 
 	// Bitmaps says that a qcow2 header has the bitmaps extension, whether its
-	// autoclear bit is set or not: whoever rewrites the header also writes the
-	// bitmaps anew, elsewhere in the image.
+	// autoclear bit is set or not: a program that rewrites the header also moves
+	// the bitmaps.
 	Bitmaps bool
 	// Unknown says that a qcow2 header has compatible or autoclear feature bits,
-	// or extensions, that QEMU 10.0 does not know. It opens the image all the
-	// same, and clears such autoclear bits when it writes to it.
+	// or extensions, that QEMU 10.0 does not know. It opens the image anyway, and
+	// clears such autoclear bits when it writes to it.
 	Unknown bool
 	// Zstd is qcow2's compression type 1, which some builds of QEMU lack.
 	Zstd bool
 }
 
 // References returns every reference of h to another file, the backing image
-// first. Empty means that the image stands alone.
+// first. Empty means that the image needs no other file.
 func (h *Header) References() []Reference {
 	var all []Reference
 	if h.Backing != nil {
@@ -111,7 +109,7 @@ func (h *Header) References() []Reference {
 // Encryption says how the content of an image is encrypted.
 type Encryption string
 
-// The ways that qcow and qcow2 know (crypt_method 0, 1 and 2); luks has but the
+// Encryptions of qcow and qcow2 (crypt_method 0, 1 and 2); luks has only the
 // last.
 const (
 	Plain   Encryption = ""
@@ -119,26 +117,24 @@ const (
 	LUKSEnc Encryption = "luks"
 )
 
-// Reference is a name of another file as it stands in an image's header:
-// hostile bytes, at most 4095 of them. It may hold anything, a newline or
-// invalid UTF-8 included, except NUL: QEMU and libvirt both stop at the first.
+// Reference is the name of another file in an image's header: hostile bytes,
+// at most 4095. It may contain anything, including newlines and invalid UTF-8,
+// but no NUL: QEMU and libvirt both stop at the first.
 type Reference struct {
 	Name string
-	// Offset is where the name stands, in bytes from the image's start. It is
-	// -1 for a name that the header flags but does not give, and for one
-	// that it gives in UTF-16, which Name holds in UTF-8.
+	// Offset is the offset of the name in the image, in bytes. It is -1 if the
+	// header only has a flag and no name, and for a UTF-16 name, which Name has
+	// in UTF-8.
 	Offset int64
-	// CutAtNUL reports that the header's name goes on after a NUL byte.
+	// CutAtNUL reports that the name in the header continues after a NUL byte.
 	CutAtNUL bool
 
-	// FormatRecorded reports that the header has a place for the format of
-	// the file named and that this place is filled; Format is what it
-	// holds, up to a NUL: any bytes, "" included. For qed's no-probe
-	// feature, vmdk's parent and vhdx's, whose meaning is fixed, Format is
-	// "raw", "vmdk" and "vhdx".
+	// FormatRecorded reports that the header records the format of the named
+	// file; Format is the content of that field, up to a NUL: any bytes, or "".
+	// For qed's no-probe feature, vmdk's parent and vhdx's, whose meaning is
+	// fixed, Format is "raw", "vmdk" and "vhdx".
 	FormatRecorded bool
 	Format         string
-	// FormatCutAtNUL reports that the recorded format goes on after a NUL
-	// byte.
+	// FormatCutAtNUL reports that the recorded format continues after a NUL byte.
 	FormatCutAtNUL bool
 }

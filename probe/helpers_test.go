@@ -93,7 +93,7 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	return c.r.ReadAt(p, off)
 }
 
-// padded is an image with zeros behind its end, without end.
+// padded is an image with zeros after its end, without end.
 type padded []byte
 
 func (b padded) ReadAt(p []byte, off int64) (int, error) {

@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// headSize is what is read of every image: a header with its
-	// extensions and its names fits in nearly always.
+	// headSize is the size of the first read: it nearly always contains the
+	// header with its extensions and names.
 	headSize = 4 << 10
-	// maxRead is the most that is read of an image: qcow2's header area is
+	// maxRead bounds the bytes that are read of an image: qcow2's header area is
 	// one cluster, of at most 2 MiB.
 	maxRead = 2 << 20
-	// maxName is the longest name that is read: QEMU holds names in
-	// PATH_MAX bytes, the terminating NUL included.
+	// maxName is the maximum length of a name: QEMU stores names in PATH_MAX
+	// bytes, including the terminating NUL.
 	maxName = 4095
-	// maxLength is where QEMU's block layer ends: the largest int64 that is
-	// a multiple of 1 GiB (BDRV_MAX_LENGTH, QEMU 6.0). No request may go
+	// maxLength is the maximum size in QEMU's block layer: the largest int64 that
+	// is a multiple of 1 GiB (BDRV_MAX_LENGTH, QEMU 6.0). No request may go
 	// beyond it, not even one past the end of the file.
 	maxLength = math.MaxInt64 &^ (1<<30 - 1)
 	// maxRequest is the most bytes that QEMU's block layer reads at once
@@ -30,24 +30,24 @@ const (
 	sectorSize = 512
 )
 
-// image is an image that is being read as one format.
+// image is an image while it is read as one format.
 type image struct {
 	r      io.ReaderAt
 	size   uint64
 	format Format
-	head   []byte // the image from its start, as far as it has been read; what a reader returns must not share it
+	head   []byte // the first bytes of the image; results of readers must not share this memory
 	spent  uint64 // bytes read so far, at most maxRead
 }
 
-// newImage reads the first bytes of an image into head, which has room for
-// headSize bytes.
+// newImage reads the first bytes of an image into head, a buffer of headSize
+// bytes.
 func newImage(r io.ReaderAt, size int64, f Format, head []byte) (*image, error) {
 	m := &image{r: r, size: uint64(max(size, 0)), format: f, head: head[:0]}
 	return m, m.grow(min(m.size, headSize))
 }
 
-// prefix returns the first n bytes of the image. The field that they end with
-// is named for the error.
+// prefix returns the first n bytes of the image. field is their last field,
+// for the error.
 func (m *image) prefix(n uint64, field string) ([]byte, error) {
 	if n > m.size {
 		return nil, m.fail(ErrTruncated, field, -1, "it ends at byte %d, the image at %d", n, m.size)
@@ -56,8 +56,8 @@ func (m *image) prefix(n uint64, field string) ([]byte, error) {
 		return nil, m.fail(ErrLimit, field, -1, "it ends at byte %d", n)
 	}
 	if n > uint64(len(m.head)) {
-		// Doubling keeps the number of reads small where an image has
-		// thousands of extensions.
+		// Doubling keeps the number of reads small for an image with thousands of
+		// extensions.
 		if err := m.grow(min(max(n, 2*uint64(len(m.head))), m.size, maxRead)); err != nil {
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func (m *image) grow(n uint64) error {
 	return nil
 }
 
-// at returns n bytes at off, wherever in the image that is. The field that
-// they are is named for the error.
+// at returns n bytes at off, anywhere in the image. field names them for the
+// error.
 func (m *image) at(off, n uint64, field string) ([]byte, error) {
 	if off > m.size || n > m.size-off {
 		return nil, m.fail(ErrTruncated, field, -1, "%d bytes at %d, the image ends at %d", n, off, m.size)
@@ -93,8 +93,8 @@ func (m *image) at(off, n uint64, field string) ([]byte, error) {
 	return m.read(off, n, field)
 }
 
-// padded is at, with zeros where the image has ended: QEMU's block layer reads
-// a file so. The caller bounds n by a constant.
+// padded is at with zeros after the end of the image, as in QEMU's block
+// layer. The caller bounds n by a constant.
 func (m *image) padded(off, n uint64, field string) ([]byte, error) {
 	off = min(off, m.size)
 	have := min(n, m.size-off)
@@ -124,7 +124,7 @@ func (m *image) readInto(b []byte, off uint64, field string) error {
 	return readAt(m.r, b, int64(off))
 }
 
-// affords refuses a read that would be more than maxRead in all.
+// affords refuses a read if the total would exceed maxRead.
 func (m *image) affords(off, n uint64, field string) error {
 	if n > maxRead-m.spent {
 		return m.fail(ErrLimit, field, -1, "%d bytes at %d, after %d have been read, are more than %d in all", n, off, m.spent, maxRead)
@@ -146,8 +146,8 @@ func (m *image) name(field string, off, n uint64) (*Reference, error) {
 	return ref, nil
 }
 
-// cString returns b up to its first NUL, and whether anything but more NULs
-// follows there. The string keeps no more of b in memory than that.
+// cString returns a copy of b up to its first NUL, and whether anything but
+// NULs follows.
 func cString(b []byte) (s string, cut bool) {
 	name, rest, _ := bytes.Cut(b, []byte{0})
 	return string(name), len(bytes.Trim(rest, "\x00")) > 0
@@ -204,7 +204,7 @@ func readAt(r io.ReaderAt, p []byte, off int64) error {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		// The image has become shorter than the size that was given.
+		// The image is now shorter than the given size.
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("reading %d bytes at %d: %w", len(p), off, err)

@@ -28,7 +28,7 @@ type luksFields struct {
 }
 
 type luksSlot struct {
-	at         int64 // where it stands in the header
+	at         int64 // offset in the header
 	active     uint32
 	iterations uint32
 	material   uint64 // the sector at which the key material begins
@@ -37,12 +37,11 @@ type luksSlot struct {
 
 // readLUKS reads version 1 with the checks of crypto/block-luks.c (7.2 and
 // later), big-endian. Version 2 is another format, which QEMU does not open. A
-// header without its payload, which newer QEMUs can be told to join with
-// another file, is no LUKS image here.
+// detached header, which newer QEMUs can join with another file, is not a LUKS
+// image here.
 //
-// No passphrase is asked for, no key is derived, and what the key material and
-// the payload hold is not looked at: an image that no passphrase opens is no
-// error.
+// It derives no key and does not check the key material and the payload: an
+// image that no passphrase opens is not an error.
 func readLUKS(m *image) (*Header, error) {
 	if err := m.magic(luksMagic); err != nil {
 		return nil, err
@@ -87,9 +86,8 @@ func readLUKS(m *image) (*Header, error) {
 	}, nil
 }
 
-// luksKeySlots checks the eight key slots: their key material lies between the
-// header and the payload, each for itself. A disabled slot has its place all
-// the same.
+// luksKeySlots checks the eight key slots: their key material is between the
+// header and the payload, without overlaps. A disabled slot has its place too.
 func (m *image) luksKeySlots(b []byte, f *luksFields) error {
 	for i := range f.slots {
 		at := luksSlotsAt + i*luksSlotSize

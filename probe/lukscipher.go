@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// What QEMU has names for (qapi/crypto.json and crypto/block-luks.c of 7.2; later
-// versions know the cipher sm4 besides, if they were built for it). Which of
-// them a QEMU can really compute depends on its libraries.
+// Names that QEMU knows (qapi/crypto.json and crypto/block-luks.c of 7.2;
+// later versions may also support the cipher sm4). Which of them a QEMU
+// supports depends on its libraries.
 var (
 	luksModes  = []string{"ecb", "cbc", "xts", "ctr"}
 	luksIVs    = []string{"plain", "plain64", "essiv"}
@@ -20,8 +20,8 @@ var (
 	}
 )
 
-// luksCipher checks the three names in the header, of which the second says
-// several things: mode-iv or mode-iv:hash.
+// luksCipher checks the three names in the header; the second has several
+// parts: mode-iv or mode-iv:hash.
 func (m *image) luksCipher(b []byte, keyBytes uint32) error {
 	cipher, err := m.luksName(b, "cipher-name", 8)
 	if err != nil {

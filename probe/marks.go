@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// mark is how one mark of a format is found. A test that is nil finds nothing.
+// mark has the tests for one signature of a format. A nil test finds nothing.
 type mark struct {
 	qemu    test // QEMU's probe function, on the first sector
 	libvirt test // libvirt's table of formats, on the first 4 KiB
@@ -17,11 +17,11 @@ type mark struct {
 	tail test // neither's, on the last sector
 }
 
-// test looks for a mark in bytes of an image. What comes after them is not
-// there: a test that would have to look further finds nothing.
+// test looks for a signature in bytes of an image. A test that needs more
+// bytes finds nothing.
 type test func(b []byte) bool
 
-// in is t(b), and false for a nil test.
+// in returns t(b), or false for a nil test.
 func (t test) in(b []byte) bool { return t != nil && t(b) }
 
 func both(tests ...test) test {

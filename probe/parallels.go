@@ -15,12 +15,12 @@ const (
 )
 
 // readParallels reads the format of QEMU's docs/interop/parallels.txt,
-// little-endian, with the checks of block/parallels.c (7.2; later versions look
-// for more, but open for reading what they find broken all the same).
+// little-endian, with the checks of block/parallels.c (7.2; later versions
+// check more, but still open broken images for reading).
 //
-// Not looked at are the BAT, whose entries QEMU does not check either, and the
-// format extension, which QEMU refuses in an image that it opens for reading
-// if it does not know it, and ignores in one that it opens for writing.
+// It does not check the BAT, and neither does QEMU, nor the format extension:
+// QEMU refuses an unknown one if it opens the image for reading, and ignores
+// it if it opens the image for writing.
 func readParallels(m *image) (*Header, error) {
 	ext := m.begins(parallelsExtMagic)
 	if !ext {
@@ -53,8 +53,8 @@ func readParallels(m *image) (*Header, error) {
 	case sectors > maxLength/sectorSize:
 		return nil, m.corrupt("nb_sectors", 36, "%d are too many", sectors)
 	case extOff > (maxLength-uint64(tracks)*sectorSize)/sectorSize:
-		// QEMU shifts the sector into a signed number of bytes: it reads
-		// elsewhere then, or crashes.
+		// QEMU's shift to a signed number of bytes overflows: it then reads
+		// elsewhere, or crashes.
 		return nil, m.corrupt("ext_off", 56, "sector %#x is out of range", extOff)
 	}
 	return &Header{

@@ -8,8 +8,8 @@ const (
 	qcowMaxName    = 1023 // qcow and qcow2 alike
 )
 
-// readQcow reads version 1 of the format, big-endian, which has no
-// specification but QEMU's block/qcow.c (read in QEMU 7.2 and 10.0).
+// readQcow reads version 1 of the format, big-endian, which is specified only
+// by QEMU's block/qcow.c (read in QEMU 7.2 and 10.0).
 func readQcow(m *image) (*Header, error) {
 	if err := m.magic(qcowMagic); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func readQcow(m *image) (*Header, error) {
 	case backingSize == 0:
 		return h, nil
 	case backingOffset < qcowHeaderSize:
-		// QEMU would take header fields for a name.
+		// QEMU would read header fields as a name.
 		return nil, m.corrupt("backing_file_offset", 8, "%d is inside the header", backingOffset)
 	}
 	h.Backing, err = m.name("backing file name", backingOffset, uint64(backingSize))

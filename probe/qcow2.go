@@ -57,10 +57,9 @@ type qcow2Fields struct {
 // readQcow2 reads versions 2 and 3 with the checks of block/qcow2.c, in its
 // order (QEMU 7.2 and 10.0 agree).
 //
-// Not looked at is what the header only points to: the L1, refcount and
-// snapshot tables, the bitmap directory and the LUKS header. Tables that lie
-// beyond the end of the image read as zeros to QEMU and are no error here
-// either.
+// It does not check what the header points to: the L1, refcount and snapshot
+// tables, the bitmap directory and the LUKS header. QEMU reads zeros for
+// tables beyond the end of the image, so they are not an error here either.
 func readQcow2(m *image) (*Header, error) {
 	f, err := m.qcow2Fields()
 	if err != nil {
@@ -158,9 +157,9 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 		f.autoclear = binary.BigEndian.Uint64(b[88:])
 		f.refOrder = binary.BigEndian.Uint32(b[96:])
 		f.headerLength = binary.BigEndian.Uint32(b[100:])
-		// The specification wants a multiple of 8. Neither QEMU nor
-		// libvirt minds, and both start reading extensions at the same
-		// place, so nothing hangs on it.
+		// The specification requires a multiple of 8. QEMU and libvirt do not check
+		// that, and both read extensions from the same offset, so it does not
+		// matter.
 		if f.headerLength < qcow2HeaderV3 || uint64(f.headerLength) > f.clusterSize {
 			return nil, m.corrupt("header_length", 100, "%d is not %d to one cluster", f.headerLength, qcow2HeaderV3)
 		}
@@ -175,8 +174,8 @@ func (m *image) qcow2Fields() (*qcow2Fields, error) {
 		return nil, m.corrupt("backing_file_offset", 8, "%#x is outside the first cluster", f.backingOffset)
 	}
 	if f.backingOffset != 0 && f.backingOffset < uint64(f.headerLength) {
-		// QEMU would take header fields for a name, and would not see a
-		// single extension, whereas libvirt looks for them all the same.
+		// QEMU would read header fields as the name and no extensions, while libvirt
+		// still reads extensions.
 		return nil, m.corrupt("backing_file_offset", 8, "%d is inside the header", f.backingOffset)
 	}
 	return f, nil
@@ -204,7 +203,8 @@ func (m *image) qcow2Features(f *qcow2Fields) error {
 	return nil
 }
 
-// qcow2Tables checks the places and sizes of the tables against QEMU's limits.
+// qcow2Tables checks the offsets and sizes of the tables against QEMU's
+// limits.
 func (m *image) qcow2Tables(f *qcow2Fields) error {
 	const (
 		maxRefTable  = 8 << 20
@@ -251,8 +251,8 @@ func (f *qcow2Fields) holdsTable(off, n uint64) bool {
 	return off%f.clusterSize == 0 && off <= limit && n <= limit-off
 }
 
-// qcow2Backing returns the backing image, nil if there is none: without an
-// offset or without a length there is no name.
+// qcow2Backing returns the backing image, or nil: without an offset or a
+// length there is no name.
 func (m *image) qcow2Backing(f *qcow2Fields) (*Reference, error) {
 	if f.backingOffset == 0 {
 		return nil, nil

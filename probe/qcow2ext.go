@@ -12,7 +12,7 @@ const (
 	qcow2ExtBitmaps       = 0x23852875
 )
 
-// qcow2Ext is what the header extensions say.
+// qcow2Ext is the content of the header extensions.
 type qcow2Ext struct {
 	format   []byte     // the backing image's format; nil if none is recorded
 	dataFile *Reference // nil if none is named
@@ -22,7 +22,7 @@ type qcow2Ext struct {
 }
 
 // qcow2Extensions reads the extension area: from the end of the header to the
-// backing file name, or to the end of the first cluster if there is none. Each
+// backing file name, or, without one, to the end of the first cluster. Each
 // extension starts with its type and length, four bytes each, and is padded to
 // a multiple of 8 bytes; type 0 ends the area, and may be missing.
 func (m *image) qcow2Extensions(f *qcow2Fields) (*qcow2Ext, error) {
@@ -52,9 +52,8 @@ func (m *image) qcow2Extensions(f *qcow2Fields) (*qcow2Ext, error) {
 		case qcow2ExtEnd:
 			return &ext, nil
 		case qcow2ExtBackingFormat, qcow2ExtDataFile, qcow2ExtFeatureNames, qcow2ExtLUKS, qcow2ExtBitmaps:
-			// The specification allows each type once. QEMU takes the
-			// last one, but nothing says that others do, so an image that
-			// says two things is refused.
+			// The specification allows each type once. QEMU uses the last one, but
+			// other programs may not, so a repeated one is refused.
 			if seen[kind] {
 				return nil, tolerated(m.corrupt("header extension", at, "a second one of type %#08x", kind))
 			}
@@ -87,7 +86,7 @@ func (m *image) qcow2Extension(f *qcow2Fields, ext *qcow2Ext, kind uint32, off, 
 
 	case qcow2ExtDataFile:
 		if f.incompat&qcow2IncompatDataFile == 0 {
-			// QEMU does not use it then, and libvirt 11.3 does not see it.
+			// QEMU ignores it then, and libvirt 11.3 does not find it.
 			return nil
 		}
 		_, err := m.prefix(off+n, "external data file name")

@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// extended is a qcow2 image with extensions and a backing name right behind
+// extended is a qcow2 image with extensions and a backing name right after
 // them.
 func extended(extensions []mkimage.Extension, edits ...edit) []byte {
 	return apply(must(mkimage.Qcow2{VirtualSize: 1 << 20, Backing: "/base", Extensions: extensions}.Bytes()), edits...)

@@ -38,10 +38,10 @@ func readQED(m *image) (*Header, error) {
 		return nil, m.unsupported("features", 16, "unknown bits %#x", unknown)
 	}
 	if clusterSize < 1<<12 || clusterSize > 1<<26 || !powerOfTwo(clusterSize) {
-		return nil, m.corrupt("cluster_size", 4, "%d is no power of two from 4 KiB to 64 MiB", clusterSize)
+		return nil, m.corrupt("cluster_size", 4, "%d is not a power of two from 4 KiB to 64 MiB", clusterSize)
 	}
 	if tableSize < 1 || tableSize > 16 || !powerOfTwo(tableSize) {
-		return nil, m.corrupt("table_size", 8, "%d is no power of two from 1 to 16", tableSize)
+		return nil, m.corrupt("table_size", 8, "%d is not a power of two from 1 to 16", tableSize)
 	}
 	// The product wraps around for clusters of 32 MiB and more. QEMU lets it
 	// wrap, and so refuses images that the specification allows. A size of
@@ -51,10 +51,9 @@ func readQED(m *image) (*Header, error) {
 	if capacity := entries * entries * clusterSize; size%sectorSize != 0 || size > capacity || size > math.MaxInt64 {
 		return nil, m.corrupt("image_size", 48, "%d", size)
 	}
-	// The L1 table lies after the header and inside the image, of which
-	// QEMU counts whole clusters after filling up the last sector. A table
-	// of one cluster fails this check in QEMU, whatever the specification
-	// says.
+	// The L1 table is after the header and inside the image. QEMU pads the last
+	// sector and counts whole clusters. A table of one cluster fails this check
+	// in QEMU, although the specification allows it.
 	end, clusters := l1Offset+(tableSize-1)*clusterSize, wholeSectors(m.size)&^(clusterSize-1)
 	if l1Offset%clusterSize != 0 || l1Offset < headerSize || end <= l1Offset || end >= clusters {
 		return nil, m.corrupt("l1_table_offset", 40, "%#x", l1Offset)
@@ -80,7 +79,7 @@ func readQED(m *image) (*Header, error) {
 	case backingSize == 0:
 		return h, nil
 	case backingOffset < qedHeaderSize:
-		// QEMU would take header fields for a name.
+		// QEMU would read header fields as a name.
 		return nil, m.corrupt("backing_filename_offset", 56, "%d is inside the header", backingOffset)
 	}
 	if h.Backing, err = m.name("backing file name", backingOffset, backingSize); err != nil {

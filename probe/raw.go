@@ -1,9 +1,9 @@
 package probe
 
-// The formats of this file have no header that says more than that it is there.
+// The formats in this file have no header besides a signature.
 
-// readRaw: a raw image is what it is. QEMU shows the guest whole sectors and
-// fills the last one up with zeros (QEMU 7.2, bdrv_refresh_total_sectors).
+// readRaw: QEMU shows the guest whole sectors and pads the last one with zeros
+// (QEMU 7.2, bdrv_refresh_total_sectors).
 func readRaw(m *image) (*Header, error) {
 	return &Header{
 		Format:      Raw,
@@ -11,8 +11,8 @@ func readRaw(m *image) (*Header, error) {
 	}, nil
 }
 
-// readISO: QEMU has no driver for ISO 9660 and shows the guest the image as it
-// is, like raw. Only the mark by which libvirt tells the format is asked for.
+// readISO: QEMU has no driver for ISO 9660 and shows the guest the bytes of
+// the image, like raw. Only libvirt's signature is checked.
 func readISO(m *image) (*Header, error) {
 	if m.size < isoOffset+uint64(len(isoMark)) {
 		return nil, m.fail(ErrSignature, "Standard Identifier", -1, "the image ends at %d", m.size)
@@ -31,8 +31,8 @@ func readISO(m *image) (*Header, error) {
 }
 
 // readCOW: user-mode Linux's copy-on-write format names a backing image, but
-// QEMU dropped its driver in 2.2 and libvirt refuses it for QEMU, so no more is
-// read of it than what it is.
+// QEMU dropped its driver in 2.2 and libvirt refuses it for QEMU, so only its
+// magic is read.
 func readCOW(m *image) (*Header, error) {
 	if err := m.magic("OOOM"); err != nil {
 		return nil, err

@@ -2,8 +2,8 @@ package probe
 
 import "math"
 
-// scanner reads a text by the rules of C's sscanf, which QEMU reads VMDK
-// descriptors with.
+// scanner parses a text by the rules of C's sscanf, which QEMU uses for VMDK
+// descriptors.
 type scanner struct {
 	text []byte
 	at   int // at most len(text)
@@ -27,8 +27,7 @@ func (s *scanner) literal(c byte) bool {
 	return true
 }
 
-// run takes bytes that are in a set, as many as there are and at most n; nil if
-// there is none.
+// run takes up to n bytes that are in a set, or nil.
 func (s *scanner) run(n int, in func(byte) bool) []byte {
 	start := s.at
 	for s.at < len(s.text) && s.at-start < n && in(s.text[s.at]) {
@@ -40,7 +39,7 @@ func (s *scanner) run(n int, in func(byte) bool) []byte {
 	return s.text[start:s.at]
 }
 
-// sign skips a sign and tells whether it was a minus.
+// sign skips a sign and reports whether it was a minus.
 func (s *scanner) sign() (minus bool) {
 	minus = s.literal('-')
 	if !minus {
@@ -50,7 +49,7 @@ func (s *scanner) sign() (minus bool) {
 }
 
 // number takes a decimal number with or without a sign. One that is too large
-// becomes the largest there is.
+// becomes the largest number.
 func (s *scanner) number() (v int64, ok bool) {
 	minus := s.sign()
 	for ; s.at < len(s.text) && '0' <= s.text[s.at] && s.text[s.at] <= '9'; s.at++ {

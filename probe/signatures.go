@@ -6,18 +6,16 @@ import (
 	"slices"
 )
 
-// Signature is one format's mark in an image.
+// Signature is the signature of one format in an image.
 type Signature struct {
 	Format Format
 
-	// QEMU and Libvirt tell which program's probing takes the mark for
-	// Format. Both are false for a mark that neither looks for and that
-	// tells the format all the same.
+	// QEMU and Libvirt say which program's probing recognises Format by this
+	// signature. Both are false for a signature that neither looks for.
 	//
-	// Where an image has several marks, each program has its own way of
-	// choosing: QEMU takes the best score, which is the same for all but
-	// cloop (and a file name that ends in ".dmg" counts like cloop); for
-	// libvirt see [LibvirtsChoice].
+	// If an image has several signatures, each program chooses differently: QEMU
+	// uses the best score, which is the same for all but cloop (and a file name
+	// that ends in ".dmg" counts like cloop); for libvirt see [LibvirtsChoice].
 	QEMU, Libvirt bool
 }
 
@@ -27,18 +25,18 @@ const (
 	tailSize  = 512
 )
 
-// sample is what probing looks at.
+// sample is the part of an image that probing reads.
 type sample struct {
-	qemu    []byte // the first 512 bytes, filled up with zeros as QEMU does
-	libvirt []byte // the first 4 KiB, as far as there are any: libvirt fills nothing up
+	qemu    []byte // the first 512 bytes, padded with zeros as in QEMU
+	libvirt []byte // up to 4 KiB, unpadded, as in libvirt
 	iso     []byte // the bytes at isoOffset
 	tail    []byte // the last 512 bytes
 }
 
-// Signatures returns every mark of a format that the image in r, which is
-// size bytes long, has: the ones that QEMU or libvirt probe for by content,
-// those of LUKS version 2 and of dmg, and the footer of a fixed VHD. Each
-// comes once, in the order of [Formats]. None means raw.
+// Signatures returns every format signature in the image r of size bytes:
+// those that QEMU or libvirt probe for, those of LUKS version 2 and of dmg,
+// and the footer of a fixed VHD. Each is listed once, in the order of
+// [Formats]. None means raw.
 //
 // At most three reads are made: 4 KiB at the start, 5 bytes at 32769, 512
 // bytes at the end. An error is r's, wrapped.
@@ -64,10 +62,10 @@ func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
 	return found, nil
 }
 
-// LibvirtsChoice returns the format for which libvirt's probing takes an image
-// with these signatures: the first that it tries (iso, then vpc, vdi,
-// parallels, cow, qcow, qcow2, qed, vmdk; libvirt 9.0 and
-// 11.3), and raw where there is no mark that it looks for.
+// LibvirtsChoice returns the format that libvirt would probe for an image with
+// these signatures: the first that it tries (iso, then vpc, vdi, parallels,
+// cow, qcow, qcow2, qed, vmdk; libvirt 9.0 and 11.3), or raw if it looks for
+// none of them.
 func LibvirtsChoice(found []Signature) Format {
 	choice, first := Raw, math.MaxInt
 	for _, sig := range found {
@@ -78,8 +76,8 @@ func LibvirtsChoice(found []Signature) Format {
 	return choice
 }
 
-// hasMark reports whether f is among the marks found: the footer of a dynamic VHD
-// says no more than the copy of it that stands at the start.
+// hasMark reports whether f was found already: the footer of a dynamic VHD
+// adds nothing to its copy at the start.
 func hasMark(found []Signature, f Format) bool {
 	return slices.ContainsFunc(found, func(s Signature) bool { return s.Format == f })
 }

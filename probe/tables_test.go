@@ -64,8 +64,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadTablesAgreeWithQEMUImg holds every image of the tables against
-// qemu-img, and sees each deliberate difference at least once.
+// TestReadTablesAgreeWithQEMUImg compares every image of the tables with
+// qemu-img, and covers each deliberate difference at least once.
 func TestReadTablesAgreeWithQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
 	dir := t.TempDir()

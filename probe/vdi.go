@@ -43,7 +43,7 @@ func readVDI(m *image) (*Header, error) {
 	case version != vdiVersion:
 		return nil, m.unsupported("u32Version", 68, "%d.%d", version>>16, version&0xffff)
 	case kind < vdiNormal || kind > vdiDiff:
-		// QEMU does not look at the type.
+		// QEMU ignores the type.
 		return nil, m.unsupported("u32Type", 76, "%d", kind)
 	case offBlocks%sectorSize != 0:
 		return nil, m.unsupported("offBlocks", 340, "%#x is not at a sector", offBlocks)
@@ -58,8 +58,8 @@ func readVDI(m *image) (*Header, error) {
 	case cbDisk > cBlocks*vdiBlock:
 		return nil, m.corrupt("cbDisk", 368, "%d bytes are more than %d blocks hold", cbDisk, cBlocks)
 	case offBlocks+cBlocks*4 > wholeSectors(m.size):
-		// To QEMU the block map goes on with zeros beyond the end, which
-		// would map every block to the first.
+		// QEMU reads zeros for the block map beyond the end, which map every block
+		// to the first.
 		return nil, m.fail(ErrTruncated, "offBlocks", 340, "%d bytes at %d, the image ends at %d", cBlocks*4, offBlocks, m.size)
 	}
 
@@ -74,8 +74,8 @@ func readVDI(m *image) (*Header, error) {
 		h.Subformat = "fixed"
 	}
 	// QEMU refuses an image with one of the two UUIDs. It opens one that is
-	// differencing (or undo, which is the same) by its type alone, and shows
-	// the guest zeros for what the parent holds.
+	// differencing (or undo, the same) only by its type, and shows the guest
+	// zeros instead of the parent's data.
 	if kind == vdiUndo || kind == vdiDiff || !zero(linkage) || !zero(parent) {
 		h.Subformat = "differencing"
 		h.Parent = &Reference{Offset: -1}

@@ -23,8 +23,8 @@ var update = flag.Bool("update", os.Getenv("CHAINFIX_UPDATE") == "1", "write the
 
 const vectorFolder = "testdata/vectors"
 
-// vector is one image with what a reader is to make of it, as a file that
-// other projects can use; the README beside the files tells how.
+// vector is one image with the expected result of a reader, as a file that
+// other projects can use; the README in that folder says how.
 type vector struct {
 	name   string // the file's, without its ending
 	lines  []string

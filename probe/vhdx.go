@@ -29,31 +29,31 @@ const (
 	vhdxDifferencing = "differencing"
 )
 
-// vhdxHeader is the header that is in force, of the two that an image has.
+// vhdxHeader is the current one of an image's two headers.
 type vhdxHeader struct {
 	at       int64 // where it stands
 	fields   string
 	sequence uint64
 	version  uint16 // of the log
 	log      vhdxSpan
-	dirty    bool // the log may hold entries that are to be replayed
+	dirty    bool // the log may have entries to replay
 }
 
 // vhdxSpan is a part of the image.
 type vhdxSpan struct{ off, size uint64 }
 
-// overlaps is QEMU's notion: sums may wrap around, and an empty span overlaps
-// the one that it lies within.
+// overlaps works as in QEMU: sums may wrap around, and an empty span overlaps
+// the span that contains it.
 func (s vhdxSpan) overlaps(t vhdxSpan) bool {
 	return s.off < t.off+t.size && s.off+s.size > t.off
 }
 
-// vhdxSpans are spans in the order of their offsets, to be asked for often: an
-// image may have two thousand regions, and a quarter of a million blocks none of
-// which may overlap any of them.
+// vhdxSpans are spans sorted by offset, for fast checks: an image may have two
+// thousand regions, and a quarter of a million blocks that must not overlap
+// them.
 type vhdxSpans struct {
 	offs []uint64
-	ends []uint64 // of each, the furthest end up to there
+	ends []uint64 // for each, the largest end so far
 }
 
 func newVHDXSpans(spans []vhdxSpan) *vhdxSpans {
@@ -66,19 +66,19 @@ func newVHDXSpans(spans []vhdxSpan) *vhdxSpans {
 	return &v
 }
 
-// overlap tells whether s overlaps one of the spans.
+// overlap reports whether s overlaps one of the spans.
 func (v *vhdxSpans) overlap(s vhdxSpan) bool {
 	before, _ := slices.BinarySearch(v.offs, s.off+s.size)
 	return before > 0 && v.ends[before-1] > s.off
 }
 
-// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (QEMU 7.2),
-// in its order: headers, log, regions, metadata, BAT.
+// readVHDX reads the format of [MS-VHDX] with the checks of block/vhdx.c (QEMU
+// 7.2), in its order: headers, log, regions, metadata, BAT.
 //
 // QEMU reads the first of the two region tables and never the second, and so
-// does Read. A log is not searched for entries: QEMU opens an image for
-// reading only if it has none, so that Dirty may mean a refusal. An image with
-// a parent, which QEMU always refuses, is checked like any other and then
+// does Read. It does not search the log for entries: QEMU opens an image
+// read-only only if the log has none, so Dirty may mean a refusal. An image
+// with a parent, which QEMU always refuses, is checked like any other and then
 // returned with its Parent.
 func readVHDX(m *image) (*Header, error) {
 	if err := m.magic(vhdxMagic); err != nil {
@@ -120,8 +120,8 @@ func readVHDX(m *image) (*Header, error) {
 	return h, nil
 }
 
-// vhdxHeader chooses the header in force: the one with the higher sequence
-// number of those that are whole. Some programs write the same one twice.
+// vhdxHeader chooses the current header: the valid one with the higher
+// sequence number. Some programs write the same one twice.
 func (m *image) vhdxHeader() (*vhdxHeader, error) {
 	first, err := m.vhdxHeaderAt(vhdxHeader1)
 	if err != nil {
@@ -144,7 +144,7 @@ func (m *image) vhdxHeader() (*vhdxHeader, error) {
 	return first, nil
 }
 
-// vhdxHeaderAt returns the header at off, nil if it is not whole.
+// vhdxHeaderAt returns the header at off, or nil if it is invalid.
 func (m *image) vhdxHeaderAt(off uint64) (*vhdxHeader, error) {
 	b, err := m.at(off, vhdxHeaderSize, "Header")
 	if err != nil {
@@ -166,8 +166,8 @@ func (m *image) vhdxHeaderAt(off uint64) (*vhdxHeader, error) {
 	return h, nil
 }
 
-// vhdxWhole compares a header's or a table's CRC-32C, which is taken with
-// zeros in its own place, with what stands in that place.
+// vhdxWhole verifies the CRC-32C of a header or a table, computed with zeros
+// in the checksum field.
 func vhdxWhole(b []byte) bool {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	sum := crc32.Checksum(b[:4], table)
@@ -180,19 +180,19 @@ func vhdxWhole(b []byte) bool {
 func (m *image) vhdxLog(h *vhdxHeader) error {
 	switch {
 	case h.log.off < vhdxLogUnit || h.log.off%vhdxLogUnit != 0:
-		return m.corrupt("LogOffset", h.at+72, "%#x is no multiple of 1 MiB, or 0", h.log.off)
+		return m.corrupt("LogOffset", h.at+72, "%#x is 0, or not a multiple of 1 MiB", h.log.off)
 	case h.version != 0:
 		return m.unsupported("LogVersion", h.at+64, "%d", h.version)
 	case h.dirty && h.log.size%vhdxLogUnit != 0:
-		return m.corrupt("LogLength", h.at+68, "%d bytes are no multiple of 1 MiB", h.log.size)
+		return m.corrupt("LogLength", h.at+68, "%d bytes are not a multiple of 1 MiB", h.log.size)
 	}
 	return nil
 }
 
-// vhdxRegions is where the region table says things are.
+// vhdxRegions are the regions in the region table.
 type vhdxRegions struct {
 	bat, metadata vhdxSpan
-	all           []vhdxSpan // these, the log and whatever else is in the table
+	all           []vhdxSpan // these, the log and all others in the table
 }
 
 // vhdxRegions reads the region table, in which the BAT and the metadata are
@@ -282,14 +282,13 @@ func (m *image) vhdxBAT(r *vhdxRegions, meta *vhdxMetadata) error {
 		}
 		at := int64(r.bat.off + i*8)
 		off := entry & offsetMask
-		// The last block may be cut short; QEMU made such images once. It
-		// takes the entry's number for the block's, and so does this.
+		// The last block may be truncated, as in images of older QEMUs. QEMU uses
+		// the entry's number as the block's, and so does this.
 		length := min(meta.blockSize, sectors(meta.diskSize)-i*meta.blockSize)
 		if off >= end || length > end-off {
 			return m.fail(ErrTruncated, "BAT Entry", at, "block %d, %d bytes at %#x, is not in the image", i, length, off)
 		}
-		// QEMU leaves a block out here each time that it has seen a chunk of
-		// them, by a slip.
+		// Because of a bug, QEMU skips one block after each chunk here.
 		if regions.overlap(vhdxSpan{off, meta.blockSize}) {
 			return m.corrupt("BAT Entry", at, "block %d at %#x overlaps a region", i, off)
 		}

@@ -23,7 +23,7 @@ const (
 )
 
 // vhdx is a VHDX image of 4 MiB in blocks of 1 MiB, none of which it holds. It
-// ends behind its BAT of four entries.
+// ends after its BAT of four entries.
 func vhdx(edits ...edit) []byte {
 	return apply(must(mkimage.VHDX{VirtualSize: 4 << 20}.Bytes()), append([]edit{end(vhdxBAT + 32)}, edits...)...)
 }

@@ -35,7 +35,7 @@ func (p pieces) ReadAt(b []byte, off int64) (int, error) {
 func FuzzReadVHDX(f *testing.F) {
 	const most = 2048
 	for _, c := range vhdxCases {
-		// What stands at off, without the zeros behind it.
+		// What stands at off, without the zeros after it.
 		cut := func(off, n int) []byte {
 			if off >= len(c.image) {
 				return nil

@@ -16,8 +16,8 @@ const (
 	vhdxParentLocator  = "\x2d\x5f\xd3\xa8\x0b\xb3\x4d\x45\xab\xf7\xd3\xd8\x48\x34\xab\x0c"
 )
 
-// vhdxItems names the known items; all are required but for the last, which
-// comes with a parent.
+// vhdxItems names the known items; all but the last, which comes with a
+// parent, are required.
 var vhdxItems = []struct{ guid, name string }{
 	{vhdxFileParameters, "File Parameters"},
 	{vhdxDiskSize, "Virtual Disk Size"},
@@ -36,8 +36,8 @@ type vhdxMetadata struct {
 	parent         *Reference // nil without hasParent
 }
 
-// batEntries returns how many entries of 8 bytes the BAT needs. After as many
-// blocks as a sector bitmap covers, which is a chunk, follows an entry for that
+// batEntries returns how many entries of 8 bytes the BAT needs. Each chunk
+// (the blocks that one sector bitmap covers) is followed by an entry for that
 // bitmap; only a differencing image needs it after the last chunk.
 func (d *vhdxMetadata) batEntries() uint64 {
 	const sectorsInBitmap = 1 << 23
@@ -54,8 +54,8 @@ func (d *vhdxMetadata) batEntries() uint64 {
 }
 
 // vhdxMetadata reads the metadata table in region r and the items that matter.
-// As in QEMU an item may lie anywhere after the region's start, and its length
-// does not matter, but for that of the parent locator.
+// As in QEMU an item may be anywhere after the region's start, and only the
+// length of the parent locator matters.
 func (m *image) vhdxMetadata(r vhdxSpan) (*vhdxMetadata, error) {
 	items, err := m.vhdxItems(r)
 	if err != nil {
@@ -96,14 +96,14 @@ func (m *image) vhdxMetadata(r vhdxSpan) (*vhdxMetadata, error) {
 	const maxDisk = 64 << 40
 	switch sectorBytes := le.Uint32(sector); {
 	case d.blockSize < 1<<20 || d.blockSize > 256<<20 || !powerOfTwo(d.blockSize):
-		return nil, m.corrupt("BlockSize", int64(parametersAt), "%d is no power of two from 1 MiB to 256 MiB", d.blockSize)
+		return nil, m.corrupt("BlockSize", int64(parametersAt), "%d is not a power of two from 1 MiB to 256 MiB", d.blockSize)
 	case sectorBytes == 4096:
 		return nil, m.unsupported("LogicalSectorSize", int64(sectorAt), "%d", sectorBytes)
 	case sectorBytes != sectorSize:
 		return nil, m.corrupt("LogicalSectorSize", int64(sectorAt), "%d is neither 512 nor 4096", sectorBytes)
 	case d.diskSize > maxDisk:
-		// The specification's bound. QEMU has none, and counts the blocks
-		// in 32 bits.
+		// The specification's limit. QEMU has none, and counts the blocks in 32
+		// bits.
 		return nil, m.corrupt("VirtualDiskSize", int64(diskSizeAt), "%d is more than 64 TiB", d.diskSize)
 	}
 	return &d, nil
@@ -155,13 +155,12 @@ func (m *image) vhdxItems(r vhdxSpan) (map[string]vhdxSpan, error) {
 	return items, nil
 }
 
-// vhdxParent reads the parent locator in s: pairs of keys and values in UTF-16,
-// of which it takes the name of the file in the order in which the
-// specification has a reader try them. QEMU never looks at it.
+// vhdxParent reads the parent locator in s: pairs of keys and values in
+// UTF-16, from which it takes the file name in the specification's order of
+// preference. QEMU never reads it.
 func (m *image) vhdxParent(s vhdxSpan) (*Reference, error) {
 	const (
-		// LocatorType of a parent that is a VHDX itself, the only one that
-		// there is.
+		// LocatorType of a VHDX parent, the only one.
 		typeVHDX  = "\xb7\xef\x4a\xb0\x9e\xd1\x81\x4a\xb7\x89\x25\xb8\xe9\x44\x59\x13"
 		headSize  = 20
 		entrySize = 12
@@ -177,15 +176,15 @@ func (m *image) vhdxParent(s vhdxSpan) (*Reference, error) {
 	at := int64(s.off)
 	ref := &Reference{Offset: -1}
 	if string(b[:16]) != typeVHDX {
-		return ref, nil // whatever it is, it gives no name
+		return ref, nil // an unknown type, without a name
 	}
 	le := binary.LittleEndian
 	count := uint64(le.Uint16(b[18:]))
 	if count > (s.size-headSize)/entrySize {
 		return nil, m.corrupt("KeyValueCount", at+18, "%d pairs do not fit in %d bytes", count, s.size)
 	}
-	// Pairs may share their texts, so that decoding all of them could take a
-	// thousand times the room that they have: only what is asked for is.
+	// Pairs may share their texts, so decoding all of them could need a thousand
+	// times their size: decode only those that are used.
 	var values [len(vhdxParentKeys)][]byte
 	var seen [len(vhdxParentKeys)]bool
 	for i := range count {
@@ -223,8 +222,8 @@ func (m *image) vhdxParent(s vhdxSpan) (*Reference, error) {
 	return ref, nil
 }
 
-// vhdxParentKeys are the keys of a parent's names, in the order in which they
-// are to be tried ([MS-VHDX]).
+// vhdxParentKeys are the keys of a parent's names, in order of preference
+// ([MS-VHDX]).
 var vhdxParentKeys = [...]string{"relative_path", "volume_path", "absolute_win32_path"}
 
 // utf16At returns n bytes of UTF-16 at off; ok is false if they are not all in

@@ -29,13 +29,14 @@ const (
 	vmdkMaxSectors = maxLength / sectorSize
 )
 
-// readVMDK reads the format of VMware's "Virtual Disk Format 5.0", whose fields
-// are little-endian and count sectors, with the checks of block/vmdk.c (QEMU 7.2).
+// readVMDK reads the format of VMware's "Virtual Disk Format 5.0", whose
+// fields are little-endian and count sectors, with the checks of block/vmdk.c
+// (QEMU 7.2).
 //
-// It comes in three kinds: a sparse image, an older sparse image ("COWD"), and
-// a text that names the files which hold the data. A sparse extent that such a
-// text names is an image by itself, whose header QEMU reads as it reads any;
-// here it is not opened.
+// It has three kinds: a sparse image, an older sparse image ("COWD"), and a
+// text that names the files with the data. A sparse extent that such a text
+// names is an image by itself, whose header QEMU reads too; this package does
+// not open it.
 func readVMDK(m *image) (h *Header, err error) {
 	descriptor := uint64(vmdkEmbedded)
 	switch {
@@ -44,9 +45,8 @@ func readVMDK(m *image) (h *Header, err error) {
 	case m.begins(vmdkCOWD):
 		h, err = m.vmdkCOWD()
 	case m.begins(vmdkSESparse):
-		// An extent of the seSparse kind holds no descriptor, and QEMU
-		// opens it only through one.
-		return nil, m.unsupported("magicNumber", 0, "an seSparse extent is no image by itself")
+		// An seSparse extent has no descriptor, and QEMU opens it only through one.
+		return nil, m.unsupported("magicNumber", 0, "an seSparse extent is not an image by itself")
 	default:
 		h, err = m.vmdkDescriptor(0)
 		descriptor = 0
@@ -100,8 +100,8 @@ func (m *image) vmdkSparse() (*Header, error) {
 	}
 	f := vmdkFieldsOf(b, 0)
 	if f.capacity == 0 && f.descriptorOffset != 0 {
-		// A sparse image that holds nothing: the descriptor decides, and
-		// may name files, as if it were a file of its own.
+		// An empty sparse image: the descriptor decides, and may name files, like a
+		// separate descriptor file.
 		if f.descriptorOffset > (maxLength-vmdkMaxDescriptor)/sectorSize {
 			// The offset in bytes wraps around in QEMU.
 			return nil, m.corrupt("descriptorOffset", 28, "%#x is out of range", f.descriptorOffset)
@@ -130,8 +130,7 @@ func (m *image) vmdkSparse() (*Header, error) {
 	if err := m.vmdkGrain(f.grainSize, vmdkMaxGrain, f.base+20); err != nil {
 		return nil, err
 	}
-	// QEMU keeps the number of entries in 32 bits, in which that of an
-	// immense disk wraps around.
+	// QEMU counts the entries in 32 bits, which wraps around for an immense disk.
 	covers := f.numGTEsPerGT * f.grainSize
 	entries := f.capacity / covers
 	if f.capacity%covers != 0 {
@@ -149,7 +148,7 @@ func (m *image) vmdkSparse() (*Header, error) {
 		}
 	}
 
-	// The createType of the embedded descriptor is not looked at, and an
+	// The createType of the embedded descriptor is not read, and an
 	// extent that it names is this image itself.
 	h := &Header{
 		Format:      VMDK,
@@ -164,9 +163,8 @@ func (m *image) vmdkSparse() (*Header, error) {
 	return h, nil
 }
 
-// vmdkFooter reads the header that stands at the end of an image which was
-// written as a stream. QEMU takes it from the last whole three sectors, of
-// which it fills up the last one.
+// vmdkFooter reads the header at the end of an image that was written as a
+// stream. QEMU reads the last three whole sectors, after padding the last one.
 func (m *image) vmdkFooter() (*vmdkFields, error) {
 	const markerFooter, markerEnd = 3, 0
 	size := wholeSectors(m.size)
@@ -225,8 +223,8 @@ func (m *image) vmdkCOWD() (*Header, error) {
 	}, nil
 }
 
-// vmdkGrain checks a grain's size in sectors. The specification wants a power
-// of two; QEMU does not check that, and computes with it as if it were one.
+// vmdkGrain checks a grain's size in sectors. The specification requires a
+// power of two; QEMU assumes that without a check.
 func (m *image) vmdkGrain(size, most uint64, at int64) error {
 	if size < 1 || size > most || !powerOfTwo(size) {
 		return m.corrupt("grainSize", at, "%d is no power of two from 1 to %d", size, most)
@@ -234,9 +232,9 @@ func (m *image) vmdkGrain(size, most uint64, at int64) error {
 	return nil
 }
 
-// vmdkDirectory checks where a grain directory lies. To QEMU what lies beyond
-// the end of the file is zeros; an image that ends before its directory does is
-// refused instead.
+// vmdkDirectory checks the offset of a grain directory. QEMU reads zeros
+// beyond the end of the file; this package refuses an image that ends before
+// its directory does.
 func (m *image) vmdkDirectory(field string, at int64, sector, entries uint64) error {
 	n := entries * 4
 	if sector > (maxLength-n)/sectorSize {

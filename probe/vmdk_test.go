@@ -20,7 +20,7 @@ func vmdkOver(hint string) []byte { return vmdk(embed(vmdkIDs + hint)) }
 
 const (
 	vmdkIDs = "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n"
-	// hintAt is where a parent's name stands that comes right behind them.
+	// hintAt is where a parent's name stands that comes right after them.
 	hintAt = 512 + len(vmdkIDs) + len(`parentFileNameHint="`)
 )
 

@@ -6,16 +6,16 @@ import (
 )
 
 const (
-	// vmdkMaxDescriptor is how many bytes of a descriptor QEMU reads for its
-	// createType and extents, and vmdkWindow how many for its CIDs and its
-	// parent: 20 sectors.
+	// vmdkMaxDescriptor is the number of bytes of a descriptor that QEMU reads
+	// for its createType and extents, and vmdkWindow the number for its CIDs and
+	// its parent: 20 sectors.
 	vmdkMaxDescriptor = 1<<20 - 1
 	vmdkWindow        = 20 * sectorSize
 
 	vmdkMaxCreateType = 127
 
-	// vmdkMaxExtents is the most extents that are taken: 8 TiB in files of
-	// 2 GiB. QEMU sets no limit but keeps them all open.
+	// vmdkMaxExtents bounds the number of extents: 8 TiB in files of 2 GiB. QEMU
+	// has no limit, but keeps them all open.
 	vmdkMaxExtents = 4096
 )
 
@@ -23,8 +23,8 @@ const (
 var vmdkCreateTypes = []string{"monolithicFlat", "vmfs", "vmfsSparse", "seSparse", "twoGbMaxExtentSparse", "twoGbMaxExtentFlat"}
 
 // vmdkDescriptor reads the descriptor at off: the text from there to the first
-// NUL, or to the end of the image. A text that is no descriptor at all lacks
-// the signature; what makes it one for QEMU is a createType, and no more.
+// NUL, or to the end of the image. A text that is not a descriptor lacks the
+// signature; QEMU requires only a createType.
 func (m *image) vmdkDescriptor(off uint64) (*Header, error) {
 	n := min(m.size-min(off, m.size), vmdkMaxDescriptor)
 	b, err := m.at(min(off, m.size), n, "descriptor")
@@ -37,7 +37,7 @@ func (m *image) vmdkDescriptor(off uint64) (*Header, error) {
 	case start < 0 && off == 0 && !vmdkDescriptor(text[:min(len(text), sectorSize)]):
 		return nil, m.fail(ErrSignature, "magicNumber", 0, "neither a sparse image nor a descriptor")
 	case start < 0:
-		return nil, m.corrupt("createType", -1, "there is none")
+		return nil, m.corrupt("createType", -1, "it is missing")
 	case !ok || len(createType) > vmdkMaxCreateType:
 		return nil, m.corrupt("createType", at, "no text in quotes of at most %d bytes", vmdkMaxCreateType)
 	case !slices.Contains(vmdkCreateTypes, string(createType)):
@@ -50,9 +50,9 @@ func (m *image) vmdkDescriptor(off uint64) (*Header, error) {
 	return h, nil
 }
 
-// vmdkValue returns the text in quotes that follows key, and where it starts;
-// -1 if the key is not there. QEMU takes the key wherever it stands first, and
-// any two bytes after it for the equals sign and the quote.
+// vmdkValue returns the quoted text after key, and its offset; -1 if the key
+// is missing. QEMU uses the first occurrence of the key anywhere, and skips
+// any two bytes after it instead of the equals sign and the quote.
 func vmdkValue(text []byte, key string) (start int, value []byte, ok bool) {
 	start = bytes.Index(text, []byte(key))
 	if start < 0 {
@@ -66,13 +66,13 @@ func vmdkValue(text []byte, key string) (start int, value []byte, ok bool) {
 	return start, value, ok
 }
 
-// vmdkExtents adds to h the files that the descriptor's lines name, and the
-// size that they say. Of a SPARSE, VMFSSPARSE or SESPARSE extent QEMU takes the
-// size from the header of that file instead, and also the size of its grains.
+// vmdkExtents adds the files and the size in the descriptor's lines to h. For
+// a SPARSE, VMFSSPARSE or SESPARSE extent QEMU uses the size, and the grain
+// size, in the header of that file instead.
 //
-// QEMU begins anew at every line, but its sscanf skips white space, newlines
-// included, before and between the words: an extent after an empty line counts
-// twice.
+// QEMU parses from the start of every line, but its sscanf skips white space,
+// including newlines, before and between the words: an extent after an empty
+// line counts twice.
 func (m *image) vmdkExtents(h *Header, text []byte, off uint64) error {
 	var (
 		line    *vmdkLine
@@ -103,14 +103,14 @@ func (m *image) vmdkExtents(h *Header, text []byte, off uint64) error {
 		p += next + 1
 	}
 	if len(h.Extents) == 0 {
-		// QEMU aborts when it is asked for such an image's cluster size.
-		return m.corrupt("extent", -1, "there is none")
+		// QEMU aborts on a request for such an image's cluster size.
+		return m.corrupt("extent", -1, "it is missing")
 	}
 	h.VirtualSize = sectors * sectorSize
 	return nil
 }
 
-// vmdkLine is what QEMU's sscanf makes of a descriptor from some line on.
+// vmdkLine is the result of QEMU's sscanf on a descriptor from some line on.
 type vmdkLine struct {
 	start     int // of the first word
 	matched   int // how many of the fields are there
@@ -153,8 +153,7 @@ func parseVMDKLine(text []byte, p int) *vmdkLine {
 		return l
 	}
 	l.matched++
-	// What is missing from here on, the closing quote too, only counts for
-	// a FLAT extent.
+	// The rest, including the closing quote, is required only for a FLAT extent.
 	if !s.literal('"') {
 		return l
 	}
@@ -167,11 +166,11 @@ func parseVMDKLine(text []byte, p int) *vmdkLine {
 	return l
 }
 
-// extent tells whether the line is an extent's to QEMU, of whatever kind: only
-// those with access RW are.
+// extent reports whether QEMU treats the line as an extent, of any kind: only
+// with access RW.
 func (l *vmdkLine) extent() bool { return l.matched >= 4 && string(l.access) == "RW" }
 
-// valid tells whether QEMU lets the line pass.
+// valid reports whether QEMU accepts the line.
 func (l *vmdkLine) valid() bool {
 	if !l.extent() {
 		return true
@@ -182,8 +181,8 @@ func (l *vmdkLine) valid() bool {
 	return l.matched == 4
 }
 
-// text returns the name. The extents of a line that counts many times share it:
-// five KiB of newlines in front of one would else make megabytes.
+// text returns the name. All extents of a repeated line share it: otherwise
+// five KiB of newlines before one would need megabytes.
 func (l *vmdkLine) text() string {
 	if l.nameText == "" {
 		l.nameText = string(l.name)
@@ -191,7 +190,7 @@ func (l *vmdkLine) text() string {
 	return l.nameText
 }
 
-// names tells whether QEMU opens the file that a valid line names.
+// names reports whether QEMU opens the file in a valid line.
 func (l *vmdkLine) names() bool {
 	if !l.extent() || l.sectors <= 0 {
 		return false
@@ -203,10 +202,9 @@ func (l *vmdkLine) names() bool {
 	return false
 }
 
-// vmdkParent reads what the descriptor at off, which is the start of the image
-// or inside its first sectors, says of the image that this one stands on. QEMU
-// opens no image without both its CIDs, and the parent as a vmdk without
-// probing; whether the CIDs match it asks when the guest reads.
+// vmdkParent reads the parent in the descriptor at off (the start of the image
+// or one of its first sectors). QEMU requires both CIDs, and opens the parent
+// as vmdk without probing; it compares the CIDs only when the guest reads.
 func (m *image) vmdkParent(h *Header, off uint64) error {
 	b, err := m.prefix(min(m.size, off+vmdkWindow), "descriptor")
 	if err != nil {
@@ -238,7 +236,7 @@ func (m *image) vmdkParent(h *Header, off uint64) error {
 	return nil
 }
 
-// hasVMDKCID tells whether QEMU finds a number one byte after key.
+// hasVMDKCID reports whether QEMU finds a number one byte after key.
 func hasVMDKCID(window []byte, key string) bool {
 	i := bytes.Index(untilNUL(window), []byte(key))
 	if i < 0 {
@@ -250,7 +248,7 @@ func hasVMDKCID(window []byte, key string) bool {
 	return s.run(1, func(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }) != nil
 }
 
-// untilNUL is b as a string of C's.
+// untilNUL returns b up to its first NUL.
 func untilNUL(b []byte) []byte {
 	s, _, _ := bytes.Cut(b, []byte{0})
 	return s

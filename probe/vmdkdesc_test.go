@@ -47,7 +47,7 @@ func sparseExtents(sectors uint64, refs ...probe.Reference) *probe.Header {
 	return extents("twoGbMaxExtentSparse", sectors, refs...)
 }
 
-// named is the place of a name: behind flatType and so many bytes.
+// named is the place of a name: after flatType and so many bytes.
 func named(name string, behind int) probe.Reference {
 	return probe.Reference{Name: name, Offset: int64(len(flatType) + behind)}
 }

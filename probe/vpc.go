@@ -15,13 +15,13 @@ const (
 )
 
 // readVPC reads the format of Microsoft's "Virtual Hard Disk Image Format
-// Specification" (VHD), big-endian, with the checks of block/vpc.c (QEMU 10.0): a
-// footer at the image's end, and, unless the image is fixed, a copy of it in
-// front.
+// Specification" (VHD), big-endian, with the checks of block/vpc.c (QEMU
+// 10.0): a footer at the image's end, and, unless the image is fixed, a copy
+// of it at the start.
 //
-// With the copy QEMU takes the image for a dynamic one and does not look at its
-// type, or at the footer. It knows no parent: a differencing image reads as
-// zeros where it holds nothing itself.
+// With the copy QEMU treats the image as dynamic and ignores its type and the
+// footer. It does not support parents: a differencing image reads as zeros
+// where it has no data.
 func readVPC(m *image) (*Header, error) {
 	var (
 		footer []byte
@@ -32,8 +32,8 @@ func readVPC(m *image) (*Header, error) {
 	if inFront {
 		footer, err = m.prefix(vpcFooterSize, "footer")
 	} else {
-		// QEMU fills up the last sector, so that the footer of 511 bytes
-		// that old programs wrote is found.
+		// QEMU pads the last sector, and so finds the footer of 511 bytes that old
+		// programs wrote.
 		at = max(wholeSectors(m.size), vpcFooterSize) - vpcFooterSize
 		footer, err = m.padded(at, vpcFooterSize, "footer")
 	}
@@ -50,8 +50,8 @@ func readVPC(m *image) (*Header, error) {
 	case !inFront && kind != vpcFixed:
 		return nil, m.corrupt("Disk Type", int64(at)+60, "%d without a copy of the footer in front", kind)
 	case inFront && kind != vpcDynamic && kind != vpcDifferencing:
-		// To QEMU this is dynamic too. But a fixed disk has no copy in
-		// front: what looks like one, the guest may have written.
+		// QEMU treats this as dynamic too. But a fixed disk has no copy at the
+		// start: the guest may have written what looks like one.
 		return nil, tolerated(m.corrupt("Disk Type", int64(at)+60, "%d with a copy of the footer in front", kind))
 	}
 
@@ -86,13 +86,13 @@ func vpcChecksum(footer []byte) uint32 {
 	return ^sum
 }
 
-// vpcSectors returns the size of the disk, as QEMU since 10.0 reads it. Which of
-// two fields says it depends on the program that wrote the image: of Virtual PC
-// and of QEMU before 2.6, whose Current Size is too large, it is the geometry,
-// unless that is at its maximum; of all others it is the Current Size.
+// vpcSectors returns the size of the disk, as QEMU since 10.0 reads it. The
+// program that wrote the image decides which field is used: for Virtual PC and
+// QEMU before 2.6, whose Current Size is too large, the geometry, unless that
+// is at its maximum; for all others the Current Size.
 //
-// QEMU before 10.0 goes by the geometry of all but five creators. What others
-// made, such as VirtualBox ("vbox"), has other sizes there, mostly larger ones
+// QEMU before 10.0 uses the geometry for all but five creators. Images of
+// others, such as VirtualBox ("vbox"), have other sizes there, usually larger
 // by less than a cylinder.
 func vpcSectors(footer []byte) uint64 {
 	geometry := uint64(binary.BigEndian.Uint16(footer[56:])) * uint64(footer[58]) * uint64(footer[59])

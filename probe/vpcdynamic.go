@@ -14,9 +14,9 @@ const (
 	vpcMaxBlock    = 1 << 30 // the next power of two is negative when QEMU says it
 )
 
-// vpcDynamic reads the dynamic disk header at off. Its checksum is not checked,
-// because QEMU does not. Where the block allocation table lies is checked, and
-// not what it holds: it may have megabytes.
+// vpcDynamic reads the dynamic disk header at off. Its checksum is not
+// checked, because QEMU does not. It checks the offset of the block allocation
+// table, but not its content, which may have megabytes.
 func (m *image) vpcDynamic(h *Header, off uint64, differencing bool) error {
 	b, err := m.at(off, vpcDynamicSize, "dynamic disk header")
 	if err != nil {
@@ -51,8 +51,8 @@ func (m *image) vpcDynamic(h *Header, off uint64, differencing bool) error {
 }
 
 // vpcParent decodes the Parent Unicode Name: UTF-16, big-endian, up to a NUL.
-// What is no UTF-16 becomes U+FFFD. Where Windows or macOS look for that file,
-// the parent locators say, which are not read.
+// Invalid UTF-16 becomes U+FFFD. It does not read the parent locators, which
+// say where Windows or macOS look for that file.
 func vpcParent(b []byte) *Reference {
 	units := make([]uint16, len(b)/2)
 	for i := range units {

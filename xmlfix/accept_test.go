@@ -15,13 +15,13 @@ type pair struct {
 	in, out []byte
 }
 
-// accepted counts the documents that libvirt took, before and after.
+// accepted counts the documents that libvirt accepted, before and after.
 type accepted struct{ valid, defined int }
 
-// wantAccepted demands that libvirt's schema and its parser take each document
-// after its edit if they did before. Most tests use documents that they take;
-// some are odd by design. The parser is that of the test driver, which knows only guests of its own kind:
-// it is given the disks of the document in such a guest.
+// wantAccepted checks that libvirt's schema and parser accept each document
+// after its edit if they did before. Some test documents are invalid by
+// design. The parser is that of the test driver, which knows only guests of
+// its own kind: it is given the disks of the document in such a guest.
 func wantAccepted(t *testing.T, pairs []pair) (took accepted) {
 	t.Helper()
 	return wantAcceptedBy(t, peers.DomainSchema, pairs)

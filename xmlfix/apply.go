@@ -7,9 +7,9 @@ import (
 )
 
 // Apply makes a disk of a libvirtxml.Domain state the chain c, as
-// [Disk.SetChain] does in a document. It is a part of [FixDomain], for programs that
-// walk the chains themselves. On an error nothing was changed; it wraps [ErrDisk],
-// [ErrRefused] or [ErrChain].
+// [Disk.SetChain] does in a document. [FixDomain] uses it; it is exported for
+// programs that walk the chains themselves. On error the disk is unchanged;
+// the error wraps [ErrDisk], [ErrRefused] or [ErrChain].
 func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
 	stated, err := StatedBy(disk)
 	if err != nil {
@@ -23,7 +23,7 @@ func Apply(disk *libvirtxml.DomainDisk, c *chain.Chain) error {
 	return nil
 }
 
-// apply changes a disk as it was planned for.
+// apply applies the plan to a disk.
 func (p plan) apply(disk *libvirtxml.DomainDisk) {
 	if p.driverType != "" {
 		if disk.Driver == nil {
@@ -40,8 +40,8 @@ func (p plan) apply(disk *libvirtxml.DomainDisk) {
 	}
 }
 
-// placeOf returns where a disk has its i-th layer, from 1, or the end of its
-// chain.
+// placeOf returns the pointer to a disk's i-th layer, from 1, or to the end of
+// its chain.
 func placeOf(disk *libvirtxml.DomainDisk, i int) **libvirtxml.DomainDiskBackingStore {
 	place := &disk.BackingStore
 	for range i - 1 {
@@ -57,9 +57,9 @@ func sourceOf(disk *libvirtxml.DomainDisk, i int) *libvirtxml.DomainDiskSource {
 	return (*placeOf(disk, i)).Source
 }
 
-// stores builds the <backingStore> of the layers that are written anew; of none
-// it is the empty one that ends a chain. A layer that the disk had keeps what
-// its <format> says besides the format.
+// stores builds the <backingStore> of the rewritten layers; without any it is
+// the empty one that ends a chain. A layer that the disk had keeps the other
+// content of its <format>.
 func (p plan) stores(disk *libvirtxml.DomainDisk) *libvirtxml.DomainDiskBackingStore {
 	store := &libvirtxml.DomainDiskBackingStore{}
 	for i := len(p.lower()) - 1; i >= 0; i-- {

@@ -13,18 +13,18 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// A layer that is written anew, but has its source from the XML, keeps the
-// <source> and, if it still fits, the <format> byte for byte: libvirtxml need
-// not know all that is in them.
+// A rewritten layer with a source from the XML keeps the <source> and, if it
+// still fits, the <format> byte for byte, because libvirtxml may not know all
+// of their content.
 
-// statedElements are where the XML states a layer.
+// statedElements are the elements in which the XML states a layer.
 type statedElements struct {
 	store  *element // nil for the disk's own image
 	format *element // nil for the disk's own image
 	source *element
 }
 
-// elementsOf returns where the XML states its i-th layer.
+// elementsOf returns the elements of the XML's i-th layer.
 func (k *Disk) elementsOf(i int) statedElements {
 	if i == 0 {
 		return statedElements{source: k.elem.child("source")}
@@ -33,8 +33,7 @@ func (k *Disk) elementsOf(i int) statedElements {
 	return statedElements{store: store, format: store.child("format"), source: store.child("source")}
 }
 
-// checkCopies refuses to write a layer anew if the XML says something of it
-// that would be lost.
+// checkCopies refuses to rewrite a layer if content of its XML would be lost.
 func (k *Disk) checkCopies(p plan) error {
 	for i, from := range p.copies {
 		if from < 0 {
@@ -42,14 +41,14 @@ func (k *Disk) checkCopies(p plan) error {
 		}
 		layer := p.lower()[i]
 		if extra := k.uncopied(k.elementsOf(from), layer); extra != "" {
-			return fmt.Errorf("%s has to be written anew, and what the XML says of it would be lost: %s", storage.Describe(layer.Source), extra)
+			return fmt.Errorf("%s has to be rewritten, which would lose a part of its XML: %s", storage.Describe(layer.Source), extra)
 		}
 	}
 	return nil
 }
 
-// uncopied names what the XML says of a layer in another place than its
-// <source>, and is not copied.
+// uncopied names content of a layer's XML outside of its <source> that is not
+// copied.
 func (k *Disk) uncopied(is statedElements, layer chain.Layer) string {
 	if is.store == nil {
 		for _, name := range []string{"auth", "encryption"} {
@@ -58,20 +57,19 @@ func (k *Disk) uncopied(is statedElements, layer chain.Layer) string {
 			}
 		}
 		if is.source == nil {
-			return "that it has no <source>"
+			return "the missing <source>"
 		}
 		return ""
 	}
 	extra := besides(is.store, []string{"type", "index"}, []string{"format", "source", "backingStore"})
 	if extra == "" && formatOf(is.format) != layer.Format.LibvirtName() {
-		// What belongs to the other format has to go.
+		// The metadata cache belongs to the other format and is dropped.
 		extra = besides(is.format, []string{"type"}, []string{"metadata_cache"})
 	}
 	return extra
 }
 
-// besides names something that an element has besides attributes and children
-// that are known.
+// besides names an attribute or child of an element that is not in the lists.
 func besides(e *element, attrs, children []string) string {
 	for _, a := range e.attrs {
 		if !slices.Contains(attrs, a.name) {
@@ -86,28 +84,28 @@ func besides(e *element, attrs, children []string) string {
 	return ""
 }
 
-// fragment is a <backingStore> that is to be written, with the texts of what it
-// has from the document.
+// fragment is a new <backingStore>, with the texts that it copies from the
+// document.
 type fragment struct {
 	root   *etree.Element
-	copies []string // pairs: a stand-in as it is printed, and its text
+	copies []string // pairs: a printed placeholder and its text
 }
 
-// printed puts the texts in for their stand-ins. No name or value can look like
-// one: their '<' is escaped.
+// printed replaces the placeholders by their texts. No name or value can look
+// like a placeholder: their '<' is escaped.
 func (f *fragment) printed(text string) string {
 	return strings.NewReplacer(f.copies...).Replace(text)
 }
 
-// standIn returns an element that is printed in place of a text.
+// standIn returns a placeholder element for a text.
 func (f *fragment) standIn(text string) *etree.Element {
 	name := "copy-" + strconv.Itoa(len(f.copies)/2)
 	f.copies = append(f.copies, "<"+name+"/>", text)
 	return etree.NewElement(name)
 }
 
-// storeFragment lays out the <backingStore> of the layers that are written
-// anew; of none it is the empty one that ends a chain.
+// storeFragment makes the <backingStore> of the rewritten layers; without any
+// it is the empty one that ends a chain.
 func (k *Disk) storeFragment(p plan) (*fragment, error) {
 	f := &fragment{root: etree.NewElement("backingStore")}
 	for i := len(p.lower()) - 1; i >= 0; i-- {
@@ -127,8 +125,8 @@ func (k *Disk) storeFragment(p plan) (*fragment, error) {
 	return f, nil
 }
 
-// copyStore makes the <backingStore> of a layer that has the source of the
-// from-th of the XML's.
+// copyStore makes the <backingStore> of a layer with the source of the XML's
+// layer from.
 func (k *Disk) copyStore(f *fragment, from int, layer chain.Layer) (*etree.Element, error) {
 	is := k.elementsOf(from)
 	e := etree.NewElement("backingStore")
@@ -151,7 +149,8 @@ func (k *Disk) copyStore(f *fragment, from int, layer chain.Layer) (*etree.Eleme
 	return e, nil
 }
 
-// plainEdits makes of a <source> that of a backing image, as plainSource does.
+// plainEdits returns the edits that turn a <source> into that of a backing
+// image, as plainSource does.
 func plainEdits(source *element) []edit {
 	var edits []edit
 	before := source.nameEnd
@@ -164,7 +163,7 @@ func plainEdits(source *element) []edit {
 	return edits
 }
 
-// copyOf returns the text of an element with edits in it.
+// copyOf returns the text of an element with edits applied.
 func (d *Document) copyOf(e *element, edits []edit) string {
 	start := e.start()
 	for i := range edits {
@@ -174,7 +173,7 @@ func (d *Document) copyOf(e *element, edits []edit) string {
 	return string(splice(d.data[start:e.end], edits))
 }
 
-// formatOf returns the type of a <format>; "" if there is none.
+// formatOf returns the type of a <format>, or "".
 func formatOf(format *element) string {
 	name, _ := format.attr("type")
 	return name

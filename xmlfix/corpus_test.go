@@ -310,7 +310,7 @@ func checkDriver(t *testing.T, name string, s chain.Stated, old, bare string) {
 }
 
 // checkInserted: the new chain is all that was added, as whole lines unless
-// something stands behind the source on its line. It reports whether it is
+// something stands after the source on its line. It reports whether it is
 // whole lines.
 func checkInserted(t *testing.T, name, bare, now string) (lines bool) {
 	if lost(strings.SplitAfter(bare, "\n"), strings.SplitAfter(now, "\n")) == 0 {

@@ -36,10 +36,10 @@ func (noImages) Identify(_ context.Context, src *libvirtxml.DomainDiskSource) (s
 // stated, and a block job will rewrite it.
 var refusedThoughStated = []finding.Code{finding.LiveDump, finding.MirrorRunning}
 
-// TestWhatIsStatedToTheEndIsLeftAlone: a disk of libvirt's test documents whose
-// XML leaves nothing open is explicit wherever its images are, whatever kinds
-// of source it has, unless it is on the list. Any other is refused for its
-// images, which are not there, or is passed over.
+// TestWhatIsStatedToTheEndIsLeftAlone: a disk of libvirt's test documents with
+// a completely stated chain is explicit wherever its images are, whatever its
+// kinds of source, unless it is on the list. Any other is refused because its
+// images do not exist, or skipped.
 func TestWhatIsStatedToTheEndIsLeftAlone(t *testing.T) {
 	stated := 0
 	refused, open := make(map[finding.Code]int), make(map[finding.Code]int)

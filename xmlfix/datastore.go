@@ -12,8 +12,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// checkDataStore refuses a data store that libvirt would not take: it has to be
-// raw and plain, and belong to a qcow2 image (libvirt 10.10 to 11.3).
+// checkDataStore refuses a data store that libvirt would not accept: it has to
+// be raw, without nested elements, and belong to a qcow2 image (libvirt 10.10
+// to 11.3).
 func checkDataStore(layer chain.Layer) error {
 	store := layer.Source.DataStore
 	if store == nil {
@@ -22,13 +23,13 @@ func checkDataStore(layer chain.Layer) error {
 	what := storage.Describe(layer.Source)
 	switch {
 	case layer.Format != probe.Qcow2:
-		return fmt.Errorf("%s has a data store, which is for qcow2 only", what)
+		return fmt.Errorf("%s has a data store, which only qcow2 can have", what)
 	case store.Format == nil || store.Format.Type != "raw" || store.Format.MetadataCache != nil:
-		return fmt.Errorf("the data store of %s is not plainly raw", what)
+		return fmt.Errorf("the data store of %s is not raw", what)
 	case sourceType(store.Source) == "":
-		return fmt.Errorf("the data store of %s has no source that it can have", what)
+		return fmt.Errorf("the data store of %s has an invalid source", what)
 	case store.Source.DataStore != nil || store.Source.Slices != nil:
-		return fmt.Errorf("the data store of %s has a data store or slices of its own", what)
+		return fmt.Errorf("the data store of %s has a nested data store or slices", what)
 	}
 	if err := writable(store.Source); err != nil {
 		return errors.New("a data store has a source without a name")
@@ -36,8 +37,8 @@ func checkDataStore(layer chain.Layer) error {
 	return nil
 }
 
-// setDataStore returns the edit that gives a <source> a data store, in place of
-// the one that it has, or takes that out if store is nil.
+// setDataStore returns the edit that replaces or adds the data store of a
+// <source>, or removes it if store is nil.
 func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDataStore) (edit, error) {
 	old := source.child("dataStore")
 	if store == nil {
@@ -55,7 +56,7 @@ func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDat
 		return d.insertAfter(lastOf(source.children), e), nil
 	}
 
-	// There is no element yet to stand next to.
+	// The <source> has no child yet.
 	l := d.layoutIn(source.parent, source)
 	indent, lines := d.indentOf(source)
 	inside := d.data[source.open:source.close]
@@ -70,7 +71,7 @@ func (d *Document) setDataStore(source *element, store *libvirtxml.DomainDiskDat
 	case d.selfClosed(source):
 		return edit{source.end - len("/>"), source.end, ">" + text + after + "</source>"}, nil
 	case bytes.IndexByte(inside, '\n') >= 0:
-		after = "" // the end tag has a line of its own
+		after = "" // the end tag is on a separate line
 	}
 	return edit{source.open, source.open, text + after}, nil
 }

@@ -13,21 +13,20 @@ import (
 type Disk struct {
 	doc    *Document
 	elem   *element
-	tokens []xml.Token // of elem and all in it, without comments
+	tokens []xml.Token // of elem and its content, without comments
 
-	read *chain.Stated // what Stated found
-	// layOut makes the edits that are queued, in the order of the document;
-	// nil if there are none. They are laid out only when somebody wants the
-	// bytes: most runs over many documents do not.
+	read *chain.Stated // the result of Stated
+	// layOut makes the queued edits, in the order of the document; nil means
+	// none. It is called only if the bytes are needed: most runs over many
+	// documents do not need them.
 	layOut func() ([]edit, error)
-	wanted *chain.Chain // what the edits make the XML state; nil if they remove the chain
-	// replacement is the disk that the edits put in the place of this one; nil if they
-	// do something else.
+	wanted *chain.Chain // the chain after the edits; nil if they remove it
+	// replacement is the disk that replaces this one; nil for other edits.
 	replacement *Disk
 }
 
-// Pos returns the place of the disk's <source> start tag, or, without one, of
-// the disk's own.
+// Pos returns the position of the disk's <source> start tag, or, without one,
+// of the disk's.
 func (k *Disk) Pos() Position {
 	if source := k.elem.child("source"); source != nil {
 		return source.pos
@@ -35,13 +34,13 @@ func (k *Disk) Pos() Position {
 	return k.elem.pos
 }
 
-// Stated returns what the XML states of the disk: its own image first, then
-// the explicit backing images. Queued edits do not show. The sources belong to
-// the disk and must not be changed.
+// Stated returns what the XML states about the disk: its own image first, then
+// the explicit backing images. Queued edits are not included. The sources
+// belong to the disk and must not be modified.
 //
 // The error is an [*Error] that wraps [ErrDisk]: libvirt 9.0 would reject the
-// disk, or libvirtxml cannot express it. Guest, Target, Device and Bus are
-// set even so.
+// disk, or libvirtxml cannot express it. Guest, Target, Device and Bus are set
+// anyway.
 func (k *Disk) Stated() (chain.Stated, error) {
 	if k.read != nil {
 		return *k.read, nil
@@ -80,8 +79,8 @@ func (k *Disk) Stated() (chain.Stated, error) {
 	return read, nil
 }
 
-// unmarshal hands the disk to libvirtxml, as far as libvirt reads it and
-// libvirtxml can express it: without the backing stores that are beyond it.
+// unmarshal decodes the disk with libvirtxml, as far as libvirt reads it,
+// without the backing stores that libvirtxml cannot express.
 func (k *Disk) unmarshal(stores, beyond []*element) (*libvirtxml.DomainDisk, error) {
 	replay := &tokenReader{tokens: k.tokens}
 	switch last := lastOf(stores); {
@@ -95,7 +94,7 @@ func (k *Disk) unmarshal(stores, beyond []*element) (*libvirtxml.DomainDisk, err
 }
 
 // indexed reports whether an element or its source has an index, which libvirt
-// writes for running guests alone. libvirtxml loses an index of 0.
+// writes only for running guests. libvirtxml loses an index of 0.
 func indexed(elements ...*element) bool {
 	for _, e := range elements {
 		_, own := e.attr("index")
@@ -107,7 +106,8 @@ func indexed(elements ...*element) bool {
 	return false
 }
 
-// unreadable is the error of a disk that cannot be read, with what libvirt says of it.
+// unreadable returns the error for a disk that cannot be read, with libvirt's
+// message.
 func (k *Disk) unreadable(pos Position, err error) error {
 	e := k.fail(pos, ErrDisk, err.Error())
 	e.Objection = objectionOf(err)

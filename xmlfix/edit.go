@@ -13,20 +13,19 @@ type edit struct {
 	text       string
 }
 
-// SetChain queues the edits that make the XML state exactly the chain c, in
-// place of whatever was queued for the disk before. An explicit or skipped
-// chain needs none.
+// SetChain queues the edits that make the XML state exactly the chain c, and
+// drops earlier edits of the disk. An explicit or skipped chain needs none.
 //
-// Layers that the XML states already stay byte for byte, except for a
-// <dataStore> that is added to a <source>, replaced or taken out; what is below
-// the first that differs is written anew, with a type, a <format> and a
-// <source> for each layer and an empty <backingStore/> at the end, and so is a
-// <driver type> that is missing. There, too, the <source> of an image that the
-// XML states keeps its bytes, with its own indent and quotes.
+// Layers that the XML already states stay byte for byte, except for a
+// <dataStore> that is added to a <source>, replaced or removed. From the first
+// layer that differs the chain is rewritten, with a type, a <format> and a
+// <source> for each layer and an empty <backingStore/> at the end. A missing
+// <driver type> is added. A rewritten layer whose <source> the XML already has
+// keeps its bytes, with its indent and quotes.
 //
 // The error is an [*Error]. It wraps [ErrDisk] as [Disk.Stated] does,
-// [ErrRefused] if that is c's verdict, or [ErrChain] if c is no chain for this
-// disk, or what the XML says of an image would be lost; then nothing is queued.
+// [ErrRefused] if that is c's verdict, or [ErrChain] if c is not a chain of
+// this disk, or if content of the XML would be lost; then nothing is queued.
 func (k *Disk) SetChain(c *chain.Chain) error {
 	k.layOut, k.wanted, k.replacement = nil, nil, nil
 	stated, err := k.Stated()
@@ -46,8 +45,8 @@ func (k *Disk) SetChain(c *chain.Chain) error {
 	return nil
 }
 
-// checkPlaces finds out whether the document has the elements that a plan's
-// edits have to do with, and lets them go without a loss.
+// checkPlaces checks that the document has the elements that the plan's edits
+// need, and that replacing them loses nothing.
 func (k *Disk) checkPlaces(p plan) error {
 	if p.rewrite && k.storePlace(p).child("source") == nil {
 		return errors.New("the disk has no <source>")
@@ -60,10 +59,9 @@ func (k *Disk) checkPlaces(p plan) error {
 	return k.checkCopies(p)
 }
 
-// RemoveChain queues the removal of the disk's <backingStore>, whatever it
-// holds, in place of whatever was queued for the disk before. A <dataStore> in
-// the disk's own <source> stays: it is a part of that image, not of the chain
-// below it.
+// RemoveChain queues the removal of the disk's <backingStore>, with all of its
+// content, and drops earlier edits of the disk. A <dataStore> in the disk's
+// own <source> stays: it is a part of that image, not of the backing chain.
 func (k *Disk) RemoveChain() {
 	k.layOut, k.wanted, k.replacement = nil, nil, nil
 	if store := k.elem.child("backingStore"); store != nil {
@@ -110,7 +108,7 @@ func (k *Disk) editsFor(p plan) ([]edit, error) {
 	return append(edits, e), nil
 }
 
-// storePlace returns the element in which the new <backingStore> goes.
+// storePlace returns the parent element of the new <backingStore>.
 func (k *Disk) storePlace(p plan) *element {
 	if p.keep > 1 {
 		return k.elementsOf(p.keep - 1).store

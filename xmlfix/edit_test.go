@@ -417,7 +417,7 @@ func TestSetChainRefuses(t *testing.T) {
 	}
 }
 
-// TestProof: a name that XML cannot carry is found out before it is written.
+// TestProof: a name that XML cannot express is detected before it is written.
 func TestProof(t *testing.T) {
 	for _, name := range []string{"/\x01", "/\xff", "/\uFFFF"} {
 		doc := parse(t, libvirtStyle)

@@ -2,23 +2,22 @@ package xmlfix
 
 import "encoding/xml"
 
-// element is one element of a disk, with the places where it can be edited.
-// Offsets are bytes from the document's start. A nil element has no attributes
-// and no children.
+// element is one element of a disk, with the offsets at which it can be
+// edited. Offsets are bytes from the document's start. A nil element has no
+// attributes and no children.
 type element struct {
 	name     string
 	pos      Position // of its '<'
 	nameEnd  int
 	open     int  // after the start tag
-	close    int  // before the end tag; of <a/>, after it
+	close    int  // before the end tag; after <a/>
 	end      int  // after the end tag
 	quote    byte // of its first attribute; 0 if it has none
 	attrs    []attribute
 	parent   *element // nil for the disk
 	children []*element
 
-	// The element's tokens in its disk's list: from its start tag to after
-	// its end tag.
+	// The range of the element's tokens in its disk's list.
 	firstToken, endToken int
 }
 
@@ -47,7 +46,7 @@ func (e *element) typed() bool {
 	return ok
 }
 
-// child returns the first child called name, or nil.
+// child returns the first child with this name, or nil.
 func (e *element) child(name string) *element {
 	if e != nil {
 		for _, c := range e.children {
@@ -60,7 +59,7 @@ func (e *element) child(name string) *element {
 }
 
 // backingStores returns the explicit chain of a disk: its <backingStore>, the
-// one in that, and so on. One without a type is the end, whatever is in it
+// one in that, and so on. One without a type is the end, whatever it contains
 // (virDomainDiskBackingStoreParse of libvirt 9.0).
 func (e *element) backingStores() []*element {
 	var found []*element

@@ -8,33 +8,33 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// elsewhere is an image that a definition names in another place than a disk. What
-// libvirt does with it, of a chain below it for one, is settled by the place; it has
-// no <backingStore>, and is never edited.
+// elsewhere is an image that a definition names outside of its disks. The
+// element that names it decides how libvirt opens it, and whether it follows a
+// backing chain; it cannot have a <backingStore>, and is never edited.
 type elsewhere struct {
 	place string // the element: "loader"
 	pos   Position
 	text  strings.Builder
-	// typed says that it is named by the <source>, and not by the text.
+	// typed says that a <source> names the image, and not the text.
 	typed     bool
 	file, dev string
-	format    string // that is stated; "" for none
+	format    string // stated format, or ""
 }
 
-// maxElsewhere bounds how many of them are looked at. A guest has four in its <os>, and
-// libvirt allows two TPMs.
+// maxElsewhere bounds how many of them are checked. A guest has four in its
+// <os>, and libvirt allows two TPMs.
 const maxElsewhere = 16
 
-// tpmPlace is the place of the state of a TPM.
+// tpmPlace is the element with the state of a TPM.
 const tpmPlace = "tpm"
 
 // osImages are the elements of <os> that name an image; libvirt reads the first of each.
 var osImages = []string{"loader", "nvram", "kernel", "initrd"}
 
-// isFirmware reports whether a format can be stated for the image.
+// isFirmware reports whether the XML can state a format for the image.
 func (e *elsewhere) isFirmware() bool { return e.place == "loader" || e.place == "nvram" }
 
-// source is the image, if it is a local one that is named absolutely.
+// source returns the image, if it is local with an absolute path.
 func (e *elsewhere) source() (*libvirtxml.DomainDiskSource, bool) {
 	path := e.text.String()
 	if e.typed {
@@ -49,8 +49,8 @@ func (e *elsewhere) source() (*libvirtxml.DomainDiskSource, bool) {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}, true
 }
 
-// startElsewhere opens an element that names an image, or is in one. Of those beyond the
-// bound nothing is kept.
+// startElsewhere opens an element that names an image, or is inside of one. It
+// ignores those beyond maxElsewhere.
 func (p *parser) startElsewhere(k kind, t xml.StartElement, start int) {
 	value := func(name string) string {
 		for _, a := range t.Attr {
@@ -79,8 +79,8 @@ func (p *parser) startElsewhere(k kind, t xml.StartElement, start int) {
 	}
 }
 
-// kindElsewhere says what a child of an element is that may lead to an image outside of
-// the disks.
+// kindElsewhere returns the kind of a child of an element that may contain an
+// image outside of the disks.
 func (p *parser) kindElsewhere(parent kind, name string) kind {
 	switch {
 	case parent == osElement && slices.Contains(osImages, name) && !p.hasElsewhere(name):
@@ -101,8 +101,8 @@ func (p *parser) hasElsewhere(place string) bool {
 	return slices.ContainsFunc(p.doc.elsewhere, func(e *elsewhere) bool { return e.place == place })
 }
 
-// textElsewhere takes a text of an element that names an image. One that is too long
-// names none.
+// textElsewhere adds text of an element that names an image. A text that is
+// too long names none.
 func (p *parser) textElsewhere(t xml.CharData) {
 	if p.image != nil && p.image.text.Len() <= MaxText {
 		p.image.text.Write(t[:min(len(t), MaxText+1)])

@@ -14,8 +14,9 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// TestChainsElsewhere: an image outside of the disks whose chain is lost is told of, by
-// what the libvirt that reads the definition does with it, and left as it is.
+// TestChainsElsewhere: an image outside of the disks with an ignored chain
+// gets a warning about what the target libvirt does with it, and stays
+// unchanged.
 func TestChainsElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	for name, image := range map[string]interface{ Bytes() ([]byte, error) }{
@@ -35,7 +36,7 @@ func TestChainsElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, since := versions.Version{Major: 9, Minor: 1}, versions.FirmwareFormats.Since
-	const lost, bytes, format = "libvirt tells QEMU that it has none", "is read byte by byte", "takes no format in"
+	const lost, bytes, format = "libvirt tells QEMU that it has none", "is read byte by byte", "ignores the format in"
 	for _, c := range []struct {
 		os, devices string
 		target      versions.Version

@@ -14,17 +14,18 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// PlacedFinding is a [finding.Finding] with its place in the document.
+// PlacedFinding is a [finding.Finding] with its position in the document.
 type PlacedFinding struct {
 	finding.Finding
 	Pos Position
 }
 
-// lostChains warns of images outside of the disks whose chain, or whose content, is lost:
-// firmware, its variables, a kernel, an initial RAM disk, the state of a TPM. What such
-// an image names is not looked at. One that is not there, or cannot be read, may be
-// made when the guest starts, or be on another host; nothing is said of it. The error
-// is for a context that has ended.
+// lostChains warns of images outside of the disks whose chain or content
+// libvirt ignores: firmware, its variables, a kernel, an initial RAM disk, the
+// state of a TPM. It does not touch the files that such an image names. An
+// image that is missing or unreadable may be created when the guest starts, or
+// be on another host; it gets no warning. The error is the cause of a context
+// that has ended.
 func (d *Document) lostChains(ctx context.Context, w *chain.Walker) ([]PlacedFinding, error) {
 	var all []PlacedFinding
 	for _, e := range d.elsewhere {
@@ -43,7 +44,7 @@ func (d *Document) lostChains(ctx context.Context, w *chain.Walker) ([]PlacedFin
 	return all, nil
 }
 
-// lostChain is what [Document.lostChains] says of one image.
+// lostChain returns the finding of [Document.lostChains] about one image.
 func (e *elsewhere) lostChain(ctx context.Context, w *chain.Walker, src *libvirtxml.DomainDiskSource) (f finding.Finding, found bool) {
 	how, claim := e.opened(w.Policy.Target), probe.Format("")
 	switch how {
@@ -62,15 +63,15 @@ func (e *elsewhere) lostChain(ctx context.Context, w *chain.Walker, src *libvirt
 		below = strconv.Quote(storage.Printable(view.Header.Backing.Name))
 	}
 	f = finding.Finding{Code: finding.ChainElsewhere, Severity: finding.Warn, Layer: finding.WholeDisk,
-		Remedy: finding.Say("name an image there that has the whole content in it; %s shows what this one claims", finding.Command("chainfix probe "+finding.ShellWord(path)))}
+		Remedy: finding.Say("use an image there that has the whole content; %s shows the header of this one", finding.Command("chainfix probe "+finding.ShellWord(path)))}
 	switch how {
 	case withoutFormat:
-		f.Text = fmt.Sprintf("libvirt %s takes no format in <%s>, and opens %s as raw: the guest sees a %s image in the place of what is in it", w.Policy.Target, e.place, image, claim)
-		f.Remedy = finding.Say("name a raw image there, or upgrade libvirt first: %s and newer take the format", libvirt.FirmwareFormats.Since)
+		f.Text = fmt.Sprintf("libvirt %s ignores the format in <%s>, and opens %s as raw: the guest sees the bytes of a %s file instead of its content", w.Policy.Target, e.place, image, claim)
+		f.Remedy = finding.Say("use a raw image there, or upgrade libvirt first: %s and newer use the format", libvirt.FirmwareFormats.Since)
 	case withoutChain:
-		f.Text = fmt.Sprintf("%s in <%s> names %s as its backing image, but libvirt tells QEMU that it has none: the guest sees zeros in its place", image, e.place, below)
+		f.Text = fmt.Sprintf("%s in <%s> names %s as its backing image, but libvirt tells QEMU that it has none: the guest sees zeros instead of its data", image, e.place, below)
 	case asItIs:
-		f.Text = fmt.Sprintf("%s in <%s> is read byte by byte: what is read is a %s image over %s, and nothing of what is in them", image, e.place, view.Claim, below)
+		f.Text = fmt.Sprintf("%s in <%s> is read byte by byte: the guest sees the bytes of a %s file with the backing image %s, not their content", image, e.place, view.Claim, below)
 	}
 	return f, true
 }
@@ -81,13 +82,14 @@ type opening int
 const (
 	notKnown      opening = iota
 	asItIs                // every byte
-	withoutChain          // as qcow2, with nothing below it
-	withoutFormat         // every byte, although the XML states that it is qcow2
+	withoutChain          // as qcow2 without a backing image
+	withoutFormat         // byte by byte, although the XML states that it is qcow2
 )
 
-// opened says how libvirt opens the image. Where no format is stated for firmware or its
-// variables, a libvirt that takes one may choose it, by the firmware that it knows or by
-// a look at the device; then that is not known.
+// opened returns how libvirt opens the image. If no format is stated for
+// firmware or its variables, a libvirt that supports formats may choose one,
+// from its firmware descriptions or by probing the device; then the result is
+// not known.
 func (e *elsewhere) opened(target libvirt.Version) opening {
 	old := target.Known() && !libvirt.FirmwareFormats.Holds(target)
 	switch {

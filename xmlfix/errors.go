@@ -9,9 +9,8 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// What can be wrong with a document, or with what is asked of it. Every error
-// of [Parse], [Disk.Stated] and [Disk.SetChain] is an [*Error] that wraps one
-// of these.
+// Errors about a document or a requested edit. Every error of [Parse],
+// [Disk.Stated] and [Disk.SetChain] is an [*Error] that wraps one of these.
 var (
 	// ErrSyntax is returned for a document that is not well-formed.
 	ErrSyntax = strictxml.ErrSyntax
@@ -21,7 +20,7 @@ var (
 	// differently.
 	ErrAmbiguous = strictxml.ErrAmbiguous
 	// ErrNotDomain is returned for a document that is neither a domain XML nor a
-	// lone <disk>.
+	// single <disk>.
 	ErrNotDomain = errors.New("not a domain XML")
 	// ErrLimit is returned for a document that exceeds [MaxInput], [MaxDepth], [MaxAttrs],
 	// [MaxDiskElements], [MaxDiskAttrs], [MaxDisks] or [MaxText], or its
@@ -37,12 +36,13 @@ var (
 	ErrChain = errors.New("chain cannot be written")
 )
 
-// ErrProof is returned where the edited document failed the proof that
-// [Document.Bytes] demands of it. That is a defect of this package, or a chain that
-// XML cannot carry (a name with control characters); nothing was returned.
+// ErrProof is returned if the edited document fails the proof of
+// [Document.Bytes]. The cause is a bug of this package, or a chain that XML
+// cannot express (a name with control characters). Bytes then returns no
+// document.
 var ErrProof = errors.New("edited document failed its proof")
 
-// codeOf gives each error the code of the finding that it makes.
+// codeOf returns the finding code of an error.
 func codeOf(sentinel error) finding.Code {
 	switch sentinel {
 	case ErrSyntax:
@@ -61,7 +61,7 @@ func codeOf(sentinel error) finding.Code {
 	return ""
 }
 
-// Position is a place in a document.
+// Position is a position in a document.
 type Position struct {
 	Line   int // from 1; a line ends with LF
 	Column int // in bytes, from 1
@@ -80,19 +80,20 @@ func (p Position) after(text []byte) Position {
 	return p
 }
 
-// Error says what is wrong with a document and where.
+// Error says what is wrong with a document, and where.
 type Error struct {
-	Name   string // the document's, as it was given to Parse
+	Name   string // the name passed to Parse
 	Pos    Position
-	Code   finding.Code   // "" for ErrRefused, of which the chain's findings say more
-	Detail string         // what is wrong; nothing in it can drive a terminal
-	Remedy finding.Remedy // what to do about it; says nothing for ErrRefused
+	Code   finding.Code   // "" for ErrRefused: see the chain's findings
+	Detail string         // what is wrong; safe to print on a terminal
+	Remedy finding.Remedy // what to do about it; zero for ErrRefused
 	Err    error          // one of the Err... variables
-	// Objection is what libvirt says of a disk that it does not accept; mostly of none.
+	// Objection is libvirt's message if libvirt does not accept the disk; usually
+	// zero.
 	Objection Objection
 }
 
-// Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds
+// Error returns "NAME:LINE:COLUMN: text". The name is quoted if it contains
 // anything but plain characters.
 func (e *Error) Error() string {
 	name := e.Name
@@ -102,7 +103,7 @@ func (e *Error) Error() string {
 	return name + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + ": " + e.Text()
 }
 
-// Text returns the message without the place.
+// Text returns the message without the position.
 func (e *Error) Text() string {
 	if e.Detail == "" {
 		return e.Err.Error()
@@ -113,5 +114,5 @@ func (e *Error) Text() string {
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// quote returns a text in quotes, as it may be printed.
+// quote returns a text in quotes, safe to print.
 func quote(s string) string { return `"` + strictxml.Shown(s) + `"` }

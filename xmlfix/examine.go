@@ -11,31 +11,31 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// Examination is what [Examine] found out about one domain XML.
+// Examination is the result of [Examine] for one domain XML.
 type Examination struct {
-	// Document has the edits queued that make the chains explicit which are
-	// Fixable. It is nil if the text cannot be read, and Err says why.
+	// Document has the queued edits that make the Fixable chains explicit. It is
+	// nil if the text cannot be parsed; Err then says why.
 	Document *Document
 	Disks    []DiskExamination
-	// Findings are about images that the definition names elsewhere than in a
-	// disk: warnings, which the verdict does not count.
+	// Findings are warnings about images that the definition names outside of its
+	// disks. They do not affect the verdict.
 	Findings []PlacedFinding
 	Err      error
 }
 
-// DiskExamination is one disk of a document that was examined.
+// DiskExamination is the result for one disk of a document.
 type DiskExamination struct {
 	Disk   *Disk
 	Target string       // the <target dev>
-	Stated chain.Stated // what the XML states; not valid with Err
+	Stated chain.Stated // what the XML states; invalid if Err is set
 	Chain  *chain.Chain // nil if the disk could not be read
-	Err    error        // the disk could not be read, or its chain not be written
+	Err    error        // the disk could not be read, or its chain could not be written
 }
 
-// Examine parses a document, walks the chain of each of its disks, and queues the
-// edits that make those explicit that can be. The name is for messages. What is
-// wrong with the document or a disk is in the Examination; the error is for a
-// context that has ended. See [Document.Walk].
+// Examine parses a document, walks the chain of each disk, and queues the
+// edits that make all fixable chains explicit. The name is for messages.
+// Problems of the document or a disk are in the Examination; the error is only
+// the cause of a context that has ended. See [Document.Walk].
 func Examine(ctx context.Context, w *chain.Walker, name string, data []byte) (*Examination, error) {
 	doc, err := Parse(name, data)
 	if err != nil {
@@ -61,8 +61,8 @@ func (e *Examination) queue() {
 	}
 }
 
-// Verdict is that of the worst disk; of a document that cannot be read it is
-// Refused.
+// Verdict returns the verdict of the worst disk; Refused for a document that
+// cannot be parsed.
 func (e *Examination) Verdict() chain.Verdict {
 	if e.Err != nil {
 		return chain.Refused
@@ -76,8 +76,8 @@ func (e *Examination) Verdict() chain.Verdict {
 	return worst
 }
 
-// Verdict is the chain's; of a disk that cannot be read or written it is
-// Refused.
+// Verdict returns the chain's verdict; Refused for a disk that cannot be read
+// or written.
 func (d DiskExamination) Verdict() chain.Verdict {
 	if d.Err != nil {
 		return chain.Refused
@@ -85,26 +85,26 @@ func (d DiskExamination) Verdict() chain.Verdict {
 	return d.Chain.Verdict
 }
 
-// IsEvidence reports whether what the disk states counts for the images of others:
-// what libvirt would not accept is nobody's disk. One that is not looked at,
-// because there is no room for its chain, is the guest's all the same.
+// IsEvidence reports whether the disk counts as evidence about images of other
+// disks: a disk that libvirt would not accept does not. A disk that was not
+// walked because of [MaxChains] does.
 func (d DiskExamination) IsEvidence() bool { return d.Err == nil || errors.Is(d.Err, ErrLimit) }
 
-// Unreadable reports that the document is none that could be examined, as
-// opposed to one that says two things at once, which is refused like a chain.
+// Unreadable reports that the document could not be examined at all. An
+// ambiguous document is refused like a chain instead.
 func (e *Examination) Unreadable() bool {
 	return e.Err != nil && !errors.Is(e.Err, ErrAmbiguous)
 }
 
-// Walk walks the chain of each disk. A walker without evidence gets what the disks
-// of the document state of each other's images. With starting, the document is
-// that of a guest that is about to start or to arrive, which has an id although
-// libvirt has detected nothing yet.
+// Walk walks the chain of each disk. If the walker has no evidence, the disks
+// of the document are evidence about each other's images. starting says that
+// the guest of the document is about to start or to be migrated here: it has
+// an id although libvirt has detected nothing yet.
 //
-// A disk takes fifty bytes of XML, but may have a chain of two hundred layers with
-// findings on each. Once the chains take more than [MaxChains], the disks below get
-// an [ErrLimit] and are not walked. The error
-// is for a context that has ended.
+// A disk needs only fifty bytes of XML, but may have a chain of two hundred
+// layers with findings about each. As soon as the chains exceed [MaxChains],
+// the remaining disks get an [ErrLimit] and are not walked. The error is the
+// cause of a context that has ended.
 func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]DiskExamination, error) {
 	disks := make([]DiskExamination, len(d.disks))
 	for i, disk := range d.disks {
@@ -119,8 +119,8 @@ func (d *Document) Walk(ctx context.Context, w *chain.Walker, starting bool) ([]
 	return disks, walkAll(ctx, w, disks)
 }
 
-// walkAll walks the chains of disks of which it is known what the XML states. They
-// are walked again where one of them states something of another's image.
+// walkAll walks the chains of disks. It walks them again if one of them states
+// facts about another's image.
 func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
 	if err := walkEach(ctx, w, disks); err != nil || w.Evidence != nil || len(disks) < 2 {
 		return err
@@ -137,7 +137,7 @@ func walkAll(ctx context.Context, w *chain.Walker, disks []DiskExamination) erro
 	return walkEach(ctx, w.WithEvidence(evidence), disks)
 }
 
-// walkEach walks the chain of each disk by itself, up to [MaxChains].
+// walkEach walks the chain of each disk, up to [MaxChains].
 func walkEach(ctx context.Context, w *chain.Walker, disks []DiskExamination) error {
 	size := 0
 	for i := range disks {
@@ -157,18 +157,19 @@ func walkEach(ctx context.Context, w *chain.Walker, disks []DiskExamination) err
 	return nil
 }
 
-// tooLong is why a disk is not walked any more.
+// tooLong returns the error for a disk that is not walked because of
+// [MaxChains].
 func (d *DiskExamination) tooLong() error {
-	detail := "the chains of the disks above take more than " + strconv.Itoa(MaxChains>>20) + " MiB"
+	detail := "the chains of the preceding disks take more than " + strconv.Itoa(MaxChains>>20) + " MiB"
 	if d.Disk == nil {
 		return fmt.Errorf("%w: %s", ErrLimit, detail)
 	}
 	return &Error{Name: d.Disk.doc.name, Pos: d.Disk.Pos(), Code: codeOf(ErrLimit), Err: ErrLimit, Remedy: takeApart(), Detail: detail}
 }
 
-// sizeOf is what a chain takes, in bytes, roughly, whatever its verdict.
+// sizeOf returns the approximate memory of a chain in bytes.
 func sizeOf(c *chain.Chain) int {
-	const layer, extent, finding, text = 320, 64, 144, 16 // without what texts hold
+	const layer, extent, finding, text = 320, 64, 144, 16 // without the texts
 	size := 0
 	for _, l := range c.Layers {
 		path, _ := storage.LocalPath(l.Source)

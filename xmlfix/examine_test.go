@@ -14,8 +14,7 @@ import (
 )
 
 // TestExamineManyLongChains: thousands of disks with a chain of two hundred
-// layers, which take a gigabyte, are looked at as long as there is room, and then
-// no longer.
+// layers, which take a gigabyte, are walked up to the limit, and then no more.
 func TestExamineManyLongChains(t *testing.T) {
 	dir := t.TempDir()
 	for i := range chain.MaxLayers {

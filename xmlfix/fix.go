@@ -10,14 +10,14 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// Fix returns a domain XML with every backing chain explicit, whole or nothing:
-// the bytes of data where nothing needs changing, and none with an error. The
-// name is for messages. The Examination has the findings about each disk, also of
-// one that is refused; it is nil only for a context that has ended.
+// Fix returns a domain XML with every backing chain explicit: data itself if
+// nothing needs changing, and nil with an error. It never changes only some of
+// the disks. The name is for messages. The Examination has the findings about
+// each disk, including a refused one; it is nil only if the context has ended.
 //
-// The error is that of [Parse], wraps [ErrRefused] where the chain of a disk
-// cannot be made explicit, [ErrDisk], [ErrLimit] or [ErrChain] where a disk cannot
-// be read or written, or is [ErrProof] or the context's.
+// The error comes from [Parse], wraps [ErrRefused] if the chain of a disk
+// cannot be made explicit, [ErrDisk], [ErrLimit] or [ErrChain] if a disk
+// cannot be read or written, or is [ErrProof] or the cause of the context.
 func Fix(ctx context.Context, w *chain.Walker, name string, data []byte) ([]byte, *Examination, error) {
 	e, err := Examine(ctx, w, name, data)
 	switch {
@@ -35,10 +35,10 @@ func Fix(ctx context.Context, w *chain.Walker, name string, data []byte) ([]byte
 	return fixed, e, err
 }
 
-// FixDomain makes every backing chain of a domain explicit, as [Fix] does, all or
-// none. What libvirtxml loses of a disk is listed at [StatedBy]. The disks
-// come in the domain's order, without [DiskExamination.Disk]; they are nil only
-// for a context that has ended.
+// FixDomain makes all backing chains of a domain explicit, as [Fix] does, or
+// none. [StatedBy] lists what libvirtxml loses. It returns the disks in the
+// domain's order, without [DiskExamination.Disk]; they are nil only if the
+// context has ended.
 func FixDomain(ctx context.Context, w *chain.Walker, domain *libvirtxml.Domain) ([]DiskExamination, error) {
 	if domain.Devices == nil {
 		return nil, nil
@@ -69,7 +69,7 @@ func FixDomain(ctx context.Context, w *chain.Walker, domain *libvirtxml.Domain) 
 	return all, nil
 }
 
-// refusal is why a disk cannot be made explicit; nil if it can.
+// refusal returns why a disk cannot be made explicit, or nil.
 func (d DiskExamination) refusal() error {
 	if d.Err != nil {
 		return d.Err

@@ -7,8 +7,8 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// singletons are, for each element whose content is read here, the children of
-// which libvirt reads the first, and libvirtxml the last.
+// singletons are, for each element that this package reads, the children that
+// must not be repeated: libvirt reads the first, and libvirtxml the last.
 var singletons = []struct {
 	parent   string
 	children []string
@@ -30,15 +30,15 @@ func isSingleton(parent, child string) bool {
 }
 
 // diskTypes and storeTypes are the types of a <disk>, and of a <backingStore>
-// or <dataStore>, that libvirtxml v1.12008.0 can express. Either of the latter
-// may be of type nvme too for libvirt.
+// or <dataStore>, that libvirtxml v1.12008.0 can express. libvirt also accepts
+// type nvme for the latter two.
 var (
 	diskTypes  = []string{"file", "block", "dir", "network", "volume", "nvme", "vhostuser", "vhostvdpa", "ctl"}
 	storeTypes = []string{"file", "block", "dir", "network", "volume", "vhostuser", "vhostvdpa", "ctl"}
 )
 
-// sourceNames returns the attributes by which a <source> of a type names an image.
-// Without any of them libvirt has a source without a name, and QEMU refuses to
+// sourceNames returns the attributes by which a <source> of a type names an
+// image. Without any of them the source has no name, and QEMU refuses to
 // start.
 func sourceNames(sourceType string) []string {
 	switch sourceType {
@@ -56,9 +56,8 @@ func sourceNames(sourceType string) []string {
 	return nil
 }
 
-// checkDisk finds what libvirt 9.0 rejects and libvirtxml does not: types that
-// are unknown or empty, and children that are missing. It returns the element
-// at fault.
+// checkDisk finds what libvirt 9.0 rejects and libvirtxml does not: unknown or
+// empty types, and missing children. It returns the element that is wrong.
 func checkDisk(disk *element) (*element, error) {
 	if value, ok := disk.attr("type"); ok && !slices.Contains(diskTypes, value) {
 		return disk, ofDisk("Invalid value for attribute 'type' in element 'disk': '"+strictxml.Shown(value)+"'", "unknown disk type "+quote(value))
@@ -83,7 +82,7 @@ func checkDisk(disk *element) (*element, error) {
 	return nil, nil
 }
 
-// What libvirt says of a <backingStore> that lacks one of them.
+// libvirt's messages about a <backingStore> that lacks one of them.
 const (
 	noStoreFormat = "missing disk backing store format"
 	noStoreSource = "missing disk backing store source"
@@ -118,8 +117,8 @@ func checkStore(store *element) error {
 	return nil
 }
 
-// checkDataStoreElement demands what libvirt does since it knows the element
-// (10.10); libvirt 9.0 ignores it, whatever it holds.
+// checkDataStoreElement checks what libvirt checks since it supports the
+// element (10.10); libvirt 9.0 ignores it, whatever it contains.
 func checkDataStoreElement(store *element) error {
 	const notRaw = "a <dataStore> is not stated to be raw"
 	value, typed := store.attr("type")
@@ -144,7 +143,7 @@ func checkDataStoreElement(store *element) error {
 }
 
 // inexpressible returns the first of a disk's backing stores that libvirtxml
-// cannot express, with those below it; none mostly.
+// cannot express, with all after it; usually none.
 func inexpressible(stores []*element) []*element {
 	for i, store := range stores {
 		if value, _ := store.attr("type"); value == "nvme" {
@@ -154,8 +153,8 @@ func inexpressible(stores []*element) []*element {
 	return nil
 }
 
-// checkFormats demands of backing stores that libvirtxml does not read what
-// layerOf does of the others.
+// checkFormats checks the formats of backing stores that libvirtxml cannot
+// read, as layerOf does for the others.
 func checkFormats(stores []*element) error {
 	for _, store := range stores {
 		if !store.typed() {

@@ -8,14 +8,14 @@ import (
 	"github.com/beevik/etree"
 )
 
-// insertAfter returns the edit that puts e after a sibling: on lines of its
-// own where the sibling ends its line, else directly after it. What is left
-// of the sibling's line, a comment, stays with it.
+// insertAfter returns the edit that puts e after a sibling: on separate lines
+// if the sibling ends its line, otherwise directly after it. A comment after
+// the sibling on its line stays there.
 func (d *Document) insertAfter(sibling *element, e *etree.Element) edit {
 	return d.insert(sibling.end, sibling.parent, sibling, e)
 }
 
-// insertFirst returns the edit that puts e before what is in parent.
+// insertFirst returns the edit that inserts e as the first child of parent.
 func (d *Document) insertFirst(parent *element, e *etree.Element) edit {
 	return d.insert(parent.open, parent, nil, e)
 }
@@ -31,7 +31,7 @@ func (d *Document) insert(offset int, parent, sibling *element, e *etree.Element
 	return edit{next, next, l.indent + l.print(e) + l.eol}
 }
 
-// replace returns the edit that puts e in the place of an element.
+// replace returns the edit that replaces an element by e.
 func (d *Document) replace(old *element, e *etree.Element) edit {
 	l := d.layoutIn(old.parent, old)
 	if _, l.lines = d.indentOf(old); l.lines {
@@ -40,8 +40,8 @@ func (d *Document) replace(old *element, e *etree.Element) edit {
 	return edit{old.start(), old.end, l.print(e)}
 }
 
-// remove returns the edit that takes an element out, with its lines where
-// there is nothing else on them.
+// remove returns the edit that removes an element, with its lines if they
+// contain nothing else.
 func (d *Document) remove(old *element) edit {
 	indent, first := d.indentOf(old)
 	end := old.end
@@ -54,8 +54,8 @@ func (d *Document) remove(old *element) edit {
 	return edit{old.start(), old.end, ""}
 }
 
-// layoutIn finds out how the children of parent are written: as sibling is, or
-// where that does not begin a line, as the first that does.
+// layoutIn returns how the children of parent are formatted: like sibling or,
+// if that does not begin a line, like the first child that does.
 func (d *Document) layoutIn(parent, sibling *element) layout {
 	l := layout{quote: quoteNear(parent, sibling), eol: "\n"}
 	if sibling != nil {
@@ -78,7 +78,7 @@ func (d *Document) layoutIn(parent, sibling *element) layout {
 }
 
 // quoteNear returns the quote of the nearest attribute: a sibling's, another
-// child's, the parent's; libvirt's own if there is none.
+// child's, the parent's; otherwise libvirt's default.
 func quoteNear(parent, sibling *element) byte {
 	if sibling != nil && sibling.quote != 0 {
 		return sibling.quote
@@ -107,8 +107,8 @@ func (d *Document) indentOf(e *element) (indent string, first bool) {
 	return string(d.data[i:e.start()]), true
 }
 
-// nextLine returns the start of the line after offset's, if up to there come
-// only blanks and whole comments, and it is not after limit.
+// nextLine returns the start of the line after offset's, if only white space
+// and complete comments come before it, and it is not after limit.
 func (d *Document) nextLine(offset, limit int) (next int, ok bool) {
 	for i := offset; i < limit; i++ {
 		switch {
@@ -137,18 +137,17 @@ func (d *Document) eolBefore(offset int) string {
 	return "\n"
 }
 
-// layout is how the neighbourhood of an edit is written.
+// layout is the formatting around an edit.
 type layout struct {
 	quote byte
-	// lines is set where each element has a line of its own; indent is then
-	// that of the new element, step what each level adds, and eol ends a
-	// line.
+	// lines is set if each element is on a separate line; indent is then the
+	// indent of the new element, step the additional indent of each level, and
+	// eol the line end.
 	lines             bool
 	indent, step, eol string
 }
 
-// marshalled makes an element of a value of libvirtxml's, in libvirt's own
-// order.
+// marshalled returns the element of a libvirtxml value, in libvirt's order.
 func marshalled(value any) (*etree.Element, error) {
 	text, err := xml.Marshal(value)
 	if err != nil {
@@ -190,8 +189,8 @@ func (l layout) printAttr(name, value string) string {
 // parser would turn into spaces. It does so only between double quotes.
 var canonical = etree.WriteSettings{CanonicalAttrVal: true}
 
-// requote gives canonical text the neighbourhood's quotes. In it every plain
-// double quote is a delimiter: those in values and in text are escaped.
+// requote gives canonical text the quotes of its neighbours. Every unescaped
+// double quote in canonical text is a delimiter.
 func (l layout) requote(text string) string {
 	if l.quote == '"' {
 		return text
@@ -201,7 +200,7 @@ func (l layout) requote(text string) string {
 
 var toSingleQuotes = strings.NewReplacer(`'`, "&apos;", `"`, `'`)
 
-// spread puts each element in e on a line of its own, unless e has text.
+// spread puts each child of e on a separate line, unless e has text.
 func (l layout) spread(e *etree.Element, newline string) {
 	children := e.ChildElements()
 	if len(children) == 0 || len(children) < len(e.Child) {

@@ -70,7 +70,7 @@ func TestLoneDisk(t *testing.T) {
 	}
 }
 
-// TestLoneDiskIsRead: as strictly as one in a domain, with the same outcome.
+// TestLoneDiskIsRead: as strictly as a disk in a domain, with the same result.
 func TestLoneDiskIsRead(t *testing.T) {
 	for _, tt := range statedTests {
 		if tt.live {
@@ -87,11 +87,11 @@ func TestLoneDiskIsRead(t *testing.T) {
 		t.Error("a disk of a running guest is not live")
 	}
 	for name, in := range map[string]string{
-		"prefixed root":      "<y:disk xmlns:y='u'/>",
-		"default name space": "<disk xmlns='u'/>",
-		"DOCTYPE":            "<!DOCTYPE disk>" + plainDisk,
-		"two sources":        "<disk type='file'><source file='/a'/><source file='/b'/></disk>",
-		"prefixed source":    "<disk type='file'><y:source file='/a'/></disk>",
+		"prefixed root":     "<y:disk xmlns:y='u'/>",
+		"default namespace": "<disk xmlns='u'/>",
+		"DOCTYPE":           "<!DOCTYPE disk>" + plainDisk,
+		"two sources":       "<disk type='file'><source file='/a'/><source file='/b'/></disk>",
+		"prefixed source":   "<disk type='file'><y:source file='/a'/></disk>",
 	} {
 		if _, err := xmlfix.Parse("disk.xml", []byte(in)); !errors.Is(err, xmlfix.ErrAmbiguous) {
 			t.Errorf("%s: %v", name, err)

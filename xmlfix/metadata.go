@@ -8,17 +8,17 @@ import (
 	"github.com/chainfix/chainfix/chain"
 )
 
-// ParseMetadata reads what libvirt keeps of a snapshot or a checkpoint. Its disks are
-// those of the <domain> and the <inactiveDomain> that it has copies of (libvirt 9.0),
-// and edits change nothing but their chains. A domain XML, as it is in the image of a
-// saved guest, is read as [Parse] reads it. Errors are those of [Parse].
+// ParseMetadata parses libvirt's XML of a snapshot or a checkpoint. Its disks
+// are those of the copies of definitions in it, <domain> and <inactiveDomain>
+// (libvirt 9.0); edits change only their chains. A domain XML, as in the image
+// of a saved guest, is parsed as by [Parse]. It returns the errors of [Parse].
 func ParseMetadata(name string, data []byte) (*Document, error) {
 	return parse(&Document{name: name, data: data, metadata: true})
 }
 
-// ExamineMetadata is [Examine] for a text that [ParseMetadata] reads. What it states is of
-// the past: the caller knows which of its disks may be walked on their word. Of the
-// others known returns what is to be said; nil is for a walk.
+// ExamineMetadata is [Examine] for a text that [ParseMetadata] parses. Its
+// statements are about the past, so the caller decides which disks to walk:
+// known returns the chain of a disk, or nil to walk it.
 func ExamineMetadata(ctx context.Context, w *chain.Walker, name string, data []byte, known func(chain.Stated) *chain.Chain) (*Examination, error) {
 	doc, err := ParseMetadata(name, data)
 	if err != nil {
@@ -49,15 +49,15 @@ func ExamineMetadata(ctx context.Context, w *chain.Walker, name string, data []b
 	return e, nil
 }
 
-// metadataRoots are the roots of libvirt's documents that hold copies of
-// definitions; copies are the roots of those.
+// metadataRoots are the root elements of libvirt's documents that contain
+// copies of definitions; copies are the elements with these copies.
 var (
 	metadataRoots = []string{"domainsnapshot", "domaincheckpoint"}
 	copies        = []string{"domain", "inactiveDomain"}
 )
 
-// kindOfCopy says what a child of a metadata document's root is: the copy of a
-// definition, which is read like one.
+// kindOfCopy returns the kind of a child of a metadata document's root: a copy
+// of a definition is read like a definition.
 func (p *parser) kindOfCopy(t xml.StartElement, start int) (kind, error) {
 	if !slices.Contains(copies, t.Name.Local) {
 		return other, nil

@@ -12,20 +12,19 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// Parse reads a domain XML, or a lone <disk>, which libvirt takes where it
-// attaches or updates a device. The name is for messages: a file's, or one
+// Parse parses a domain XML, or a single <disk>, which libvirt accepts to
+// attach or update a device. The name is for messages: a file name, or one
 // like "<stdin>".
 //
-// The document keeps data, which must not be changed as long as the document
-// is in use. Errors are [*Error] and wrap [ErrSyntax], [ErrEncoding],
-// [ErrAmbiguous], [ErrNotDomain] or [ErrLimit]. What is wrong with a single
-// disk is for [Disk.Stated] to say.
+// The document refers to data, which must not change while the document is in
+// use. Errors are [*Error] and wrap [ErrSyntax], [ErrEncoding],
+// [ErrAmbiguous], [ErrNotDomain] or [ErrLimit]. [Disk.Stated] reports errors
+// in a single disk.
 func Parse(name string, data []byte) (*Document, error) {
 	return parse(&Document{name: name, data: data})
 }
 
-// parse reads a document of which the name and the text are known, and whether it is
-// metadata.
+// parse parses a document with the name, the text and metadata set.
 func parse(doc *Document) (*Document, error) {
 	p := &parser{doc: doc}
 	if err := p.run(); err != nil {
@@ -34,25 +33,25 @@ func parse(doc *Document) (*Document, error) {
 	return doc, nil
 }
 
-// parser makes one pass over a document. The reader finds the tokens and knows
-// what is well-formed; the parser knows where disks are, and what in them libvirt
-// and libvirtxml would read differently.
+// parser makes one pass over a document. The reader returns the tokens and
+// checks that they are well-formed; the parser finds the disks, and what
+// libvirt and libvirtxml would read differently in them.
 type parser struct {
 	doc    *Document
 	reader *strictxml.Reader
-	open   []kind // of the elements that are open, the root first
+	open   []kind // of the open elements, the root first
 
 	named      bool // the domain's first <name> has begun
 	domainName strings.Builder
 	disk       *Disk
-	elem       *element   // the innermost that is open in disk
-	image      *elsewhere // the one that is open; nil if nothing is kept of it
+	elem       *element   // the innermost open element in disk
+	image      *elsewhere // the open one; nil if it is ignored
 	elements   int        // in all disks so far
 	attrs      int        // of these
 	pos        Position   // of the element in a disk that began last
 }
 
-// kind says what is read in an element.
+// kind says how the content of an element is read.
 type kind int
 
 const (
@@ -61,7 +60,7 @@ const (
 	metadataRoot
 	devices
 	domainName
-	inDisk // a disk or anything in it
+	inDisk // a disk or its content
 	osElement
 	tpm
 	tpmBackend
@@ -101,7 +100,7 @@ func (p *parser) run() error {
 	}
 }
 
-// failRead makes an [*Error] of the reader's.
+// failRead turns the reader's error into an [*Error].
 func (p *parser) failRead(err error) error {
 	var e *strictxml.Error
 	if !errors.As(err, &e) {
@@ -138,9 +137,9 @@ func (p *parser) start(t xml.StartElement, start int) error {
 	return nil
 }
 
-// kindOf says what is to be read in an element. libvirt finds the disks by
-// the path ./devices/disk from the root, in no name space; there may be
-// several <devices>.
+// kindOf returns the kind of an element. libvirt finds the disks by the path
+// ./devices/disk from the root, without a namespace; there may be several
+// <devices>.
 func (p *parser) kindOf(t xml.StartElement, start int) (kind, error) {
 	if len(p.open) == 0 {
 		switch {
@@ -187,20 +186,20 @@ func (p *parser) checkRoot(t xml.StartElement, start int) error {
 	return p.checkNamespace(t, start)
 }
 
-// checkNamespace refuses a default name space, in which libvirt does not find
-// what is unprefixed.
+// checkNamespace refuses a default namespace, in which libvirt does not find
+// unprefixed elements.
 func (p *parser) checkNamespace(t xml.StartElement, start int) error {
 	for _, a := range t.Attr {
 		if a.Name.Space == "" && a.Name.Local == "xmlns" {
-			return p.fail(start, ErrAmbiguous, "<"+strictxml.ShownName(t.Name)+"> has a default name space, in which libvirt does not look for disks")
+			return p.fail(start, ErrAmbiguous, "<"+strictxml.ShownName(t.Name)+"> has a default namespace, in which libvirt does not look for disks")
 		}
 	}
 	return nil
 }
 
-// startInDisk opens a disk, or an element in one. Here nothing may have a
-// prefix: libvirt ignores such elements and reads such attributes, both by
-// whether the prefix is declared, and libvirtxml sees no prefix at all.
+// startInDisk opens a disk, or an element in one. It refuses prefixes: libvirt
+// ignores such elements and reads such attributes, depending on whether the
+// prefix is declared, and libvirtxml ignores prefixes.
 func (p *parser) startInDisk(t xml.StartElement, start int) error {
 	if p.elements++; p.elements > MaxDiskElements {
 		return p.fail(start, ErrLimit, "the disks have more than "+strconv.Itoa(MaxDiskElements)+" elements")
@@ -219,7 +218,7 @@ func (p *parser) startInDisk(t xml.StartElement, start int) error {
 			return p.fail(start, ErrLimit, "attribute "+strictxml.ShownName(a.Name)+" has more than "+strconv.Itoa(MaxText)+" bytes")
 		}
 		if a.Name.Space != "" || strings.Contains(a.Name.Local, ":") || a.Name.Local == "xmlns" {
-			return p.fail(start, ErrAmbiguous, "attribute "+strictxml.ShownName(a.Name)+" of <"+strictxml.ShownName(t.Name)+"> in a disk has to do with name spaces")
+			return p.fail(start, ErrAmbiguous, "attribute "+strictxml.ShownName(a.Name)+" of <"+strictxml.ShownName(t.Name)+"> in a disk is about namespaces")
 		}
 	}
 	if p.elem != nil && isSingleton(p.elem.name, t.Name.Local) && p.elem.child(t.Name.Local) != nil {
@@ -237,7 +236,7 @@ func (p *parser) addElement(t xml.StartElement, start int) error {
 	p.pos = p.pos.after(p.doc.data[p.pos.Offset:start])
 	e := &element{name: t.Name.Local, pos: p.pos, nameEnd: start + tag.NameEnd, open: p.reader.End(), parent: p.elem}
 	if len(tag.Attrs) != len(t.Attr) {
-		return p.fail(start, ErrSyntax, "start tag cannot be taken apart")
+		return p.fail(start, ErrSyntax, "start tag cannot be parsed")
 	}
 	for i, a := range tag.Attrs {
 		e.quote = tag.Attrs[0].Quote
@@ -255,7 +254,7 @@ func (p *parser) addElement(t xml.StartElement, start int) error {
 	return nil
 }
 
-// end closes the element that was opened last.
+// end closes the innermost open element.
 func (p *parser) end(t xml.EndElement) {
 	last := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
@@ -285,8 +284,8 @@ func (p *parser) text(t xml.CharData, start int) error {
 	return nil
 }
 
-// textInDisk keeps a text. What comments and CDATA sections take apart becomes
-// one again: it may be millions of pieces.
+// textInDisk stores a text. It joins text that comments and CDATA sections
+// split, possibly into millions of pieces.
 func (p *parser) textInDisk(t xml.CharData, start int) error {
 	tokens := p.disk.tokens
 	before, more := tokens[len(tokens)-1].(xml.CharData)

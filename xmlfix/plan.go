@@ -11,24 +11,22 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// plan is what has to change for a disk to state a chain.
+// plan is what has to change so that a disk states a chain.
 type plan struct {
 	layers     []chain.Layer // the chain's
-	driverType string        // for the <driver>; "" leaves it alone
-	// keep is the number of layers, the top included, that stay as they
-	// are, but for their data stores.
+	driverType string        // for the <driver>; "" for no change
+	// keep is the number of layers, including the top, that stay unchanged except
+	// for their data stores.
 	keep int
-	// dataStores are the layers, of those, that get another data store, or
-	// lose theirs.
+	// dataStores are the kept layers that get another data store, or lose theirs.
 	dataStores []int
-	// rewrite is set if what is below the layers that are kept is written
-	// anew. Then copies has, for each layer there, the one of the XML's that
-	// it has its source from, or -1.
+	// rewrite is set if the layers after the kept ones are rewritten. Then copies
+	// has, for each of them, the index of the XML's layer with its source, or -1.
 	rewrite bool
 	copies  []int
 }
 
-// lower returns the layers that are written anew.
+// lower returns the rewritten layers.
 func (p plan) lower() []chain.Layer { return p.layers[p.keep:] }
 
 // planFor compares what a disk states with what it should. The error wraps
@@ -45,7 +43,7 @@ func planFor(stated chain.Stated, c *chain.Chain) (plan, error) {
 	case len(c.Layers) == 0:
 		return plan{}, fmt.Errorf("%w: it has no layers", ErrChain)
 	case stated.Inexpressible != "":
-		return plan{}, fmt.Errorf("%w: below its layers the XML has %s", ErrChain, stated.Inexpressible)
+		return plan{}, fmt.Errorf("%w: after its layers the XML has %s", ErrChain, stated.Inexpressible)
 	}
 	p := plan{layers: c.Layers, keep: 1}
 	var err error
@@ -70,8 +68,8 @@ func planFor(stated chain.Stated, c *chain.Chain) (plan, error) {
 	return p, nil
 }
 
-// driverTypeFor returns what the <driver> of a disk has to state for its own
-// image to be as it should; "" if it does.
+// driverTypeFor returns the type that the <driver> of a disk has to state for
+// its own image; "" if it already does.
 func driverTypeFor(is, want chain.Layer) (string, error) {
 	switch {
 	case !reflect.DeepEqual(withoutDataStore(want.Source), withoutDataStore(is.Source)):
@@ -79,7 +77,7 @@ func driverTypeFor(is, want chain.Layer) (string, error) {
 	case is.From == chain.Protocol && want.Format != is.Format:
 		return "", errors.New("its top is a directory")
 	case is.Source.VHostUser != nil:
-		return "", errors.New("its top is a vhost-user device") // libvirt allows it no chain
+		return "", errors.New("its top is a vhost-user device") // cannot have a chain in libvirt
 	case leftTypeless(is, want):
 		return "", nil
 	case is.From == chain.Unstated:
@@ -94,14 +92,15 @@ func driverTypeFor(is, want chain.Layer) (string, error) {
 	return "", nil
 }
 
-// leftTypeless reports whether a disk without a <driver type> is to stay one:
-// nobody states a format for it, and libvirt takes it as raw.
+// leftTypeless reports whether a disk stays without a <driver type>: nobody
+// states a format, and libvirt opens it as raw.
 func leftTypeless(is, want chain.Layer) bool {
 	return is.From == chain.Unstated && want.From == chain.Unstated && want.Format == ""
 }
 
-// statedAs returns the layer of the XML that has the source of one which is
-// written as the i-th: if there are several, the i-th; -1 if there is none.
+// statedAs returns the index of the XML's layer with the source of layer,
+// which is written as the i-th: i if that is one of several, otherwise the
+// first; -1 for none.
 func statedAs(layer chain.Layer, stated []chain.Layer, i int) int {
 	if i < len(stated) && sameImage(layer.Source, stated[i].Source) {
 		return i
@@ -123,7 +122,7 @@ func (p plan) check() error {
 	}
 	for i, layer := range p.lower() {
 		if layer.Format.LibvirtName() == "" {
-			return fmt.Errorf("%s has no format that a <backingStore> can state", storage.Describe(layer.Source))
+			return fmt.Errorf("%s does not have a format that a <backingStore> can state", storage.Describe(layer.Source))
 		}
 		if sourceType(layer.Source) == "" {
 			return errors.New("a layer has no source that a <backingStore> can have")
@@ -138,21 +137,20 @@ func (p plan) check() error {
 	return nil
 }
 
-// ends reports whether the XML says where a chain of these layers ends. Of a
-// top that can have no backing image that goes without saying (libvirt 9.0 and
-// 11.3).
+// ends reports whether the XML terminates a chain of these layers. A top that
+// cannot have a backing image needs no explicit end (libvirt 9.0 and 11.3).
 func ends(layers []chain.Layer, terminated bool) bool {
 	return terminated || len(layers) == 1 && !layers[0].Format.CanHaveBacking()
 }
 
-// sameLayer reports whether the XML's layer is what a lower layer should be,
-// but for its data store.
+// sameLayer reports whether the XML's backing layer is as wanted, except for
+// its data store.
 func sameLayer(want, is chain.Layer) bool {
 	return want.Format == is.Format && sameImage(want.Source, is.Source)
 }
 
-// sameImage reports whether two sources, as they are written below the top,
-// differ in nothing but their data stores.
+// sameImage reports whether two sources of backing images differ only in their
+// data stores.
 func sameImage(a, b *libvirtxml.DomainDiskSource) bool {
 	return reflect.DeepEqual(withoutDataStore(plainSource(a)), withoutDataStore(plainSource(b)))
 }
@@ -171,8 +169,8 @@ func withoutDataStore(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSo
 	return &bare
 }
 
-// plainSource returns src as it is written below the top: libvirt takes no
-// index from a definition, and reads startupPolicy of the top only.
+// plainSource returns src as the source of a backing image: libvirt ignores an
+// index in a definition, and reads startupPolicy only in the top.
 func plainSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource {
 	if src == nil {
 		return nil
@@ -187,8 +185,8 @@ func plainSource(src *libvirtxml.DomainDiskSource) *libvirtxml.DomainDiskSource 
 	return &plain
 }
 
-// writable refuses a source that libvirtxml v1.12008.0 would drop when it
-// writes it, whatever else is in it, and those without a name.
+// writable refuses a source that libvirtxml v1.12008.0 would not write, and
+// one without a name.
 func writable(src *libvirtxml.DomainDiskSource) error {
 	switch {
 	case src.File != nil && src.File.File == "", src.Block != nil && src.Block.Dev == "",
@@ -199,13 +197,13 @@ func writable(src *libvirtxml.DomainDiskSource) error {
 	return nil
 }
 
-// isPassed reports whether an image is handed to QEMU as a descriptor, which
-// needs no name. libvirtxml cannot write that, but it can be copied.
+// isPassed reports whether an image is passed to QEMU as a file descriptor,
+// which needs no name. libvirtxml cannot write that, but it can be copied.
 func isPassed(src *libvirtxml.DomainDiskSource) bool {
 	return src.File != nil && src.File.FDGroup != ""
 }
 
-// states reports whether a disk says exactly what c does.
+// states reports whether a disk states exactly the chain c.
 func states(stated chain.Stated, c *chain.Chain) bool {
 	if len(stated.Layers) != len(c.Layers) || !ends(stated.Layers, stated.Terminated) {
 		return false

@@ -10,12 +10,12 @@ import (
 )
 
 // Bytes returns the document with the queued edits applied; without any, the
-// bytes that were given to [Parse] themselves.
+// bytes passed to [Parse].
 //
-// The result is proved before it is returned: outside the edits every byte is
-// the input's, it parses, each edited disk states exactly what was asked for,
-// and asking again would change nothing. If any of that fails the error wraps
-// [ErrProof] and there are no bytes.
+// The result is proved before it is returned: bytes outside of the edits are
+// unchanged, it parses, each edited disk states exactly the requested chain,
+// and a second run would change nothing. If any of this fails, the error wraps
+// [ErrProof] and Bytes returns nil.
 func (d *Document) Bytes() ([]byte, error) {
 	if !d.Changed() {
 		return d.data, nil
@@ -37,8 +37,8 @@ type Edit struct {
 	Text       string
 }
 
-// Edits returns what [Document.Bytes] does to the bytes that were given to
-// [Parse]: in the order of the document, none of them over another. Errors wrap
+// Edits returns the edits that [Document.Bytes] applies to the bytes passed to
+// [Parse], in the order of the document, without overlaps. Errors wrap
 // [ErrProof].
 func (d *Document) Edits() ([]Edit, error) {
 	queued, err := d.queued()
@@ -84,7 +84,7 @@ func splice(data []byte, edits []edit) []byte {
 	return append(out, data[last:]...)
 }
 
-// prove finds out whether out is what the edits should have made of d.
+// prove checks that out is the right result of the edits to d.
 func (d *Document) prove(edits []edit, out []byte) error {
 	if !untouched(d.data, out, edits) {
 		return errors.New("bytes outside the edits differ")
@@ -107,7 +107,7 @@ func (d *Document) prove(edits []edit, out []byte) error {
 	return nil
 }
 
-// untouched reports whether out is data wherever there is no edit.
+// untouched reports whether out equals data outside of the edits.
 func untouched(data, out []byte, edits []edit) bool {
 	from, shift := 0, 0
 	for _, e := range append(slices.Clone(edits), edit{len(data), len(data), ""}) {
@@ -121,7 +121,7 @@ func untouched(data, out []byte, edits []edit) bool {
 	return from+shift == len(out)
 }
 
-// prove finds out whether k's edits made it the disk that again is.
+// prove checks again, the parsed result of k's edits.
 func (k *Disk) prove(again *Disk) error {
 	if k.replacement != nil {
 		return k.proveReplaced(again)
@@ -145,8 +145,8 @@ func (k *Disk) prove(again *Disk) error {
 	return nil
 }
 
-// proveRemoved does so for the removal of a chain, which is done even where
-// the disk cannot be read.
+// proveRemoved does so for the removal of a chain, which works even if the
+// disk cannot be read.
 func (k *Disk) proveRemoved(again *Disk) error {
 	if again.elem.child("backingStore") != nil {
 		return errors.New("it still has a chain")

@@ -11,10 +11,11 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// Same reports whether two disks, of whatever documents, mean the same: their XML states
-// the same chain, and what else it has are the same elements, attributes and texts. White
-// space around a text, the order of attributes, and that of elements with different names
-// mean nothing, and neither do comments; versions of libvirt write them differently.
+// Same reports whether two disks, possibly of different documents, are
+// equivalent: their XML states the same chain and otherwise has the same
+// elements, attributes and texts. It ignores white space around a text, the
+// order of attributes, the order of elements with different names, and
+// comments; versions of libvirt write them differently.
 func (k *Disk) Same(other *Disk) bool {
 	mine, err := k.Stated()
 	theirs, otherErr := other.Stated()
@@ -25,26 +26,26 @@ func (k *Disk) Same(other *Disk) bool {
 	return reflect.DeepEqual(mine, theirs) && reflect.DeepEqual(k.meaning("backingStore"), other.meaning("backingStore"))
 }
 
-// Replace queues the edit that puts the text of another document's disk in the place of
-// k's, in place of whatever was queued for k before.
+// Replace queues the edit that replaces k's text by that of another document's
+// disk, and drops earlier edits of k.
 func (k *Disk) Replace(by *Disk) {
 	text := string(by.doc.data[by.elem.start():by.elem.end])
 	k.wanted, k.replacement = nil, by
 	k.layOut = func() ([]edit, error) { return []edit{{k.elem.start(), k.elem.end, text}}, nil }
 }
 
-// proveReplaced finds out whether again is the disk that k was replaced by.
+// proveReplaced checks that again is the disk that replaced k.
 func (k *Disk) proveReplaced(again *Disk) error {
 	if !again.Same(k.replacement) {
-		return errors.New("it is not the disk that was to be put there")
+		return errors.New("it is not the replacement")
 	}
 	return nil
 }
 
-// Same reports whether two documents mean the same, as [Disk.Same] does for disks: for all
-// that is in them. Queued edits do not show. Controllers may be in any order: libvirt
-// puts one that it has added itself where it belongs only when it reads the definition
-// again (9.0).
+// Same reports whether two documents are equivalent, in the sense of
+// [Disk.Same]. Queued edits are not included. Controllers may be in any order:
+// libvirt moves one that it has added to its place only when it reads the
+// definition again (libvirt 9.0).
 func (d *Document) Same(other *Document) bool {
 	return string(d.data) == string(other.data) || reflect.DeepEqual(d.meaning(), other.meaning())
 }
@@ -55,13 +56,14 @@ func (d *Document) meaning() *node {
 	for {
 		token, err := reader.Token()
 		if err != nil {
-			return t.root // the end: Parse has read the document already
+			return t.root // the end: Parse accepted the document before
 		}
 		t.add(token)
 	}
 }
 
-// meaning returns the disk as a tree, without its children of a name.
+// meaning returns the disk as a tree, without its children with the name
+// without.
 func (k *Disk) meaning(without string) *node {
 	t := newTree(without)
 	for _, token := range k.tokens {
@@ -70,7 +72,7 @@ func (k *Disk) meaning(without string) *node {
 	return t.root
 }
 
-// node is an element as it is compared.
+// node is an element for comparison.
 type node struct {
 	name     xml.Name
 	attrs    []xml.Attr
@@ -78,11 +80,11 @@ type node struct {
 	children []*node
 }
 
-// tree makes nodes of tokens.
+// tree builds nodes from tokens.
 type tree struct {
-	root    *node   // around everything
-	open    []*node // root, and the elements that have not ended
-	without string  // children of the outermost element that do not count
+	root    *node   // parent of the document's root
+	open    []*node // root and the open elements
+	without string  // name of ignored children of the outermost element
 }
 
 func newTree(without string) *tree {
@@ -111,8 +113,9 @@ func (t *tree) add(token xml.Token) {
 	}
 }
 
-// compareNodes leaves elements of one name in their order, which means something for most:
-// the first disk is another than the second. A controller has an index instead.
+// compareNodes keeps the order of elements with the same name, which usually
+// matters: the first disk is not the second. A controller has an index
+// instead.
 func compareNodes(a, b *node) int {
 	order := compareNames(a.name, b.name)
 	if order == 0 && a.name.Local == "controller" {

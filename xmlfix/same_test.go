@@ -67,8 +67,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestReplace: one disk's text stands in the place of another's, and all else is as it
-// was.
+// TestReplace: one disk's text replaces another's, and nothing else changes.
 func TestReplace(t *testing.T) {
 	plain := strings.Replace(sameDisk, "cache='none'", "cache='unsafe'", 1)
 	disk := diskIn(t, plain)

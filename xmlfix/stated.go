@@ -10,19 +10,19 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// StatedBy returns what a disk of a libvirtxml.Domain states. It is a part of
-// [FixDomain], for programs that walk the chains themselves. The sources are the disk's own and must not be changed;
-// only an <encryption> or <auth> that is next to the source is moved into a
-// copy.
+// StatedBy returns what a disk of a libvirtxml.Domain states. [FixDomain] uses
+// it; it is exported for programs that walk the chains themselves. The sources
+// are shared with the disk and must not be modified; only an <encryption> or
+// <auth> next to the source is moved into a copy.
 //
-// libvirtxml loses something: it reads a <backingStore> without a
-// type as one of type file, where libvirt reads the end of the chain, and
-// loses an index of 0. [Disk.Stated] knows both. Of a whole domain's id it
-// knows nothing: a caller with a running guest's domain has to set
-// [chain.Stated.Live]. Nor does it know the guest's name, [chain.Stated.Guest].
+// libvirtxml loses information: it reads a <backingStore> without a type as
+// type file, which to libvirt is the end of the chain, and loses an index of
+// 0. [Disk.Stated] handles both. StatedBy does not see the domain's id and
+// name: for a running guest the caller has to set [chain.Stated.Live], and it
+// may set [chain.Stated.Guest].
 //
-// The error wraps [ErrDisk]: a format is one that libvirt 9.0 rejects, in the
-// parser or before it starts QEMU.
+// The error wraps [ErrDisk]: libvirt 9.0 rejects a format, in the parser or
+// before it starts QEMU.
 func StatedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 	stated, err := statedBy(disk)
 	if err != nil {
@@ -64,8 +64,8 @@ func statedBy(disk *libvirtxml.DomainDisk) (chain.Stated, error) {
 	return stated, nil
 }
 
-// mirrorTarget returns what a running block job writes to; nil if the XML does
-// not say, or names a format that is none.
+// mirrorTarget returns the target of a running block job; nil if the XML has
+// none or an invalid format.
 func mirrorTarget(mirror *libvirtxml.DomainDiskMirror) *chain.Layer {
 	if mirror == nil || mirror.Source == nil {
 		return nil
@@ -85,7 +85,7 @@ func topLayer(disk *libvirtxml.DomainDisk) (chain.Layer, error) {
 	if src == nil {
 		src = &libvirtxml.DomainDiskSource{}
 	}
-	// Of the top image alone libvirt also reads these here.
+	// libvirt reads these here too, only for the top image.
 	if disk.Encryption != nil && src.Encryption == nil {
 		moved := *src
 		moved.Encryption = disk.Encryption
@@ -115,12 +115,12 @@ func storeLayer(store *libvirtxml.DomainDiskBackingStore) (chain.Layer, error) {
 	return layerOf(store.Source, name, storeFormat)
 }
 
-// layerOf returns a layer of the format that is called name; named is [driverFormat] or
-// [storeFormat].
+// layerOf returns a layer with the format called name; named is [driverFormat]
+// or [storeFormat].
 func layerOf(src *libvirtxml.DomainDiskSource, name string, named func(string) (probe.Format, error)) (chain.Layer, error) {
 	if src.Dir != nil && (name == "fat" || name == "dir") || src.Volume != nil && name == "fat" {
-		// QEMU makes the image up, of a folder in a pool too: there is no
-		// format to state.
+		// QEMU builds the image from the folder, in a pool too: it has no format to
+		// state.
 		return chain.Layer{Source: src, From: chain.Protocol}, nil
 	}
 	f, err := named(name)
@@ -143,9 +143,9 @@ func storeFormat(name string) (probe.Format, error) {
 	return formatNamed(name, ofStore, "unknown storage source format ")
 }
 
-// formatNamed returns the format that libvirt has the name for. unknown begins what it
-// says of a name that it does not know, and objecting makes the error. aio is a word
-// for raw in a <driver> only, where the caller has seen to it.
+// formatNamed returns the format with this libvirt name. unknown is the
+// beginning of libvirt's message about an unknown name, and objecting makes
+// the error. aio means raw only in a <driver>, which the caller handles.
 func formatNamed(name string, objecting func(words, detail string) error, unknown string) (probe.Format, error) {
 	f, ok := probe.FromLibvirt(name)
 	if ok && name != "aio" {
@@ -155,11 +155,11 @@ func formatNamed(name string, objecting func(words, detail string) error, unknow
 	if words == "" {
 		words = unknown + "'" + strictxml.Shown(name) + "'"
 	}
-	return "", objecting(words, "format "+quote(name)+" is none that libvirt gives to QEMU")
+	return "", objecting(words, "format "+quote(name)+" is not one that libvirt passes to QEMU")
 }
 
-// sourceType returns the type attribute that goes with a source; "" for an
-// empty one and for what a <backingStore> cannot have.
+// sourceType returns the type attribute for a source; "" for an empty one and
+// for one that a <backingStore> cannot have.
 func sourceType(src *libvirtxml.DomainDiskSource) string {
 	switch {
 	case src == nil:

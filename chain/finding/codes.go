@@ -1,13 +1,14 @@
 package finding
 
-// Code names a kind of finding, in kebab-case: "image-missing". Codes are stable: they
-// never change and are never used for anything else. [Explain] explains each.
+// Code names a kind of finding, in kebab-case: "image-missing". Codes are
+// stable: they never change and are never used for anything else. [Explain]
+// explains each.
 //
-// A new code is a constant and a row of the table below it; docs/findings.md and
-// "chainfix explain" are made of the tables.
+// To add a code, add a constant and a row of the table after it;
+// docs/findings.md and "chainfix explain" are generated from the tables.
 type Code string
 
-// Findings about the document, made by package xmlfix but for the last.
+// Findings about the document. All but the last come from package xmlfix.
 const (
 	XMLSyntax          Code = "xml-syntax"
 	XMLEncoding        Code = "xml-encoding"
@@ -20,32 +21,26 @@ const (
 
 var aboutDocuments = []Explanation{
 	{XMLSyntax, "the document is not well-formed XML",
-		"libvirt's parser would reject the document too, so nothing can be said about its disks.",
-		"Look at the place that the message names; take a fresh copy with virsh dumpxml --inactive."},
+		"libvirt's parser rejects such a document too, so its disks were not examined.",
+		"Look at the place that the message names, or take a fresh copy with virsh dumpxml --inactive --security-info GUEST."},
 	{XMLEncoding, "the document is not in UTF-8",
 		"Edits are placed at byte offsets in UTF-8 text. libvirt itself always writes UTF-8.",
-		"Re-encode the document as UTF-8 (iconv), and drop or mend its XML declaration."},
+		"Re-encode the document as UTF-8 (iconv), and remove or correct its XML declaration."},
 	{XMLAmbiguous, "libvirt and other programs would read the document differently",
-		"A DOCTYPE, a repeated element, or a name space prefix inside a disk lets one document say two things: libvirt reads " +
-			"one, a checker the other. Such a document is refused rather than interpreted.",
-		"Remove what the message names. virsh define followed by virsh dumpxml --inactive shows what libvirt makes of it."},
+		"With a DOCTYPE, a repeated element, or a namespace prefix inside a disk, libvirt may read one thing and a checker another. chainfix refuses such a document rather than choose an interpretation.",
+		"Remove what the message names. virsh define followed by virsh dumpxml --inactive shows how libvirt reads the document."},
 	{NotADomain, "the document is not a domain XML",
-		"Only <domain> documents, and the lone <disk> of attach-device and update-device, are handled. Snapshots, checkpoints and status " +
-			"files hold copies of a guest's definition: to mend the definition does not mend them.",
-		"Give chainfix the output of virsh dumpxml --inactive --security-info GUEST. chainfix host apply --snapshots GUEST mends snapshots and checkpoints where libvirt " +
-			"keeps them, and --saved a managed save image."},
+		"Only <domain> documents, and the lone <disk> of attach-device and update-device, can be fixed. Snapshots, checkpoints and status files contain copies of a guest's definition; fixing the definition does not change them.",
+		"Give chainfix the output of virsh dumpxml --inactive --security-info GUEST. chainfix host apply --snapshots GUEST fixes the snapshots and checkpoints that libvirt keeps, and --saved fixes a managed save image."},
 	{InputLimit, "the input is over a limit",
-		"A domain XML has at most 64 MiB here, and 256 levels of elements, as in libvirt's own parser. Together its disks, which are " +
-			"16,384 at most, have no more than 262,144 elements and 524,288 attributes, none has a text of more than 64 KiB, and their chains, " +
-			"with what is said of them, take no more than 32 MiB.",
-		"Check that the input is what you meant to give."},
+		"The limits of a domain XML are 64 MiB, 256 levels of elements (as in libvirt's own parser) and 16,384 disks. All disks together may have 262,144 elements and 524,288 attributes, no single text may exceed 64 KiB, and the chains with their findings may take 32 MiB of memory.",
+		"Check that you passed the right file."},
 	{DiskUnreadable, "libvirt would not accept the disk, or its XML cannot be expressed",
-		"The disk lacks something that libvirt demands (a backing store without a format), has a type or format that libvirt " +
-			"does not know, or says something that would be lost if its chain were written anew.",
-		"Mend the disk as the message says; virsh define tells whether libvirt accepts it."},
+		"The disk lacks something that libvirt requires (a backing store without a format), has a type or format that libvirt does not know, or contains something that would be lost if its chain were rewritten.",
+		"Correct the disk as the message says; virsh define shows whether libvirt accepts it."},
 	{DocumentUnreadable, "a document cannot be read",
-		"A file, or a guest's definition, could not be read at all: it is not there, may not be read, or libvirt did not give it. So nothing is known of its disks.",
-		"The message says what the system, or libvirt, has to say. A file that root alone may read is read by root."},
+		"A file or a guest's definition could not be read: it does not exist, permission was denied, or libvirt did not return it. Its disks were not examined.",
+		"The message has the error of the system or of libvirt. If only root may read the file, run chainfix as root."},
 }
 
 // Findings about a guest of a host.
@@ -59,28 +54,23 @@ const (
 
 var aboutGuests = []Explanation{
 	{ManagedSave, "the guest has a managed save image",
-		"Its next start restores the saved state, with the XML that is stored in the image; the definition counts only after that. It is left alone.",
-		"Start the guest and shut it down, then fix it. chainfix host apply --saved GUEST mends the stored XML, where the guest goes on with the same bytes."},
+		"The next start restores the saved state, with the XML that is stored in the save image; the definition is used only after that. chainfix leaves the guest unchanged.",
+		"Start the guest and shut it down, then fix it. chainfix host apply --saved GUEST fixes the stored XML, if the guest keeps seeing the same bytes."},
 	{BlockJob, "a block job runs on one of the guest's disks",
-		"When the job ends, libvirt rewrites the chains in the definition; where they are not what it expects, it drops them. The guest is left alone meanwhile.",
+		"When the job ends, libvirt rewrites the chains in the definition; if they are not what it expects, it drops them. chainfix leaves the guest unchanged until then.",
 		"Wait for the job or end it: virsh blockjob GUEST DISK --info, then --pivot or --abort."},
-	{TransientLeftover, "the overlay of a transient disk is there although the guest does not run",
-		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, " +
-			"or the end of a QEMU that no libvirt saw, it stays, and libvirt refuses to start the guest.",
-		"Make sure that the guest does not run (virsh domstate GUEST) and remove the file: what is in it was to be thrown away."},
-	{SnapshotDiffers, "what libvirt keeps of a snapshot needs the fix, too",
-		"A snapshot holds a copy of the guest's definition at its time, and a revert makes that the definition again. In this copy a chain is not explicit to its end, or is not that of " +
-			"the images that it names. A managed save image holds one with which the guest goes on, and a checkpoint one that nothing starts from. (After an external snapshot the " +
-			"copy has the shorter chain of that time, which is right.)",
-		"chainfix host apply --snapshots GUEST mends snapshots and checkpoints, with --refresh those that the headers contradict; --saved mends a managed save image. Or delete what nobody will " +
-			"revert to any more."},
+	{TransientLeftover, "the overlay of a transient disk exists although the guest does not run",
+		"libvirt makes the overlay of a <transient/> disk when the guest starts, and removes it when the guest ends. After a power cut, or if QEMU ended while libvirt was not running, the overlay stays, and libvirt refuses to start the guest.",
+		"Make sure that the guest does not run (virsh domstate GUEST) and remove the file: its content was meant to be discarded."},
+	{SnapshotDiffers, "the XML that libvirt keeps of a snapshot needs the fix, too",
+		"A snapshot contains a copy of the guest's definition from when it was made, and a revert restores that definition. In this copy a chain is not explicit to its end, or it differs from the headers of the images. A managed save image contains a copy too, with which the guest resumes, and a checkpoint one that no guest starts from. (After an external snapshot the copy has the shorter chain of that time, which is right.)",
+		"chainfix host apply --snapshots GUEST fixes snapshots and checkpoints, with --refresh also those that the headers contradict; --saved fixes a managed save image. Or delete snapshots that nobody will revert to."},
 	{BytesChange, "an explicit chain changes what the guest sees on a disk, or may",
-		"Today libvirt opens the disk wrongly: the guest sees a container's bytes, or zeros in the place of a base. Right as the explicit chain is, the guest has worked with the " +
-			"other bytes, and may have written to them. Or it cannot be told what it sees. host apply changes such a guest only if it is named, whatever else is asked for.",
-		"Look at the disk from within the guest. If it never worked, or its owner agrees: chainfix host apply GUEST. Else leave it as it is."},
+		"Today libvirt opens the disk wrongly: the guest sees the bytes of the container file, or zeros instead of its backing image. The explicit chain is right, but the guest has worked with the wrong bytes so far and may have written to them. Or chainfix cannot know which bytes the guest sees today. host apply changes such a guest only if you name it, whatever other options you give.",
+		"Look at the disk from within the guest. If it never worked, or its owner agrees, run chainfix host apply GUEST. Otherwise leave it unchanged."},
 }
 
-// Findings about what the domain XML says of a disk.
+// Findings about a disk in the domain XML.
 const (
 	MirrorRunning       Code = "mirror"
 	LiveDump            Code = "live-dump"
@@ -96,43 +86,35 @@ const (
 
 var aboutDisks = []Explanation{
 	{MirrorRunning, "a block job is running on the disk",
-		"A <mirror> element is there only while a block copy or an active commit runs. Its end changes the chain, and a " +
-			"definition made now would be wrong by then.",
+		"A <mirror> element is present only while a block copy or an active commit runs. The chain changes when the job ends, and a definition made now would then be wrong.",
 		"Wait for the job or end it: virsh blockjob GUEST DISK --info, then --pivot or --abort."},
-	{LiveDump, "the XML is that of a running guest",
-		"libvirt has written into it what it detected by itself, formats that it probed included, and nothing tells these from " +
-			"what somebody stated. Taking it would turn a guess into a statement.",
+	{LiveDump, "the XML comes from a running guest",
+		"libvirt adds what it detected to the XML of a running guest, including formats that it probed, and these look the same as formats that somebody stated. Using them would turn a guess into a statement.",
 		"Use the stored definition: virsh dumpxml --inactive --security-info GUEST | chainfix | virsh define /dev/stdin"},
-	{RanOtherwise, "a guest that goes on may have another chain open than the headers tell",
-		"A guest that arrives by migration, or is restored, must keep the chain that it had, or its disk changes under it. Where the XML does not state the " +
-			"chain, libvirt has detected it, and not every version detects what the images really are. So the hook leaves the XML as it is.",
-		"Make the definition explicit (chainfix, or chainfix host apply GUEST), and let the guest start from it: shut it down first."},
+	{RanOtherwise, "a migrated or restored guest may have another chain open than the headers record",
+		"A migrated or restored guest must keep the chain that it ran with, or its disk content changes while it runs. If the XML does not state the chain, libvirt detected it, and some versions detect it wrongly. So the hook leaves the XML unchanged.",
+		"Make the definition explicit (chainfix, or chainfix host apply GUEST), shut the guest down and start it again."},
 	{SDBus, "libvirt ignores explicit chains on the sd bus",
-		"SD cards still go to QEMU by -drive. libvirt discards their explicit chain and detects it again at every start, so " +
-			"the XML cannot help; only what the image headers record does.",
+		"libvirt still passes SD cards to QEMU with -drive. It discards their explicit chain and detects it again at every start, so only the formats that the image headers record help, not the XML.",
 		"Record the format in each overlay: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Or move the disk to another bus."},
 	{DriverTypeMissing, "the disk has no <driver type>",
-		"libvirt takes such a disk as raw, whatever is in it, and writes raw into the stored definition. So the disk is raw here too, and is left alone: " +
-			"nothing that its guest writes changes that. If its image bears the signature of a format, this is a warning: the guest keeps an image on its disk, " +
-			"or it sees the bytes of a container.",
-		"Nothing needs doing if the disk is raw. Else state what the image is: --trust PATH=qcow2, or write the <driver type> yourself."},
-	{SourceNotLocal, "an image is not read, and its chain is not explicit",
-		"Local files and block devices are read, images on the network only with --network, volumes only where their pool is known, and " +
-			"others not at all. libvirt cannot read the headers of most of them either, and leaves the rest of the chain to QEMU, which guesses.",
-		"--network for images on the network, --pools for volumes. Or state the whole chain in the XML: <backingStore> with type, <format> and " +
+		"libvirt opens such a disk as raw, whatever it contains, and writes raw into the stored definition. chainfix treats it as raw too and leaves it unchanged: nothing that the guest writes changes that. If the image has the signature of a format, this is a warning: either the guest keeps an image on its disk, or it sees the bytes of the container file.",
+		"Nothing to do if the disk is raw. Otherwise state the format: --trust PATH=qcow2, or write the <driver type> yourself."},
+	{SourceNotLocal, "an image was not read, and its chain is not explicit",
+		"chainfix reads local files and block devices, images on the network only with --network, volumes only if their pool is known, and no others. libvirt cannot read the headers of most of these either and leaves the rest of the chain to QEMU, which guesses formats.",
+		"Use --network for images on the network, --pools for volumes. Or state the whole chain in the XML: <backingStore> with type, <format> and " +
 			"<source> for each image, and <backingStore/> at the end."},
 	{SourceRelative, "the XML names an image by a relative path",
-		"libvirt passes it on as it is, and QEMU opens it from its own working directory, which is not yours.",
+		"libvirt passes the path on unchanged, and QEMU resolves it from its own working directory, not from yours.",
 		"Name the image by its absolute path."},
-	{SourceType, "the type of a source does not fit what is there",
+	{SourceType, "the type of a source does not match the file",
 		"QEMU opens a source of type file only if it is a regular file, and one of type block only if it is a device.",
 		"Change the type in the XML: type='file' with <source file=...>, type='block' with <source dev=...>."},
 	{SourceSlice, "a slice lies outside its file",
-		"The XML or a header says that the image is a part of a file or device, and that part is not there. QEMU refuses to open it.",
-		"Mend the offset and size of the <slice>, or bring the whole file back."},
-	{SourceInexpressible, "the chain has a source that cannot be written here",
-		"libvirt allows a <backingStore> of type nvme, but the XML library that chainfix shares with other programs cannot express one. What " +
-			"the XML has of that type is never changed: if the chain goes on to its end, nothing is guessed, and the disk stays as it is.",
+		"The XML or a header says that the image is a part of a file or device, but the file is too short for that. QEMU refuses to open it.",
+		"Correct the offset and size of the <slice>, or restore the whole file."},
+	{SourceInexpressible, "the chain has a source that chainfix cannot write",
+		"libvirt allows a <backingStore> of type nvme, but the XML library that chainfix uses (libvirtxml) cannot express one. chainfix never changes an existing one: if the chain in the XML is complete, no format is guessed and the disk stays unchanged.",
 		"If it is refused, state the rest of the chain in the XML by hand, with <backingStore/> at its end."},
 }
 
@@ -156,64 +138,48 @@ const (
 
 var aboutImages = []Explanation{
 	{ImageMissing, "an image does not exist",
-		"The chain refers to a file that does not exist, so libvirt cannot start the guest. In a chain that is already " +
-			"explicit this is a warning: the images may be on another host.",
-		"Bring the image back, or name the right one: that of the disk itself in its <source>, a backing image where it is named, which is in the XML's <backingStore>, or in " +
-			"the overlay (qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY), or in both."},
+		"The chain refers to a file that does not exist, so libvirt cannot start the guest. If the chain is already explicit, this is a warning: the images may be on another host.",
+		"Restore the image, or correct the name: in the <source> of the disk for its own image; for a backing image in the XML's <backingStore>, in the overlay (qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY), or in both."},
 	{ImageUnreadable, "an image cannot be read",
-		"The system refused to open or read it.",
-		"The hint follows what the system said. Where it forbids the file, run chainfix as a user who may read the image, usually root. A stale handle, an input or " +
-			"output error or a server that does not answer is the mount's or the device's, whoever reads."},
+		"The operating system refused to open or read it.",
+		"The hint depends on the system's error. If permission is denied, run chainfix as a user who may read the image, usually root. A stale handle, an input or output error or a server that does not answer is a problem of the mount or the device, for any user."},
 	{ImageUnanswered, "the storage of an image does not answer",
-		"A request for the image had no answer within the limit of --timeout (10 seconds; 2 in the hook). Its server, its device or the way there may be dead or slow. " +
-			"Nothing is known of the image, so that its disk is refused, even where the chain is explicit: libvirt would wait for the same storage.",
-		"See whether the storage answers: timeout 10 stat IMAGE. Bring it back, or unmount it (umount -f, or umount -l), and run chainfix again. " +
-			"Where it is only slow, give it more time: --timeout 60s."},
+		"A request for the image was not answered within --timeout (10 seconds; 2 in the hook). The server, the device or the network may be down or slow. The image could not be examined, so its disk is refused, even if the chain is explicit: libvirt would wait for the same storage.",
+		"Check whether the storage answers: timeout 10 stat IMAGE. Repair it, or unmount it (umount -f, or umount -l), and run chainfix again. If it is only slow, raise the limit: --timeout 60s."},
 	{NotAnImage, "a name in the chain is neither a regular file nor a block device",
-		"Directories, FIFOs, sockets and character devices are no images; opening them can hang or have effects.",
-		"Find out how the name came into the chain. An overlay from a stranger should be thrown away."},
+		"Directories, FIFOs, sockets and character devices are not images; opening them can hang or have side effects.",
+		"Find out how the name came into the chain. Do not use an overlay from an unknown source."},
 	{ImageBroken, "the header of an image cannot be used",
-		"It is cut off, contradicts its own specification, or asks for a feature that QEMU does not know. libvirt would take " +
-			"many such images for raw or for images without a base; a broken image is an error here.",
-		"qemu-img check says more. Restore the image, or convert what is left of it."},
+		"It is truncated, violates the format's specification, or requires a feature that QEMU does not know. libvirt would treat many such images as raw or as images without a backing image; to chainfix a broken image is an error.",
+		"qemu-img check shows details. Restore the image, or convert what can still be read."},
 	{XMLNotImage, "a file that was given as an image is XML",
-		"QEMU would take it for a raw image, as any file without a signature. Only chainfix probe reports this.",
-		"chainfix check FILE says what becomes of the disks of a domain XML; their images are what probe takes."},
-	{FormatMismatch, "an image is not of the format that it is stated to be",
-		"The XML, the overlay or --trust says one format, and the header does not begin as that format must. QEMU would not open it.",
-		"chainfix probe IMAGE shows what the header claims. Mend the statement where it was made, if the image was not swapped: in the XML, in the overlay, in both, or on the command line."},
+		"QEMU would open it as a raw image, like any file without a signature. Only chainfix probe reports this.",
+		"To check the disks of a domain XML, run chainfix check FILE. probe takes image files."},
+	{FormatMismatch, "an image does not have its stated format",
+		"The XML, the overlay or --trust states a format, and the header does not match that format. QEMU would not open the image.",
+		"chainfix probe IMAGE shows what the header claims. If the image was not replaced by another, correct the format where it is stated: in the XML, in the overlay, in both, or on the command line."},
 	{RawWithSignature, "a raw image looks like something else",
-		"It bears a format's signature or that of a packed file, and is raw all the same: somebody states so, which is believed, because a " +
-			"guest may keep an image on its disk; or QEMU and libvirt both look past the mark, as they do with the footer of a fixed VHD. But " +
-			"tools record raw, and libvirt writes it, where nobody said anything, and then the guest sees the container instead of its content. Below the disk's " +
-			"own image an explicit chain freezes that: once it is there, what the overlay records has no effect any more. So host apply takes a guest whose overlay " +
-			"records raw for such an image only by name.",
-		"If raw is wrong, say what is right: the <driver type> of the disk, or the format that the overlay records: " +
-			"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. If the XML has the chain already, rebuild it from the records with --refresh, or correct " +
-			"its <format>. Unpack a packed image."},
+		"It has the signature of a format or of a compressed file, but is opened as raw: either raw is stated, which is accepted because a guest may keep an image on its disk, or QEMU and libvirt both ignore the signature, as they do with the footer of a fixed VHD. But some tools record raw, and libvirt writes it, where nobody stated a format, and then the guest sees the container file instead of its content. For a backing image an explicit chain makes that permanent: libvirt then ignores what the overlay records. So host apply changes a guest whose overlay records raw for such an image only if you name the guest.",
+		"If raw is wrong, correct it: the <driver type> of the disk, or the format that the overlay records: " +
+			"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. If the XML already has the chain, rebuild it from the headers with --refresh, or correct its <format>. Decompress a compressed image."},
 	{Encrypted, "an image is encrypted, and the XML has no secret for it",
-		"Without an <encryption> element with a secret, QEMU cannot open the image. AES encryption of the old kind does not run at all.",
+		"Without an <encryption> element with a secret, QEMU cannot open the image. QEMU no longer runs guests on images with the old AES encryption.",
 		"Write <encryption format='luks'> with its <secret> into the <source> of the image. Convert old AES images."},
 	{DataFile, "an image keeps its data in another file",
-		"A qcow2 header may name an external data file. libvirt before 10.10 cannot be told of it, so QEMU opens whatever the header " +
-			"says; in an image that a guest once wrote, that may be any file of the host. Newer ones are told by a <dataStore>, which is " +
-			"written if --target-libvirt says that libvirt is new enough and the name is a plain absolute path.",
-		"If libvirt is 10.10 or newer, say so: --target-libvirt 10.10. Else bring the data into one file: qemu-img convert -O qcow2. If you " +
-			"do not know where the image comes from, do not open it."},
+		"A qcow2 header may name an external data file. The XML of libvirt before 10.10 cannot name it, so QEMU opens whatever the header names; in an image that a guest once wrote, that may be any file of the host. Newer XML has <dataStore> for it, which chainfix writes if --target-libvirt says that libvirt is new enough and the name is a plain absolute path.",
+		"If libvirt is 10.10 or newer, say so: --target-libvirt 10.10. Otherwise convert the image into a single file: qemu-img convert -O qcow2. If you do not know where the image comes from, do not open it."},
 	{DataFileConflict, "the XML and the header disagree about a data file",
 		"The <dataStore> in the XML names another file than the header of the image, or the header names none at all.",
 		decide},
 	{ForeignExtents, "an image keeps its data in other files, which no domain XML can name",
-		"A VMDK descriptor names the files that hold the data. QEMU opens them on the descriptor's word alone, and libvirt neither sees " +
-			"nor labels them; in an image that a guest once wrote they may be any files of the host.",
-		"Bring the data into one file, and let the overlay or the XML name that: qemu-img convert -f vmdk -O qcow2. To state or record the format does not help. If you do not know where the image comes from, do not open it."},
-	{Differencing, "an image is a differencing one, which QEMU cannot complete",
-		"A differencing VHD, VHDX or VDI image holds only what differs from its parent. QEMU knows of no parents in these formats: it refuses " +
-			"the image, or shows the guest zeros where the parent's data should be.",
-		"Merge it into its parent with the program that made it, or convert the whole there."},
-	{ImageSwapped, "an image was replaced while it was looked at",
-		"The name leads to another file now than the one that was read, so nothing that was found out about it holds.",
-		"Find out what moves images about on this host, and run chainfix again when it is done."},
+		"A VMDK descriptor names the files that hold the data. QEMU opens them because the descriptor names them; libvirt does not know of them and does not label them. In an image that a guest once wrote they may be any files of the host.",
+		"Convert the image into a single file, and name that file in the overlay or the XML: qemu-img convert -f vmdk -O qcow2. Stating or recording the format does not help. If you do not know where the image comes from, do not open it."},
+	{Differencing, "a differencing image, whose parent QEMU does not read",
+		"A differencing VHD, VHDX or VDI image contains only what differs from its parent. QEMU does not support parents in these formats: it refuses the image, or shows the guest zeros instead of the parent's data.",
+		"Merge it into its parent with the program that made it, or convert the complete disk with that program."},
+	{ImageSwapped, "an image was replaced while chainfix examined it",
+		"The name now refers to another file than the one that was read, so the results no longer apply.",
+		"Find out what moves images on this host, and run chainfix again when it has finished."},
 }
 
 // Findings about a format that nobody recorded.
@@ -221,7 +187,7 @@ const (
 	FormatUnrecorded    Code = "format-unrecorded"
 	FormatDisputed      Code = "format-disputed"
 	ProbedFormat        Code = "probed-format"
-	BelievedHeader      Code = "believed-header"
+	TrustedHeader       Code = "believed-header"
 	ProbedNotRaw        Code = "probed-not-raw"
 	ProbedBacking       Code = "probed-backing"
 	AmbiguousSignatures Code = "ambiguous-signatures"
@@ -237,70 +203,54 @@ const (
 )
 
 var aboutFormats = []Explanation{
-	{FormatUnrecorded, "nobody recorded the format, and the rule takes none from the image",
-		"Under --rule declared a format that neither the XML nor an overlay states must come from the operator.",
+	{FormatUnrecorded, "nobody recorded the format, and the rule accepts none from the image",
+		"Under --rule declared the operator must state a format that neither the XML nor an overlay states.",
 		state},
-	{FormatDisputed, "an overlay records a format name that programs read differently",
-		"The field holds the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows: libvirt " +
-			"before 9.10 probes there, a newer one takes raw, QEMU may do a third thing. (QEMU's own names vhdx and parallels are a statement where the image has the header " +
-			"of that format.) Or it is empty, and the name of the backing image is a json: " +
-			"description with a driver outside of its \"file\", which means raw to QEMU, while libvirt probes. It counts as unrecorded.",
+	{FormatDisputed, "an overlay records a format name that QEMU and libvirt read differently",
+		"The backing format field contains the name of a protocol, an unknown or upper-case name, or one that only QEMU or only libvirt knows: libvirt before 9.10 probes the image then, later ones open it as raw, QEMU may do something else. (QEMU's own names vhdx and parallels are accepted if the image has the header of that format.) Or the field is empty, and the name of the backing image is a json: description with a driver outside of its \"file\", which means raw to QEMU, while libvirt probes. chainfix treats the format as unrecorded.",
 		state},
 	{ProbedFormat, "a format was taken from the image's own header",
-		"Nobody recorded it; the rule allowed the header's word, and nothing contradicted it. docs/rules.md says what that proves.",
-		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
-	{BelievedHeader, "a format was taken from the image's own header, because the policy believes it",
-		"Nobody recorded it, but the image is in a folder of which the policy file says that no guest ever had an image of it as a raw disk. " +
-			"Nothing contradicted the header, and it names no other file, or a backing image that is there and in such a folder too.",
-		"Nothing needs doing while what the policy file says is true. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
-	{ProbedNotRaw, "the header claims a format, and the rule believes only raw",
-		"Under --rule strict a claim to be anything but raw must come from the operator, because a guest can write such a header.",
+		"Nobody recorded it; the rule allows the header to decide, and nothing contradicted it. docs/rules.md says what that proves.",
+		"Nothing to do. To record it: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+	{TrustedHeader, "a format was taken from the image's own header, because the policy trusts it",
+		"Nobody recorded it, but the policy file says that no guest ever used an image in this folder as a raw disk. Nothing contradicted the header, and it names no other file, or only a backing image that exists and is in such a folder too.",
+		"Nothing to do while the policy file is right. To record it: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ProbedNotRaw, "the header claims a format, and the rule accepts only raw",
+		"Under --rule strict the operator must state any format but raw, because a guest can write such a header.",
 		state},
 	{ProbedBacking, "an image of unrecorded format names a backing image",
-		"A guest that once had the image as a raw disk could have written that header, and the name in it could be any file of the " +
-			"host. Neither rule believes it, and the file named was not looked at. A format that only a <backingStore> of the XML states counts as unrecorded " +
-			"here: libvirt and chainfix write guesses there, so it says what is opened, but not what may be followed.",
+		"A guest that once used the image as a raw disk could have written that header, with the name of any file of the host. No rule accepts it, and chainfix did not touch the named file. A format that only a <backingStore> of the XML states counts as unrecorded here, because libvirt writes guesses there: it decides how the image is opened, but does not allow chainfix to follow its backing image.",
 		state},
-	{AmbiguousSignatures, "an image of unrecorded format bears two signatures",
-		"QEMU and libvirt would disagree about it, or each pick one. Nothing in the image can decide.",
+	{AmbiguousSignatures, "an image of unrecorded format has two signatures",
+		"QEMU and libvirt may each choose another one. The image itself cannot show which is right.",
 		state},
-	{NameContradicts, "the file name speaks against what the header claims",
-		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery. An image without " +
-			"any format's signature is raw whatever it is called; if its name ends in a format's extension, this is a warning, because its header may have been " +
-			"lost, and host apply takes the guest only by name.",
+	{NameContradicts, "the file name contradicts the header",
+		"A guest can rewrite every byte of a raw disk, but not its file name. A qcow2 header in a file called .raw is the classic forgery. An image without a signature is raw, whatever its name. If the name ends in a format's extension, this is a warning, because the header may have been lost, and host apply changes the guest only if you name it.",
 		state},
-	{RecordContradicts, "what the overlay records speaks against what the header claims",
-		"The recorded format, or the driver in a json: name, is read differently by QEMU and the versions of libvirt, so it does not decide; but it does " +
-			"not support the header either.",
+	{RecordContradicts, "what the overlay records contradicts the header",
+		"QEMU and the versions of libvirt read the recorded format, or the driver in a json: name, differently. So it does not decide, but it does not match the header either.",
 		state},
-	{SizeContradicts, "the length of the image speaks against what its header claims",
-		"The file is exactly as long as its overlay's virtual disk. Raw disks are; images in another format only by rare chance. " +
-			"It looks like a raw disk whose guest has written a header into it.",
+	{SizeContradicts, "the length of the image contradicts its header",
+		"The file is exactly as long as its overlay's virtual disk. That is usual for raw disks and a rare coincidence for other formats. It may be a raw disk into which its guest wrote a header.",
 		state},
 	{RawDiskElsewhere, "an image is or was a raw disk that a guest may write",
-		"Its header claims a format, but a definition, the XML of a running guest, a snapshot, a checkpoint or a saved state has the image as a raw disk. " +
-			"That guest can have written any header into it, so the header is not believed. As a warning: somebody states the format all the same, or the image is " +
-			"stated or recorded to be raw only below another disk, whose guest writes to it by a commit alone; host apply then takes the guest only if it is named.",
+		"Its header claims a format, but a definition, the XML of a running guest, a snapshot, a checkpoint or a saved state uses the image as a raw disk. That guest may have written any header into it, so the header is not trusted. This is only a warning if the format is stated elsewhere, or if the image is raw only as a backing image of another disk, whose guest writes to it only by a commit; host apply then changes the guest only if you name it.",
 		state},
 	{StatedElsewhere, "another disk states the format of an image",
-		"Nobody recorded it in the overlay, but a disk whose own image it is says in its <driver type> what it is, in a definition of now or in the XML " +
-			"that a guest runs with, so nothing had to be guessed.",
-		"Nothing needs doing. To have it recorded: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
+		"Nobody recorded it in the overlay, but another disk uses the image directly and states its format in <driver type>, in a current definition or in the XML of a running guest. So no guess was needed.",
+		"Nothing to do. To record it: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY."},
 	{StatedConflict, "disks state different formats for one image",
-		"One of them shows its guest garbage, or will.",
-		"Find out which is right and mend the other definition; then, or with --trust PATH=FORMAT, the format is settled."},
-	{BaseWritten, "an image is below one disk, and another disk writes to it",
-		"An overlay holds only what differs from its backing image. When that changes, what the overlay's guest sees is a mixture of both: file systems break " +
-			"without any error.",
-		"Do not start the guest that writes. Give one of the two a copy of its own: qemu-img convert."},
+		"With one of them the guest reads garbage.",
+		"Find out which is right and correct the other definition, or state the format with --trust PATH=FORMAT."},
+	{BaseWritten, "another disk writes to a backing image of this disk",
+		"An overlay contains only what differs from its backing image. When the backing image changes, the overlay's guest reads a mixture of both: file systems break without any error.",
+		"Do not start the guest that writes. Give one of the two its own copy: qemu-img convert."},
 	{SharedWritable, "two disks write to one image, and the XML does not share it",
-		"QEMU's lock lets only one of the guests run at a time. On network file systems without locks both may run, and destroy each other's data.",
-		"Nothing needs doing if only one of the guests ever runs. A shared disk with a cluster file system should say <shareable/>."},
+		"QEMU's image lock lets only one of the guests run at a time. On network file systems without locks both can run and destroy each other's data.",
+		"Nothing to do if only one of the guests ever runs. Mark a shared disk with a cluster file system as <shareable/>."},
 	{TrustConflict, "the operator's statement contradicts what the XML, the overlay or another statement says",
-		"A statement, by --trust or in the policy file, fills silence; it does not override what somebody recorded. Two patterns that match one image, or " +
-			"two names of one file, must not be stated to be different formats.",
-		"If the statement is wrong, drop it. If the XML is wrong, correct the <driver type> of the disk or the <format> of the backing image: virsh edit GUEST. If the overlay is wrong, " +
-			"write the record anew: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. Of two statements the one with the image's own path comes first."},
+		"A format from --trust or the policy file is used where nothing is recorded; it does not override a recorded one. Two patterns that match one image, or two names of one file, must not state different formats.",
+		"If the statement is wrong, remove it. If the XML is wrong, correct the <driver type> of the disk or the <format> of the backing image: virsh edit GUEST. If the overlay is wrong, correct the recorded format: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY. A statement with the image's own path takes precedence over a pattern."},
 }
 
 // Findings about the chain.
@@ -330,78 +280,66 @@ const (
 
 var aboutChains = []Explanation{
 	{BackingInvalid, "a header names a backing image in a form that libvirt cannot use",
-		"The name is a URI, a json: description or another form with a protocol, and libvirt would refuse to start the guest: the protocol " +
-			"or the JSON driver is none of its own, or an address, a number or the whole is malformed. A file whose own name has a colon in it reads like that, too.",
-		"Write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY, with ./ in front of a file name that has a colon in it."},
-	{BackingCredentials, "a header holds credentials",
-		"The backing string has a user name, a password or the name of a secret in it. libvirt drops some of these, and for others leaves the chain to " +
-			"QEMU, which then guesses formats. Everybody who may read the image can read them.",
-		"State the whole chain in the XML, with <auth> and a libvirt secret in the <source>, and write the name without them: " +
-			"qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY. Change the password."},
-	{BackingUnmapped, "a header says something of its backing image that the XML cannot",
-		"libvirt would silently drop it: an nbd server's tls-creds, and the guest's data goes over the network in plain text; an iSCSI initiator; a URI's fragment.",
-		"State the whole chain in the XML, which has a place for some of it, or write the name without it: " +
-			"qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"The name is a URI, a json: description or another form with a protocol, and libvirt would refuse to start the guest: libvirt does not know the protocol or the JSON driver, or an address, a number or the whole name is malformed. A file name with a colon in it looks like a protocol, too.",
+		"Correct the name: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY, with ./ before a file name with a colon in it."},
+	{BackingCredentials, "a header contains credentials",
+		"The backing file name contains a user name, a password or the name of a secret. libvirt drops some of these, and for others leaves the chain to QEMU, which then guesses formats. Everybody who can read the image can read them.",
+		"State the whole chain in the XML, with <auth> and a libvirt secret in the <source>, and rewrite the name in the header without them: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY. Change the password."},
+	{BackingUnmapped, "a header has an option of its backing image that the XML cannot express",
+		"libvirt would silently drop it: the tls-creds of an nbd server (the guest's data would cross the network unencrypted), an iSCSI initiator, or a URI's fragment.",
+		"State the whole chain in the XML, which can express some of these in another way, or rewrite the name without it: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingDisputed, "libvirt and QEMU read the name of a backing image differently",
-		"Each would open something else, such as ssh://HOST/PATH, whose path libvirt takes to start in the user's home. Which one was meant cannot be told from here.",
-		"State the whole chain in the XML, or write the name in a form that both read alike: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
-	{BackingRelative, "a header names a backing image by a relative path that starts nowhere",
-		"Only a plain file name starts in the directory of its overlay. Inside a json: description, and where a socket or a folder is named, QEMU starts in " +
-			"its own working directory; and an overlay that has no directory has nothing that a name could start from.",
-		"Write an absolute name: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"Each would open another file: libvirt, for example, resolves the path of ssh://HOST/PATH from the user's home folder. chainfix cannot know which one was meant.",
+		"State the whole chain in the XML, or rewrite the name in a form that both read alike: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{BackingRelative, "a header names a backing image by a relative path that cannot be resolved",
+		"Only plain file names are resolved relative to the overlay's directory. QEMU resolves a path inside a json: description, and the path of a socket or a folder, from its own working directory. An overlay without a directory (an nbd export, for example) cannot have relative names.",
+		"Use an absolute name: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingDuplicate, "a header gives an option of its backing image twice",
-		"Equal keys, or dotted ones that collide with nested ones, let two programs read two different things.",
-		"Write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"With a repeated key, or a dotted key that collides with a nested one, two programs may read different values.",
+		"Correct the name: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingNoPool, "a header names an rbd image without its pool, or a gluster file without its volume",
-		"libvirt takes both for what they are and then cannot start the guest.",
-		"Write the whole name: qemu-img rebase -u -f FORMAT -F FORMAT -b rbd:POOL/IMAGE OVERLAY."},
+		"libvirt accepts such a name and then cannot start the guest.",
+		"Use the full name: qemu-img rebase -u -f FORMAT -F FORMAT -b rbd:POOL/IMAGE OVERLAY."},
 	{NameUnrepresentable, "a name in a header cannot be written into a domain XML",
-		"It holds control characters, a NUL, a line end or bytes that are not UTF-8, which libvirt would drop or change; or it is empty, or has " +
-			"a slash where the XML divides it.",
-		"Rename the image and write the name anew: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"It contains control characters, a NUL, a line end or bytes that are not UTF-8, which libvirt would drop or change; or it is empty, or has a slash where the XML splits the name into two attributes.",
+		"Rename the image and correct the name in the header: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingDirectory, "a header names a folder as its backing image",
-		"QEMU makes such an image up from the files in the folder, anew at every start. As the base of an overlay it changes under it.",
-		"Put the files into an image and let the overlay name that."},
+		"QEMU builds such an image (vvfat) from the files in the folder, again at every start. So the backing image changes under its overlay.",
+		"Put the files into an image, and make the overlay name that image."},
 	{ChainLoop, "an image is its own backing image",
 		"The same file appears twice in the chain, perhaps through a link. QEMU and libvirt would run until a limit stops them.",
-		"Where it is the XML that comes back to the image, remove that <backingStore> from it, or rebuild the chain from the headers: --refresh. Where it " +
-			"is a header, give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"If the XML names the image twice, remove the second <backingStore>, or rebuild the chain from the headers: --refresh. If a header does, give the overlay its real backing image: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{ChainTooDeep, "the chain has too many layers",
 		"libvirt refuses more than 200.",
-		"Shorten it: virsh blockcommit on a running guest, qemu-img commit on one that is off."},
-	{ChainStale, "the XML goes on where the header ends",
-		"The image has no backing image any more (it was flattened, converted or restored), but the XML still has one. Every " +
-			"cluster that is not allocated would read through to the old base: silent corruption. Cloned guests are often like this. Internal snapshots of before an image was flattened " +
-			"still need the old base: after a revert to one of them the XML is right, and the header has to name it again.",
+		"Shorten the chain: virsh blockcommit for a running guest, qemu-img commit for one that is off."},
+	{ChainStale, "the XML continues the chain where the header ends it",
+		"The image no longer has a backing image (it was flattened, converted or restored), but the XML still names one. Every unallocated cluster would be read from the old backing image: silent corruption. This is common in cloned guests. But internal snapshots from before the image was flattened still need the old backing image: after a revert to one of them the XML is right, and the header must name it again.",
 		decide},
-	{ChainCut, "the XML ends where the header goes on",
-		"The image has a backing image, but the XML says that there is none. The guest would read zeros in its place.",
+	{ChainCut, "the XML ends the chain where the header continues it",
+		"The image has a backing image, but the XML says that it has none. The guest would read zeros instead of its data.",
 		decide},
 	{ChainConflict, "the XML and the header name different backing images",
-		"libvirt follows the XML without a look at the header; one of the two is wrong.",
+		"libvirt uses the XML and does not read the header; one of the two is wrong.",
 		decide},
 	{FormatConflict, "the XML and the overlay state different formats for a backing image",
-		"libvirt follows the XML without a look at the header; the wrong one shows the guest garbage.",
+		"libvirt uses the XML and does not read the header; with the wrong format the guest reads garbage.",
 		decide},
-	{ChainMoved, "the header names an image that is not there; the XML's is",
-		"The images were moved, and the XML was told. libvirt will follow the XML, so it is kept.",
-		"Mend the header, so that other tools find the image too: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+	{ChainMoved, "the image that the header names does not exist; the one in the XML does",
+		"The images were moved, and only the XML was updated. libvirt uses the XML, so chainfix keeps it.",
+		"Correct the header for other tools: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{ChainUnverified, "an explicit chain could not be compared with the images",
-		"The XML states the whole chain, so nothing will be guessed; whether it is right cannot be told from here.",
+		"The XML states the whole chain, so libvirt guesses nothing; chainfix could not check whether the chain is right.",
 		"Run chainfix check on the host that has the images."},
 	{ChainKept, "the XML disagrees with a header and was kept",
 		"--keep-xml was given, or the policy file keeps the chain of this disk.",
-		"Nothing, if you are sure. Mend the image when you can: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
+		"Nothing to do if you are sure. Correct the header when you can: qemu-img rebase -u -f FORMAT -F FORMAT -b NAME OVERLAY."},
 	{BackingTypeless, "a <backingStore> has content but no type",
-		"libvirt reads it as the end of the chain, whatever is inside, although its schema accepts it.",
-		"If the chain should go on, add type='file' or type='block'; else remove the content."},
-	{TargetTooOld, "the libvirt that will read the XML does not understand what would have to be written",
-		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs. As a warning: the chain has more than 25 layers, and libvirt 10.8 to 11.10, " +
-			"one of which will read the XML or may, does not start a guest on it, whether the XML states the chain or not.",
-		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Else upgrade that libvirt first, or shorten the chain where its length is what is wrong."},
-	{ChainElsewhere, "an image that is no disk's has a chain, which is lost",
-		"A definition names images in other places too: firmware (<loader>), its variables (<nvram>), a <kernel>, an <initrd>, the <source> of a TPM. No chain can be stated there. Of " +
-			"firmware and its variables libvirt since 9.2 takes the format, and tells QEMU that nothing is below; before, it opens the file as raw, whatever is stated. " +
-			"All others are read byte by byte. So the guest sees zeros, or the bytes of a container. These places are left as they are, and what such an image names is not looked at.",
-		"Name an image there that has the whole content in it, in the format that is stated: if nobody but you can have written the image, qemu-img convert makes one of a chain."},
+		"libvirt treats it as the end of the chain, whatever it contains, although its schema accepts it.",
+		"If the chain continues, add type='file' or type='block'; otherwise remove the content."},
+	{TargetTooOld, "the target libvirt does not understand the XML that this chain needs",
+		"--target-libvirt, or without it the oldest libvirt that chainfix writes for, 6.1, lacks something that this chain needs. As a warning: the chain has more than 25 layers, and libvirt 10.8 to 11.10, which is or may be the target, does not start a guest with such a chain, whether the XML states it or not.",
+		"If a newer libvirt will read the result, say so: --target-libvirt X.Y. Otherwise upgrade that libvirt first, or, if the chain is too long, shorten it."},
+	{ChainElsewhere, "an image outside the disks has a backing image, which is ignored",
+		"A definition names images in other places too: firmware (<loader>), its variables (<nvram>), a <kernel>, an <initrd>, the <source> of a TPM. The XML cannot state a chain there. For firmware and its variables libvirt since 9.2 uses the stated format and tells QEMU that the image has no backing image; earlier ones open the file as raw, whatever is stated. All others are read byte by byte. So the guest reads zeros, or the bytes of the container file. chainfix does not change these elements and does not touch the files that such an image names.",
+		"Use an image there that has the whole content, in the stated format. If only you can have written the image, qemu-img convert turns the chain into one."},
 }

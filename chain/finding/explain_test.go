@@ -15,7 +15,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// docs/findings.md is the table that "chainfix explain" reads.
+// docs/findings.md is generated from the tables that "chainfix explain" reads.
 func TestFindingsAreDocumented(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Findings\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain/finding -->\n\n" +
@@ -28,7 +28,7 @@ func TestFindingsAreDocumented(t *testing.T) {
 	golden.File(t, "../../docs/findings.md", b.String())
 }
 
-// markdown keeps element names from being taken for HTML.
+// markdown escapes element names, which Markdown would read as HTML.
 func markdown(s string) string {
 	return strings.NewReplacer("<", "\\<", "*", "\\*").Replace(s)
 }

@@ -1,6 +1,6 @@
-// Package finding has what the other packages report about a disk. A [Finding] has
-// a stable [Code], a [Severity], a text for people, and a [Remedy]: what to do, in
-// words and as data. [Explain] returns what a code means.
+// Package finding defines what the other packages report about a disk. A
+// [Finding] has a stable [Code], a [Severity], a text, and a [Remedy]: what to
+// do, as text and as data. [Explain] returns what a code means.
 //
 // The functions that make remedies ([Say], [Join], [Command], [Trust]) are for
 // packages that report findings.
@@ -15,9 +15,9 @@ import (
 type Severity int
 
 const (
-	// Info: worth knowing; nothing needs doing.
+	// Info: worth knowing; nothing to do.
 	Info Severity = iota
-	// Warn: the disk is handled, but somebody should look.
+	// Warn: the chain can be made explicit, but somebody should look at the disk.
 	Warn
 	// Refuse: the disk's chain cannot be made explicit safely.
 	Refuse
@@ -47,29 +47,29 @@ func (s Severity) Level() string {
 	return s.String()
 }
 
-// WholeDisk is the [Finding.Layer] of a finding that concerns no layer.
+// WholeDisk is the [Finding.Layer] of a finding about the disk, not about one
+// layer.
 const WholeDisk = -1
 
-// Finding is one thing to say about a disk. Names and header bytes in Text and
-// Remedy are quoted, so that they may be printed to a terminal.
+// Finding is one observation about a disk. Names and header bytes in Text and
+// Remedy are quoted and safe to print on a terminal.
 type Finding struct {
 	Code     Code     // what was found; see [Explain]
 	Severity Severity // the same code may be a warning in one place and a refusal in another
 	Layer    int      // index in the Layers of the chain, 0 the top; or [WholeDisk]
 	Text     string   // one line, lower case, no full stop
-	Remedy   Remedy   // what to do; may say nothing
-	// ByName says that somebody should look at the disk before its chain is
-	// written into the XML. A program that changes many guests should change
-	// this one only if the operator names it.
+	Remedy   Remedy   // what to do; may be zero
+	// ByName means that somebody should look at the disk before its chain is
+	// written into the XML. A program that changes many guests should change this
+	// one only if the operator names it.
 	ByName bool
-	// Misopens says that the XML's own chain contradicts the headers of its images,
-	// beyond doubt and so that a guest which starts with it as it is sees other bytes
-	// than the headers tell. Nothing that could not be looked at is needed to say so.
+	// Misopens means that the chain in the XML certainly contradicts the image
+	// headers: a guest that starts with it reads other bytes than the headers
+	// describe. It is set only if all images involved could be read.
 	Misopens bool
 }
 
-// Explanation says, for people, what findings with a code mean and what to do about
-// them.
+// Explanation says what findings with a code mean and what to do about them.
 type Explanation struct {
 	Code    Code
 	Summary string // one line, as in a list
@@ -93,15 +93,13 @@ func Explain(code Code) (Explanation, bool) {
 // last those about chains.
 func Explanations() []Explanation { return slices.Concat(explanations...) }
 
-// What several codes' remedies have in common.
+// Texts that the remedies of several codes share.
 const (
 	decide = "Find out which is right (qemu-img info --backing-chain on images that you trust, the guest's history, the " +
-		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps what the XML says, " +
-		"and so does, for one disk and for good, an entry under \"disks\" of the policy file."
-	state = "If you know what the image is, say so: --trust PATH=FORMAT. Say raw if any guest has or had it as a raw disk. " +
-		"Better still, record the format in the overlay, where every tool will find it: " +
-		"qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY (the guest must be off; no data is touched)."
+		"backup tool's log). --refresh rebuilds the chain in the XML from the headers; --keep-xml keeps the chain in the XML; an entry under \"disks\" of the policy file keeps it for one disk permanently."
+	state = "If you know the format of the image, state it: --trust PATH=FORMAT. State raw if any guest uses or used it as a raw disk. Better still, record the format in the overlay, where every tool finds it: qemu-img rebase -u -f OVERLAY-FORMAT -F FORMAT -b NAME OVERLAY (the guest must be off; no data is touched)."
 )
 
-// explanations has those of all codes, by what the findings are about.
+// explanations has all tables of explanations, in the order of
+// docs/findings.md.
 var explanations = [][]Explanation{aboutDocuments, aboutGuests, aboutDisks, aboutImages, aboutFormats, aboutChains}

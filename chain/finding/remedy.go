@@ -8,41 +8,40 @@ import (
 	"unicode/utf8"
 )
 
-// Remedy is what to do about a [Finding]: words for people, which String
-// returns, and as data what a program would else have to take out of them. The
-// zero Remedy says that there is nothing to do, or nothing that is known to help.
+// Remedy is what to do about a [Finding]: a text, which String returns, and
+// the image, formats and commands in that text as data. The zero Remedy means
+// that there is nothing to do, or that nothing is known to help.
 //
-// [Say] makes a remedy of words and of smaller remedies, whose data it gathers:
+// [Say] makes a remedy from a text and smaller remedies, and collects their
+// data:
 //
 //	finding.Say("state what it is: %s; or keep what the XML says: %s",
 //		finding.Trust("/img/base.img", "qcow2"), finding.Command("--keep-xml"))
 type Remedy struct {
-	// Image is the image that somebody has to do something about, by the name
-	// that --trust takes, without what must not be shown of a URL; "" if it is
-	// about none.
+	// Image is the image that the remedy is about, by the name that --trust
+	// takes, without the credentials of a URL; "" for none.
 	Image string
-	// Formats are QEMU's names of the formats that come into question for
-	// Image, each once, if its format is what somebody has to state or mend.
+	// Formats are QEMU's names of the formats that Image may have, each once, if
+	// somebody has to state or correct its format.
 	Formats []string
-	// Commands are the commands for a shell, and the flags for chainfix, that
-	// stand in the words, in their order and as they may be pasted. Words in
-	// capitals, such as NAME, have to be filled in. The words tell which are
-	// alternatives and which are steps.
+	// Commands are the shell commands and chainfix flags in the text, in its
+	// order, ready to paste. Words in capitals, such as NAME, have to be filled
+	// in. The text says which are alternatives and which are steps.
 	Commands []string
 
 	words string
 }
 
-// String returns the remedy in words, on one line: the hint of the text and JSON
-// output. It is "" for the zero Remedy.
+// String returns the text of the remedy, on one line: the hint of the text and
+// JSON output. It is "" for the zero Remedy.
 func (r Remedy) String() string { return r.words }
 
-// IsZero reports whether the remedy says nothing.
+// IsZero reports whether the remedy is empty.
 func (r Remedy) IsZero() bool { return r.words == "" }
 
-// Say returns a remedy in the words of [fmt.Sprintf]. Those of args that are
-// remedies themselves, best formatted by %s, add their commands and formats; the
-// image is that of the first that has one.
+// Say returns a remedy with a text formatted by [fmt.Sprintf]. Arguments that
+// are remedies themselves (format them with %s) add their commands and
+// formats; Image comes from the first that has one.
 func Say(format string, args ...any) Remedy {
 	r := Remedy{words: fmt.Sprintf(format, args...)}
 	for _, arg := range args {
@@ -53,8 +52,8 @@ func Say(format string, args ...any) Remedy {
 	return r
 }
 
-// Join returns parts as one remedy, with separator between them. Those that say
-// nothing are left out.
+// Join returns parts as one remedy, with separator between their texts. It
+// leaves out zero remedies.
 func Join(separator string, parts ...Remedy) Remedy {
 	var r Remedy
 	var words []string
@@ -68,14 +67,14 @@ func Join(separator string, parts ...Remedy) Remedy {
 	return r
 }
 
-// Command returns a remedy that is a command, or are flags for chainfix, to be
-// pasted as they stand. See [ShellWord].
+// Command returns a remedy whose text is one command, or flags for chainfix,
+// ready to paste. Quote its arguments with [ShellWord].
 func Command(words string) Remedy {
 	return Remedy{Commands: []string{words}, words: words}
 }
 
-// Trust returns the flag that states the format, by QEMU's name, of the image
-// that --trust knows by this name.
+// Trust returns the --trust flag that states the format of image. format is
+// QEMU's name of it; image is the name that --trust takes.
 func Trust(image, format string) Remedy {
 	word := ShellWord(image + "=" + format)
 	if word == "PATH" {
@@ -84,8 +83,8 @@ func Trust(image, format string) Remedy {
 	return Command("--trust "+word).About(image, format)
 }
 
-// About returns r as the remedy for an image, of which formats come into question
-// besides those that r has already. Its words stay.
+// About returns r as the remedy for image, and adds formats to those that r
+// already has. The text stays the same.
 func (r Remedy) About(image string, formats ...string) Remedy {
 	r.Image = image
 	r.Formats = union(r.Formats, formats)
@@ -101,7 +100,7 @@ func (r *Remedy) add(part Remedy) {
 	r.Commands = union(r.Commands, part.Commands)
 }
 
-// union returns a with what only b has, in memory of its own.
+// union returns a new slice of the elements of a and those that only b has.
 func union(a, b []string) []string {
 	all := slices.Clone(a)
 	for _, s := range b {
@@ -112,8 +111,8 @@ func union(a, b []string) []string {
 	return all
 }
 
-// ShellWord quotes s for a POSIX shell, so that a hint can be pasted. A name
-// that cannot be shown safely on a terminal becomes PATH.
+// ShellWord quotes s for a POSIX shell, for hints that are pasted. A name that
+// is not safe to show on a terminal becomes PATH.
 func ShellWord(s string) string {
 	if !utf8.ValidString(s) || s == "" {
 		return "PATH"
@@ -133,8 +132,9 @@ func ShellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// GuestWord names a guest in a command that is to be pasted: GUEST where its name is
-// not known, or is none that a shell and virsh take for a name.
+// GuestWord returns the word for a guest in a command to paste: its quoted
+// name, or GUEST if the name is unknown or if a shell or virsh would not read
+// it as a name.
 func GuestWord(name string) string {
 	word := ShellWord(name)
 	if word == "PATH" && name != "PATH" || strings.HasPrefix(name, "-") {

@@ -12,20 +12,21 @@ import (
 
 func ExampleSay() {
 	record := finding.Command("qemu-img rebase -u -f qcow2 -F raw -b base.img top.img")
-	remedy := finding.Say("state what it is: %s; or record it: %s", finding.Trust("/img/base.img", "raw"), record)
+	remedy := finding.Say("state its format: %s; or record it: %s", finding.Trust("/img/base.img", "raw"), record)
 	fmt.Println(remedy)
 	fmt.Println(remedy.Image, remedy.Formats)
 	for _, command := range remedy.Commands {
 		fmt.Println("$", command)
 	}
 	// Output:
-	// state what it is: --trust /img/base.img=raw; or record it: qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
+	// state its format: --trust /img/base.img=raw; or record it: qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
 	// /img/base.img [raw]
 	// $ --trust /img/base.img=raw
 	// $ qemu-img rebase -u -f qcow2 -F raw -b base.img top.img
 }
 
-// A remedy has the data of its parts, each once, and shares no memory with them.
+// A remedy has the data of its parts, each once, and does not share their
+// memory.
 func TestRemediesGatherTheirParts(t *testing.T) {
 	raw, qcow2 := finding.Trust("/a", "raw"), finding.Trust("/b", "qcow2")
 	for name, r := range map[string]finding.Remedy{
@@ -47,12 +48,12 @@ func TestRemediesGatherTheirParts(t *testing.T) {
 		t.Errorf("about another image: %+v, was %+v", r, raw)
 	}
 	if !(finding.Remedy{}).IsZero() || raw.IsZero() {
-		t.Error("what says nothing is not told apart")
+		t.Error("IsZero is wrong")
 	}
 }
 
-// A hint may be pasted: whatever is in a name, the shell gets the name and
-// nothing else.
+// Hints can be pasted: whatever a name contains, the shell gets exactly the
+// name.
 func TestShellWordsArePastedSafely(t *testing.T) {
 	peers.Require(t, "sh")
 	for _, name := range []string{
@@ -75,7 +76,7 @@ func TestShellWordsArePastedSafely(t *testing.T) {
 	}
 }
 
-// A guest is called by its name in a command, where it can be.
+// A command names the guest if its name is safe to paste.
 func TestHintsNameTheGuest(t *testing.T) {
 	for name, word := range map[string]string{"web": "web", "my guest": "'my guest'", "$(x)": "'$(x)'", "": "GUEST", "a\nb": "GUEST", "-rf": "GUEST", "PATH": "PATH"} {
 		if got := finding.GuestWord(name); got != word {

@@ -1,5 +1,5 @@
-// Package image finds out what an image shows: its header, its marks, and what QEMU
-// and libvirt would take it for.
+// Package image examines images: their headers, their signatures, and the
+// formats that QEMU and libvirt would probe.
 //
 //	images := image.NewCache(storage.FileOpener{})
 //	view, err := images.Look(ctx, source, "") // nobody claims a format
@@ -7,12 +7,12 @@
 //		fmt.Println(view.Candidate(), view.Header)
 //	}
 //
-// A [Cache] remembers what it saw, for any number of walks and predictions at the
-// same time, so that each image is opened once. A [View] is the answer. The rest is
-// what packages chain and predict ask of it.
+// A [Cache] opens each image once and keeps the result, for any number of
+// concurrent walks and predictions. A [View] is the result for one image.
+// Packages chain and predict use the rest of this package.
 //
-// What an image shows is a claim. Which of its claims are taken is for package chain
-// to say.
+// What an image says about itself is only a claim. Package chain decides which
+// claims to accept.
 package image
 
 import (
@@ -29,17 +29,18 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// maxCached bounds what a [Cache] keeps, in bytes, roughly. An image takes one to two
-// KiB, unless it names thousands of extents.
+// maxCached bounds the memory of a [Cache], roughly, in bytes. An image takes
+// one to two KiB, unless it names thousands of extents.
 const maxCached = 256 << 20
 
-// Cache opens images and remembers what they showed, failures too. Any number
-// of walkers and goroutines may share one: an image is opened once, by whatever
-// name and however many ask for it at the same moment, and once more for each
-// format that somebody states for it and its header contradicts. A file is told
-// from an earlier one of the same inode by the time of its last change.
+// Cache opens images and keeps what was read, including failures. It is safe
+// for concurrent use. An image is opened once, whatever its name and however
+// many goroutines ask for it, and once more for each stated format that its
+// header contradicts. The time of the last change distinguishes a file from an
+// earlier one with the same inode.
 //
-// What was seen of a name is not looked at again: make a cache for each run.
+// A name is not read again, even if its file changes: make a new cache for
+// each run.
 type Cache struct {
 	opener   storage.Opener
 	requests *limit.Requests
@@ -50,8 +51,7 @@ type Cache struct {
 	stamps generations[stampKey, stampEntry]
 }
 
-// maxFlights bounds how many images are asked for at the same time where nothing else
-// does.
+// maxFlights bounds the number of concurrent requests if nothing else does.
 const maxFlights = 4096
 
 // NewCache returns an empty cache of images that opener opens; nil means
@@ -66,36 +66,38 @@ func NewCache(opener storage.Opener) *Cache {
 	return c
 }
 
-// SetLimit bounds what is kept, in bytes, roughly, instead of 256 MiB. It must be
-// called before the cache is used.
+// SetLimit bounds the memory of the cache, roughly, in bytes, instead of 256
+// MiB. It must be called before the cache is used.
 func (c *Cache) SetLimit(bytes int) {
 	c.stamps.limit = bytes / 8
 	c.images.limit = bytes/2 - c.stamps.limit
 }
 
-// SetRequests bounds how the images are asked for. An image that does not answer in
-// time is a [*limit.UnansweredError], and is not asked again. SetRequests must be
-// called before the cache is used; without it, or with nil, there is no limit of time.
+// SetRequests limits the requests for images. An image that does not answer in
+// time fails with a [*limit.UnansweredError] and is not requested again.
+// SetRequests must be called before the cache is used; without it, or with
+// nil, requests have no time limit.
 func (c *Cache) SetRequests(r *limit.Requests) {
 	if r != nil {
 		c.requests = r
 	}
 }
 
-// Requests returns what bounds how the images are asked for.
+// Requests returns the limits set by SetRequests.
 func (c *Cache) Requests() *limit.Requests { return c.requests }
 
-// cacheKey is how an image is remembered: by its name or, with another name to be
-// expected, by the file that it is in. How an image on the network is reached, its
-// cookies for one, may decide what is there.
+// cacheKey is the key of a cached image: its name or, if it may have other
+// names, the file that contains it. For an image on the network the key
+// includes how it is reached (cookies, for example), which may select another
+// image.
 type cacheKey struct {
 	name, how string
 	slice     storage.Slice
-	part      bool // slice is the image; a part of 0 bytes is not the whole
+	part      bool // the image is only slice; a slice of 0 bytes is not the whole file
 }
 
-// inFile returns the key by which the same image is known in its file. No name begins
-// like that.
+// inFile returns the key of the same image by its file. It cannot collide with
+// a name.
 func (k cacheKey) inFile(id storage.FileID) cacheKey {
 	text := append(make([]byte, 0, 48), 0)
 	text = append(strconv.AppendUint(text, id.Device, 10), ':')
@@ -122,10 +124,10 @@ type cacheEntry struct {
 	err  error
 }
 
-// Look opens a source and reads it as claim, or, with claim "", as what it
-// bears the signature of; then there is no header where that is not one format.
-// A context that ends is the caller's alone: others who wait for the same image
-// get it.
+// Look opens a source and reads it as claim. With claim "" it uses the format
+// of the image's signature; if that is not exactly one format, the View has no
+// header. If ctx ends, other callers that wait for the same image still get
+// it.
 func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, claim probe.Format) (*View, error) {
 	key := cacheKey{name: storage.Name(src), how: howOf(src)}
 	if key.name == "" {
@@ -159,13 +161,13 @@ func (c *Cache) Look(ctx context.Context, src *libvirtxml.DomainDiskSource, clai
 	}
 }
 
-// fetch finds out what an image shows that is known by this name, if known is not
-// nil, but was not read as claim.
+// fetch reads an image that was not read as claim before. known is its cached
+// Info, or nil.
 func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key cacheKey, known *Info, claim probe.Format) cacheEntry {
 	if entry, _ := c.images.get(key); entry.err != nil || entry.info != known {
-		return entry // another flight has just ended
+		return entry // another request has just ended
 	}
-	// Before the opening: what changes from then on is another image.
+	// Before opening: an image that changes from now on counts as another.
 	stamp, stamped := c.stamp(ctx, src)
 	if !stamped {
 		return c.open(ctx, src, known, claim, stamp)
@@ -190,7 +192,8 @@ func (c *Cache) fetch(ctx context.Context, src *libvirtxml.DomainDiskSource, key
 	return done.(cacheEntry)
 }
 
-// open opens an image. What an earlier opening of the same image showed is kept.
+// open opens an image. It keeps what an earlier opening of the same image
+// found.
 func (c *Cache) open(ctx context.Context, src *libvirtxml.DomainDiskSource, known *Info, claim probe.Format, stamp stamp) cacheEntry {
 	head, _ := c.heads.Get().(*[headSize]byte)
 	if head == nil {

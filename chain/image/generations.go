@@ -2,15 +2,15 @@ package image
 
 import "sync"
 
-// generations remembers what was used lately, within a bound: two generations of half
-// of it, of which the older one goes when the recent one is full. Any number of
-// goroutines may use it.
+// generations is a bounded cache of recently used entries: two generations of
+// half the size each; when the recent one is full, the older one is dropped.
+// It is safe for concurrent use.
 type generations[K comparable, V any] struct {
-	size func(K, V) int // what an entry takes, in bytes, roughly
+	size func(K, V) int // approximate size of an entry in bytes
 
 	mu            sync.Mutex
 	recent, older map[K]V
-	bytes         int // that recent takes
+	bytes         int // size of recent
 	limit         int // of recent
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// Identify tells what a source names, as [storage.Opener] does, without opening it. It
-// is asked once: what a name led to when somebody wanted to know it first counts from
-// then on. [Cache.IdentifyNow] asks again.
+// Identify identifies the file of a source, like [storage.Opener], without
+// opening it. It caches the first result of each name; [Cache.IdentifyNow]
+// always asks the system.
 func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	key := stampKey{storage.Name(src), howOf(src)}
 	entry, ok := c.stamps.get(key)
@@ -21,7 +21,7 @@ func (c *Cache) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) 
 		var err error
 		entry.stamp, err = limit.Share(ctx, c.requests, "stat\x00"+key.name+"\x00"+key.how, storage.ShownName(src), func(ctx context.Context) (stamp, error) {
 			if entry, ok := c.stamps.get(key); ok {
-				return entry.stamp, entry.err // another one has just asked
+				return entry.stamp, entry.err // another goroutine has just asked
 			}
 			return stampOf(ctx, c.opener, src)
 		}, func(s stamp, err error) { c.stamps.put(key, stampEntry{s, err}) })
@@ -36,9 +36,10 @@ type Opened struct {
 	File   storage.FileID
 }
 
-// FirstReplaced asks again what images are, and returns the index of the first whose name
-// leads to another file now, or nowhere; -1 if there is none. The error is a
-// [*limit.UnansweredError] of the image of that index, or the cause of ctx.
+// FirstReplaced identifies images again and returns the index of the first
+// that is now another file or missing, or -1. The error is a
+// [*limit.UnansweredError] about the image with that index, or the cause of
+// ctx.
 func (c *Cache) FirstReplaced(ctx context.Context, images []Opened) (int, error) {
 	paths := make([]string, len(images))
 	for i, o := range images {
@@ -62,13 +63,13 @@ func (c *Cache) FirstReplaced(ctx context.Context, images []Opened) (int, error)
 	return int(at.Load()), err
 }
 
-// IdentifyNow tells what a source names at this moment.
+// IdentifyNow identifies the file of a source without the cache.
 func (c *Cache) IdentifyNow(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	return limit.Do(ctx, c.requests, storage.ShownName(src), func(ctx context.Context) (storage.FileID, error) { return c.opener.Identify(ctx, src) })
 }
 
 // Resolve follows symlinks; see [storage.Resolver]. The error is
-// [storage.ErrNoResolver] where the cache's opener cannot do that.
+// [storage.ErrNoResolver] if the cache's opener does not support that.
 func (c *Cache) Resolve(ctx context.Context, path string) (string, error) {
 	resolver, ok := c.opener.(storage.Resolver)
 	if !ok {
@@ -77,8 +78,8 @@ func (c *Cache) Resolve(ctx context.Context, path string) (string, error) {
 	return limit.Do(ctx, c.requests, path, func(ctx context.Context) (string, error) { return resolver.Resolve(ctx, path) })
 }
 
-// Extent returns the place of the bytes of an image that src names and whose file or
-// device is known; see [storage.ExtentOf].
+// Extent returns the extent of the image src in its known file or device; see
+// [storage.ExtentOf].
 func (c *Cache) Extent(ctx context.Context, src *libvirtxml.DomainDiskSource, id storage.FileID) (storage.Extent, error) {
 	if !id.Block {
 		return storage.ExtentOf(ctx, c.opener, src, id), nil
@@ -88,9 +89,9 @@ func (c *Cache) Extent(ctx context.Context, src *libvirtxml.DomainDiskSource, id
 	})
 }
 
-// Alike reports whether two sources have one inode number and were changed last at the
-// same moment, although they are of different file systems: like one file that is seen
-// through two mounts, or its copy in a snapshot that is still as it was.
+// Alike reports whether two sources have the same inode number and the same
+// time of their last change on different file systems: probably one file in
+// two mounts, or its unchanged copy in a file system snapshot.
 func (c *Cache) Alike(ctx context.Context, a, b *libvirtxml.DomainDiskSource) bool {
 	first, known := c.stamp(ctx, a)
 	second, knownToo := c.stamp(ctx, b)
@@ -98,14 +99,14 @@ func (c *Cache) Alike(ctx context.Context, a, b *libvirtxml.DomainDiskSource) bo
 		first.file.Inode == second.file.Inode && first.changed == second.changed
 }
 
-// stamp is what a name led to, and when that was changed last if a
-// [storage.ChangeTimer] knows.
+// stamp is the file that a name refers to, and the time of its last change if
+// a [storage.ChangeTimer] knows it.
 type stamp struct {
 	file    storage.FileID
 	changed int64
 }
 
-// stampKey is how it is remembered what a name led to.
+// stampKey is the key of a cached stamp.
 type stampKey struct{ name, how string }
 
 func (k stampKey) sizeWith(stampEntry) int { return 192 + len(k.how) }
@@ -115,7 +116,8 @@ type stampEntry struct {
 	err error
 }
 
-// howOf says how an image on the network is reached.
+// howOf returns the part of a source that says how its image on the network is
+// reached.
 func howOf(src *libvirtxml.DomainDiskSource) string {
 	if src == nil || src.Network == nil {
 		return ""
@@ -123,8 +125,8 @@ func howOf(src *libvirtxml.DomainDiskSource) string {
 	return storage.Fragment(src, "source")
 }
 
-// stamp tells what src names; ok is false where that cannot be told: opening the image
-// says why.
+// stamp returns the stamp of src; ok is false if it is unknown: opening the
+// image then returns the reason.
 func (c *Cache) stamp(ctx context.Context, src *libvirtxml.DomainDiskSource) (s stamp, ok bool) {
 	key := stampKey{storage.Name(src), howOf(src)}
 	if entry, known := c.stamps.get(key); known {

@@ -14,29 +14,29 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// headSize is how much of an image is read at first, in bytes: the first 4 KiB,
-// in which most headers end, and as far as libvirt's mark of an ISO image, so that
-// one request tells almost everything.
+// headSize is the size of the first read of an image in bytes. It contains
+// most headers (4 KiB) and reaches libvirt's signature of an ISO image, so one
+// request is usually enough.
 const headSize = 36 << 10
 
-// View is what one opening of an image showed, with its header read as the format
-// that somebody claims. Where nobody claims one, and the image bears the marks of
-// several, there is no header.
+// View is what one opening of an image found, with its header read as the
+// claimed format. Without a claim, an image with the signatures of several
+// formats has no header here.
 type View struct {
 	*Info
 	ParsedHeader
 }
 
-// Info is what one opening of an image showed, whatever anybody says that it is.
-// It must not be changed.
+// Info is what one opening of an image found, independent of any claimed
+// format. It must not be modified.
 type Info struct {
 	ID        ID
 	Size      int64 // of the image, in bytes
-	Allocated int64 // what it takes where it is stored, in bytes; -1 where that is not known
+	Allocated int64 // allocated bytes; -1 if unknown
 	changed   int64 // see [storage.ChangeTimer]
 
-	// Signatures are the marks of formats that the image bears. They are not
-	// known with SignaturesErr, which is why they could not be read.
+	// Signatures are the signatures of formats in the image. They are invalid if
+	// SignaturesErr says why they could not be read.
 	Signatures    []probe.Signature
 	SignaturesErr error
 	contents      []probe.Content
@@ -46,21 +46,22 @@ type Info struct {
 // ParsedHeader is the header of an image, read as one format.
 type ParsedHeader struct {
 	Claim probe.Format // the format as which it was read
-	// Header is nil where it cannot be used; then HeaderErr wraps a
-	// [probe.Error], or is why reading failed.
+	// Header is nil if it is broken; then HeaderErr wraps a [probe.Error], or
+	// says why reading failed.
 	Header    *probe.Header
 	HeaderErr error
-	CutShort  bool        // QEMU opens the image, although it ends too soon
+	CutShort  bool        // QEMU opens the image although it is truncated
 	Libvirt   LibvirtView // what libvirt takes from Header
 }
 
-// ID tells two images apart: slices of one file are different images.
+// ID identifies an image: slices of one file are different images.
 type ID struct {
 	File   storage.FileID
 	Offset uint64 // of the image's first byte in the file, in bytes
 }
 
-// as returns the image as claim has it; ok is false if it was not read so.
+// as returns the view of the image as claim; ok is false if it was not read as
+// claim.
 func (i *Info) as(claim probe.Format) (v *View, ok bool) {
 	if i == nil {
 		return nil, false
@@ -83,8 +84,9 @@ func (i *Info) as(claim probe.Format) (v *View, ok bool) {
 	return nil, false
 }
 
-// addHeaders adds what an earlier opening of the same image showed: one that two
-// guests state differently is opened for each statement, not for each guest.
+// addHeaders adds the headers from an earlier opening of the same image: an
+// image with two stated formats is opened once for each format, not for each
+// guest.
 func (i *Info) addHeaders(earlier *Info) {
 	if earlier == nil || earlier.failed() || earlier.ID != i.ID || earlier.Size != i.Size || earlier.changed != i.changed {
 		return
@@ -100,13 +102,13 @@ func (i *Info) parsed(claim probe.Format) bool {
 	return slices.ContainsFunc(i.headers, func(h ParsedHeader) bool { return h.Claim == claim })
 }
 
-// failed reports that something of the image could not be read, which may be
-// better the next time.
+// failed reports that a part of the image could not be read; a later attempt
+// may succeed.
 func (i *Info) failed() bool {
 	return i.SignaturesErr != nil || slices.ContainsFunc(i.headers, func(h ParsedHeader) bool { return h.HeaderErr != nil && !IsHeaderError(h.HeaderErr) })
 }
 
-// memSize is what the memory of an image takes, in bytes, roughly.
+// memSize returns the approximate memory of an Info in bytes.
 func (i *Info) memSize() int {
 	if i == nil {
 		return 256
@@ -123,9 +125,9 @@ func (i *Info) memSize() int {
 	return size
 }
 
-// openImage opens an image and reads all that a walk or a prediction may ask of
-// it: what claim makes of it, its signatures, and what QEMU and libvirt would take
-// it for. head is room to read into.
+// openImage opens an image and reads all that a walk or a prediction may need:
+// its header as claim, its signatures, and the formats that QEMU and libvirt
+// would probe. head is a buffer to read into.
 func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.DomainDiskSource, claim probe.Format, head []byte) (*Info, error) {
 	image, err := opener.Open(ctx, src)
 	if err != nil {
@@ -145,7 +147,7 @@ func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.Domai
 	if err := firstRead(image); err != nil {
 		return nil, err
 	}
-	r := &rememberingReader{r: image, size: info.Size, head: head}
+	r := &cachingReader{r: image, size: info.Size, head: head}
 	parse := func(f probe.Format) {
 		if f == "" || info.parsed(f) {
 			return
@@ -155,8 +157,8 @@ func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.Domai
 		h.CutShort, h.Libvirt = opensCutShort(r, info.Size, f, h.HeaderErr), viewOfLibvirt(f, r.loadedHead(), info.Size, h.Header)
 		info.headers = append(info.headers, h)
 	}
-	// What was asked for comes first: an image on the network of which one
-	// reading has failed is not read any more.
+	// claim comes first: an image on the network is not read further after a
+	// failed read.
 	parse(claim)
 	if info.Signatures, info.SignaturesErr = probe.Signatures(r, info.Size); info.SignaturesErr == nil {
 		info.contents, info.SignaturesErr = probe.Contents(r, info.Size)
@@ -169,9 +171,9 @@ func openImage(ctx context.Context, opener storage.Opener, src *libvirtxml.Domai
 	return info, nil
 }
 
-// firstRead reads a local image of no size, of which nothing else would be read:
-// in /proc, and on some file systems in user space, that is how a file looks that
-// answers every read with an error.
+// firstRead reads a local image of size 0, which would not be read otherwise:
+// in /proc, and on some FUSE file systems, files that fail every read have
+// this size.
 func firstRead(image storage.Image) error {
 	if image.Size() != 0 || image.ID().Remote != "" {
 		return nil
@@ -182,10 +184,10 @@ func firstRead(image storage.Image) error {
 	return nil
 }
 
-// Candidate is the one format that the signatures allow; "" where there are
-// several. It is raw where QEMU and libvirt both hand the image to the guest
-// as raw: where neither looks for any mark that is there, and where the only
-// one is an ISO file system's.
+// Candidate returns the only format that the signatures allow; "" if there are
+// several. It is raw if QEMU and libvirt would both open the image as raw: if
+// neither looks for the signatures that are present, or if the only one is an
+// ISO file system's.
 func (i *Info) Candidate() probe.Format {
 	probed := false
 	for _, mark := range i.Signatures {
@@ -201,8 +203,8 @@ func (i *Info) Candidate() probe.Format {
 	return formats[0]
 }
 
-// ClaimedHeader returns the header of the image, read as [Info.Candidate] has it; nil where
-// that is no one format, or where nobody has read it so, or could.
+// ClaimedHeader returns the header of the image as [Info.Candidate]; nil if
+// there is no candidate, or if the image was not or could not be read as it.
 func (i *Info) ClaimedHeader() *probe.Header {
 	v, ok := i.as("")
 	if !ok {
@@ -211,8 +213,8 @@ func (i *Info) ClaimedHeader() *probe.Header {
 	return v.Header
 }
 
-// Formats returns the formats of the signatures, each once: a dynamic VHD
-// bears its mark at both ends.
+// Formats returns the formats of the signatures, each once: a dynamic VHD has
+// its signature at both ends.
 func (i *Info) Formats() []probe.Format {
 	var formats []probe.Format
 next:
@@ -227,14 +229,14 @@ next:
 	return formats
 }
 
-// UnexpectedFormats returns the formats of the signatures that a raw image should not bear:
-// all but an ISO file system's.
+// UnexpectedFormats returns the formats of the signatures that a raw image
+// should not have: all but an ISO file system's.
 func (i *Info) UnexpectedFormats() []probe.Format {
 	return slices.DeleteFunc(i.Formats(), func(f probe.Format) bool { return f == probe.ISO })
 }
 
-// UnexpectedMarks names what a raw image should not look like: formats that left
-// their mark, and files that hold others.
+// UnexpectedMarks describes the signatures that a raw image should not have:
+// those of image formats and of archives and compressed files.
 func (i *Info) UnexpectedMarks() []string {
 	var names []string
 	for _, f := range i.UnexpectedFormats() {
@@ -248,8 +250,8 @@ func (i *Info) UnexpectedMarks() []string {
 	return names
 }
 
-// GuestContents says what the image holds that disks of guests hold; "" if that
-// is nothing known.
+// GuestContents describes known content of guest disks in the image, such as a
+// partition table; "" for none.
 func (i *Info) GuestContents() string {
 	var names []string
 	for _, c := range i.contents {
@@ -263,7 +265,7 @@ func (i *Info) GuestContents() string {
 	return " (it holds: " + strings.Join(names, ", ") + ")"
 }
 
-// FormatList names formats for people.
+// FormatList lists formats for messages.
 func FormatList(formats []probe.Format) string {
 	words := make([]string, len(formats))
 	for i, f := range formats {
@@ -272,21 +274,21 @@ func FormatList(formats []probe.Format) string {
 	return strings.Join(words, " and ")
 }
 
-// IsHeaderError reports whether an error is about what an image says, and not about
-// reading it.
+// IsHeaderError reports whether an error is about the content of a header, and
+// not about reading it.
 func IsHeaderError(err error) bool {
 	var p *probe.Error
 	return errors.As(err, &p)
 }
 
-// Containers are the formats whose mark an image bears and which hold something
-// else than the bytes that are there. Of LUKS that cannot be said: a guest
-// encrypts its disk with it.
+// Containers returns the formats in the signatures that are containers, in
+// which the guest's data differs from the bytes of the file. LUKS is left out:
+// a guest may encrypt its own disk with it.
 func (i *Info) Containers() []probe.Format {
 	var marks []probe.Format
 	for _, f := range i.Formats() {
 		for _, mark := range i.Signatures {
-			// A mark at the end is one that neither program looks for.
+			// Neither program looks for a signature at the end.
 			if mark.Format == f && f != probe.LUKS && (mark.QEMU || f.MarkedAtEnd()) {
 				marks = append(marks, f)
 				break
@@ -296,12 +298,13 @@ func (i *Info) Containers() []probe.Format {
 	return marks
 }
 
-// IsFixedVHD reports whether the only mark of an image is the footer of a VHD.
+// IsFixedVHD reports whether the only signature of an image is the footer of a
+// VHD.
 func (l *View) IsFixedVHD() bool {
 	return len(l.Signatures) == 1 && l.Signatures[0] == probe.Signature{Format: probe.VPC}
 }
 
-// QEMUsChoice is the format for which QEMU's probing takes an image of this
+// QEMUsChoice returns the format that QEMU would probe for an image with this
 // name.
 func (l *View) QEMUsChoice(name string) probe.Format {
 	for _, s := range l.Signatures {
@@ -315,8 +318,8 @@ func (l *View) QEMUsChoice(name string) probe.Format {
 	return probe.Raw
 }
 
-// FirstMark is the first format whose signature QEMU would take, or else the
-// first of all.
+// FirstMark returns the first format whose signature QEMU would accept, or
+// else the first of all.
 func (l *View) FirstMark() probe.Format {
 	for _, s := range l.Signatures {
 		if s.QEMU {

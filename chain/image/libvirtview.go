@@ -7,36 +7,37 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// LibvirtReads is how many bytes of an image libvirt reads, at most
-// (VIR_STORAGE_MAX_HEADER, libvirt 9.0 and 11.3). QEMU reads on.
+// LibvirtReads is the number of bytes of an image that libvirt reads, at most
+// (VIR_STORAGE_MAX_HEADER, libvirt 9.0 and 11.3). QEMU reads more.
 const LibvirtReads = 33280
 
-// LibvirtView is what libvirt takes from the header of an image that QEMU can open,
-// where it is something else than QEMU takes from it.
+// LibvirtView is what libvirt reads in the header of an image that QEMU can
+// open, where that may differ from what QEMU reads.
 type LibvirtView struct {
-	// Backing says that it finds the name of a backing image. Where it finds none it
-	// tells QEMU that there is none.
+	// Backing says that libvirt finds the name of a backing image. If not, it
+	// tells QEMU that the image has none.
 	Backing bool
-	// Padded and Unpadded are what it finds in the extensions of a qcow2
-	// header, if it fills them up to multiples of 8 bytes, as QEMU does, and if
-	// it does not. Of other formats they are the same.
+	// Padded and Unpadded are what libvirt finds in the extensions of a qcow2
+	// header if it pads their lengths to multiples of 8 bytes, as QEMU does, and
+	// if it does not. For other formats they are equal.
 	Padded, Unpadded Extensions
 }
 
 // Extensions are what libvirt finds in the extensions of a header.
 type Extensions struct {
-	// Record is what it reads as the recorded format of the backing image, up
-	// to a NUL; valid only if Recorded. Of two records the last counts.
+	// Record is the recorded format of the backing image as libvirt reads it, up
+	// to a NUL; valid only if Recorded. Of two records the last is used.
 	Record   string
 	Recorded bool
-	// DataFile says that it finds the name of an external data file.
+	// DataFile says that libvirt finds the name of an external data file.
 	DataFile bool
 }
 
-// viewOfLibvirt tells what libvirt sees of an image of size bytes that begins
-// with head and in which QEMU sees h (storage_file_probe.c, 9.0). It neither
-// checks the header nor the magic: it reads two fields and takes what lies
-// there, if that is among the bytes that it has read.
+// viewOfLibvirt returns what libvirt reads in an image of size bytes that
+// begins with head and in which QEMU reads h (storage_file_probe.c, libvirt
+// 9.0). libvirt checks neither the header nor the magic: it reads two fields
+// and uses the bytes that they refer to, if they are among those that it has
+// read.
 func viewOfLibvirt(claim probe.Format, head []byte, size int64, h *probe.Header) LibvirtView {
 	if claim == probe.COW {
 		return LibvirtView{Backing: size >= cowName+1024 && len(head) > cowName && head[cowName] != 0}
@@ -56,7 +57,8 @@ func viewOfLibvirt(claim probe.Format, head []byte, size int64, h *probe.Header)
 	return s
 }
 
-// cowName is where a cow image has the name of its backing image, of 1024 bytes.
+// cowName is the offset of the backing file name in a cow image; the field has
+// 1024 bytes.
 const cowName = 8
 
 // findsBacking reports whether libvirt finds the backing image that h names.
@@ -73,8 +75,8 @@ func findsBacking(head []byte, size int64, h *probe.Header) bool {
 		}
 		return withinBuffer(uint64(binary.LittleEndian.Uint32(head[56:])), uint64(binary.LittleEndian.Uint32(head[60:])), size)
 	case probe.VMDK:
-		// Of a text descriptor it reads no name, and in a sparse image it
-		// wants an equals sign and a quote where QEMU skips two characters.
+		// libvirt reads no name in a text descriptor, and in a sparse image it
+		// requires an equals sign and a quote where QEMU skips two characters.
 		const hint = `parentFileNameHint="`
 		at := h.Backing.Offset
 		found := bytes.HasPrefix(head, []byte("KDMV")) && withinBuffer(uint64(at), uint64(len(h.Backing.Name))+1, size)
@@ -86,18 +88,18 @@ func findsBacking(head []byte, size int64, h *probe.Header) bool {
 	return false
 }
 
-// withinBuffer reports whether n bytes at off are among those that libvirt has
-// read of an image of size bytes.
+// withinBuffer reports whether libvirt has read n bytes at off in an image of
+// size bytes.
 func withinBuffer(off, n uint64, size int64) bool {
 	buffer := min(uint64(max(size, 0)), LibvirtReads)
 	return off <= buffer && n <= buffer-off
 }
 
-// readExtensions reads the extensions of a qcow2 header as libvirt does, with each
-// filled up to a multiple of so many bytes (libvirt 9.0 to 12.9). With 1 it goes
-// astray behind one whose length is no multiple of 8. Without the name of a
-// backing image it reads on to the end of what it has. Where head ends too soon,
-// QEMU's reading is returned.
+// readExtensions reads the extensions of a qcow2 header as libvirt does, with
+// their lengths padded to multiple bytes (libvirt 9.0 to 12.9). With 1 it
+// misreads what follows an extension with a length that is not a multiple of
+// 8. Without a backing file name it reads to the end of its buffer. If head is
+// too short, it returns QEMU's reading.
 func readExtensions(head []byte, size int64, qemus Extensions, multiple uint64) (found Extensions) {
 	const formatExtension, dataFileExtension = 0xE2792ACA, 0x44415441
 	be := binary.BigEndian
@@ -113,7 +115,7 @@ func readExtensions(head []byte, size int64, qemus Extensions, multiple uint64) 
 		end = buffer
 	}
 	if multiple == 1 {
-		end-- // the bound was another one then, too
+		end-- // the bound differed then, too
 	}
 	for off+8 < buffer && off+8 <= end {
 		if off+8 > uint64(len(head)) {
@@ -137,5 +139,5 @@ func readExtensions(head []byte, size int64, qemus Extensions, multiple uint64) 
 	return found
 }
 
-// LibvirtsChoice is the format for which libvirt's probing takes the image.
+// LibvirtsChoice returns the format that libvirt would probe.
 func (i *Info) LibvirtsChoice() probe.Format { return probe.LibvirtsChoice(i.Signatures) }

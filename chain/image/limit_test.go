@@ -39,8 +39,8 @@ func (o sameImage) Identify(_ context.Context, src *libvirtxml.DomainDiskSource)
 	return storage.FileID{}, fs.ErrNotExist
 }
 
-// TestMemoryOfAnImage: what an image is reckoned to take is about what it takes. It
-// comes first: what other tests have used is let go after a moment.
+// TestMemoryOfAnImage: the estimated memory of an image is about right. It
+// runs first, because memory of other tests is freed with a delay.
 func TestMemoryOfAnImage(t *testing.T) {
 	img, err := mkimage.Qcow2{VirtualSize: 1 << 20, Backing: "/images/base.qcow2", BackingFormat: "qcow2"}.Bytes()
 	if err != nil {
@@ -71,8 +71,8 @@ func TestMemoryOfAnImage(t *testing.T) {
 	}
 }
 
-// TestCacheIsBounded: what a cache keeps takes only so much, whatever the images
-// are, and what it reckons is what is there.
+// TestCacheIsBounded: a cache's memory is bounded, whatever the images, and
+// its estimate matches its entries.
 func TestCacheIsBounded(t *testing.T) {
 	const extents, limit = 4096, 8 << 20
 	descriptor := "# Disk DescriptorFile\nCID=fffffffe\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n" +

@@ -7,14 +7,15 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// paddedReader is an image as QEMU's block layer reads it: behind its end there
-// are zeros.
+// paddedReader reads an image as QEMU's block layer does: with zeros after its
+// end.
 type paddedReader struct {
 	r    io.ReaderAt
 	size int64
 }
 
-// padding is how many zeros are enough for every header: no more is read of one.
+// padding is the number of zeros, enough for every header: probe reads no more
+// of one.
 const padding = 2 << 20
 
 // ReadAt implements [io.ReaderAt].
@@ -29,8 +30,8 @@ func (z paddedReader) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// opensCutShort reports whether QEMU opens an image as f of which [probe.Read]
-// says that it ends too soon. Of vmdk that is checked by QEMU as well.
+// opensCutShort reports whether QEMU opens an image as f although [probe.Read]
+// says that it is truncated. For vmdk QEMU checks that too.
 func opensCutShort(r io.ReaderAt, size int64, f probe.Format, err error) bool {
 	if !errors.Is(err, probe.ErrTruncated) || f == probe.VMDK {
 		return false

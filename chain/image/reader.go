@@ -2,18 +2,18 @@ package image
 
 import "io"
 
-// rememberingReader keeps what has been read of an image in small pieces: its
-// first bytes, which every reader of a header asks for again, and the marks
-// elsewhere, which are looked at twice.
-type rememberingReader struct {
+// cachingReader caches small reads of an image: its first bytes, which
+// every header reader reads again, and signatures elsewhere, which are read
+// twice.
+type cachingReader struct {
 	r    io.ReaderAt
 	size int64
-	head []byte // room for the first bytes
+	head []byte // buffer for the first bytes
 
 	loaded bool // head was read
-	filled int  // bytes of head that are there
+	filled int  // valid bytes of head
 	err    error
-	pieces []piece // of what is not in head
+	pieces []piece // cached reads outside of head
 }
 
 type piece struct {
@@ -21,11 +21,12 @@ type piece struct {
 	data []byte
 }
 
-// maxPiece is the longest piece that is kept: the last sector.
+// maxPiece is the longest cached read outside of head, in bytes: the last
+// sector.
 const maxPiece = 512
 
 // ReadAt implements [io.ReaderAt].
-func (m *rememberingReader) ReadAt(p []byte, off int64) (int, error) {
+func (m *cachingReader) ReadAt(p []byte, off int64) (int, error) {
 	if off >= 0 && off+int64(len(p)) <= int64(len(m.head)) {
 		return m.fromHead(p, off)
 	}
@@ -41,7 +42,7 @@ func (m *rememberingReader) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func (m *rememberingReader) fromHead(p []byte, off int64) (int, error) {
+func (m *cachingReader) fromHead(p []byte, off int64) (int, error) {
 	if !m.loaded {
 		want := min(int64(len(m.head)), m.size)
 		m.filled, m.err = m.r.ReadAt(m.head[:want], 0)
@@ -62,4 +63,4 @@ func (m *rememberingReader) fromHead(p []byte, off int64) (int, error) {
 
 // loadedHead returns the first bytes of the image, as far as they were read. It
 // is valid until the next image is opened.
-func (m *rememberingReader) loadedHead() []byte { return m.head[:m.filled] }
+func (m *cachingReader) loadedHead() []byte { return m.head[:m.filled] }

@@ -16,8 +16,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// TestHolds: a fact is true from its first version on, until the one of which it
-// is not true any more.
+// TestHolds: a fact holds from Since on, up to but not including Until.
 func TestHolds(t *testing.T) {
 	version := func(s string) libvirt.Version {
 		v, err := libvirt.ParseVersion(s)
@@ -54,7 +53,7 @@ func TestHolds(t *testing.T) {
 	}
 }
 
-// TestNewestIsTheLastThatIsRun: the roots are in the order of their libvirts.
+// TestNewestIsTheLastThatIsRun: the roots are sorted by their libvirts.
 func TestNewestIsTheLastThatIsRun(t *testing.T) {
 	roots, err := os.ReadFile("../../testdata/peers/libvirts/roots")
 	if err != nil {
@@ -67,8 +66,7 @@ func TestNewestIsTheLastThatIsRun(t *testing.T) {
 	}
 }
 
-// TestUndecided: between the last version that is known not to do something and
-// the first that is known to, nobody knows.
+// TestUndecided: versions between NotYet and Since are undecided.
 func TestUndecided(t *testing.T) {
 	fact := libvirt.Fact{NotYet: libvirt.Version{Major: 9}, Since: libvirt.Version{Major: 11}, Stable: libvirt.Version{Major: 10, Minor: 2, Release: 5}}
 	for text, want := range map[string]bool{"8.0": false, "9.0": false, "9.0.1": true, "10.2.4": true, "10.2.5": false, "10.3": true, "11.0": false, "12.0": false} {
@@ -108,7 +106,7 @@ func TestReleasesAreOrdered(t *testing.T) {
 	}
 }
 
-// TestDetectors: they come from the facts alone, each once, the oldest first.
+// TestDetectors: derived from the facts, each once, the oldest first.
 func TestDetectors(t *testing.T) {
 	var got []string
 	for _, v := range libvirt.Detectors() {
@@ -120,7 +118,7 @@ func TestDetectors(t *testing.T) {
 }
 
 // TestEveryFactIsListed: a fact that facts.go declares and does not list would
-// be missing in the documents, and no detector would know it.
+// be missing in the documents and in Detectors.
 func TestEveryFactIsListed(t *testing.T) {
 	for file, listed := range map[string][]libvirt.Fact{"facts.go": factsOf(false), "qemu.go": factsOf(true)} {
 		source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

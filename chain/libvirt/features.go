@@ -6,22 +6,22 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Feature is what a storage source may say since some libvirt. Older ones refuse
-// the XML, or drop what they do not know without a word: 9.0 does so with all that
-// is newer here but an encryption format.
+// Feature is a part of a storage source's XML that libvirt understands since
+// some version. Older ones refuse the XML or silently drop the part: 9.0 drops
+// all newer ones in this list except an encryption format.
 type Feature struct {
 	Fact // What is a noun: "a source of protocol nfs"
-	// Used reports whether a source says it.
+	// Used reports whether a source uses the feature.
 	Used func(*libvirtxml.DomainDiskSource) bool
 }
 
-// Features returns those that came after explicit chains did.
+// Features returns the features that are newer than explicit chains.
 func Features() []Feature { return features }
 
-// features have their versions from libvirt's formatdomain.rst and
-// formatstorageencryption.rst ("Since X.Y"), and where those say nothing from its
-// release notes: librbd, the delay and the namespace. What 5.10 had, when explicit
-// chains came, is not in the list.
+// The versions of features come from libvirt's formatdomain.rst and
+// formatstorageencryption.rst ("Since X.Y"), and from its release notes for
+// those without a version there: librbd, the delay and the namespace. Features
+// of 5.10, the first libvirt with explicit chains, are not listed.
 var features = []Feature{
 	{Fact{What: "a slice", Since: Slices.Since, Known: Slices.Known}, func(s *libvirtxml.DomainDiskSource) bool {
 		return s.Slices != nil && len(s.Slices.Slices) > 0

@@ -8,9 +8,9 @@ import (
 
 // What QEMU does with the images of a chain.
 var (
-	// PlainDataFiles: the mending of CVE-2024-4467. Distributions have brought
-	// it back to others, which cannot be told from a number.
-	PlainDataFiles = Fact{What: "takes the name of a data file in a qcow2 header for that of a file, whatever it looks like; before, it opens what a `json:`, `file:` or `nbd:` name describes",
+	// PlainDataFiles: the fix of CVE-2024-4467. Distributions have backported it
+	// to versions whose number does not show it.
+	PlainDataFiles = Fact{What: "treats the name of a data file in a qcow2 header as a file name, whatever it looks like; earlier ones open what a `json:`, `file:` or `nbd:` name describes",
 		Since: Version{9, 1, 0}, Stable: Version{7, 2, 13}, OfQEMU: true, Known: read + ", " + run}
 	// NoVxHS, NoSheepdog and NoGluster: drivers that were removed.
 	NoVxHS = Fact{What: "has no driver for vxhs",
@@ -19,22 +19,23 @@ var (
 		Since: Version{6, 1, 0}, OfQEMU: true, Known: documented}
 	NoGluster = Fact{What: "has no driver for gluster",
 		NotYet: Version{10, 0, 0}, Since: Version{11, 1, 0}, OfQEMU: true, Known: run}
-	// HasParallels: QEMU 5.2 was run as Debian 11 has it, which leaves it out.
+	// HasParallels: The QEMU 5.2 that was run is Debian 11's, which leaves it
+	// out.
 	HasParallels = Fact{What: "opens parallels images",
 		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
 	// HasZstd: likewise.
 	HasZstd = Fact{What: "opens a qcow2 image whose compression type is zstd",
 		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
 	// RefusesCharacterDevices: as files (QEMU's list of removed features).
-	RefusesCharacterDevices = Fact{What: "refuses a character device as a file; before, it opens it",
+	RefusesCharacterDevices = Fact{What: "refuses a character device as a file; earlier ones open it",
 		Since: Version{6, 0, 0}, OfQEMU: true, Known: documented + ", " + run}
 )
 
 // qemuFacts are all of them.
 var qemuFacts = []*Fact{&NoVxHS, &RefusesCharacterDevices, &NoSheepdog, &HasParallels, &HasZstd, &PlainDataFiles, &NoGluster}
 
-// Pair is a libvirt and the QEMU that it runs. A QEMU that is not known is the one
-// that a distribution pairs with that libvirt: see [Pair.Complete].
+// Pair is a libvirt and the QEMU that it runs. If QEMU is unknown,
+// [Pair.Complete] uses the one that a distribution pairs with that libvirt.
 type Pair struct{ Libvirt, QEMU Version }
 
 // ParsePair reads LIBVIRT or LIBVIRT+QEMU, such as 12.9+11.1, each as
@@ -50,7 +51,7 @@ func ParsePair(s string) (Pair, error) {
 	}
 	qemu, err := ParseVersion(second)
 	if err != nil {
-		return Pair{}, fmt.Errorf("%q is no version of QEMU (want X.Y or X.Y.Z)", second)
+		return Pair{}, fmt.Errorf("%q is not a version of QEMU (want X.Y or X.Y.Z)", second)
 	}
 	return Pair{version, qemu}, nil
 }
@@ -63,14 +64,14 @@ func (p Pair) String() string {
 	return p.Libvirt.String() + "+" + p.QEMU.String()
 }
 
-// Release is a libvirt and a QEMU that a distribution has together.
+// Release is a libvirt and a QEMU of one distribution.
 type Release struct {
 	Pair
 	Where string // "Debian 12"
 }
 
-// releases are the pairs of which a missing QEMU is taken, in the order of libvirt's versions. Of Debian's each was run, but
-// for 10.
+// releases are the pairs from which a missing QEMU is taken, ordered by
+// libvirt's version. All of Debian's but 10 were run.
 var releases = []Release{
 	{Pair{Version{5, 0, 0}, Version{3, 1, 0}}, "Debian 10"},
 	{Pair{Version{6, 0, 0}, Version{4, 2, 0}}, "RHEL 8.3"},
@@ -85,13 +86,13 @@ var releases = []Release{
 	{Pair{Version{12, 8, 0}, Version{11, 1, 0}}, "Debian testing, and backports for 13"},
 }
 
-// Releases returns the pairs of which [Pair.Complete] takes a missing QEMU, in the order
-// of libvirt's versions.
+// Releases returns the pairs from which [Pair.Complete] takes a missing QEMU,
+// ordered by libvirt's version.
 func Releases() []Release { return slices.Clone(releases) }
 
-// Complete returns the pair with a QEMU: its own, or that of the newest pair of a
-// distribution whose libvirt is not newer (docs/prediction.md has the list); before the
-// first, the first's.
+// Complete returns the pair with a QEMU: its own, or the QEMU of the newest
+// distribution whose libvirt is not newer (docs/prediction.md has the list),
+// or of the first one.
 func (p Pair) Complete() Pair {
 	if p.QEMU.Known() {
 		return p
@@ -105,7 +106,7 @@ func (p Pair) Complete() Pair {
 	return p
 }
 
-// Does reports whether a pair does what a fact says, and whether that is known.
+// Does reports whether a fact holds for a pair, and whether that is known.
 func (p Pair) Does(f Fact) (does, known bool) {
 	version := p.Libvirt
 	if f.OfQEMU {

@@ -1,7 +1,7 @@
-// Package libvirt knows the versions of libvirt and QEMU, and every fact that differs from
-// one to another: what each understands of a domain XML, and what it makes of a
-// backing chain that the XML does not state. Every such fact is one [Fact], and
-// stands nowhere else.
+// Package libvirt has the versions of libvirt and QEMU, and every behaviour
+// that differs between them: which parts of a domain XML they understand, and
+// what they do with a backing chain that the XML does not state. Each is one
+// [Fact], and only here.
 package libvirt
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Version is a version of libvirt or QEMU. The zero Version is one that nobody told.
+// Version is a version of libvirt or QEMU. The zero Version is unknown.
 type Version struct{ Major, Minor, Release int }
 
 // ParseVersion reads X.Y or X.Y.Z, each number at most 999, as libvirt counts
@@ -19,24 +19,24 @@ type Version struct{ Major, Minor, Release int }
 func ParseVersion(s string) (Version, error) {
 	words := strings.Split(s, ".")
 	if len(words) != 2 && len(words) != 3 {
-		return Version{}, fmt.Errorf("%q is no version of libvirt (want X.Y or X.Y.Z)", s)
+		return Version{}, fmt.Errorf("%q is not a version of libvirt (want X.Y or X.Y.Z)", s)
 	}
 	var numbers [3]int
 	for i, word := range words {
 		n, err := strconv.ParseUint(word, 10, 16)
 		if err != nil || n > 999 {
-			return Version{}, fmt.Errorf("%q is no version of libvirt (want X.Y or X.Y.Z)", s)
+			return Version{}, fmt.Errorf("%q is not a version of libvirt (want X.Y or X.Y.Z)", s)
 		}
 		numbers[i] = int(n)
 	}
 	v := Version{numbers[0], numbers[1], numbers[2]}
 	if v == (Version{}) {
-		return Version{}, fmt.Errorf("%q is no version of libvirt", s)
+		return Version{}, fmt.Errorf("%q is not a version of libvirt", s)
 	}
 	return v, nil
 }
 
-// Known reports whether somebody told the version.
+// Known reports whether v is not the zero Version.
 func (v Version) Known() bool { return v != Version{} }
 
 // Compare returns -1, 0 or 1 for v being older than w, the same, or newer.

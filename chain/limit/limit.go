@@ -1,14 +1,15 @@
-// Package limit keeps a run from waiting for ever for storage that does not answer.
+// Package limit keeps a run from waiting forever for storage that does not
+// answer.
 //
 //	requests := limit.New(limit.DefaultJobs, limit.DefaultTimeout)
 //	info, err := limit.Do(ctx, requests, path, func(context.Context) (fs.FileInfo, error) { return os.Stat(path) })
 //
-// What touches a path, or asks a server, goes through [Do]: so many requests are in
-// flight at the same time, and each has so much time to be answered. A call into the
-// kernel cannot be taken back: one that hangs keeps its thread, and [Do] returns
-// without it. [Share] is for what many may want at the same moment, [Each] for many paths
-// at once, and [Row] for many requests one after the other, which it spares the handover
-// to another goroutine.
+// Everything that touches a path, or contacts a server, goes through [Do],
+// which limits the number of requests in flight and the time of each. A system
+// call cannot be cancelled: one that hangs keeps its thread, and [Do] returns
+// without it. [Share] is for a request that many callers may make at the same
+// moment, [Each] for many paths in one call, and [Row] for many sequential
+// requests, which then need no other goroutine.
 package limit
 
 import (
@@ -21,32 +22,31 @@ import (
 )
 
 const (
-	// DefaultJobs is how many requests are in flight at the same time where nobody
-	// says otherwise.
+	// DefaultJobs is the default number of requests in flight.
 	DefaultJobs = 64
-	// DefaultTimeout is how long a request may take where nobody says otherwise.
+	// DefaultTimeout is the default time limit of a request.
 	DefaultTimeout = 10 * time.Second
 )
 
 const (
-	// silentAfter is how many requests a file system leaves unanswered before the
-	// others for it no longer wait for their turn.
+	// silentAfter is the number of unanswered requests after which a file system
+	// counts as silent: further requests to it do not wait for a slot.
 	silentAfter = 2
-	// maxCrowd bounds the requests to file systems that do not answer, each of which
-	// may keep a thread.
+	// maxCrowd bounds the requests to silent file systems, each of which may keep
+	// a thread.
 	maxCrowd = 1024
-	// maxGone bounds the paths that are remembered to have had no answer.
+	// maxGone bounds the number of stored paths without an answer.
 	maxGone = 1 << 16
 )
 
 // UnansweredError says that storage did not answer in time.
 type UnansweredError struct {
-	Path  string // what was asked for, or what its server calls it
-	Mount string // where its file system is mounted; "" if that is not known
+	Path  string // the requested path, or the name of an image on a server
+	Mount string // where its file system is mounted; "" if unknown
 	After time.Duration
 }
 
-// Error says how long there was no answer, and from which file system.
+// Error says how long the request waited, and for which file system.
 func (e *UnansweredError) Error() string {
 	text := "no answer within " + e.After.String()
 	if e.Mount != "" {
@@ -55,13 +55,13 @@ func (e *UnansweredError) Error() string {
 	return text
 }
 
-// Requests bounds the requests of a run. Any number of goroutines may use it. A nil
-// *Requests bounds nothing.
+// Requests limits the requests of a run. It is safe for concurrent use. A nil
+// *Requests limits nothing.
 //
-// Once a file system has left two requests unanswered, the others for it are made all
-// at the same time, so that together they cost one more limit. They do not count as
-// in flight: other file systems go on being asked. No path is asked for again that had
-// no answer.
+// After two unanswered requests to a file system, all other requests to it are
+// made at the same time, so together they wait for only one more time limit.
+// They do not count as in flight, so requests to other file systems continue.
+// A path without an answer is not requested again.
 type Requests struct {
 	timeout time.Duration
 	slots   chan struct{} // one for each request in flight
@@ -71,23 +71,23 @@ type Requests struct {
 
 	anySilent atomic.Bool
 	mu        sync.Mutex
-	silent    map[string]int // by mount: how many requests had no answer
+	silent    map[string]int // by mount: the number of unanswered requests
 	gone      map[string]*UnansweredError
 	pending   map[*request]struct{}
 	watched   bool                // a call of watch is due
 	shared    map[string]*request // by key
 }
 
-// New returns bounds of so many requests in flight, one at least, that may take so
-// long each. A timeout of 0 or less is none.
+// New returns Requests with at most jobs requests in flight (at least one) and
+// this time limit for each. A timeout of 0 or less means no limit.
 func New(jobs int, timeout time.Duration) *Requests {
 	return &Requests{timeout: timeout, slots: make(chan struct{}, max(jobs, 1)), crowd: make(chan struct{}, maxCrowd),
 		workers: workers{idle: make(chan func())}, silent: make(map[string]int), gone: make(map[string]*UnansweredError),
 		pending: make(map[*request]struct{}), shared: make(map[string]*request)}
 }
 
-// Jobs is how many requests are in flight at the same time; [DefaultJobs] where nothing
-// is bounded.
+// Jobs returns the maximum number of requests in flight; [DefaultJobs] for a
+// nil *Requests.
 func (r *Requests) Jobs() int {
 	if r == nil {
 		return DefaultJobs
@@ -95,12 +95,14 @@ func (r *Requests) Jobs() int {
 	return cap(r.slots)
 }
 
-// Do calls f, which asks for what is at path, once it is its turn, and returns what f
-// returns. For what is no local file, path is how people call it.
+// Do waits for a free slot, calls f, which makes the request for path, and
+// returns its result. For an image that is not a local file, path is its name
+// in messages.
 //
-// The error is an [*UnansweredError] if f takes longer than the limit, which counts
-// from the call of f, or if path had no answer before; it is the cause of ctx once
-// that has ended. In both cases f may go on meanwhile, and nobody sees what it returns.
+// The error is an [*UnansweredError] if f takes longer than the limit,
+// measured from the call of f, or if an earlier request for path was not
+// answered; it is the cause of ctx after that has ended. In both cases f may
+// still run, and its result is dropped.
 func Do[T any](ctx context.Context, r *Requests, path string, f func(context.Context) (T, error)) (T, error) {
 	if r == nil {
 		return f(ctx)
@@ -110,8 +112,8 @@ func Do[T any](ctx context.Context, r *Requests, path string, f func(context.Con
 	return answer[T](ctx, q)
 }
 
-// Each is [Do] for many paths, one after the other: f is called with the index of each,
-// which has the limit for itself, until it returns an error.
+// Each is [Do] for many paths, one after the other: it calls f with the index
+// of each, with a separate time limit for each, until f returns an error.
 func Each(ctx context.Context, r *Requests, paths []string, f func(context.Context, int) error) error {
 	if len(paths) == 0 {
 		return nil
@@ -151,10 +153,10 @@ func Each(ctx context.Context, r *Requests, paths []string, f func(context.Conte
 	return err
 }
 
-// Share is [Do] for what many may want at the same moment: f is called once for all who
-// ask by one key. The context that f gets does not end with that of any of them. Before
-// anybody can ask by that key again, keep is called with the answer, or with the error
-// that there was none in time.
+// Share is [Do] for concurrent callers with the same request: f is called once
+// for all that use the same key. The context of f does not end with that of
+// any caller. Before the next request with that key, keep is called with the
+// result, or with the error that it was not answered in time.
 func Share[T any](ctx context.Context, r *Requests, key, path string, f func(context.Context) (T, error), keep func(T, error)) (T, error) {
 	for {
 		r.mu.Lock()
@@ -174,14 +176,14 @@ func Share[T any](ctx context.Context, r *Requests, key, path string, f func(con
 		}
 		value, err := answer[T](ctx, q)
 		if ok && errors.Is(err, errLeft) {
-			continue // it was never asked
+			continue // the request was never made
 		}
 		return value, err
 	}
 }
 
-// errLeft is why a request is not made: the context of the one who would have made it
-// has ended.
+// errLeft says why a shared request was not made: the context of the caller
+// that would have made it has ended.
 var errLeft = errors.New("the context ended before the request")
 
 // answer waits for the end of a request, or of ctx.
@@ -205,17 +207,17 @@ func answer[T any](ctx context.Context, q *request) (value T, err error) {
 // request is one call of [Do] or [Each], or several of [Share].
 type request struct {
 	path atomic.Pointer[string]
-	at   atomic.Pointer[string]     // the mount that path leads to, as far as it was followed
+	at   atomic.Pointer[string]     // the mount of path, as far as it was followed
 	key  string                     // of [Share]
 	keep func(value any, err error) // may be nil
-	row  *row                       // that the request is part of; nil if it is none's
+	row  *row                       // nil if the request is not part of a row
 
-	// These are of a request that was made.
+	// Valid after the request was made.
 	begun time.Time // under the lock of [Requests]
 	free  func()    // called when it has ended for those who wait
 
 	ended sync.Once
-	done  chan struct{} // closed when the rest is there
+	done  chan struct{} // closed when the result is valid
 	value any
 	err   error
 }
@@ -233,7 +235,8 @@ func (q *request) mount() string {
 	return ""
 }
 
-// run makes a request when it is its turn. It does not wait for the answer.
+// run makes a request as soon as a slot is free. It does not wait for the
+// answer.
 func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 	if err := r.unanswered(*q.path.Load()); err != nil {
 		r.end(q, nil, failed(err))
@@ -250,7 +253,7 @@ func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 		r.ask(q, free, func() (any, error) { r.mounts.follow(q); return f() })
 		return
 	}
-	// Of which file system it is may itself never be answered.
+	// Finding its file system may hang as well.
 	where := newRequest(context.Background(), *q.path.Load())
 	r.ask(where, func() {}, func() (any, error) { r.mounts.follow(where); return nil, nil })
 	select {
@@ -271,7 +274,7 @@ func (r *Requests) run(ctx context.Context, q *request, f func() (any, error)) {
 	}
 }
 
-// joinCrowd makes a request one of those to a file system that does not answer.
+// joinCrowd makes a request to a silent file system.
 func (r *Requests) joinCrowd(ctx context.Context, q *request, f func() (any, error)) {
 	timer := time.NewTimer(r.timeout)
 	defer timer.Stop()
@@ -288,9 +291,9 @@ func (r *Requests) joinCrowd(ctx context.Context, q *request, f func() (any, err
 	}
 }
 
-// ask lets a worker make a request, which may never end, and gives it up after the
-// limit. free is called when it has ended for those who wait. What is part of a row is
-// with a worker already.
+// ask lets a worker make a request, which may never end, and gives up on it
+// after the time limit. free is called when the callers stop waiting for it. A
+// request of a row already runs in a worker.
 func (r *Requests) ask(q *request, free func(), f func() (any, error)) {
 	r.mu.Lock()
 	q.begun, q.free = time.Now(), free
@@ -311,8 +314,9 @@ func (r *Requests) ask(q *request, free func(), f func() (any, error)) {
 	}
 }
 
-// watch gives up the requests whose time is over. It is called when the time may be over
-// of the one that was begun first: a timer for each would cost more than most requests.
+// watch gives up on the requests that have exceeded their time limit. One
+// timer, for the oldest request, calls it: a timer for each would cost more
+// than most requests.
 func (r *Requests) watch() {
 	var over []*request
 	var next time.Duration
@@ -356,7 +360,7 @@ func (r *Requests) end(q *request, free func(), outcome func() (any, error)) {
 	})
 }
 
-// giveUp remembers that a request had no answer.
+// giveUp records that a request was not answered.
 func (r *Requests) giveUp(q *request) error {
 	err := &UnansweredError{Path: *q.path.Load(), Mount: q.mount(), After: r.timeout}
 	r.mu.Lock()
@@ -370,7 +374,7 @@ func (r *Requests) giveUp(q *request) error {
 	return err
 }
 
-// unanswered returns the error of an earlier request for path that had no answer.
+// unanswered returns the error of an earlier unanswered request for path.
 func (r *Requests) unanswered(path string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -386,8 +390,8 @@ func (r *Requests) isSilent(mount string) bool {
 	return r.silent[mount] >= silentAfter
 }
 
-// Pending returns what has been waited for longest, and since when; ok is false while
-// no request is in flight.
+// Pending returns the path of the oldest request in flight, and its start; ok
+// is false if no request is in flight.
 func (r *Requests) Pending() (path string, since time.Time, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,8 +25,8 @@ func untilReleased(t *testing.T) func(context.Context) (int, error) {
 	return func(context.Context) (int, error) { <-end; return 0, nil }
 }
 
-// inBubble runs a test whose time passes when nothing else is to be done, and lets the
-// workers go home.
+// inBubble runs a test with a fake clock that advances when all goroutines
+// wait, and lets the workers end.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Cleanup(func() { time.Sleep(2 * idleTime) })
@@ -34,8 +34,8 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
-// TestUnansweredIsAskedOnce: the limit counts from the first request, and a path that
-// had no answer is not asked for again.
+// TestUnansweredIsAskedOnce: the time limit starts with the first request, and
+// a path without an answer is not requested again.
 func TestUnansweredIsAskedOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := New(2, 10*time.Second)
@@ -57,7 +57,7 @@ func TestUnansweredIsAskedOnce(t *testing.T) {
 	})
 }
 
-// TestQueueDoesNotCount: what waits for its turn has all of its time left.
+// TestQueueDoesNotCount: waiting for a slot does not use up the time limit.
 func TestQueueDoesNotCount(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := New(1, 10*time.Second)
@@ -101,8 +101,8 @@ func TestInFlight(t *testing.T) {
 	}
 }
 
-// TestEndedContext: who waits, in the queue or for an answer, is let go when its context
-// ends.
+// TestEndedContext: a caller that waits for a slot or an answer returns when
+// its context ends.
 func TestEndedContext(t *testing.T) {
 	why := errors.New("interrupted")
 	r := New(1, time.Minute)
@@ -139,7 +139,7 @@ func TestPending(t *testing.T) {
 	})
 }
 
-// TestNothingIsBounded: without bounds f is called, and that is all.
+// TestNothingIsBounded: without limits f is just called.
 func TestNothingIsBounded(t *testing.T) {
 	if n, err := Do(t.Context(), nil, "image", answers(3)); n != 3 || err != nil {
 		t.Errorf("%d, %v", n, err)

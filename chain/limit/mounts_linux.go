@@ -10,26 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mounts knows where file systems are mounted, and on which of them folders are.
+// mounts has the mount points of the system, and the mount of each folder.
 type mounts struct {
 	once   sync.Once
 	points map[string]bool
 
 	mu      sync.Mutex
-	folders map[string]string // folder, as it was named: the folder that it leads to
-	paths   map[string]string // path, as it was named: its mount
+	folders map[string]string // folder, as named: its path without symlinks
+	paths   map[string]string // path, as named: its mount
 }
 
 const (
-	// These bound what is remembered.
+	// These bound the caches.
 	maxFolders = 4096
 	maxPaths   = 1 << 16
-	// maxLinks is how many symlinks Linux follows in one path.
+	// maxLinks is the number of symlinks that Linux follows in one path.
 	maxLinks = 40
 )
 
-// follow follows a path and tells q, before each step, on which file system that is:
-// if the step hangs, that is the one that does not answer.
+// follow follows a path and stores in q, before each step, the file system of
+// the step: if the step hangs, that is the one that does not answer.
 func (m *mounts) follow(q *request) {
 	asked := *q.path.Load()
 	if !path.IsAbs(asked) {
@@ -50,7 +50,7 @@ func (m *mounts) follow(q *request) {
 	q.at.Store(&mount)
 }
 
-// remember adds to a map that has an end.
+// remember adds to a map of bounded size.
 func remember(known map[string]string, most int, key, value string) map[string]string {
 	if known == nil || len(known) >= most {
 		known = make(map[string]string)
@@ -59,7 +59,7 @@ func remember(known map[string]string, most int, key, value string) map[string]s
 	return known
 }
 
-// resolve returns the folder, without symlinks, to which a named one leads.
+// resolve returns the path of a folder without symlinks.
 func (m *mounts) resolve(q *request, folder string, links *int) string {
 	m.mu.Lock()
 	known, ok := m.folders[folder]
@@ -77,7 +77,7 @@ func (m *mounts) resolve(q *request, folder string, links *int) string {
 	return at
 }
 
-// step goes on from a folder to what has this name there.
+// step goes from a folder to the entry with this name.
 func (m *mounts) step(q *request, folder, name string, links *int) string {
 	mount := m.of(folder)
 	q.at.Store(&mount)
@@ -89,7 +89,7 @@ func (m *mounts) step(q *request, folder, name string, links *int) string {
 	}
 	at := path.Join(folder, name)
 	if m.points[at] {
-		return at // its own file system would be asked
+		return at // examining it would access its own file system
 	}
 	target, ok := readlink(at)
 	if !ok || *links == maxLinks {
@@ -105,8 +105,9 @@ func (m *mounts) step(q *request, folder, name string, links *int) string {
 	return folder
 }
 
-// readlink returns what a symlink says; ok is false for anything else. Nearly all that
-// is asked for is something else, of which [os.Readlink] would make an error.
+// readlink returns the target of a symlink; ok is false for anything else.
+// Nearly all names are something else, for which [os.Readlink] would allocate
+// an error.
 func readlink(name string) (target string, ok bool) {
 	var none [1]byte
 	if _, err := unix.Readlink(name, none[:]); err == unix.EINVAL || err == unix.ENOENT {
@@ -124,7 +125,7 @@ func (m *mounts) of(folder string) string {
 	return folder
 }
 
-// set says where file systems are mounted, besides "/".
+// set sets the mount points, besides "/".
 func (m *mounts) set(points []string) {
 	m.points = map[string]bool{"/": true}
 	for _, point := range points {
@@ -132,7 +133,7 @@ func (m *mounts) set(points []string) {
 	}
 }
 
-// mountPoints reads those of this process (proc_pid_mountinfo(5)).
+// mountPoints reads the mount points of this process (proc_pid_mountinfo(5)).
 func mountPoints() (points []string) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

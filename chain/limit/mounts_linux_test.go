@@ -12,9 +12,9 @@ import (
 
 func setMounts(r *Requests, points ...string) { r.mounts.once.Do(func() { r.mounts.set(points) }) }
 
-// TestDeadFileSystemCostsOneMoreLimit: with one request at a time, a hundred images of a
-// file system that is dead are given up after three limits, and those elsewhere, or
-// that do answer, are not touched by that.
+// TestDeadFileSystemCostsOneMoreLimit: with one request at a time, a hundred
+// images on a dead file system fail after three time limits, without affecting
+// images elsewhere or ones that answer.
 func TestDeadFileSystemCostsOneMoreLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := New(1, 10*time.Second)

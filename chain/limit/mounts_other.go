@@ -2,7 +2,7 @@
 
 package limit
 
-// mounts knows nothing on this system.
+// mounts is empty on this system.
 type mounts struct{}
 
 func (m *mounts) follow(*request) {}

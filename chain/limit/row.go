@@ -16,30 +16,32 @@ func rowOf(ctx context.Context) *row {
 	return q
 }
 
-// WithoutRow returns a context like ctx that does not end with it, and with which requests
-// are part of no row: for what is found out once, while others wait for it.
+// WithoutRow returns a context like ctx that does not end with ctx, and with
+// which requests are not part of a row: for results that are computed once
+// while others wait for them.
 func WithoutRow(ctx context.Context) context.Context {
 	return context.WithValue(context.WithoutCancel(ctx), rowKey{}, (*row)(nil))
 }
 
-// errRowLeft is why the context of a row ends that waits for a request without an answer.
+// errRowLeft is the cause of a row's context after one of its requests was not
+// answered.
 var errRowLeft = errors.New("a request of the row had no answer")
 
-// leave ends a row whose worker does not come back. Of no row, it does nothing.
+// leave ends a row whose worker hangs. It does nothing if q is nil.
 func (q *row) leave() {
 	if q != nil {
 		q.cancel(errRowLeft)
 	}
 }
 
-// Row calls f, which makes many requests one after the other, and returns what f returns.
-// The requests with the context that f gets are made in the goroutine of f: to hand over
+// Row calls f, which makes many sequential requests, and returns its result.
+// Requests with the context that f gets run in the goroutine of f: passing
 // each to a worker takes longer than most of them.
 //
-// If one of them has no answer in time, f is called again, and its requests are made by
-// workers. The first call may go on meanwhile, with a context that has ended, and nobody
-// sees what it returns: f must not change anything but what it returns, nor hold what
-// others wait for while it makes a request; see [WithoutRow].
+// If one of them is not answered in time, f is called again, and workers make
+// its requests. The first call may still run, with a context that has ended,
+// and its result is dropped: f must not change anything but its result, nor
+// hold a lock that others wait for while it makes a request; see [WithoutRow].
 func Row[T any](ctx context.Context, r *Requests, f func(context.Context) (T, error)) (T, error) {
 	if r == nil || rowOf(ctx) != nil {
 		return f(ctx)

@@ -2,12 +2,12 @@ package limit
 
 import "time"
 
-// workers are goroutines that make requests. One that has made one waits a moment for
-// the next, since a new goroutine has a small stack, which to grow takes longer than
-// most requests; one that hangs is replaced.
+// workers are goroutines that make requests. A worker waits a moment for its
+// next request, since growing the small stack of a new goroutine takes longer
+// than most requests; a worker that hangs is replaced.
 type workers struct{ idle chan func() }
 
-// idleTime is how long a worker waits for something to do.
+// idleTime is how long a worker waits for a request.
 const idleTime = 100 * time.Millisecond
 
 // do lets a worker call f.
@@ -24,7 +24,7 @@ func (w *workers) work(f func()) {
 	defer timer.Stop()
 	for {
 		f()
-		f = nil // what it holds may go
+		f = nil // free what it refers to
 		timer.Reset(idleTime)
 		select {
 		case f = <-w.idle:

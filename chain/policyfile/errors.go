@@ -13,30 +13,31 @@ var (
 	// ErrLimit is returned for a file that is longer than [MaxSize], or has more
 	// than [MaxMarks].
 	ErrLimit = errors.New("policy file is too large")
-	// ErrSyntax is returned for a file that is no YAML, or has something of YAML
-	// that could be read in two ways: several documents, directives, anchors, aliases,
-	// merge keys, tags, characters that some readers take for line ends.
+	// ErrSyntax is returned for a file that is not YAML, or uses a part of YAML
+	// that readers may interpret differently: several documents, directives,
+	// anchors, aliases, merge keys, tags, characters that some readers treat as
+	// line ends.
 	ErrSyntax = errors.New("not plain YAML")
-	// ErrKey is returned for a key that is unknown, there twice, or missing.
+	// ErrKey is returned for a key that is unknown, repeated, or missing.
 	ErrKey = errors.New("wrong key")
-	// ErrValue is returned for a value that is of the wrong type, or not one that
-	// the key takes.
+	// ErrValue is returned for a value that has the wrong type, or that the key
+	// does not allow.
 	ErrValue = errors.New("wrong value")
-	// ErrContradiction is returned for a file that says two things about one
-	// image or folder.
+	// ErrContradiction is returned for a file with two different entries about
+	// one image or folder.
 	ErrContradiction = errors.New("contradiction")
 )
 
 // Error says what is wrong with a policy file, and where.
 type Error struct {
-	Name   string // the file's, as it was given
+	Name   string // of the file, as given
 	Line   int    // from 1
 	Column int    // in characters, from 1
-	Detail string // what is wrong; nothing in it can drive a terminal
+	Detail string // what is wrong; safe to print on a terminal
 	Err    error  // one of the Err... variables
 }
 
-// Error returns "NAME:LINE:COLUMN: text". The name is quoted if it holds
+// Error returns "NAME:LINE:COLUMN: text". The name is quoted if it contains
 // anything but plain characters.
 func (e *Error) Error() string {
 	name := e.Name

@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 			if !errors.As(err, &at) || got != nil {
 				t.Fatalf("%+v, %v", got, err)
 			}
-			// The end of the text counts as the line behind its last.
+			// The end of the text counts as the line after its last.
 			if lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 1; at.Line < 1 || at.Line > lines+1 || at.Column < 1 {
 				t.Fatalf("%v in a text of %d lines", err, lines)
 			}

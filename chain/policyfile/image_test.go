@@ -20,24 +20,24 @@ func TestPathsOfImages(t *testing.T) {
 		"path: file:/srv/base.img":                  "/srv/base.img",
 		"path: FILE://localhost/srv/a%20b%3F.img":   "/srv/a b?.img",
 		"path: file:///srv/user:x@y":                "/srv/user:x@y",
-		"path: file:///srv/../base.img":             `: "/base.img"`,
-		"path: file:///srv/%2e%2e/base.img":         `: "/base.img"`,
-		"path: file:///srv/":                        `: "/srv"`,
+		"path: file:///srv/../base.img":             `: write "/base.img"`,
+		"path: file:///srv/%2e%2e/base.img":         `: write "/base.img"`,
+		"path: file:///srv/":                        `: write "/srv"`,
 		"path: file:///srv/a%0ab":                   "control character",
 		"path: file:///srv/a%00b":                   "NUL",
 		"path: file:///srv/a%zz":                    "%25",
 		"path: file://hunter2@storage/srv/base.img": "file of this host",
-		"path: file:base.img":                       `"base.img" is a relative path; give it absolutely: /etc/chainfix/base.img`,
-		"path: base.img":                            `"base.img" is a relative path; give it absolutely: /etc/chainfix/base.img`,
-		"path: ../base.img":                         `give it absolutely: /etc/base.img`,
-		"path: 'my images/base.img'":                `give it absolutely: '/etc/chainfix/my images/base.img'`,
-		"path: 'host/x?token=hunter2'":              "it is a relative path; give it absolutely",
-		`path: "a\eb"`:                              "it is a relative path; give it absolutely",
+		"path: file:base.img":                       `"base.img" is a relative path; use the absolute one: /etc/chainfix/base.img`,
+		"path: base.img":                            `"base.img" is a relative path; use the absolute one: /etc/chainfix/base.img`,
+		"path: ../base.img":                         `use the absolute one: /etc/base.img`,
+		"path: 'my images/base.img'":                `use the absolute one: '/etc/chainfix/my images/base.img'`,
+		"path: 'host/x?token=hunter2'":              "it is a relative path; use an absolute one",
+		`path: "a\eb"`:                              "it is a relative path; use an absolute one",
 		"path: ''":                                  "path must be an absolute path",
 		"path: nbd://storage:10809/base":            `use "source"`,
-		"path: https://root:hunter2@h/x":            "no user name and no password",
-		"path: 'rbd:pool/image:key=hunter2'":        "reads as a protocol",
-		"glob: 'images/*.img'":                      `give it absolutely: '/etc/chainfix/images/*.img'`,
+		"path: https://root:hunter2@h/x":            "contain a user name or a password",
+		"path: 'rbd:pool/image:key=hunter2'":        "looks like a protocol",
+		"glob: 'images/*.img'":                      `use the absolute one: '/etc/chainfix/images/*.img'`,
 		"glob: 'file:///srv/*.img'":                 "relative path",
 		"source: 'File:///srv/base.img'":            `use "path"`,
 		"source: 'HTTPS://host/hunter2'":            "such as nbd://",
@@ -74,7 +74,7 @@ func TestOtherRelativePaths(t *testing.T) {
 		"folders: [{path: ../golden, rule: leaf}]": dir + "/golden",
 	} {
 		_, err := policyfile.Parse("sub/policy.yaml", []byte("version: 1\n"+text+"\n"))
-		if err == nil || !strings.HasSuffix(err.Error(), "give it absolutely: "+want) {
+		if err == nil || !strings.HasSuffix(err.Error(), "use the absolute one: "+want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

@@ -1,11 +1,10 @@
-// Package policyfile reads what an operator decides about images, a
+// Package policyfile reads an operator's decisions about images, a
 // [chain.Policy], from a YAML file.
 //
-// docs/policy.md explains the file to those who write it, and
-// docs/schema/policy.json describes it to editors. The reader is stricter than
-// YAML: whatever could make one text mean two things, to two readers or to a
-// reader and a person, is refused, and so is every key that it does not know.
-// No path in the file is looked at.
+// docs/policy.md documents the file, and docs/schema/policy.json is its schema
+// for editors. The parser is stricter than YAML: it refuses every construct
+// that two parsers, or a parser and a person, could read differently, and
+// every unknown key. It does not touch the paths in the file.
 //
 //	file, err := policyfile.Read("/etc/chainfix/policy.yaml")
 //	if err != nil {
@@ -13,9 +12,8 @@
 //	}
 //	walker := &chain.Walker{Policy: file.Policy}
 //
-// [Read] opens the file, and [Parse] is for one that was read already. Where
-// something is wrong both return an [*Error], which wraps one of the Err...
-// variables.
+// [Read] opens the file, and [Parse] parses bytes. For a wrong file both
+// return an [*Error], which wraps one of the Err... variables.
 package policyfile
 
 import (
@@ -28,25 +26,24 @@ import (
 )
 
 const (
-	// MaxSize is the length that a policy file may have, in bytes.
+	// MaxSize is the maximum length of a policy file, in bytes.
 	MaxSize = 1 << 20
-	// MaxMarks is how many colons, commas, dashes, question marks and lines it
-	// may have together. Each of them may begin a node, which takes a KiB while
-	// the file is read. Statements have about six each, in as many lines or
-	// one.
+	// MaxMarks is the maximum total number of colons, commas, dashes, question
+	// marks and lines. Each of them may begin a node, which takes a KiB while the
+	// file is parsed. A statement has about six.
 	MaxMarks = 200_000
 )
 
-// File is what a policy file says. That of an empty one is the zero File.
+// File is the content of a policy file. An empty file gives the zero File.
 type File struct {
 	Policy chain.Policy
-	// Pools is the folder that holds the definitions of libvirt's storage
-	// pools: absolute and clean; "" if the file names none.
+	// Pools is the folder with the definitions of libvirt's storage pools:
+	// absolute and clean; "" if the file names none.
 	Pools string
 }
 
-// Read reads the policy file at path. Errors are those of opening and reading
-// it, which name it, and those of [Parse].
+// Read reads the policy file at path. Errors come from opening and reading it,
+// with its name, or from [Parse].
 func Read(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,7 +57,7 @@ func Read(path string) (*File, error) {
 	return Parse(path, data)
 }
 
-// Parse reads a policy file of that name. Every error is an [*Error].
+// Parse parses a policy file with this name. Every error is an [*Error].
 func Parse(name string, data []byte) (*File, error) {
 	r := reader{name}
 	if len(data) > MaxSize {
@@ -108,8 +105,8 @@ func Parse(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
-// version demands the only version that there is, so that a later one is not
-// taken for it.
+// version requires version 1, the only one so far, so later versions are not
+// misread.
 func (r reader) version(content, n *yaml.Node) error {
 	switch {
 	case n == nil:
@@ -152,7 +149,7 @@ func (r reader) statement(n *yaml.Node) (chain.Statement, error) {
 		return s, err
 	}
 	if len(values) != 2 || values["format"] == nil {
-		return s, r.fail(n, ErrKey, `"format" and one of "path", "glob" and "source" must be there`)
+		return s, r.fail(n, ErrKey, `"format" and one of "path", "glob" and "source" are required`)
 	}
 	switch {
 	case values["path"] != nil:
@@ -184,7 +181,7 @@ func (r reader) folders(n *yaml.Node) ([]chain.Folder, error) {
 			return nil, err
 		}
 		if line, ok := lines[f.Path]; ok {
-			return nil, r.fail(item, ErrContradiction, "the folder %q is on line %d already", f.Path, line)
+			return nil, r.fail(item, ErrContradiction, "the folder %q is already on line %d", f.Path, line)
 		}
 		lines[f.Path] = item.Line
 		folders = append(folders, f)
@@ -202,7 +199,7 @@ func (r reader) folder(n *yaml.Node) (chain.Folder, error) {
 	case values["path"] == nil:
 		return f, r.fail(n, ErrKey, `"path" is missing`)
 	case values["rule"] == nil && values["headers"] == nil:
-		return f, r.fail(n, ErrKey, `"rule" or "headers" must be there`)
+		return f, r.fail(n, ErrKey, `"rule" or "headers" is required`)
 	}
 	if f.Path, err = r.path(values["path"], "path"); err != nil {
 		return f, err
@@ -220,8 +217,8 @@ func (r reader) folder(n *yaml.Node) (chain.Folder, error) {
 	return f, err
 }
 
-// disks reads the statements about single disks, and returns those whose chain is kept:
-// so far nothing else can be said of a disk.
+// disks reads the statements about single disks, and returns the disks that
+// keep their chain: so far a statement cannot say anything else.
 func (r reader) disks(n *yaml.Node) ([]string, error) {
 	items, err := r.sequence(n, "disks")
 	if err != nil {
@@ -235,7 +232,7 @@ func (r reader) disks(n *yaml.Node) ([]string, error) {
 			return nil, err
 		}
 		if line, ok := lines[name]; ok {
-			return nil, r.fail(item, ErrContradiction, "the disk is on line %d already", line)
+			return nil, r.fail(item, ErrContradiction, "the disk is already on line %d", line)
 		}
 		lines[name] = item.Line
 		kept = append(kept, name)
@@ -250,7 +247,7 @@ func (r reader) disk(n *yaml.Node) (name string, err error) {
 		return "", err
 	}
 	if len(values) != 2 || values["chain"] == nil {
-		return "", r.fail(n, ErrKey, `"chain" and one of "path" and "source" must be there`)
+		return "", r.fail(n, ErrKey, `"chain" and one of "path" and "source" are required`)
 	}
 	if word, err := r.text(values["chain"], "chain"); err != nil {
 		return "", err

@@ -49,8 +49,8 @@ func (r reader) format(n *yaml.Node) (probe.Format, error) {
 	return f, nil
 }
 
-// headers reads "believed" or "judged", which ends the belief in a folder
-// around this one.
+// headers parses "believed" or "judged", which excludes the folder from an
+// enclosing believed one.
 func (r reader) headers(n *yaml.Node) (believed bool, err error) {
 	word, err := r.text(n, "headers")
 	switch {
@@ -62,7 +62,7 @@ func (r reader) headers(n *yaml.Node) (believed bool, err error) {
 	return word == "believed", nil
 }
 
-// path reads an absolute path that is spelled in the only way there is.
+// path parses an absolute, clean path.
 func (r reader) path(n *yaml.Node, what string) (string, error) {
 	p, err := r.text(n, what)
 	if err != nil {
@@ -78,15 +78,15 @@ func (r reader) absolute(n *yaml.Node, what, p string) (string, error) {
 	case !strings.HasPrefix(p, "/"):
 		return "", r.fail(n, ErrValue, "%s: %v", what, chain.Relative(p, r.folderOfFile()))
 	case strings.ContainsFunc(p, unicode.IsControl):
-		return "", r.fail(n, ErrValue, "%s has a control character in it", what)
+		return "", r.fail(n, ErrValue, "%s contains a control character", what)
 	case path.Clean(p) != p:
-		return "", r.fail(n, ErrValue, `%s must have no ".", "..", doubled or trailing slash in it: %q`, what, path.Clean(p))
+		return "", r.fail(n, ErrValue, `%s must not contain ".", "..", a doubled or a trailing slash: write %q`, what, path.Clean(p))
 	}
 	return p, nil
 }
 
-// folderOfFile is where a relative path would begin: in the folder of the
-// policy file, which stays what it is wherever the program is run.
+// folderOfFile returns the folder of the policy file, to which the absolute
+// path in an error about a relative one refers.
 func (r reader) folderOfFile() string {
 	file, err := filepath.Abs(r.name)
 	if err != nil {
@@ -95,7 +95,7 @@ func (r reader) folderOfFile() string {
 	return filepath.Dir(file)
 }
 
-// image reads the path of an image, or the file: URI of it.
+// image parses the path of an image, or its file: URI.
 func (r reader) image(n *yaml.Node, what string) (string, error) {
 	name, err := r.text(n, what)
 	switch {
@@ -114,7 +114,7 @@ func (r reader) image(n *yaml.Node, what string) (string, error) {
 	return r.absolute(n, what, p)
 }
 
-// glob reads a pattern of [path.Match] over absolute paths.
+// glob parses a pattern of [path.Match] for absolute paths.
 func (r reader) glob(n *yaml.Node, what string) (string, error) {
 	pattern, err := r.path(n, what)
 	if err != nil {
@@ -125,17 +125,17 @@ func (r reader) glob(n *yaml.Node, what string) (string, error) {
 	case err != nil:
 		return "", r.fail(n, ErrValue, "%s is malformed", what)
 	case !strings.ContainsAny(pattern, `*?[`):
-		return "", r.fail(n, ErrValue, `%s has none of *, ? and [ in it: use "path"`, what)
+		return "", r.fail(n, ErrValue, `%s contains none of *, ? and [: use "path"`, what)
 	case strings.Contains(pattern, "**"):
-		return "", r.fail(n, ErrValue, `%s has ** in it, which would mean no more than *: no pattern reaches into folders`, what)
+		return "", r.fail(n, ErrValue, `%s contains **, which would mean the same as *: a pattern does not match subfolders`, what)
 	case strings.Contains(pattern, "[!"):
-		return "", r.fail(n, ErrValue, "%s has [! in it, which a shell takes for [^ and this does not: write [^", what)
+		return "", r.fail(n, ErrValue, "%s contains [!, which means [^ only in a shell: write [^", what)
 	}
 	return pattern, nil
 }
 
-// source reads the name of an image on the network, as [chain.Name] has it. It
-// is not shown, since somebody may have written a password into it.
+// source parses the name of an image on the network, in the form of
+// [chain.Name]. Errors do not show it, since it may contain a password.
 func (r reader) source(n *yaml.Node, what string) (string, error) {
 	name, err := r.text(n, what)
 	switch {

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// reader reads one file. Its methods take nodes apart; they return an [*Error].
+// reader reads one file. Its methods parse nodes and return an [*Error].
 type reader struct{ name string }
 
 func (r reader) failAt(line, column int, kind error, format string, args ...any) error {
@@ -25,7 +25,7 @@ func (r reader) fail(n *yaml.Node, kind error, format string, args ...any) error
 	return r.failAt(n.Line, n.Column, kind, format, args...)
 }
 
-// document returns the content of the only document; nil if there is none.
+// document returns the content of the only document, or nil.
 func (r reader) document(data []byte) (*yaml.Node, error) {
 	if err := r.characters(data); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (r reader) document(data []byte) (*yaml.Node, error) {
 	return content, nil
 }
 
-// syntax gives an error of the YAML library its place.
+// syntax adds the position to an error of the YAML library.
 func (r reader) syntax(err error) error {
 	line, column, text := 1, 1, err.Error()
 	var at *yaml.LoadError
@@ -67,10 +67,11 @@ func (r reader) syntax(err error) error {
 	return r.failAt(line, column, ErrSyntax, "%s", text)
 }
 
-// characters refuses a text that readers of YAML take apart differently: what
-// is no UTF-8, control characters, and line ends that YAML 1.1 has and 1.2 or
-// an editor has not (NEL, LS, PS, a lone CR), after which a comment could go
-// on as a statement. A directive would change how the rest is read.
+// characters refuses a text that YAML parsers read differently: invalid UTF-8,
+// control characters, and line ends of YAML 1.1 that are none in YAML 1.2 or
+// an editor (NEL, LS, PS, a lone CR), after which a comment could continue as
+// a statement. It also refuses directives, which change how the rest is
+// parsed.
 func (r reader) characters(data []byte) error {
 	text := strings.TrimPrefix(string(data), "\ufeff")
 	line, column := 1, 0
@@ -99,7 +100,7 @@ func (r reader) characters(data []byte) error {
 	return nil
 }
 
-// plain refuses what could make a node mean something else than it shows.
+// plain refuses features that make a node mean something else than it shows.
 func (r reader) plain(n *yaml.Node) error {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -114,7 +115,7 @@ func (r reader) plain(n *yaml.Node) error {
 	return nil
 }
 
-// mapping returns the values of a mapping that has no keys but these.
+// mapping returns the values of a mapping with only these keys.
 func (r reader) mapping(n *yaml.Node, what string, keys ...string) (map[string]*yaml.Node, error) {
 	if err := r.plain(n); err != nil {
 		return nil, err
@@ -129,10 +130,10 @@ func (r reader) mapping(n *yaml.Node, what string, keys ...string) (map[string]*
 			return nil, err
 		}
 		if key.Kind != yaml.ScalarNode || key.Tag != "!!str" || !slices.Contains(keys, key.Value) {
-			return nil, r.fail(key, ErrKey, "%s is none of %s's keys: %s", shown(key), what, strings.Join(keys, ", "))
+			return nil, r.fail(key, ErrKey, "%s is not a key of %s: %s", shown(key), what, strings.Join(keys, ", "))
 		}
 		if before, ok := values[key.Value]; ok {
-			return nil, r.fail(key, ErrKey, "%q is on line %d already", key.Value, before.Line)
+			return nil, r.fail(key, ErrKey, "%q is already on line %d", key.Value, before.Line)
 		}
 		if err := r.plain(value); err != nil {
 			return nil, err
@@ -142,8 +143,8 @@ func (r reader) mapping(n *yaml.Node, what string, keys ...string) (map[string]*
 	return values, nil
 }
 
-// sequence returns the items of a sequence; none if n is nil, or nothing but comments stands where
-// the items would be.
+// sequence returns the items of a sequence; none if n is nil, or if it has
+// only comments instead of items.
 func (r reader) sequence(n *yaml.Node, what string) ([]*yaml.Node, error) {
 	if n == nil || n.Tag == "!!null" && n.Value == "" && r.plain(n) == nil {
 		return nil, nil
@@ -154,7 +155,7 @@ func (r reader) sequence(n *yaml.Node, what string) ([]*yaml.Node, error) {
 	return n.Content, nil
 }
 
-// text returns a scalar that every reader of YAML takes for text.
+// text returns a scalar that every YAML parser reads as text.
 func (r reader) text(n *yaml.Node, what string) (string, error) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -167,7 +168,7 @@ func (r reader) text(n *yaml.Node, what string) (string, error) {
 	return n.Value, nil
 }
 
-// shown quotes what is in a node, if that is short enough to be of use.
+// shown quotes the value of a node, if it is short.
 func shown(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode || len(n.Value) > 80 {
 		return "this"

@@ -13,21 +13,21 @@ import (
 	"github.com/chainfix/chainfix/chain/strictxml"
 )
 
-// ErrDefinition is returned for a text that is not the definition of one storage
-// pool, or not one that libvirt and this package are sure to read alike.
+// ErrDefinition is returned for a text that is not the definition of one
+// storage pool, or that libvirt and this package might read differently.
 var ErrDefinition = errors.New("not the definition of a storage pool")
 
-// pool is a storage pool, as far as the places of its volumes depend on it.
+// pool has the parts of a storage pool that determine where its volumes are.
 type pool struct {
 	name   string
 	kind   kind
-	target string // the path below which the volumes are; "" if the kind has none
+	target string // the folder of the volumes; "" if the kind has none
 	source libvirtxml.StoragePoolSource
 }
 
-// parse reads a definition by the rules of virStoragePoolDefParseXML (libvirt
-// 9.0). Its errors hold nothing of the text but the pool's name and type: there
-// may be a password in it.
+// parse parses a definition by the rules of virStoragePoolDefParseXML (libvirt
+// 9.0). Its errors quote only the pool's name and type, because the text may
+// contain a password.
 func parse(definition []byte) (*pool, error) {
 	if len(definition) > MaxDefinition {
 		return nil, fmt.Errorf("%w: it has more than %d bytes", ErrDefinition, MaxDefinition)
@@ -48,7 +48,7 @@ func parse(definition []byte) (*pool, error) {
 		p.source = *stated.Source
 	}
 	if kind.named {
-		// Each of the two names stands in for the other.
+		// Each of the two names is the default of the other.
 		if p.name == "" {
 			p.name = p.source.Name
 		}
@@ -57,7 +57,7 @@ func parse(definition []byte) (*pool, error) {
 		}
 	}
 	if !plainName(p.name) {
-		return nil, fmt.Errorf("%w: %q is no name of one", ErrDefinition, p.name)
+		return nil, fmt.Errorf("%w: %q is not a valid name", ErrDefinition, p.name)
 	}
 	if kind.target == nil {
 		return p, nil
@@ -70,25 +70,25 @@ func parse(definition []byte) (*pool, error) {
 	return p, nil
 }
 
-// repeatable are the elements that a definition may have more than once in one
-// place. Of every other libvirt takes the first, and package encoding/xml the
-// last.
+// repeatable are the elements that a definition may repeat in one place. Of
+// any other repeated element libvirt uses the first, and package encoding/xml
+// the last.
 var repeatable = map[string]bool{"host": true, "device": true, "freeExtent": true}
 
-// options are the namespaces of the elements that hold options of a pool's
-// backend. libvirt looks up everything else without a namespace.
+// options are the namespaces of the elements with options of a pool's backend.
+// libvirt looks up everything else without a namespace.
 var options = map[string]bool{
 	"http://libvirt.org/schemas/storagepool/fs/1.0":  true,
 	"http://libvirt.org/schemas/storagepool/rbd/1.0": true,
 }
 
-// limits are how deep elements may be nested, as in libxml2, and how many
-// attributes one may have; real pools have ten.
+// limits bound the nesting of elements, as in libxml2, and the attributes of
+// one element; real pools have ten.
 var limits = strictxml.Limits{Depth: 256, Attrs: 256}
 
-// unambiguous refuses what libxml2 would, and what it and package encoding/xml do
-// not read alike: an element that is there twice; an element or attribute that has
-// a namespace; an element within the text of a name.
+// unambiguous refuses what libxml2 would, and what libxml2 and package
+// encoding/xml read differently: a repeated element; an element or attribute
+// with a namespace; an element within the text of a name.
 func unambiguous(text []byte) error {
 	type element struct {
 		name string
@@ -146,8 +146,8 @@ func unambiguous(text []byte) error {
 	}
 }
 
-// malformed is what a reader's error says of a definition. The text of the
-// decoder's own is not repeated: it may quote a password.
+// malformed turns a reader's error into one about the definition. It does not
+// repeat the decoder's text, which may quote a password.
 func malformed(err error, line int) error {
 	var e *strictxml.Error
 	switch {
@@ -159,20 +159,21 @@ func malformed(err error, line int) error {
 	return fmt.Errorf("line %d: %s", line, e.Detail)
 }
 
-// plain reports whether s is text that libvirt and a domain XML hand on
-// unchanged: not empty, and without control characters.
+// plain reports whether libvirt and a domain XML keep s unchanged: not empty,
+// and without control characters.
 func plain(s string) bool {
 	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
 }
 
 // plainName reports whether s can be the name of a pool or of a volume, which
-// libvirt makes a name in a folder of.
+// libvirt uses as a file name.
 func plainName(s string) bool {
 	return plain(s) && s != "." && s != ".." && !strings.Contains(s, "/")
 }
 
-// sanitize is virFileSanitizePath of an absolute path: of several slashes one
-// stays, and none at the end, but two at the start do.
+// sanitize is virFileSanitizePath for an absolute path: it reduces repeated
+// slashes to one and removes trailing ones, but keeps exactly two at the
+// start.
 func sanitize(path string) string {
 	names := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	clean := "/" + strings.Join(names, "/")

@@ -2,6 +2,6 @@
 
 package pools
 
-// The flags of flags_unix.go are not known here, nor are FIFOs and devices that
+// The flags of flags_unix.go do not exist here, nor do FIFOs and devices that
 // are opened like files.
 const dontWait, onlyFolder = 0, 0

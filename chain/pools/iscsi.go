@@ -16,8 +16,8 @@ var unit = sync.OnceValue(func() *regexp.Regexp {
 
 const iscsiPort = 3260
 
-// asUnit is for pools that the host reaches by iSCSI. By default QEMU is given
-// the host's device.
+// asUnit is for pools to which the host connects by iSCSI. By default QEMU
+// gets the host's device.
 func asUnit(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
 	if volume.Mode == "direct" {
 		return overISCSI(p, volume, to)
@@ -29,15 +29,14 @@ func asUnit(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.D
 	if err != nil {
 		return err
 	}
-	// libvirt takes the first link in the folder that leads to the device.
-	// Of those this is the one that udev makes of the portal, the target
-	// and the unit, and the one in libvirt's documentation of the mode
-	// (formatdomain).
+	// libvirt uses the first link in the folder that refers to the device. This
+	// is the link that udev makes from the portal, the target and the unit, as in
+	// libvirt's documentation of the mode (formatdomain).
 	setBlock(to, p.target+"/ip-"+portal.host+":"+portal.port+"-iscsi-"+portal.target+"-lun-"+portal.unit, volume)
 	return nil
 }
 
-// overISCSI is for volumes that QEMU reaches by iSCSI itself
+// overISCSI is for volumes to which QEMU itself connects by iSCSI
 // (virDomainDiskTranslateISCSIDirect).
 func overISCSI(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
 	portal, err := p.portal(volume)
@@ -56,7 +55,7 @@ func overISCSI(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxm
 	}
 	if a := p.source.Auth; a != nil {
 		if a.Username == "" || a.Secret == nil || (a.Secret.UUID == "") == (a.Secret.Usage == "") {
-			return errors.New("the pool's <auth> has no name or does not say which secret it means")
+			return errors.New("the pool's <auth> has no user name or no secret")
 		}
 		to.Network.Auth = &libvirtxml.DomainDiskAuth{
 			Username: a.Username,
@@ -74,9 +73,9 @@ func (p *pool) portal(volume *libvirtxml.DomainDiskSourceVolume) (portal, error)
 	name := unit().FindStringSubmatch(volume.Volume)
 	switch {
 	case name == nil:
-		return portal{}, errors.New(`the name of an iSCSI volume is like "unit:0:0:1"`)
+		return portal{}, errors.New(`the name of an iSCSI volume must be like "unit:0:0:1"`)
 	case len(p.source.Host) != 1 || !plainName(p.source.Host[0].Name):
-		return portal{}, errors.New("the pool does not name one host")
+		return portal{}, errors.New("the pool must name exactly one host")
 	case len(p.source.Device) == 0 || !plainName(p.source.Device[0].Path):
 		return portal{}, errors.New("the pool does not name its iSCSI target")
 	}
@@ -86,7 +85,7 @@ func (p *pool) portal(volume *libvirtxml.DomainDiskSourceVolume) (portal, error)
 	}
 	port, err := strconv.ParseUint(found.port, 10, 16)
 	if err != nil {
-		return portal{}, errors.New("the port of the pool's host is none")
+		return portal{}, errors.New("the port of the pool's host is invalid")
 	}
 	if port == 0 {
 		port = iscsiPort

@@ -9,14 +9,13 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// kind is what the volumes of all pools of a type have in common.
+// kind is what all pools of a type have in common.
 type kind struct {
-	named bool // the pool's <source> has a <name>, which is that of the pool if it is left out
-	// target is the path below which the volumes are; nil if it says
-	// nothing about them.
+	named bool // the pool's <source> has a <name>, which defaults to the pool's name
+	// target returns the folder of the volumes; nil if the type has none.
 	target func(stated *libvirtxml.StoragePool, source string) string
-	// place puts a volume into a source that is otherwise complete; nil if
-	// libvirt lets no disk have a volume of such a pool.
+	// place adds a volume to an otherwise complete source; nil if libvirt does
+	// not allow a disk to use volumes of such a pool.
 	place func(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error
 	// moded allows the volume a mode (libvirt 9.0 refuses it elsewhere).
 	moded bool
@@ -48,21 +47,22 @@ func statedTarget(stated *libvirtxml.StoragePool, _ string) string {
 	return stated.Target.Path
 }
 
-// below ignores the stated target, as libvirt does for volume groups and ZFS.
+// below returns a folder below folder and ignores the stated target, as
+// libvirt does for volume groups and ZFS.
 func below(folder string) func(*libvirtxml.StoragePool, string) string {
 	return func(_ *libvirtxml.StoragePool, source string) string { return folder + source }
 }
 
-// locate returns src as a source of what its volume is.
+// locate returns the source of the volume that src refers to.
 func (p *pool) locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	volume := src.Volume
 	if !plainName(volume.Volume) {
-		// libvirt takes volumes from lists of what is in the pool, where no
-		// such name is (CVE-2015-5313 was about one).
+		// libvirt looks volumes up in its list of the pool, which never contains
+		// such a name (CVE-2015-5313 was about one).
 		return nil, errors.New("no volume can have that name")
 	}
 	if p.kind.place == nil {
-		return nil, errors.New("libvirt lets no disk have a volume of a pool of that type")
+		return nil, errors.New("libvirt does not allow disks to use volumes of a pool of that type")
 	}
 	switch {
 	case volume.Mode == "":
@@ -79,14 +79,14 @@ func (p *pool) locate(src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskS
 	return &located, nil
 }
 
-// pathOf is where a volume is looked for, as far as that is known.
+// pathOf returns the path of a volume, or what is known of it.
 func (p *pool) pathOf(volume *libvirtxml.DomainDiskSourceVolume) string {
 	return p.target + "/" + volume.Volume
 }
 
 // inFolder is for pools that are folders of files
-// (virStorageBackendRefreshLocal). A block device there is a file to libvirt
-// too, which QEMU then refuses.
+// (virStorageBackendRefreshLocal). libvirt treats a block device there as a
+// file too, which QEMU then refuses.
 func inFolder(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
 	path := p.pathOf(volume)
 	if isFolder(path) {
@@ -97,8 +97,8 @@ func inFolder(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml
 	return nil
 }
 
-// isFolder reports whether libvirt takes a volume for a directory. One that
-// holds a ploop image it calls a file (storageBackendIsPloopDir).
+// isFolder reports whether libvirt treats a volume as a directory. A directory
+// with a ploop image counts as a file (storageBackendIsPloopDir).
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {
@@ -112,7 +112,7 @@ func isFolder(path string) bool {
 	return false
 }
 
-// asDevice is for pools whose volumes are devices of their names.
+// asDevice is for pools in which a volume is the device with its name.
 func asDevice(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
 	setBlock(to, p.pathOf(volume), volume)
 	return nil
@@ -122,14 +122,14 @@ func setBlock(to *libvirtxml.DomainDiskSource, path string, volume *libvirtxml.D
 	to.Block = &libvirtxml.DomainDiskSourceBlock{Dev: path, SecLabel: volume.SecLabel}
 }
 
-// nameless is for pools whose volumes have numbers, which libvirt turns into
-// devices by what the kernel says while the pool runs.
+// nameless is for pools with numbered volumes. libvirt finds their devices
+// only while the pool runs.
 func nameless(*pool, *libvirtxml.DomainDiskSourceVolume, *libvirtxml.DomainDiskSource) error {
 	return errors.New("the device of a unit is known only to the running pool; state it as a disk of type block")
 }
 
-// unreachable turns the failure of a look at a folder or a device into an
-// error that is quoted once.
+// unreachable makes an error about a folder or a device that quotes its path
+// once.
 func unreachable(what, path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

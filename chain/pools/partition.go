@@ -13,13 +13,13 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// number is what the name of a partition has after that of its disk.
+// number matches the part of a partition's name after its disk's name.
 var number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^p?[0-9]{1,10}$`) })
 
 // asPartition is for pools that are the partitions of a disk. A volume has the
-// name of the partition's device (virStorageBackendDiskMakeDataVol), and that
-// has the name of the disk's with a number (parthelper.c), whose links libvirt
-// follows unless it is one of the device mapper's.
+// name of the partition's device (virStorageBackendDiskMakeDataVol), which is
+// the name of the disk's device with a number (parthelper.c); libvirt resolves
+// links to the disk unless it is a device mapper device.
 func asPartition(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirtxml.DomainDiskSource) error {
 	if len(p.source.Device) == 0 || !strings.HasPrefix(p.source.Device[0].Path, "/") || !plain(p.source.Device[0].Path) {
 		return errors.New("the pool does not name its disk")
@@ -38,13 +38,12 @@ func asPartition(p *pool, volume *libvirtxml.DomainDiskSourceVolume, to *libvirt
 			return nil
 		}
 	}
-	return fmt.Errorf("it is no partition of %q", disks[len(disks)-1])
+	return fmt.Errorf("it is not a partition of %q", disks[len(disks)-1])
 }
 
 // stable returns the name that libvirt gives a device: if the target is a
-// folder below /dev, such as /dev/disk/by-id, the first of the links there that
-// lead to the device, in the order of the folder
-// (virStorageBackendStablePath).
+// folder below /dev, such as /dev/disk/by-id, the first link there that refers
+// to the device, in the order of the folder (virStorageBackendStablePath).
 func stable(target, device string) (string, error) {
 	if !strings.HasPrefix(target, "/dev/") {
 		return device, nil

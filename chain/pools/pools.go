@@ -1,5 +1,5 @@
-// Package pools knows where the volumes of libvirt's storage pools are, from
-// the definitions of the pools alone. No libvirt is asked.
+// Package pools locates the volumes of libvirt's storage pools, from the
+// definitions of the pools alone. It does not connect to libvirt.
 //
 //	known, err := pools.Read(ctx, "/etc/libvirt/storage", nil)
 //	if err != nil {
@@ -7,15 +7,15 @@
 //	}
 //	walker := &chain.Walker{Volumes: known}
 //
-// [Read] is for the files of a libvirt, [Pools.Add] for definitions from elsewhere,
-// such as virsh pool-dumpxml. A walker calls [Pools.Locate] for every volume that it
-// meets.
+// [Read] is for the files of a libvirt, [Pools.Add] for definitions from
+// elsewhere, such as virsh pool-dumpxml. A walker calls [Pools.Locate] for
+// every volume.
 //
-// A libvirt that starts a guest refuses a volume of a pool that is not running
-// at that moment, and one that the pool did not have when it was last
-// refreshed; of a pool that was redefined while it ran it uses the old
-// definition. None of that can be known from the definitions: what is said here
-// is where the volume is if the pool runs as it is defined.
+// When libvirt starts a guest, it refuses a volume of an inactive pool, and
+// one that the pool did not have at its last refresh; for a pool that was
+// redefined while it was active it uses the old definition. The definitions do
+// not show any of that: this package returns where the volume is if the pool
+// is active as defined.
 package pools
 
 import (
@@ -35,38 +35,39 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// MaxDefinition is the most bytes that the definition of a pool may have. Those
-// of real pools have one or two KiB.
+// MaxDefinition is the maximum size of a pool's definition in bytes. Real ones
+// have one or two KiB.
 const MaxDefinition = 1 << 20
 
-// ErrDuplicate is returned where there is a pool of that name already.
+// ErrDuplicate is returned if a pool with that name already exists.
 var ErrDuplicate = errors.New("storage pool is defined twice")
 
 // Pools is a set of storage pools. The zero Pools is an empty one. It may be
 // used by several goroutines.
 type Pools struct {
-	// Requests bounds what the files of the pools are asked; nil bounds nothing.
+	// Requests limits the requests for the files of the pools; nil means no
+	// limits.
 	Requests *limit.Requests
 
-	dir string // where the definitions of pools that are not in known may be; "" is nowhere
+	dir string // folder with more definitions; "" for none
 
 	mu     sync.Mutex
 	known  map[string]*pool
-	broken map[string]error // of pools whose definitions in dir are of no use
+	broken map[string]error // by pool: why its definition in dir is unusable
 }
 
 var _ storage.Volumes = (*Pools)(nil)
 
 // Read returns the pools that are defined in a folder of libvirt's storage
 // driver: /etc/libvirt/storage, or ~/.config/libvirt/storage of a session
-// daemon. Nothing else in the folder counts, nor what is below it (autostart/).
+// daemon. Other files in the folder, and its subfolders (autostart/), are
+// ignored.
 //
-// The definition of a pool is read when a volume of it is first looked for,
-// from the one file that libvirt takes it from: NAME.xml
-// (libvirt 9.0, virStoragePoolObjLoad, ignores a pool whose file has another name). So a file
-// that is of no use hinders only those who need it. A transient pool has no
-// file there. The requests bound this and all that is asked later; nil bounds
-// nothing.
+// The definition of a pool is read when one of its volumes is first needed,
+// from the only file that libvirt reads for it: NAME.xml (libvirt 9.0,
+// virStoragePoolObjLoad, ignores a pool whose file has another name). So an
+// unusable file affects only disks that need it. A transient pool has no file
+// there. requests limits this and all later requests; nil means no limits.
 func Read(ctx context.Context, dir string, requests *limit.Requests) (*Pools, error) {
 	info, err := limit.Do(ctx, requests, dir, func(context.Context) (fs.FileInfo, error) { return os.Stat(dir) })
 	if err != nil {
@@ -78,8 +79,8 @@ func Read(ctx context.Context, dir string, requests *limit.Requests) (*Pools, er
 	return At(dir, requests), nil
 }
 
-// At is [Read] of a folder that may be absent, or not be for everybody: that says who
-// looks for a volume.
+// At is [Read] for a folder that may be absent or unreadable: the error then
+// comes from looking up a volume.
 func At(dir string, requests *limit.Requests) *Pools { return &Pools{Requests: requests, dir: dir} }
 
 // Add adds a pool by its definition, as "virsh pool-dumpxml" prints it. Errors
@@ -93,26 +94,25 @@ func (p *Pools) Add(definition []byte) error {
 	case err == nil:
 		return fmt.Errorf("%w: %q", ErrDuplicate, added.name)
 	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %q, whose other definition is of no use: %w", ErrDuplicate, added.name, err)
+		return fmt.Errorf("%w: %q, whose other definition is unusable: %w", ErrDuplicate, added.name, err)
 	}
 	p.keep(added)
 	return nil
 }
 
-// Locate returns the source that libvirt makes of a volume's source when it
-// starts the guest (libvirt 9.0, virDomainStorageSourceTranslateSourcePool). All that
-// the source says apart from the volume's name stays.
+// Locate returns the source that libvirt makes from a volume's source when it
+// starts the guest (libvirt 9.0, virDomainStorageSourceTranslateSourcePool).
+// Everything in the source but the volume's name stays.
 //
-// Nothing is opened but the pool's definition and, where libvirt names the
-// device of a partition by a link, the folder of links. Whether a volume
-// is a file or a folder is found out by a stat, as in libvirt; one that is absent is
-// a file.
+// It opens only the pool's definition and, if libvirt names the device of a
+// partition by a link, the folder of links. A stat decides whether a volume is
+// a file or a folder, as in libvirt; an absent one is a file.
 //
-// Errors wrap [storage.ErrNoVolume], and a [*limit.UnansweredError] where the files
+// Errors wrap [storage.ErrNoVolume], and a [*limit.UnansweredError] if a file
 // did not answer in time.
 func (p *Pools) Locate(ctx context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if src == nil || src.Volume == nil {
-		return nil, fmt.Errorf("%w: %s is no volume", storage.ErrNoVolume, storage.Describe(src))
+		return nil, fmt.Errorf("%w: %s is not a volume", storage.ErrNoVolume, storage.Describe(src))
 	}
 	pool, err := p.find(ctx, src.Volume.Pool)
 	if err != nil {
@@ -137,10 +137,10 @@ func (p *Pools) find(ctx context.Context, name string) (*pool, error) {
 		return found, err
 	}
 	if !plainName(name) {
-		return nil, fmt.Errorf("%q is no name of a storage pool", name)
+		return nil, fmt.Errorf("%q is not a valid name of a storage pool", name)
 	}
 	if p.dir == "" {
-		return nil, fmt.Errorf("the storage pool %q is not known: %w", name, fs.ErrNotExist)
+		return nil, fmt.Errorf("the storage pool %q is unknown: %w", name, fs.ErrNotExist)
 	}
 	file := filepath.Join(p.dir, name+".xml")
 	definition, err := limit.Do(ctx, p.Requests, file, func(context.Context) ([]byte, error) { return readDefinition(file) })
@@ -152,7 +152,7 @@ func (p *Pools) find(ctx context.Context, name string) (*pool, error) {
 	}
 	found, err = parse(definition)
 	if err == nil && found.name != name {
-		err = fmt.Errorf("%w: libvirt ignores the pool %q in a file of another name", ErrDefinition, found.name)
+		err = fmt.Errorf("%w: libvirt ignores the pool %q in a file with another name", ErrDefinition, found.name)
 	}
 	if err != nil {
 		err = fmt.Errorf("%q: %w", file, err)
@@ -163,9 +163,9 @@ func (p *Pools) find(ctx context.Context, name string) (*pool, error) {
 	return found, nil
 }
 
-// keepBroken remembers what is wrong with a definition: it takes a tenth of a
-// second to find that out of a long one, and a chain may ask for thousands of
-// volumes. There are as many at most as there are files.
+// keepBroken stores what is wrong with a definition: parsing a long one takes
+// a tenth of a second, and a chain may have thousands of volumes. The number
+// of files bounds the number of entries.
 func (p *Pools) keepBroken(name string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -184,8 +184,8 @@ func (p *Pools) keep(added *pool) {
 	p.known[added.name] = added
 }
 
-// readDefinition reads a regular file of at most [MaxDefinition] bytes. It does
-// not wait for a FIFO.
+// readDefinition reads a regular file of at most [MaxDefinition] bytes. It
+// does not block on a FIFO.
 func readDefinition(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|dontWait, 0)
 	if err != nil {

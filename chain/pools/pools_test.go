@@ -196,9 +196,9 @@ func TestLocate(t *testing.T) {
 		{pool: "disk", volume: "nosuch1", want: block("/dev/nosuch1")},
 		{pool: "ended", volume: "nosuch0p12", want: block("/dev/nosuch0p12")},
 		{pool: "mapped", volume: "nosuch1", want: block("/dev/mapper/nosuch1")},
-		{pool: "disk", volume: "sda1", words: "no partition"},
-		{pool: "disk", volume: "nosuch", words: "no partition"},
-		{pool: "disk", volume: "nosuchx1", words: "no partition"},
+		{pool: "disk", volume: "sda1", words: "not a partition"},
+		{pool: "disk", volume: "nosuch", words: "not a partition"},
+		{pool: "disk", volume: "nosuchx1", words: "not a partition"},
 		{pool: "gone", volume: "nosuch1", words: "nosuch1"},
 		{pool: "diskless", volume: "sda1", words: "does not name its disk"},
 		{pool: "scsi", volume: "unit:0:0:1", words: "running pool"},
@@ -216,10 +216,10 @@ func TestLocate(t *testing.T) {
 		{pool: "two-hosts", volume: "unit:0:0:2", words: "one host"},
 		{pool: "secretless", volume: "unit:0:0:2", words: "<auth>"},
 		{pool: "bad-port", volume: "unit:0:0:2", words: "port"},
-		{pool: "mpath", volume: "dm-0", words: "lets no disk"},
-		{pool: "rbd", volume: "v", words: "lets no disk"},
-		{pool: "sheepdog", volume: "v", words: "lets no disk"},
-		{pool: "gluster", volume: "v", words: "lets no disk"},
+		{pool: "mpath", volume: "dm-0", words: "does not allow"},
+		{pool: "rbd", volume: "v", words: "does not allow"},
+		{pool: "sheepdog", volume: "v", words: "does not allow"},
+		{pool: "gluster", volume: "v", words: "does not allow"},
 		{pool: "unknown", volume: "v", words: `"unknown"`},
 		{pool: "", volume: "v", words: `""`},
 		{pool: "../dir", volume: "v", words: `"../dir"`},
@@ -322,8 +322,8 @@ func TestPartitionByLink(t *testing.T) {
 	}
 }
 
-// TestRead: the file of a pool's name counts and nothing else, and what is
-// wrong with it hinders nobody but those who ask for the pool.
+// TestRead: only the file with the pool's name is read, and an error in it
+// affects only lookups of that pool.
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	definition := func(name, target string) []byte {
@@ -393,7 +393,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadOnce: a definition that is of no use is not read again for each volume.
+// TestReadOnce: an unusable definition is not read again for each volume.
 func TestReadOnce(t *testing.T) {
 	dir := t.TempDir()
 	write := func(definition string) {

@@ -14,9 +14,9 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// checkDataFiles checks the other files that hold the data of an image whose format
-// somebody stated: QEMU opens them on the header's word. walks tells that
-// libvirt reads the header.
+// checkDataFiles checks the other files with the data of an image with a
+// stated format: QEMU opens them because the header names them. walks says
+// that libvirt reads the header.
 func (p *predictor) checkDataFiles(layer chain.Layer, l *image.View, walks bool) error {
 	h := l.Header
 	if h.DataFile != nil || layer.Source.DataStore != nil {
@@ -31,7 +31,7 @@ func (p *predictor) checkDataFiles(layer chain.Layer, l *image.View, walks bool)
 	for i, extent := range h.Extents {
 		file := extent.Name
 		if i > 0 && file == h.Extents[i-1].Name {
-			continue // a line that counts thousands of times
+			continue // one line may stand for thousands of extents
 		}
 		if !strings.HasPrefix(file, "/") {
 			if !local {
@@ -43,8 +43,8 @@ func (p *predictor) checkDataFiles(layer chain.Layer, l *image.View, walks bool)
 			return p.qemu("Could not open " + strconv.Quote(file) + ", an extent of " + storage.Describe(layer.Source) + ": No such file or directory")
 		}
 	}
-	p.remark("QEMU opens the files in which " + storage.Describe(layer.Source) + " has its data, such as " + strconv.Quote(storage.Printable(h.Extents[0].Name)) +
-		", on the header's word: libvirt knows nothing of them, and with security labels the guest does not start")
+	p.remark("QEMU opens the data files of " + storage.Describe(layer.Source) + ", such as " + strconv.Quote(storage.Printable(h.Extents[0].Name)) +
+		", because its header names them: libvirt does not know of them, and with security labels the guest does not start")
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (p *predictor) dataIn(layer chain.Layer, l *image.View, walks bool) error {
 	what, h := storage.Describe(layer.Source), l.Header
 	if store := layer.Source.DataStore; store != nil && p.does(libvirt.DataStores) {
 		if h.DataFile == nil {
-			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, which its header does not ask for")
+			return p.qemu("QEMU refuses " + what + ": the XML has a data file for it, but its header has none")
 		}
 		return p.mustExist(what, store.Source)
 	}
@@ -67,7 +67,7 @@ func (p *predictor) dataIn(layer chain.Layer, l *image.View, walks bool) error {
 	case name == "" && finds:
 		return p.libvirt("invalid empty data-file definition")
 	case name == "":
-		return p.qemu("QEMU refuses " + what + ": it has its data in another file and does not say in which")
+		return p.qemu("QEMU refuses " + what + ": it has its data in another file but does not name it")
 	case finds && !storage.LooksLikeFile(name):
 		return p.describedData(layer, name)
 	case finds:
@@ -79,19 +79,19 @@ func (p *predictor) dataIn(layer chain.Layer, l *image.View, walks bool) error {
 	return p.qemusDataFile(layer, name, walks)
 }
 
-// describedData says what comes of a data file's name that libvirt takes for
-// the description of another place.
+// describedData handles a data file name that libvirt reads as a description
+// of another source (json: or a URI).
 func (p *predictor) describedData(layer chain.Layer, name string) error {
 	quoted, what := strconv.Quote(storage.Printable(name)), storage.Describe(layer.Source)
 	if _, err := storage.ParseBacking(name, layer.At()); p.nothingIn(err) || errors.Is(err, storage.ErrCredentials) && opensWithCredentials(name) {
-		return p.libvirt("libvirt can make nothing of " + quoted + ", the name of the data file of " + what)
+		return p.libvirt("libvirt cannot parse " + quoted + ", the name of the data file of " + what)
 	}
-	p.misopens("libvirt takes " + quoted + ", the data file of " + what + ", for a description of another place, QEMU for a file's name")
+	p.misopens("libvirt reads " + quoted + ", the data file of " + what + ", as a description of another source, QEMU as a file name")
 	return nil
 }
 
-// qemusDataFile says what QEMU does with the name of a data file of which libvirt
-// tells it nothing, though it may have read the header. QEMU starts from the
+// qemusDataFile handles a data file that libvirt does not pass to QEMU,
+// although it may have read the header. QEMU resolves relative names from the
 // directory in which libvirt starts it.
 func (p *predictor) qemusDataFile(layer chain.Layer, name string, missed bool) error {
 	quoted, what := strconv.Quote(storage.Printable(name)), storage.Describe(layer.Source)
@@ -100,7 +100,7 @@ func (p *predictor) qemusDataFile(layer chain.Layer, name string, missed bool) e
 		if protocol, _, _ := strings.Cut(name, ":"); !qemuOpens(protocol) {
 			return p.qemu("Could not open " + quoted + ", the data file of " + what + ": Unknown protocol " + strconv.Quote(storage.Printable(protocol)))
 		}
-		p.misopens("QEMU " + p.target.QEMU.String() + " takes " + quoted + ", the data file of " + what + ", for a description of another place, and opens that")
+		p.misopens("QEMU " + p.target.QEMU.String() + " reads " + quoted + ", the data file of " + what + ", as a description of another source, and opens that")
 		return nil
 	case !strings.HasPrefix(name, "/"):
 		if _, err := p.Identify(p.ctx, storage.LocalSource("/"+name, false)); err == nil {
@@ -112,10 +112,10 @@ func (p *predictor) qemusDataFile(layer chain.Layer, name string, missed bool) e
 	if err := p.mustExist(what, storage.LocalSource(name, false)); err != nil {
 		return err
 	}
-	words := "QEMU opens " + quoted + ", the data file of " + what + ", on the header's word: libvirt does not tell it, and with security labels or a name space the guest does not start"
+	words := "QEMU opens " + quoted + ", the data file of " + what + ", because the header names it: libvirt does not pass it, and with security labels or a mount namespace the guest does not start"
 	if missed {
 		words = "libvirt " + p.target.Libvirt.String() + " does not find the name of the data file of " + what + " in its header. QEMU opens " + quoted +
-			", if it may: libvirt does not give it the file (\"Permission denied\")"
+			" if it has permission: libvirt does not give it access (\"Permission denied\")"
 	}
 	p.remark(words)
 	return nil

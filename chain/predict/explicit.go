@@ -12,13 +12,13 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// explicit checks the images that the XML states, which libvirt hands to
-// QEMU as they are. It returns the last one, open, if libvirt goes on from there
-// by itself; the zero Layer if the chain ends.
+// explicit checks the images that the XML states, which libvirt passes to QEMU
+// unchanged. It returns the last one and its view if libvirt detects the rest
+// of the chain; the zero Layer if the chain ends.
 func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 	var written image.ID   // by the guest
 	var rec storage.Record // of the overlay
-	guess := false         // nothing but a <backingStore> says what the image is
+	guess := false         // only a <backingStore> states the image's format
 	for i, layer := range p.layers {
 		p.layer = i
 		further := p.layers[i+1:]
@@ -30,7 +30,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 			return chain.Layer{}, nil, err
 		}
 		if i > 0 && l != nil && l.ID == written && !p.stated.ReadOnly {
-			if _, err := p.postpone(p.qemu("QEMU refuses " + storage.Describe(layer.Source) + " below itself: it has a lock on what the guest writes to")); err != nil {
+			if _, err := p.postpone(p.qemu("QEMU refuses " + storage.Describe(layer.Source) + " as its own backing image: it locks the image that the guest writes to")); err != nil {
 				return chain.Layer{}, nil, err
 			}
 		}
@@ -62,7 +62,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 		}
 		if len(further) > 0 && l.Header.Backing != nil {
 			next, _ := p.Locate(p.ctx, further[0])
-			if rec = p.BorneOut(p.ctx, storage.ReadRecord(l.Header.Backing), next); p.anotherImage(layer, l.Header, next) {
+			if rec = p.ConfirmRecord(p.ctx, storage.ReadRecord(l.Header.Backing), next); p.anotherImage(layer, l.Header, next) {
 				rec = storage.Record{}
 			}
 		}
@@ -73,7 +73,7 @@ func (p *predictor) explicit() (last chain.Layer, l *image.View, err error) {
 			return layer, l, nil
 		case !goesOn && l.Header.Backing != nil:
 			p.misopens("the XML ends the chain at " + storage.Describe(layer.Source) + ", whose header names the backing image " +
-				strconv.Quote(storage.Printable(l.Header.Backing.Name)) + ": the guest sees zeros where that has data")
+				strconv.Quote(storage.Printable(l.Header.Backing.Name)) + ": the guest sees zeros instead of its data")
 		}
 	}
 	return chain.Layer{}, nil, nil
@@ -89,12 +89,12 @@ func (p *predictor) statedElsewhere(layer chain.Layer, l *image.View) bool {
 	return p.FactsOf(p.ctx, layer, chain.DiskName{Guest: p.stated.Guest, Target: p.stated.Target}).States(layer.Format)
 }
 
-// errOnlyXML is why a file is not looked at that decides what happens.
-var errOnlyXML = errors.New("it is named by an image of which nothing but a <backingStore> says what format it has")
+// errOnlyXML says why a file that the result depends on is not touched.
+var errOnlyXML = errors.New("it is named by an image whose format only a <backingStore> states")
 
-// hidden ends the prediction where what happens depends on a file that the header
-// of an image names which nobody but the XML's <backingStore> says to have a
-// header. Like a walk, this does not look at it.
+// hidden ends the prediction if the result depends on a file in the header of
+// an image that has its format only from the XML's <backingStore>. Like a
+// walk, the prediction does not touch that file.
 func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.Layer) error {
 	name := ""
 	switch {
@@ -117,8 +117,9 @@ func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.L
 	return &unseenError{strconv.Quote(storage.Printable(name)), errOnlyXML}
 }
 
-// openStated opens an image that the XML states and checks what QEMU checks. The
-// look is nil where the image is not read: QEMU is taken to open it then.
+// openStated opens an image that the XML states and checks what QEMU checks.
+// The view is nil if the image cannot be read here: QEMU is assumed to open it
+// then.
 func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, error) {
 	if located, err := p.Locate(p.ctx, layer); err == nil {
 		layer = located
@@ -129,7 +130,7 @@ func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, err
 	}
 	p.readsNamespace(layer)
 	if part, ok := storage.SliceOf(layer.At()); ok && !p.does(libvirt.Slices) {
-		p.misopens("the XML states a part of a file, " + storage.Describe(layer.Source) + part.String() + ", of which libvirt " + p.target.Libvirt.String() + " takes the whole")
+		p.misopens("the XML states a slice of a file, " + storage.Describe(layer.Source) + part.String() + ", but libvirt " + p.target.Libvirt.String() + " uses the whole file")
 	}
 	claim := layer.HeaderFormat()
 	if layer.From == chain.Unstated {
@@ -161,8 +162,8 @@ func (p *predictor) openStated(layer chain.Layer) (chain.Layer, *image.View, err
 	return layer, l, p.opens(layer, l)
 }
 
-// leaf checks a stated image that has nothing below it. What the XML goes
-// on to all the same libvirt 9.0 refuses; a newer one has QEMU open it.
+// leaf checks a stated image that cannot have a backing image. If the XML
+// states one anyway, libvirt 9.0 refuses it; newer ones make QEMU open it.
 func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer) error {
 	if len(further) > 0 {
 		if p.layer > 0 {
@@ -184,7 +185,7 @@ func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer
 		}
 	}
 	if p.layer > 0 && !p.terminated && len(further) == 0 && layer.Format == probe.Raw && layer.Source.Encryption == nil && l != nil && !p.does(libvirt.HasEngines) {
-		// It reads the header, and notes the encryption.
+		// libvirt reads the header and finds the encryption.
 		return p.raw(layer, l)
 	}
 	if l == nil || l.Header == nil {
@@ -193,9 +194,9 @@ func (p *predictor) leaf(layer chain.Layer, l *image.View, further []chain.Layer
 	return p.checkDataFiles(layer, l, false)
 }
 
-// checkExistence checks what the XML states below an image that can have no backing
-// image. Before libvirt refuses that it has looked for all of them, unless the
-// image is the disk's own (libvirt 9.0).
+// checkExistence checks the backing images that the XML states for an image
+// that cannot have one. libvirt checks that they all exist before it refuses
+// them, unless the image is the disk's own (libvirt 9.0).
 func (p *predictor) checkExistence(further []chain.Layer) error {
 	at := p.layer
 	for i, layer := range further {
@@ -217,40 +218,40 @@ func (p *predictor) checkExistence(further []chain.Layer) error {
 	return nil
 }
 
-// assumedRaw looks at a disk without a <driver type>, which libvirt takes as
-// raw (libvirt 9.0).
+// assumedRaw checks a disk without a <driver type>, which libvirt opens as raw
+// (libvirt 9.0).
 func (p *predictor) assumedRaw(layer chain.Layer, l *image.View) error {
 	if l.SignaturesErr != nil {
 		return p.unread(layer, l.SignaturesErr)
 	}
 	if marks := l.Containers(); len(marks) > 0 {
-		p.misopens("no <driver type> is stated for " + storage.Describe(layer.Source) + ", so that libvirt takes it as raw, but it bears the signature of " +
-			image.FormatList(marks) + ": the guest sees the bytes of the container")
+		p.misopens("no <driver type> is stated for " + storage.Describe(layer.Source) + ", so libvirt opens it as raw, but it has the signature of " +
+			image.FormatList(marks) + ": the guest sees the bytes of the container file")
 	}
 	return nil
 }
 
-// compares holds the next image of the XML against the header of its overlay,
-// which neither libvirt nor QEMU does: the XML wins. rec is what the header records
-// of it.
+// compares compares the next image of the XML with the header of its overlay,
+// which neither libvirt nor QEMU does: the XML wins. rec is what the header
+// records about it.
 func (p *predictor) compares(overlay chain.Layer, h *probe.Header, next chain.Layer, rec storage.Record) {
 	next, _ = p.Locate(p.ctx, next)
-	text := "the XML goes on from " + storage.Describe(overlay.Source) + " to " + storage.Describe(next.Source) + ", but "
+	text := "the XML names " + storage.Describe(next.Source) + " as the backing image of " + storage.Describe(overlay.Source) + ", but "
 	if h.Backing == nil {
-		p.misopens(text + "its header names no backing image: the guest sees that one's bytes where it has none itself")
+		p.misopens(text + "its header names no backing image: the guest sees the bytes of the backing image where the overlay has no data")
 		return
 	}
 	switch {
 	case rec.Format != "" && next.From == chain.XML && rec.Format != next.Format:
-		p.misopens(text + "as " + string(next.Format) + ", where its header records " + string(rec.Format))
+		p.misopens(text + "as " + string(next.Format) + ", while its header records " + string(rec.Format))
 	case p.anotherImage(overlay, h, next):
 		named, _ := p.path(overlay, h.Backing.Name)
-		p.misopens(text + "its header to " + strconv.Quote(named) + ", and both are there")
+		p.misopens(text + "its header names " + strconv.Quote(named) + ", and both exist")
 	}
 }
 
 // anotherImage reports whether a header names another image than the XML does,
-// and both are there.
+// and both exist.
 func (p *predictor) anotherImage(overlay chain.Layer, h *probe.Header, next chain.Layer) bool {
 	path, ok := storage.LocalPath(next.At())
 	named, here := p.path(overlay, h.Backing.Name)

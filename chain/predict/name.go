@@ -13,7 +13,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// path returns the path of a file that an overlay names.
+// path returns the path of a file in an overlay's header.
 func (p *predictor) path(overlay chain.Layer, name string) (path string, ok bool) {
 	src, err := p.named(overlay, name)
 	if err != nil {
@@ -22,8 +22,9 @@ func (p *predictor) path(overlay chain.Layer, name string) (path string, ok bool
 	return storage.LocalPath(src)
 }
 
-// named returns what libvirt makes of a name in the header of an overlay. Of a
-// file's name it takes any bytes: they need not fit into an XML.
+// named returns the source that libvirt makes from a name in an overlay's
+// header. A file name may contain any bytes, even those that XML cannot
+// express.
 func (p *predictor) named(overlay chain.Layer, name string) (*libvirtxml.DomainDiskSource, error) {
 	if storage.LooksLikeFile(name) && strings.HasPrefix(name, "/") {
 		return storage.LocalSource(name, false), nil
@@ -34,17 +35,17 @@ func (p *predictor) named(overlay chain.Layer, name string) (*libvirtxml.DomainD
 	return storage.ParseBacking(name, overlay.At())
 }
 
-// unparsable says what comes of a name that [storage.ParseBacking] does not take, which is where
-// libvirt does something else than the name says, or nothing.
+// unparsable handles a name that [storage.ParseBacking] refuses, because
+// libvirt refuses it too or opens something else than the name says.
 func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w recordedFormat, err error) error {
 	what := storage.Describe(overlay.Source) + " names its backing image "
 	switch {
 	case errors.Is(err, storage.ErrNoDirectory):
 		return p.unread(overlay, err)
 	case p.nothingIn(err):
-		return p.libvirt("libvirt can make nothing of what " + what + err.Error())
+		return p.libvirt("libvirt cannot parse the name: " + what + err.Error())
 	case errors.Is(err, storage.ErrCredentials) && opensWithCredentials(ref.Name):
-		words := "libvirt leaves to QEMU what is below " + storage.Describe(overlay.Source) + ", because the name " + strconv.Quote(storage.Printable(ref.Name)) + " holds credentials"
+		words := "libvirt leaves to QEMU the backing chain of " + storage.Describe(overlay.Source) + ", because the name " + strconv.Quote(storage.Printable(ref.Name)) + " contains credentials"
 		if ref.FormatRecorded && ref.Format != "" {
 			p.remark(words)
 		} else {
@@ -61,20 +62,21 @@ func (p *predictor) unparsable(overlay chain.Layer, ref *probe.Reference, w reco
 		p.misopens(what + p.wrongNamespace(ref.Name))
 	default:
 		p.assumesRaw(w)
-		p.remark("libvirt drops a part of the name by which " + what + err.Error())
+		p.remark("libvirt drops a part of the name: " + what + err.Error())
 	}
 	return nil
 }
 
-// assumesRaw notes the guess of a libvirt that takes what is not recorded as raw.
+// assumesRaw records the guess of a libvirt that opens an image with an
+// unrecorded format as raw.
 func (p *predictor) assumesRaw(w recordedFormat) {
 	if w.format == "" {
 		p.guesses(probe.Raw)
 	}
 }
 
-// nothingIn reports whether libvirt refuses a name of which [storage.ParseBacking]
-// makes err.
+// nothingIn reports whether libvirt refuses a name for which
+// [storage.ParseBacking] returned err.
 func (p *predictor) nothingIn(err error) bool {
 	if oddJSON(err) && p.does(libvirt.TakesOddJSON) {
 		return false
@@ -82,14 +84,14 @@ func (p *predictor) nothingIn(err error) bool {
 	return errors.Is(err, storage.ErrBacking) || errors.Is(err, storage.ErrNoPool) || errors.Is(err, storage.ErrRelative) || errors.Is(err, storage.ErrDuplicate)
 }
 
-// oddJSON reports whether err is of JSON that not every library takes.
+// oddJSON reports whether err is about JSON that some libraries refuse.
 func oddJSON(err error) bool {
 	return errors.Is(err, storage.ErrDuplicateKey) || errors.Is(err, storage.ErrNotANumber)
 }
 
 // opensWithCredentials reports whether libvirt leaves a chain to QEMU because
-// of a user in a name: in a URI, and in JSON of iscsi alone. It drops others
-// (libvirt 9.0).
+// of a user in a name: in a URI, and in iscsi JSON. It drops others (libvirt
+// 9.0).
 func opensWithCredentials(name string) bool {
 	if text, ok := strings.CutPrefix(name, "json:"); ok {
 		return strings.Contains(text, `"iscsi"`)
@@ -97,7 +99,7 @@ func opensWithCredentials(name string) bool {
 	return strings.Contains(name, "://")
 }
 
-// onNetwork says what comes of an image that is no local file.
+// onNetwork handles a backing image that is not a local file.
 func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recordedFormat, src *libvirtxml.DomainDiskSource) error {
 	switch {
 	case w.refusal != "":
@@ -118,10 +120,10 @@ func (p *predictor) onNetwork(overlay chain.Layer, ref *probe.Reference, w recor
 		return nil
 	}
 	if !w.format.CanHaveBacking() {
-		return nil // it is taken to be there
+		return nil // assume that it exists
 	}
 	p.nests(p.layer+1, w.format)
-	// Libvirt leaves to QEMU what is below it.
+	// libvirt leaves its backing chain to QEMU.
 	layer := chain.Layer{Source: src, Format: w.format, From: chain.Header}
 	l, err := p.image(layer, w.format)
 	if err != nil {

@@ -6,26 +6,25 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Need says whether a disk needs an explicit chain, and why: what of it, as it is, is
-// nobody's word. A greater Need is a worse one, and a guest, or a disk under several libvirts,
-// has the greatest of all: [max] returns it.
+// Need says whether a disk needs an explicit chain, and why. A greater Need is
+// worse; for a guest, or a disk under several libvirts, use the [max].
 type Need int
 
 const (
 	// Recorded: nothing is guessed. The definition and the headers state every
-	// format, and the guest sees its disk.
+	// format, and the guest sees the right bytes.
 	Recorded Need = iota
 	// Unknown: it depends on what cannot be read here.
 	Unknown
-	// Guessed: the guest sees its disk, because libvirt or QEMU guesses a format
-	// rightly that nobody stated.
+	// Guessed: the guest sees the right bytes, because libvirt or QEMU guesses an
+	// unstated format rightly.
 	Guessed
-	// Refused: the guest does not start, or it starts without this disk. Whether an
-	// explicit chain mends that is another question: it does not bring back an
-	// image that is missing.
+	// Refused: the guest does not start, or it starts without this disk. An
+	// explicit chain may or may not fix that: it does not restore a missing
+	// image.
 	Refused
-	// Misopened: the guest starts and sees other bytes than its disk's. With an
-	// explicit chain it sees the disk, and that is a change of what it sees.
+	// Misopened: the guest starts and sees wrong bytes. An explicit chain changes
+	// what the guest sees.
 	Misopened
 )
 
@@ -46,18 +45,17 @@ func (n Need) String() string {
 	return fmt.Sprintf("Need(%d)", int(n))
 }
 
-// Guess is a format that a libvirt or a QEMU takes an image for, though nobody stated it.
+// Guess is an unstated format that a libvirt or a QEMU assumes for an image.
 type Guess struct {
 	Layer  int // index of the image, 0 the top
 	Format probe.Format
 }
 
-// Need says whether a disk for which this is predicted needs an explicit chain. Of
-// one that is not known to start, since an error came instead of a prediction, the
-// need is [Unknown].
+// Need says whether a disk with this prediction needs an explicit chain. If
+// Disk returned an error instead of a prediction, the need is [Unknown].
 //
-// A disk that is optional and whose image is not there is no disk of the guest's,
-// and needs nothing.
+// An optional disk with a missing image is left out of the guest and needs
+// nothing.
 func (p Prediction) Need() Need {
 	switch {
 	case p.Outcome == Misopens:

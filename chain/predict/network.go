@@ -11,9 +11,9 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// protocol refuses a source on the network whose protocol the libvirt or its QEMU
-// does not have. What a distribution leaves out of its QEMU cannot be told from
-// here.
+// protocol refuses a source on the network with a protocol that the libvirt or
+// its QEMU does not support. Drivers that a distribution leaves out of its
+// QEMU are not considered.
 func (p *predictor) protocol(src *libvirtxml.DomainDiskSource) error {
 	if src.Network == nil {
 		return nil
@@ -21,7 +21,7 @@ func (p *predictor) protocol(src *libvirtxml.DomainDiskSource) error {
 	name := src.Network.Protocol
 	missing := map[string]libvirt.Fact{"gluster": libvirt.NoGluster, "sheepdog": libvirt.NoSheepdog, "vxhs": libvirt.NoVxHS}
 	if fact, ok := missing[name]; ok && p.does(fact) {
-		return p.qemu("QEMU " + p.target.QEMU.String() + " has no driver for " + name + ", by which " + storage.Describe(src) + " is reached")
+		return p.qemu("QEMU " + p.target.QEMU.String() + " has no driver for " + name + ", the protocol of " + storage.Describe(src))
 	}
 	if name == "tftp" && p.does(libvirt.RefusesTFTP) {
 		return p.commandLine("libvirt starts no guest with " + storage.Describe(src) + ", which is on a tftp server")
@@ -29,8 +29,8 @@ func (p *predictor) protocol(src *libvirtxml.DomainDiskSource) error {
 	return nil
 }
 
-// readsNamespace notes that the libvirt takes another rbd image than the one that the
-// XML states.
+// readsNamespace records that the libvirt opens another rbd image than the XML
+// states.
 func (p *predictor) readsNamespace(layer chain.Layer) {
 	network := layer.At().Network
 	if network != nil && network.Protocol == "rbd" && strings.Count(network.Name, "/") > 1 && !p.does(libvirt.RBDNamespaces) {
@@ -38,8 +38,8 @@ func (p *predictor) readsNamespace(layer chain.Layer) {
 	}
 }
 
-// namesNamespace reports whether a name in a header is that of an rbd image in
-// a namespace, whatever else it holds: "rbd:pool/namespace/image" or JSON.
+// namesNamespace reports whether a name in a header refers to an rbd image in
+// a namespace: "rbd:pool/namespace/image" or JSON.
 func namesNamespace(name string) bool {
 	if text, ok := strings.CutPrefix(name, "json:"); ok {
 		return strings.Contains(text, "rbd") && (strings.Contains(text, `"namespace"`) || strings.Contains(text, `.namespace"`) || strings.Count(text, "/") > 1)
@@ -50,21 +50,22 @@ func namesNamespace(name string) bool {
 	return ok && strings.Count(rest, "/") > 1
 }
 
-// keepsNamespace reports whether libvirt takes over the namespace in such a name.
-// That of JSON it drops (9.0, 11.3 and 12.9).
+// keepsNamespace reports whether libvirt keeps the namespace in such a name.
+// It drops one in JSON (libvirt 9.0, 11.3 and 12.9).
 func (p *predictor) keepsNamespace(name string) bool {
 	return !strings.HasPrefix(name, "json:") && p.does(libvirt.RBDNamespaces)
 }
 
-// wrongNamespace is what comes of one that it does not.
+// wrongNamespace says what libvirt does with a namespace that it does not
+// keep.
 func (p *predictor) wrongNamespace(name string) string {
 	quoted := strconv.Quote(storage.Printable(name))
 	if strings.HasPrefix(name, "json:") {
-		return quoted + ": libvirt drops the namespace, and takes the pool's image of that name"
+		return quoted + ": libvirt drops the namespace, and opens the image with that name in the pool"
 	}
 	return quoted + p.unknownNamespace()
 }
 
 func (p *predictor) unknownNamespace() string {
-	return ", in a namespace that libvirt " + p.target.Libvirt.String() + " takes for a part of the image's name"
+	return ", in a namespace that libvirt " + p.target.Libvirt.String() + " reads as a part of the image's name"
 }

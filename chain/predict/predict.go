@@ -1,15 +1,15 @@
-// Package predict says what a libvirt of some version, with the QEMU that it runs, does
-// with a disk as its definition is:
+// Package predict predicts what a given version of libvirt, with its QEMU,
+// does with a disk if the definition stays unchanged:
 //
 //	stated, err := document.Disks()[0].Stated()
 //	...
 //	prediction, err := predict.Disk(ctx, walker, stated, libvirt.Pair{Libvirt: libvirt.Version{Major: 11, Minor: 3}})
 //	if errors.Is(err, predict.ErrUnseen) {
-//		// It depends on an image that cannot be read here.
+//		// The outcome depends on an image that cannot be read here.
 //	}
 //
-// The rules that differ from version to version are in package libvirt. Where it is
-// not known whether a version has one, the worse of both is predicted.
+// Package libvirt has the rules that differ between versions. If it is unknown
+// whether a version has a rule, the prediction is the worse of both outcomes.
 package predict
 
 import (
@@ -28,8 +28,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Outcome is what becomes of a disk when a guest is started with its
-// definition as it is.
+// Outcome is what happens to a disk when a guest starts with its unchanged
+// definition.
 type Outcome int
 
 const (
@@ -38,9 +38,9 @@ const (
 	// Refuses: libvirt, or the QEMU that it runs, refuses the disk, and the
 	// guest does not start.
 	Refuses
-	// Misopens: the guest starts and sees bytes that are not its disk's, such
-	// as a container's, or zeros in the place of a base; or QEMU opens a file
-	// that nobody stated, on the word of an image whose format was guessed.
+	// Misopens: the guest starts and sees wrong bytes, such as those of the
+	// container file, or zeros instead of a backing image; or QEMU opens a file
+	// because an image with a guessed format names it.
 	Misopens
 )
 
@@ -61,60 +61,62 @@ func (o Outcome) String() string {
 // Prediction is what a libvirt will do with a disk.
 type Prediction struct {
 	Outcome Outcome
-	// Reason says why, in one line: libvirt's own words where it refuses, what
-	// QEMU objects to, or what is opened wrongly. Of a disk that starts it
-	// says what depends on more than the images, such as a file that libvirt
-	// does not know of and a host with security labels keeps QEMU from; mostly
-	// it is "". Names are quoted, and credentials are not shown.
+	// Reason says why, in one line: libvirt's own message, QEMU's objection, or
+	// what is opened wrongly. For a disk that starts it is usually ""; otherwise
+	// it names a condition beyond the images, such as a file that libvirt does
+	// not know of, so that security labels keep QEMU from it. Names are quoted,
+	// and credentials are not shown.
 	Reason string
 	// Layer is the index of the image that the reason is about, 0 the top; or
 	// [finding.WholeDisk].
 	Layer int
-	// Guess is the first format that libvirt or QEMU guesses, the zero Guess if there is
-	// none. It counts only of a disk that starts: see [Prediction.Need].
+	// Guess is the first format that libvirt or QEMU guesses, or the zero Guess.
+	// It matters only for a disk that starts: see [Prediction.Need].
 	Guess Guess
-	// LeftOut says of a disk that starts that libvirt starts the guest without it.
+	// LeftOut, with Starts, means that libvirt starts the guest without the disk.
 	LeftOut bool
 }
 
 var (
-	// ErrNoTarget: a prediction was asked for without a version of libvirt.
+	// ErrNoTarget: the target has no version of libvirt.
 	ErrNoTarget = errors.New("no version of libvirt is given")
-	// ErrUnseen: what happens depends on an image that could not be looked
-	// at here, although libvirt or QEMU may be able to.
-	ErrUnseen = errors.New("what happens depends on an image that cannot be read here")
+	// ErrUnseen: the outcome depends on an image that could not be read here,
+	// although libvirt or QEMU may be able to.
+	ErrUnseen = errors.New("the outcome depends on an image that cannot be read here")
 )
 
-// Disk says what a libvirt and its QEMU, or the one that a distribution pairs with it,
-// do with one disk when the guest starts. stated is the definition as it is;
-// of a policy nothing counts. The rules are those of libvirt 7.0, 9.0, 11.3 and 12.9, by
-// version where they differ, and of QEMU 5.2, 7.2, 10.0 and 11.1. Where it is not known
-// which of two rules holds ([libvirt.Pair.Does]) the outcome is the worse of
-// the two, and the reason says so.
+// Disk predicts what a libvirt and its QEMU (by default the one that
+// distributions pair with it) do with one disk when the guest starts. stated
+// is the unchanged definition; the policy is ignored. The rules come from
+// libvirt 7.0, 9.0, 11.3 and 12.9, and from QEMU 5.2, 7.2, 10.0 and 11.1, by
+// version where they differ. If it is unknown which of two rules a version has
+// ([libvirt.Pair.Does]), the outcome is the worse of the two, and the reason
+// says so.
 //
-// It reads what a walk of w reads, and shares its memory: after a Walk it opens
-// nothing that was opened before. An image that is only named by one whose format nobody stated
-// is not looked at, though libvirt or QEMU might open it; the rules alone then
-// say how it ends. That an image which is stated to be raw bears another
-// format's signature counts for nothing: that is what the guest was given.
-// Servers are taken to answer, files to be readable by QEMU, and pools to be
-// active. Only headers are read: an image whose tables or data are cut off or
-// damaged starts.
+// Disk reads what a walk of w reads, and shares its cache: after a Walk it
+// opens no image again. It does not touch files that are named only by an
+// image with an unstated format, though libvirt or QEMU might open them; the
+// rules alone then decide the outcome. A signature in an image that is stated
+// to be raw is ignored: the guest was given these bytes. Disk assumes that
+// servers answer, that QEMU may read the files, and that pools are active. It
+// reads only headers: an image with truncated or damaged tables or data is
+// predicted to start.
 //
-// QEMU opens extents and data files on the word of a header. Of an image whose
-// format somebody stated that is no more than following its backing image's
-// name, so such a guest [Starts], with a remark; of one whose format was guessed
-// it [Misopens]. A libvirt that follows a guess itself (below qed) misopens,
-// too, though what it comes to may be refused.
+// QEMU opens extents and data files because a header names them. If the
+// image's format was stated, that is no worse than following a backing image,
+// so the guest [Starts], with a remark; if it was guessed, the disk
+// [Misopens]. A libvirt that itself follows a guess (a backing image of qed)
+// misopens too, even if the next image may be refused.
 //
-// The error is for a context that has ended, wraps the error of an image that
-// could not be looked at together with [ErrUnseen], or is [ErrNoTarget] or
+// The error is the cause of a context that has ended, or wraps [ErrUnseen] and
+// the error of an image that could not be read, or is [ErrNoTarget] or
 // [chain.ErrNoTop].
 func Disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Pair) (Prediction, error) {
 	return disk(ctx, w, stated, target, nil)
 }
 
-// disk is [Disk]. It notes the facts that it asks for, if asked is not nil.
+// disk is [Disk]. It records the facts that it needed in asked, if that is not
+// nil.
 func disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libvirt.Pair, asked *answers) (Prediction, error) {
 	switch {
 	case len(stated.Layers) == 0:
@@ -125,9 +127,9 @@ func disk(ctx context.Context, w *chain.Walker, stated chain.Stated, target libv
 	return worst(&predictor{Walker: w, ctx: ctx, stated: stated, target: target.Complete(), asked: asked})
 }
 
-// worst predicts, and if that depends on a fact of which it is not known whether it
-// holds, predicts the worse of both: as long as there are such facts, which are few.
-// What happens with newer ones and older ones together counts too.
+// worst predicts the outcome. If that depends on facts that may or may not
+// hold for the version (there are few), it returns the worst outcome of all
+// their combinations, including newer behaviour with older.
 func worst(p *predictor) (Prediction, error) {
 	assumed := p.assumed
 	found, err := p.predict()
@@ -161,11 +163,12 @@ func worst(p *predictor) (Prediction, error) {
 	if with.Outcome > without.Outcome {
 		found = with
 	}
-	found.Reason += "; it is not known whether " + p.versionOf(fact) + " " + strings.ReplaceAll(fact.What, "`", "")
+	found.Reason += "; it is unknown whether " + p.versionOf(fact) + " " + strings.ReplaceAll(fact.What, "`", "")
 	return found, nil
 }
 
-// versionOf returns the program and the version that a fact is about, for people.
+// versionOf returns the program and the version that a fact is about, for
+// messages.
 func (p *predictor) versionOf(f libvirt.Fact) string {
 	if f.OfQEMU {
 		return "QEMU " + p.target.QEMU.String()
@@ -207,10 +210,9 @@ func (p *predictor) predict() (Prediction, error) {
 type refusal struct {
 	layer  int
 	reason string
-	// early: libvirt refuses the disk while it finds out what is in the chain.
-	// Then it leaves out a disk that is optional. What it objects to after
-	// that, as it makes QEMU's command line, and what QEMU objects to, refuses
-	// an optional disk like any other (libvirt 9.0).
+	// early: libvirt refuses the disk while it detects the chain. Then it leaves
+	// out an optional disk. Later errors, when it builds QEMU's command line or
+	// from QEMU itself, refuse an optional disk like any other (libvirt 9.0).
 	early bool
 }
 
@@ -227,31 +229,31 @@ type predictor struct {
 	ctx    context.Context
 	stated chain.Stated
 	target libvirt.Pair // complete
-	layer  int          // that is being looked at
+	layer  int          // current layer
 	ids    []image.ID
 
-	// layers are those of the XML that libvirt takes, and start the one from
-	// which it goes on by itself.
+	// layers are the XML's layers that libvirt uses; start is the one from which
+	// it detects the rest.
 	layers     []chain.Layer
 	terminated bool
 	start      chain.Layer
 
-	// assumed are the facts of which it is not known whether they hold, as they
-	// are taken to be, and undecided the first one that was asked for and is not
-	// among them. It is taken not to hold.
+	// assumed has the assumed values of facts that may or may not hold for the
+	// version; undecided is the first such fact that was needed and is not in
+	// assumed. It is assumed not to hold.
 	assumed   map[libvirt.Fact]bool
 	undecided *libvirt.Fact
-	asked     *answers // all that was asked for; nil where nobody wants to know
+	asked     *answers // all facts that were needed; nil if the caller does not need them
 
-	found Prediction // as long as nothing is refused
+	found Prediction // valid if nothing is refused
 	guess Guess      // see [Prediction.Guess]
 	late  error      // a refusal of an optional disk that is not early
-	// nested refuses a chain that is nested too deeply, which libvirt finds out
-	// when it has been through the whole of it.
+	// nested refuses a chain that is nested too deeply, which libvirt notices
+	// only after it has followed the whole chain.
 	nested error
 }
 
-// does reports whether the libvirt or its QEMU does what a fact says.
+// does reports whether a fact holds for the libvirt or its QEMU.
 func (p *predictor) does(f libvirt.Fact) bool {
 	does, known := p.target.Does(f)
 	p.asked.add(answer{f, does, known})
@@ -265,30 +267,29 @@ func (p *predictor) does(f libvirt.Fact) bool {
 	return holds
 }
 
-// refusesQEMU reports whether a libvirt runs no QEMU as old as the one of the pair, which
-// is complete.
+// refusesQEMU reports whether the QEMU of the pair, which must be complete, is
+// too old for its libvirt.
 func refusesQEMU(pair libvirt.Pair) bool {
 	does, _ := pair.Does(libvirt.NeedsQEMU72)
 	return does && pair.QEMU.Before(libvirt.Version{Major: 7, Minor: 2})
 }
 
-// libvirt ends the prediction with the refusal of a libvirt that finds out what
-// is in the chain.
+// libvirt ends the prediction: libvirt refuses the chain while it detects it.
 func (p *predictor) libvirt(words string) error { return &refusal{p.layer, words, true} }
 
-// commandLine ends it with the refusal of a libvirt that makes QEMU's command
+// commandLine ends the prediction: libvirt refuses to build QEMU's command
 // line.
 func (p *predictor) commandLine(words string) error { return &refusal{p.layer, words, false} }
 
-// qemu ends it with QEMU's.
+// qemu ends the prediction: QEMU refuses the disk.
 func (p *predictor) qemu(words string) error { return &refusal{p.layer, words, false} }
 
 // optional reports whether the guest may start without the disk.
 func (p *predictor) optional() bool { return p.stated.Layers[0].Source.StartupPolicy == "optional" }
 
-// postpone keeps a refusal of an optional disk that is not early, and reports
-// that it did: libvirt looks at the rest of the chain before QEMU sees any of it,
-// and may leave the disk out. Every other error is returned.
+// postpone stores a refusal of an optional disk that is not early, and reports
+// that it did: libvirt checks the rest of the chain before QEMU starts, and
+// may leave the disk out. It returns every other error.
 func (p *predictor) postpone(err error) (postponed bool, _ error) {
 	var r *refusal
 	if !p.optional() || !errors.As(err, &r) || r.early {
@@ -298,8 +299,8 @@ func (p *predictor) postpone(err error) (postponed bool, _ error) {
 	return true, nil
 }
 
-// afterwards makes what is wrong with images that libvirt does not look at
-// QEMU's refusal.
+// afterwards turns a refusal of images that libvirt does not check into QEMU's
+// refusal.
 func afterwards(err error) error {
 	var r *refusal
 	if errors.As(err, &r) {
@@ -308,22 +309,22 @@ func afterwards(err error) error {
 	return err
 }
 
-// misopens notes what is opened wrongly. The first one is told, and only if
-// nothing is refused.
+// misopens records what is opened wrongly. Only the first is reported, and
+// only if nothing is refused.
 func (p *predictor) misopens(words string) {
 	if p.found.Outcome != Misopens {
 		p.found = Prediction{Outcome: Misopens, Reason: words, Layer: p.layer}
 	}
 }
 
-// guesses notes that the format of the image that is being looked at is guessed.
+// guesses records that the format of the current image is guessed.
 func (p *predictor) guesses(f probe.Format) {
 	if p.guess == (Guess{}) {
 		p.guess = Guess{p.layer, f}
 	}
 }
 
-// remark notes something about a disk that starts.
+// remark adds a reason to a disk that starts.
 func (p *predictor) remark(words string) {
 	if p.found.Reason == "" {
 		p.found = Prediction{Outcome: Starts, Reason: words, Layer: p.layer}
@@ -341,7 +342,7 @@ func (p *predictor) run() error {
 	}
 	onDrive := !p.does(libvirt.ExplicitChains) || p.stated.Bus == "sd"
 	if onDrive {
-		// libvirt forgets the explicit chain (sd: 9.0 and 11.3).
+		// libvirt discards the explicit chain (sd: libvirt 9.0 and 11.3).
 		layers, terminated = layers[:1:1], false
 	}
 	if p.stated.Shareable && !p.stated.ReadOnly && top.HeaderFormat() != "" && top.Format != probe.Raw {
@@ -352,7 +353,7 @@ func (p *predictor) run() error {
 	}
 	for i, layer := range layers {
 		if p.nests(i+1, layer.Format); !layer.Format.CanHaveBacking() {
-			break // QEMU sees nothing of the chain below
+			break // QEMU does not get the rest of the chain
 		}
 	}
 	p.layers, p.terminated, p.start = layers, terminated, top
@@ -364,8 +365,8 @@ func (p *predictor) run() error {
 		return p.detect(last, l)
 	}
 	if p.does(libvirt.ExplicitChains) {
-		// libvirt walks the chain all the same, and may refuse it; what it
-		// finds it does not tell QEMU.
+		// libvirt still follows the chain and may refuse it, but does not pass the
+		// result to QEMU.
 		before := *p
 		var r *refusal
 		if err := p.detect(last, l); errors.As(err, &r) && r.early {
@@ -388,8 +389,8 @@ func (p *predictor) bounded(n int, of chain.Layer) error {
 	return nil
 }
 
-// nests notes that with the nth image of a chain, which has a format, libvirt cannot
-// read any more what QEMU says of the chain.
+// nests records that with the nth image of a chain, which has a format,
+// libvirt can no longer parse QEMU's description of the chain.
 func (p *predictor) nests(n int, format probe.Format) {
 	if n > libvirt.DeepestNested && format != probe.Raw && p.does(libvirt.NestingIsBounded) {
 		p.nested = p.commandLine(fmt.Sprintf("libvirt 10.8 to 11.10 cannot start a guest on a chain of more than about %d layers: its JSON library refuses the nesting", libvirt.DeepestNested))

@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// image opens what a layer leads to. An image that is missing, or none, is a
-// refusal; one that cannot be looked at here is [ErrUnseen].
+// image opens the image of a layer. A missing image, or a file that is not an
+// image, is a refusal; one that cannot be read here is [ErrUnseen].
 func (p *predictor) image(layer chain.Layer, claim probe.Format) (*image.View, error) {
 	what := storage.Describe(layer.Source)
 	if name, local := layer.LocalPath(); local && !strings.HasPrefix(name, "/") {
@@ -36,17 +36,17 @@ func (p *predictor) image(layer chain.Layer, claim probe.Format) (*image.View, e
 	return nil, p.unread(layer, err)
 }
 
-// notImage is the refusal of what is neither a file nor a block device. Where
-// libvirt reads a header it stops at a directory and a socket. A character device
-// it reads like an image, and leaves to QEMU, as it does all that it does not
-// read. At a FIFO it waits for ever (libvirt 9.0).
+// notImage is the refusal of a name that is neither a file nor a block device.
+// If libvirt reads a header, it fails for a directory and a socket, reads a
+// character device like an image and leaves it to QEMU, as it does everything
+// that it does not read, and waits for ever on a FIFO (libvirt 9.0).
 func (p *predictor) notImage(layer chain.Layer) error {
 	words := storage.Describe(layer.Source) + " is " + storage.ErrNotImage.Error() + ": libvirt or QEMU refuses it, or waits for ever if it is a FIFO"
 	_, err := p.Identify(p.ctx, layer.At())
 	if format := layer.HeaderFormat(); errors.Is(err, storage.ErrCharacterDevice) && (format == probe.Raw || format == "") && !p.does(libvirt.RefusesCharacterDevices) {
 		words = "QEMU " + p.target.QEMU.String() + " opens " + storage.Describe(layer.Source) + ", a character device"
 		if format == "" {
-			p.misopens(words + ", though nobody recorded what it is")
+			p.misopens(words + ", though its format is not recorded")
 		} else {
 			p.remark(words)
 		}
@@ -58,19 +58,19 @@ func (p *predictor) notImage(layer chain.Layer) error {
 	return p.qemu(words)
 }
 
-// errNoMore ends a prediction with what was found so far.
-var errNoMore = errors.New("nothing more can be said")
+// errNoMore ends a prediction with the result so far.
+var errNoMore = errors.New("the rest cannot be predicted")
 
-// reads reports whether libvirt reads the header of the image that is being
-// looked at: of those that the XML states it reads the last one, if that does not
-// end the chain and is not a top that has nothing below it.
+// reads reports whether libvirt reads the header of the current image: of the
+// XML's images it reads only the last, if that does not end the chain and is
+// not a top that cannot have a backing image.
 func (p *predictor) reads(layer chain.Layer) bool {
 	last := len(p.layers) - 1
 	return p.layer > last || p.layer == last && !p.terminated && (p.layer > 0 || layer.Format.CanHaveBacking())
 }
 
-// missing is libvirt's refusal of a file that is not there. The last image of an
-// explicit chain that ends it leaves to QEMU, which says it in other words.
+// missing is the refusal of a file that does not exist: by libvirt, or by QEMU
+// for the last image of a complete explicit chain, with another message.
 func (p *predictor) missing(layer chain.Layer) error {
 	const none = ": No such file or directory"
 	switch {
@@ -82,12 +82,12 @@ func (p *predictor) missing(layer chain.Layer) error {
 	return p.libvirt("Cannot access backing file " + storage.Describe(layer.Source) + " of storage file " + storage.Describe(p.start.Source) + none)
 }
 
-// unread is the error for an image that cannot be looked at here.
+// unread is the error for an image that cannot be read here.
 func (p *predictor) unread(layer chain.Layer, err error) error {
 	return &unseenError{storage.Describe(layer.Source), err}
 }
 
-// unseen is the error for an image that nothing here reads.
+// unseen is the error for a kind of image that chainfix cannot read.
 func (p *predictor) unseen(layer chain.Layer) error {
 	_, err := p.Locate(p.ctx, layer)
 	if err == nil {
@@ -111,9 +111,9 @@ func (e *unseenError) Error() string {
 
 func (e *unseenError) Unwrap() []error { return []error{ErrUnseen, e.err} }
 
-// opens checks what QEMU checks when it opens an image as the layer's format, in
-// which l was read. Without an error, and without a header either, it opens it
-// for something else than it is, and nothing more can be said.
+// opens checks what QEMU checks when it opens an image as the layer's format,
+// as which l was read. If it returns no error and l has no header, QEMU
+// misreads the image, and the rest cannot be predicted.
 func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	what, f, h := storage.Describe(layer.Source), layer.HeaderFormat(), l.Header
 	refuses := func(why string) error {
@@ -131,10 +131,10 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	case !errors.As(l.HeaderErr, &broken):
 		return p.unread(layer, l.HeaderErr)
 	case l.CutShort:
-		p.misopens(what + " ends too soon, and QEMU sees zeros behind its end: " + broken.Error())
+		p.misopens(what + " is truncated, and QEMU reads zeros after its end: " + broken.Error())
 		return nil
 	case broken.Tolerated:
-		p.misopens("QEMU opens " + what + " in spite of its header, in which other programs may read something else: " + broken.Error())
+		p.misopens("QEMU opens " + what + " although its header is broken; other programs may read it differently: " + broken.Error())
 		return nil
 	default:
 		return refuses(broken.Error())
@@ -158,21 +158,22 @@ func (p *predictor) opens(layer chain.Layer, l *image.View) error {
 	case h.Parent != nil && f != probe.VPC:
 		return refuses("it is a differencing image")
 	case h.Parent != nil:
-		p.misopens("QEMU does not know that " + what + " is a differencing image: the guest sees zeros where its parent has data")
+		p.misopens("QEMU does not know that " + what + " is a differencing image: the guest sees zeros instead of its parent's data")
 	case h.Corrupt && writes:
 		return refuses("it is marked corrupt and cannot be opened for writing")
 	case h.Dirty && f == probe.VHDX && !writes:
 		return refuses("its log has to be replayed, which needs it to be opened for writing")
 	case writes && f.ReadOnly():
-		return refuses("the format is for reading only")
+		return refuses("QEMU only reads this format")
 	case writes && f == probe.VMDK && h.Version == 3 && h.Subformat != "streamOptimized":
-		return refuses("version 3 is for reading only")
+		return refuses("QEMU only reads version 3")
 	}
 	return nil
 }
 
-// follow says what QEMU does where it is told nothing of what is below an
-// overlay: it goes by the headers, and guesses what they do not record.
+// follow predicts what QEMU does with an overlay if libvirt passes nothing
+// about its backing image: it follows the headers, and guesses unrecorded
+// formats.
 func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 	for h != nil && h.Backing != nil {
 		named, overlaySize := strconv.Quote(storage.Printable(h.Backing.Name)), h.VirtualSize
@@ -187,7 +188,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 		}
 		file, ok := p.path(overlay, h.Backing.Name)
 		if !ok {
-			words := "QEMU opens " + named + " on the word of " + storage.Describe(overlay.Source) + ", whose chain libvirt leaves to it"
+			words := "QEMU opens " + named + " because the header of " + storage.Describe(overlay.Source) + " names it; libvirt leaves that chain to QEMU"
 			if guessed {
 				p.misopens(words + ", and guesses its format")
 			} else {
@@ -208,7 +209,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 			layer.Format = l.QEMUsChoice(file)
 			p.guesses(layer.Format)
 			if len(l.Formats()) > 1 && len(l.Containers()) > 0 {
-				p.misopens(storage.Describe(layer.Source) + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which QEMU takes one")
+				p.misopens(storage.Describe(layer.Source) + ", whose format nobody recorded, has the signatures of " + image.FormatList(l.Formats()) + "; QEMU chooses one")
 				return nil
 			}
 			if layer.Format == probe.Raw {
@@ -216,7 +217,7 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 				return nil
 			}
 			if layer.Format != l.Candidate() {
-				// It is the name that says dmg.
+				// Only the name says dmg.
 				if l, err = p.image(layer, layer.Format); err != nil {
 					return err
 				}
@@ -241,8 +242,8 @@ func (p *predictor) follow(overlay chain.Layer, h *probe.Header) error {
 	return nil
 }
 
-// qemusFormat returns the format that QEMU reads in an overlay's header for its
-// backing image; guessed if there is none.
+// qemusFormat returns the format that QEMU reads in an overlay's header for
+// its backing image; guessed says that it has none.
 func (p *predictor) qemusFormat(overlay chain.Layer, ref *probe.Reference, rec storage.Record) (f probe.Format, guessed bool, err error) {
 	switch {
 	case !ref.FormatRecorded || ref.Format == "":
@@ -257,9 +258,9 @@ func (p *predictor) qemusFormat(overlay chain.Layer, ref *probe.Reference, rec s
 	return "", false, p.qemu("QEMU refuses the backing image of " + storage.Describe(overlay.Source) + ": Unknown driver " + strconv.Quote(ref.Format))
 }
 
-// imageAs opens an image that an overlay records to be of format f. Where the
-// record counts as none to chainfix, the image was opened without a format, and
-// is not opened again.
+// imageAs opens an image with f as its recorded format. If chainfix treats the
+// format as unrecorded, the image was opened without a format and is not
+// opened again.
 func (p *predictor) imageAs(layer chain.Layer, f probe.Format, rec storage.Record) (*image.View, error) {
 	if rec.Format != "" {
 		return p.image(layer, f)

@@ -9,25 +9,26 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// recordedFormat is what libvirt makes of what an overlay records of the format of its
-// backing image.
+// recordedFormat is how libvirt interprets the recorded format of a backing
+// image.
 type recordedFormat struct {
-	format probe.Format // ""  if it takes it for unrecorded
-	// fallback: it takes the image as raw because it does not know the name.
+	format probe.Format // ""  if unrecorded to libvirt
+	// fallback: libvirt opens the image as raw because it does not know the
+	// format name.
 	fallback bool
-	// safe: of a qed overlay, whose backing image libvirt probes and follows,
+	// safe: the overlay is qed; libvirt probes its backing image and follows it,
 	// whatever it names.
 	safe bool
-	// refusal is why it refuses the image; "" if it does not.
+	// refusal is libvirt's reason to refuse the image, or "".
 	refusal string
-	record  storage.Record // what it is worth to others
+	record  storage.Record // as chainfix reads it
 }
 
-// meant is the format that the record speaks for; "" for none.
+// meant is the format that the record probably means, or "".
 func (w recordedFormat) meant() probe.Format { return cmp.Or(w.record.Format, w.record.Meant) }
 
-// readRecord returns what libvirt makes of the reference in the header of an
-// overlay of format f.
+// readRecord returns how libvirt interprets the backing reference in the
+// header of an overlay of format f.
 func (p *predictor) readRecord(f probe.Format, ref *probe.Reference, s image.Extensions) recordedFormat {
 	rec := storage.ReadRecord(ref)
 	switch {
@@ -36,13 +37,13 @@ func (p *predictor) readRecord(f probe.Format, ref *probe.Reference, s image.Ext
 	case f == probe.QED:
 		return recordedFormat{safe: true}
 	case f != probe.Qcow2:
-		// Of a vmdk parent QEMU knows that it is vmdk, libvirt does not.
+		// QEMU knows that the parent of a vmdk is vmdk, libvirt does not.
 		return recordedFormat{record: rec}
 	case !s.Recorded:
 		return recordedFormat{record: rec}
 	}
 	switch s.Record {
-	case "iso": // after all raw
+	case "iso": // the same as raw
 		return recordedFormat{format: probe.Raw, fallback: true, record: storage.Record{Disputed: rec.Disputed, Meant: probe.Raw}}
 	case "cow":
 		return recordedFormat{refusal: "'cow' storage format is not supported"}

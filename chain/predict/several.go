@@ -9,9 +9,9 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
-// Disks is [Disk] for several targets, in their order. Most disks are the same to most
-// versions: where all facts that a prediction asked for hold for another target too, or
-// hold for neither, that gets the same one.
+// Disks is [Disk] for several targets, in their order. Most versions treat
+// most disks alike: targets for which all facts that a prediction needed are
+// the same share one prediction.
 func Disks(ctx context.Context, w *chain.Walker, stated chain.Stated, targets []libvirt.Pair) iter.Seq2[Prediction, error] {
 	return func(yield func(Prediction, error) bool) {
 		var known []answered
@@ -25,7 +25,7 @@ func Disks(ctx context.Context, w *chain.Walker, stated chain.Stated, targets []
 			}
 			asked := new(answers)
 			p, err := disk(ctx, w, stated, target, asked)
-			// Words may name the version.
+			// A reason may name the version.
 			if err == nil && p.Reason == "" {
 				known = append(known, answered{p, asked})
 			}
@@ -36,8 +36,8 @@ func Disks(ctx context.Context, w *chain.Walker, stated chain.Stated, targets []
 	}
 }
 
-// answers are what [libvirt.Pair.Does] says of the facts that a prediction asks for. There
-// are few, which are asked for again for each image.
+// answers are the results of [libvirt.Pair.Does] for the facts that a
+// prediction needed. They are few, though each image needs them again.
 type answers []answer
 
 type answer struct {
@@ -45,14 +45,14 @@ type answer struct {
 	does, known bool
 }
 
-// add adds an answer. A nil *answers takes none.
+// add adds an answer. A nil *answers ignores it.
 func (a *answers) add(one answer) {
 	if a != nil && !slices.Contains(*a, one) {
 		*a = append(*a, one)
 	}
 }
 
-// answered is a prediction, and the answers that it is from.
+// answered is a prediction with the answers that it depends on.
 type answered struct {
 	prediction Prediction
 	asked      *answers

@@ -13,22 +13,22 @@ import (
 )
 
 // LeftoverFinding finds the file that keeps a guest with a transient disk from
-// starting: the overlay that libvirt makes for the disk is there already, left
-// behind by a run that a power cut ended, for example. stated must not be of a
-// guest that runs: there the file is in use. A libvirt that is known to delete the file
-// by itself makes no finding.
+// starting: an overlay that an earlier run of the guest left, for example
+// because of a power cut. The guest of stated must not be running: then the
+// file is in use. There is no finding for a libvirt that deletes the file
+// itself.
 func LeftoverFinding(ctx context.Context, w *chain.Walker, stated chain.Stated) (f finding.Finding, found bool) {
 	path, _ := leftoverOf(ctx, w, stated)
 	if path == "" || libvirt.DeletesLeftovers.Holds(w.Policy.Target) {
 		return finding.Finding{}, false
 	}
 	return finding.Finding{Code: finding.TransientLeftover, Severity: finding.Warn, Layer: finding.WholeDisk,
-		Text:   "the overlay of the transient disk " + strconv.Quote(stated.Target) + " is there already, " + strconv.Quote(path) + ": libvirt does not start the guest",
+		Text:   "the overlay of the transient disk " + strconv.Quote(stated.Target) + " already exists, " + strconv.Quote(path) + ": libvirt does not start the guest",
 		Remedy: finding.Say("make sure that the guest does not run, and remove the file: %s", finding.Command("rm "+finding.ShellWord(path)))}, true
 }
 
-// leftoverOf returns the path of the overlay of a transient disk that is there,
-// "" if there is none, and whether a folder has that name.
+// leftoverOf returns the path of the leftover overlay of a transient disk, or
+// "", and whether it is a folder.
 func leftoverOf(ctx context.Context, w *chain.Walker, stated chain.Stated) (path string, folder bool) {
 	if !stated.Transient || stated.Guest == "" || strings.Contains(stated.Guest, "/") || len(stated.Layers) == 0 {
 		return "", false
@@ -39,8 +39,8 @@ func leftoverOf(ctx context.Context, w *chain.Walker, stated chain.Stated) (path
 		return "", false
 	}
 	path = image + ".TRANSIENT-" + stated.Guest
-	// Of a symlink libvirt looks where it leads, and of what is there it does
-	// not care what it is (libvirt 9.0).
+	// libvirt follows a symlink, and does not care what kind of file the target
+	// is (libvirt 9.0).
 	_, err := w.Identify(ctx, storage.LocalSource(path, false))
 	if err != nil && !errors.Is(err, storage.ErrNotImage) {
 		return "", false
@@ -48,7 +48,7 @@ func leftoverOf(ctx context.Context, w *chain.Walker, stated chain.Stated) (path
 	return path, errors.Is(err, storage.ErrDirectory)
 }
 
-// leftover refuses a transient disk whose overlay is there already.
+// leftover refuses a transient disk whose overlay already exists.
 func (p *predictor) leftover() error {
 	path, folder := leftoverOf(p.ctx, p.Walker, p.stated)
 	if path == "" || !p.does(libvirt.RefusesLeftovers) {

@@ -12,12 +12,12 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// detect follows what libvirt finds by itself below layer, the last one that
-// the XML states, and hands to QEMU.
+// detect follows the backing chain that libvirt detects after layer, the last
+// one in the XML, and passes to QEMU.
 func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	if _, local := layer.LocalPath(); !local {
-		// It reads no header on the network (but of gluster's, where that
-		// module is installed).
+		// libvirt reads no header on the network (except on gluster, if that module
+		// is installed).
 		return afterwards(p.follow(layer, l.Header))
 	}
 	p.start = layer
@@ -47,7 +47,7 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 			return p.onNetwork(layer, backing, w, src)
 		}
 		if !utf8.ValidString(file) {
-			return p.qemu("libvirt cannot tell QEMU the name " + strconv.Quote(file) + ", which is no UTF-8")
+			return p.qemu("libvirt cannot pass the name " + strconv.Quote(file) + " to QEMU, because it is not UTF-8")
 		}
 		below := chain.Layer{Source: src, Format: w.format, From: chain.Header}
 		if err := p.bounded(p.layer+1, below); err != nil {
@@ -87,15 +87,16 @@ func (p *predictor) detect(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// backingNotSeen notes a name that QEMU finds in a header and libvirt does not. It
-// then tells QEMU that there is no backing image (libvirt 9.0 and 11.3).
+// backingNotSeen records a backing file name that QEMU finds in a header and
+// libvirt does not. libvirt then tells QEMU that the image has no backing
+// image (libvirt 9.0 and 11.3).
 func (p *predictor) backingNotSeen(layer chain.Layer, l *image.View) {
 	why := "in another place than where it looks"
 	if l.Size > image.LibvirtReads && layer.Format != probe.VMDK {
 		why = "past the " + strconv.Itoa(image.LibvirtReads) + " bytes that it reads"
 	}
 	p.misopens("libvirt does not find the backing image that " + storage.Describe(layer.Source) + " names, " + why +
-		": the guest sees zeros where that has data")
+		": the guest sees zeros instead of its data")
 }
 
 // unspecified is libvirt's refusal of an image whose format is not recorded.
@@ -104,10 +105,10 @@ func (p *predictor) unspecified(overlay chain.Layer, ref *probe.Reference) error
 		" was not specified in the image metadata (See https://libvirt.org/kbase/backing_chains.html for troubleshooting)")
 }
 
-// unrecorded says what comes of an image whose format is not recorded in a way that
-// libvirt understands: the last one that is looked at.
+// unrecorded handles an image without a recorded format that libvirt
+// understands. It is the last image of the prediction.
 func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) error {
-	// The overlay was read before, so this is remembered.
+	// The overlay was read before, so this is cached.
 	above, err := p.image(overlay, overlay.HeaderFormat())
 	if err != nil {
 		return err
@@ -138,7 +139,7 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	if guess == probe.ISO {
 		guess = probe.Raw
 	}
-	if !w.fallback { // that is a rule, and no guess
+	if !w.fallback { // that is a rule, not a guess
 		p.guesses(guess)
 	}
 	switch layer.Format {
@@ -161,7 +162,7 @@ func (p *predictor) unrecorded(overlay, layer chain.Layer, w recordedFormat) err
 	return p.probed(overlay, layer, ref, w)
 }
 
-// probed says what comes of an image that libvirt takes for what its header says.
+// probed handles an image that libvirt opens as the format that it probed.
 func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w recordedFormat) error {
 	p.nests(p.layer+1, layer.Format)
 	l, err := p.image(layer, layer.Format)
@@ -178,17 +179,17 @@ func (p *predictor) probed(overlay, layer chain.Layer, ref *probe.Reference, w r
 	}
 	s := chain.ProbeCheck{Name: what, Size: l.Size, Format: layer.Format, Record: storage.Record{Disputed: ref.Format, Meant: w.meant()}, OverlaySize: p.sizeOf(overlay), HasOverlay: true}
 	refs := chain.References(h)
-	switch witnesses := s.BesidesName(); {
+	switch contradictions := s.ExceptName(); {
 	case refs != nil && l.Libvirt.Backing:
-		p.misopens("libvirt probes " + what + " and goes on to " + refs.What + ", on the word of an image whose format nobody recorded")
+		p.misopens("libvirt probes " + what + " and follows it to " + refs.What + ", named by an image whose format nobody recorded")
 	case refs != nil && h.Backing != nil:
 		p.backingNotSeen(layer, l)
 	case refs != nil && refs.Code != finding.Differencing:
-		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.What + ", on the word of an image whose format nobody recorded")
+		p.misopens("libvirt probes " + what + ", and QEMU opens " + refs.What + ", named by an image whose format nobody recorded")
 	case len(l.Formats()) > 1:
-		p.misopens(what + ", whose format nobody recorded, bears the signatures of " + image.FormatList(l.Formats()) + ", of which libvirt takes " + string(layer.Format))
-	case len(witnesses) > 0:
-		p.misopens("libvirt probes, and " + witnesses[0].Text + ": the guest sees something else than the bytes that are there")
+		p.misopens(what + ", whose format nobody recorded, has the signatures of " + image.FormatList(l.Formats()) + "; libvirt chooses " + string(layer.Format))
+	case len(contradictions) > 0:
+		p.misopens("libvirt probes, and " + contradictions[0].Text + ": the guest does not see the bytes of the file")
 	}
 	return nil
 }
@@ -201,8 +202,9 @@ func (p *predictor) sizeOf(overlay chain.Layer) uint64 {
 	return 0
 }
 
-// raw checks an image that libvirt has found and tells QEMU is raw. If it is
-// LUKS, libvirt notes an encryption that it cannot finish (version 1, 9.0).
+// raw checks an image that libvirt detected and passes to QEMU as raw. If it
+// is LUKS version 1, libvirt finds an encryption for which it has no secret
+// (libvirt 9.0).
 func (p *predictor) raw(layer chain.Layer, l *image.View) error {
 	if l.SignaturesErr != nil {
 		return p.unread(layer, l.SignaturesErr)
@@ -215,9 +217,9 @@ func (p *predictor) raw(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// warnRawLooksLike tells if an image that is taken as raw, though nobody says that it is,
-// looks like something else. shown is how many of its bytes the overlay shows: a
-// fixed VHD is raw but for the footer.
+// warnRawLooksLike reports an image that is opened as raw without a statement
+// and looks like another format. shown is the number of its bytes that the
+// overlay shows: a fixed VHD is raw except for the footer.
 func (p *predictor) warnRawLooksLike(layer chain.Layer, l *image.View, w recordedFormat, shown uint64) {
 	what := storage.Describe(layer.Source)
 	marks := l.Containers()
@@ -227,16 +229,16 @@ func (p *predictor) warnRawLooksLike(layer chain.Layer, l *image.View, w recorde
 	switch {
 	case w.meant() == probe.Raw:
 	case len(marks) > 0:
-		p.misopens(what + ", whose format is not recorded in a way that libvirt understands, is taken as raw, but bears the signature of " +
-			image.FormatList(marks) + ": the guest sees the bytes of the container")
+		p.misopens(what + ", whose format is not recorded in a way that libvirt understands, is opened as raw, but has the signature of " +
+			image.FormatList(marks) + ": the guest sees the bytes of the container file")
 	case w.meant() != "":
-		p.misopens(what + " is taken as raw, but its overlay speaks of " + string(w.meant()))
+		p.misopens(what + " is opened as raw, but its overlay records a name of " + string(w.meant()))
 	}
 }
 
 const vhdFooter = 512 // bytes
 
-// seenBefore refuses a chain that comes back to an image.
+// seenBefore refuses a chain that contains an image twice.
 func (p *predictor) seenBefore(layer chain.Layer, l *image.View) error {
 	for _, id := range p.ids {
 		if id == l.ID {
@@ -247,9 +249,9 @@ func (p *predictor) seenBefore(layer chain.Layer, l *image.View) error {
 	return nil
 }
 
-// startOfFile reports whether libvirt finds the header of an image where it looks:
-// at the start of the file or device, also of a slice of it. Else it tells QEMU
-// that there is nothing below the image.
+// startOfFile reports whether the header of an image is where libvirt looks:
+// at the start of the file or device, even for a slice. If not, libvirt tells
+// QEMU that the image has no backing image.
 func (p *predictor) startOfFile(layer chain.Layer, l *image.View) (bool, error) {
 	if headerAtStart(layer) {
 		return true, nil
@@ -261,22 +263,23 @@ func (p *predictor) startOfFile(layer chain.Layer, l *image.View) (bool, error) 
 	case err != nil:
 		return false, p.unread(layer, err)
 	case start.Header != nil && (start.Header.Backing != nil || start.Header.DataFile != nil):
-		p.misopens("libvirt reads the header at the start of what " + storage.Describe(layer.Source) + " is a slice of, and goes on to what that names")
+		p.misopens("libvirt reads the header at the start of the whole file, not of the slice of " + storage.Describe(layer.Source) + ", and follows the backing image in it")
 	case l.Header.Backing != nil:
 		p.misopens("libvirt looks for the header of " + storage.Describe(layer.Source) +
-			" at the start of the whole, and so tells QEMU of no backing image: the guest sees zeros where that has data")
+			" at the start of the whole file, and so passes no backing image to QEMU: the guest sees zeros instead of its data")
 	}
 	return false, nil
 }
 
-// headerAtStart reports whether an image begins where its file or device does.
+// headerAtStart reports whether an image begins at the start of its file or
+// device.
 func headerAtStart(layer chain.Layer) bool {
 	part, ok := storage.SliceOf(layer.At())
 	return !ok || part.Offset == 0
 }
 
-// deviceDriver refuses a file that a json: name calls a device. Of other names
-// libvirt finds out which of the two they lead to.
+// deviceDriver refuses a file that a json: name opens with a device driver.
+// For other names libvirt checks which of the two they refer to.
 func (p *predictor) deviceDriver(layer chain.Layer, l *image.View) error {
 	if layer.Source.Block == nil || l.ID.File.Block {
 		return nil
@@ -284,7 +287,7 @@ func (p *predictor) deviceDriver(layer chain.Layer, l *image.View) error {
 	return p.qemu("QEMU refuses " + storage.Describe(layer.Source) + ": the driver 'host_device' does not open a regular file")
 }
 
-// tooDeep is libvirt's refusal of a chain that comes back to an image.
+// tooDeep is libvirt's refusal of a chain that contains an image twice.
 func (p *predictor) tooDeep(layer chain.Layer) string {
 	words := "backing store for " + storage.Describe(layer.Source) + " is self-referential"
 	if p.does(libvirt.CountsLayers) {
@@ -293,7 +296,7 @@ func (p *predictor) tooDeep(layer chain.Layer) string {
 	return words
 }
 
-// noSecret is its refusal of a LUKS image that it finds.
+// noSecret is libvirt's refusal of a detected LUKS image.
 func (p *predictor) noSecret() error {
 	if p.does(libvirt.HasEngines) {
 		return p.libvirt("Unexpected enum value 0 for virStorageEncryptionEngine")

@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// blockdev returns the options of the protocol node that libvirt makes of a
+// blockdev returns the options of the protocol node that libvirt makes from a
 // network source (qemuBlockStorageSourceGetBackendProps, 9.0), without those
 // that do not change what is read.
 func blockdev(src *libvirtxml.DomainDiskSource) (map[string]any, error) {
@@ -32,7 +32,7 @@ func blockdev(src *libvirtxml.DomainDiskSource) (map[string]any, error) {
 	case "nfs":
 		return node, nfsOptions(node, n)
 	}
-	return nil, fmt.Errorf("%s is no protocol that QEMU reads: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
+	return nil, fmt.Errorf("%s is not a protocol that QEMU reads: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
 }
 
 func curlOptions(node map[string]any, src *libvirtxml.DomainDiskSource) error {
@@ -76,7 +76,7 @@ func iscsiOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) er
 	}
 	lun, err := strconv.ParseUint(number, 10, 31)
 	if err != nil {
-		return fmt.Errorf("%s is no number of a unit", strconv.Quote(number))
+		return fmt.Errorf("%s is not a unit number", strconv.Quote(number))
 	}
 	node["transport"], node["portal"], node["target"], node["lun"] = "tcp", net.JoinHostPort(name, port), target, lun
 	if n.Initiator != nil && n.Initiator.IQN != nil && n.Initiator.IQN.Name != "" {
@@ -88,10 +88,10 @@ func iscsiOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) er
 func rbdOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) error {
 	pool, image, _ := strings.Cut(n.Name, "/")
 	if pool == "" || image == "" {
-		return errors.New("its name is no pool and image")
+		return errors.New("its name is not a pool and an image")
 	}
 	if strings.Contains(image, "/") {
-		return fmt.Errorf("what %s names depends on the libvirt (a namespace since 11.6): %w", strconv.Quote(n.Name), storage.ErrNotReadable)
+		return fmt.Errorf("the meaning of %s depends on the libvirt (a namespace since 11.6): %w", strconv.Quote(n.Name), storage.ErrNotReadable)
 	}
 	node["pool"], node["image"] = pool, image
 	if n.Snapshot != nil && n.Snapshot.Name != "" {
@@ -117,7 +117,7 @@ func rbdOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) erro
 func glusterOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) error {
 	volume, path, _ := strings.Cut(strings.TrimPrefix(n.Name, "/"), "/")
 	if volume == "" || path == "" {
-		return errors.New("its name is no volume and path")
+		return errors.New("its name is not a volume and a path")
 	}
 	var servers []any
 	for _, h := range n.Hosts {
@@ -143,7 +143,7 @@ func nfsOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) erro
 	if err != nil {
 		return err
 	}
-	// NFS has no port in QEMU.
+	// QEMU does not support a port for NFS.
 	node["server"], node["path"] = map[string]any{"type": "inet", "host": server["host"]}, n.Name
 	if n.Identity == nil {
 		return nil
@@ -152,10 +152,10 @@ func nfsOptions(node map[string]any, n *libvirtxml.DomainDiskSourceNetwork) erro
 		if value == "" {
 			continue
 		}
-		// A name would be one of the host's users: libvirt looks it up.
+		// libvirt would look up a name in the host's users.
 		number, err := strconv.ParseUint(strings.TrimPrefix(value, "+"), 10, 32)
 		if err != nil {
-			return fmt.Errorf("%s is no number of a %s: %w", strconv.Quote(value), key, storage.ErrNotReadable)
+			return fmt.Errorf("%s is not a numeric %s: %w", strconv.Quote(value), key, storage.ErrNotReadable)
 		}
 		node[key] = number
 	}

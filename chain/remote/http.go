@@ -19,24 +19,24 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// maxHeader bounds the header of an answer, in bytes.
+// maxHeader bounds the header of a response, in bytes.
 const maxHeader = 64 << 10
 
-// newRequest is the request for an image, as QEMU's curl would make it. It
-// lacks the range.
+// newRequest returns the request for an image, as QEMU's curl would make it,
+// without the range.
 func newRequest(src *libvirtxml.DomainDiskSource) (*http.Request, error) {
 	u, err := location(src.Network)
 	if err != nil {
 		return nil, err
 	}
-	// curl takes dot segments out, unless told otherwise (CURLOPT_PATH_AS_IS).
+	// curl removes dot segments by default (CURLOPT_PATH_AS_IS).
 	u = u.ResolveReference(new(url.URL))
 	request := &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{
 		"User-Agent":      {"chainfix"},
 		"Accept-Encoding": {"identity"},
 	}}
 	if u.Port() == storage.NetworkProtocol(u.Scheme).DefaultPort() {
-		// A server may hold the signature of a request against this.
+		// A server may check the signature of a request against this.
 		request.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
 	}
 	if src.Cookies == nil {
@@ -44,7 +44,7 @@ func newRequest(src *libvirtxml.DomainDiskSource) (*http.Request, error) {
 	}
 	var cookies []string
 	for _, c := range src.Cookies.Cookies {
-		// libvirt takes a value in quotes, and none that would need them.
+		// libvirt accepts a value in quotes, and refuses one that would need them.
 		bare := c.Value
 		if len(bare) > 1 && strings.HasPrefix(bare, `"`) && strings.HasSuffix(bare, `"`) {
 			bare = bare[1 : len(bare)-1]
@@ -64,22 +64,22 @@ func tlsConfig(src *libvirtxml.DomainDiskSource, roots *x509.CertPool) *tls.Conf
 	return &tls.Config{RootCAs: roots, InsecureSkipVerify: src.SSL != nil && src.SSL.Verify == "no"}
 }
 
-// httpPeer asks for ranges of one file.
+// httpPeer requests ranges of one file.
 type httpPeer struct {
 	ctx       context.Context
 	request   *http.Request
 	transport *http.Transport
-	first     []byte // what came with the size
+	first     []byte // the block that came with the size
 	version   version
 }
 
-// version tells whether two answers are of one file.
+// version tells whether two responses are about the same file.
 type version struct {
 	size           int64
 	etag, modified string
 }
 
-// openHTTP asks for the first block, whose answer tells the size.
+// openHTTP requests the first block; the response has the size.
 func openHTTP(ctx context.Context, request *http.Request, config *tls.Config) (peer, int64, error) {
 	h := &httpPeer{ctx: ctx, request: request, transport: &http.Transport{
 		// No Proxy. With a configuration for TLS, HTTP/2 stays off.
@@ -106,7 +106,7 @@ func (h *httpPeer) close() error {
 }
 
 func (h *httpPeer) fetch(p []byte, off int64) error {
-	// The first block is here already.
+	// The first block was read already.
 	if n := int64(len(h.first)); off == 0 {
 		off = int64(copy(p, h.first))
 		if p = p[n:]; len(p) == 0 {
@@ -120,7 +120,8 @@ func (h *httpPeer) fetch(p []byte, off int64) error {
 	return err
 }
 
-// get fills p from off on, or, at the first time, as far as the file goes.
+// get fills p from off on, or, for the first request, up to the end of the
+// file.
 func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err error) {
 	request := h.request.Clone(h.ctx)
 	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1))
@@ -154,7 +155,7 @@ func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err e
 		if !first && v.size != h.version.size {
 			return 0, version{}, storage.ErrChanged
 		}
-		return 0, version{}, fmt.Errorf("%w: asked for bytes %d to %d, it has sent %d to %d of %d", ErrAnswer, off, off+want-1, from, last, v.size)
+		return 0, version{}, fmt.Errorf("%w: it sent bytes %d to %d of %d, not %d to %d", ErrAnswer, from, last, v.size, off, off+want-1)
 	}
 	if answer.ContentLength >= 0 && answer.ContentLength != want {
 		return 0, version{}, fmt.Errorf("%w: a range of %d bytes with a Content-Length of %d", ErrAnswer, want, answer.ContentLength)
@@ -162,11 +163,11 @@ func (h *httpPeer) get(p []byte, off int64, first bool) (n int, v version, err e
 	return int(want), v, body(answer.Body, p[:want])
 }
 
-// body reads what must be exactly as long as p.
+// body reads a body that must be exactly as long as p.
 func body(r io.Reader, p []byte) error {
 	n, err := io.ReadFull(r, p)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: of %d bytes it has sent %d: %w", ErrAnswer, len(p), n, io.ErrUnexpectedEOF)
+		return fmt.Errorf("%w: it sent %d of %d bytes: %w", ErrAnswer, n, len(p), io.ErrUnexpectedEOF)
 	}
 	if err != nil {
 		return err
@@ -174,15 +175,15 @@ func body(r io.Reader, p []byte) error {
 	var more [1]byte
 	switch n, err := io.ReadFull(r, more[:]); {
 	case n > 0:
-		return fmt.Errorf("%w: it has sent more than %d bytes", ErrAnswer, len(p))
+		return fmt.Errorf("%w: it sent more than %d bytes", ErrAnswer, len(p))
 	case err != io.EOF:
 		return err
 	}
 	return nil
 }
 
-// empty reports whether an answer to a request for the first bytes is that
-// there are none: a server may ignore the range then, or refuse it.
+// empty reports whether the response to the first request means an empty file:
+// a server may then ignore the range, or refuse it.
 func empty(answer *http.Response) bool {
 	switch answer.StatusCode {
 	case http.StatusOK:
@@ -193,8 +194,8 @@ func empty(answer *http.Response) bool {
 	return false
 }
 
-// shrunk reports whether a range that was there is missing because the file is
-// another one now.
+// shrunk reports whether a range no longer exists because the file was
+// replaced.
 func (h *httpPeer) shrunk(answer *http.Response, now version) bool {
 	switch answer.StatusCode {
 	case http.StatusOK:
@@ -206,7 +207,7 @@ func (h *httpPeer) shrunk(answer *http.Response, now version) bool {
 	return false
 }
 
-// status turns an answer without the range into an error.
+// status turns a response without the range into an error.
 func status(answer *http.Response) error {
 	said := fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	switch answer.StatusCode {
@@ -221,17 +222,17 @@ func status(answer *http.Response) error {
 		if err != nil {
 			return fmt.Errorf("%w, nowhere", ErrRedirect)
 		}
-		// What is left out may be a secret.
+		// The rest of the URL may be a secret.
 		bare := url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
 		return fmt.Errorf("%w to %s; the source must name the image itself", ErrRedirect, shorten(bare.String()))
 	}
 	return fmt.Errorf("%w: %s", ErrAnswer, said)
 }
 
-// contentRange reads "bytes FIRST-LAST/SIZE".
+// contentRange parses "bytes FIRST-LAST/SIZE".
 func contentRange(values []string) (first, last, size int64, err error) {
 	if len(values) != 1 {
-		return 0, 0, 0, fmt.Errorf("%w: %d times Content-Range", ErrAnswer, len(values))
+		return 0, 0, 0, fmt.Errorf("%w: %d Content-Range headers", ErrAnswer, len(values))
 	}
 	numbers, ok := strings.CutPrefix(values[0], "bytes ")
 	span, total, slash := strings.Cut(numbers, "/")
@@ -249,7 +250,7 @@ func contentRange(values []string) (first, last, size int64, err error) {
 	return first, last, size, nil
 }
 
-// shorten quotes what a server has sent.
+// shorten quotes the start of a server's text.
 func shorten(s string) string {
 	const most = 200
 	if len(s) > most {

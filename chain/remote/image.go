@@ -14,13 +14,12 @@ import (
 )
 
 const (
-	// blockSize is the unit in which an image is fetched: a header with its
-	// names fits into one block nearly always.
+	// blockSize is the unit in which an image is fetched: a header with its names
+	// nearly always fits into one block.
 	blockSize = 64 << 10
-	// maxRead is the most that one ReadAt may ask for.
+	// maxRead bounds one ReadAt.
 	maxRead = 4 << 20
-	// maxFetch is the most that is fetched of an image, and so what one
-	// takes of memory.
+	// maxFetch bounds the bytes that are fetched of an image, and so its memory.
 	maxFetch = 8 << 20
 )
 
@@ -29,7 +28,7 @@ type remoteImage struct {
 	name   string
 	id     storage.FileID
 	size   int64
-	ctx    context.Context // until it is closed, or its time is up
+	ctx    context.Context // ends when the image is closed or its time limit is reached
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
@@ -80,8 +79,8 @@ func (i *remoteImage) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// load sees to it that the bytes from off to end, which are within the image,
-// are there. Neighbouring blocks that are missing make one request.
+// load fetches the missing blocks of the bytes from off to end, which are
+// within the image. Neighbouring blocks share one request.
 func (i *remoteImage) load(off, end int64) error {
 	if end-off > maxRead {
 		return &fs.PathError{Op: "read", Path: i.name, Err: fmt.Errorf("%d bytes at once: %w", end-off, ErrTooMuch)}
@@ -103,7 +102,7 @@ func (i *remoteImage) load(off, end int64) error {
 	return nil
 }
 
-// fetch fetches blocks: n bytes, which the callers bound.
+// fetch fetches blocks: n bytes, bounded by the callers.
 func (i *remoteImage) fetch(from, n int64) error {
 	if i.failed != nil {
 		return i.failed
@@ -126,7 +125,8 @@ func (i *remoteImage) fetch(from, n int64) error {
 	return nil
 }
 
-// because prefers the end of the context to what came of it.
+// because returns the cause of an ended context, rather than the error that
+// resulted from it.
 func (i *remoteImage) because(op string, err error) error {
 	if cause := context.Cause(i.ctx); cause != nil {
 		err = cause
@@ -134,8 +134,8 @@ func (i *remoteImage) because(op string, err error) error {
 	return &fs.PathError{Op: op, Path: i.name, Err: harmless{err}}
 }
 
-// harmless is an error whose text cannot drive a terminal: net/http and
-// crypto/x509 print parts of what a server has sent as they are.
+// harmless is an error with a text that is safe to print on a terminal:
+// net/http and crypto/x509 print parts of a server's response unquoted.
 type harmless struct{ err error }
 
 func (h harmless) Unwrap() error { return h.err }

@@ -28,8 +28,7 @@ func TestPlacesAreLibvirts(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	for _, test := range []struct {
 		source string
-		// differs says why libvirt's answer and this package's are not
-		// held against each other.
+		// differs says why libvirt's answer and this package's are not compared.
 		differs string
 	}{
 		{source: `<source protocol='http' name='d/a b%?#.img'><host name='h' port='80'/></source>`},
@@ -128,19 +127,19 @@ func TestRefusedPlaces(t *testing.T) {
 		{`<source protocol='nfs' name='/x'><host name='h'/><host name='i'/><identity user='1' group='1'/></source>`, "exactly one host", true},
 		{`<source protocol='http' name='x'/>`, "exactly one host", true},
 		{`<source protocol='gluster' name='v/x'/>`, "no host", false},
-		{`<source protocol='gluster' name='v'><host name='h'/></source>`, "no volume and path", true},
-		{`<source protocol='rbd' name='i'/>`, "no pool and image", true},
+		{`<source protocol='gluster' name='v'><host name='h'/></source>`, "not a volume and a path", true},
+		{`<source protocol='rbd' name='i'/>`, "not a pool and an image", true},
 		{`<source protocol='rbd' name='p/n/i'/>`, "namespace", false},
 		{`<source protocol='http' name='x'><host transport='unix' socket='/s'/></source>`, `transport "unix"`, false},
 		{`<source protocol='nbd' name='x'><host transport='rdma' name='h'/></source>`, `transport "rdma"`, true},
-		{`<source protocol='nbd' name='x'><host transport='unix' socket='s'/></source>`, "no absolute path", false},
-		{`<source protocol='nbd' name='x'><host name='a@b'/></source>`, "no name of a host", false},
-		{`<source protocol='http' name='x'><host name='h/x?'/></source>`, "no name of a host", false},
-		{`<source protocol='http' name='x'><host name='h' port='http'/></source>`, "no port", true},
+		{`<source protocol='nbd' name='x'><host transport='unix' socket='s'/></source>`, "not an absolute path", false},
+		{`<source protocol='nbd' name='x'><host name='a@b'/></source>`, "not a host", false},
+		{`<source protocol='http' name='x'><host name='h/x?'/></source>`, "not a host", false},
+		{`<source protocol='http' name='x'><host name='h' port='http'/></source>`, "is not a port", true},
 		{`<source protocol='http' name='x' query='a b'><host name='h'/></source>`, "not encoded", false},
-		{`<source protocol='iscsi' name='x/y'><host name='h'/></source>`, "number of a unit", true},
-		{`<source protocol='tftp' name='x'><host name='h'/></source>`, "no protocol that QEMU reads", true},
-		{`<source protocol='vxhs' name='x'><host name='h'/></source>`, "no protocol that QEMU reads", true},
+		{`<source protocol='iscsi' name='x/y'><host name='h'/></source>`, "not a unit", true},
+		{`<source protocol='tftp' name='x'><host name='h'/></source>`, "not a protocol that QEMU reads", true},
+		{`<source protocol='vxhs' name='x'><host name='h'/></source>`, "not a protocol that QEMU reads", true},
 		{`<source protocol='nbd' tls='yes'><host name='h'/></source>`, "TLS", false},
 		{`<source protocol='https' name='x'><host name='h'/><timeout seconds='x'/></source>`, "<timeout>", true},
 		{`<source protocol='iscsi' name='x'><host name='h'/><auth username='user'><secret type='iscsi' usage='x'/></auth></source>`, "secret", false},

@@ -24,14 +24,14 @@ func nbdAddress(n *libvirtxml.DomainDiskSourceNetwork) (network, address string,
 		name, port, err := tcp(n.Protocol, h)
 		return "tcp", net.JoinHostPort(name, port), err
 	}
-	// QEMU takes a relative path from its own working directory.
+	// QEMU resolves a relative path from its own working directory.
 	if !filepath.IsAbs(h.Socket) {
-		return "", "", fmt.Errorf("%s is no absolute path of a socket", strconv.Quote(h.Socket))
+		return "", "", fmt.Errorf("%s is not an absolute path of a socket", strconv.Quote(h.Socket))
 	}
 	return "unix", h.Socket, nil
 }
 
-// nbdPeer ends the conversation with its context.
+// nbdPeer closes the connection when its context ends.
 type nbdPeer struct {
 	client *nbd.Client
 	stop   func() bool
@@ -54,7 +54,7 @@ func openNBD(ctx context.Context, network, address, export string) (peer, int64,
 	return &nbdPeer{client, stop}, client.Size(), nil
 }
 
-// fetch reads blocks of 64 KiB, which no server's blocks are larger than.
+// fetch reads blocks of 64 KiB, the maximum block size of a server.
 func (n *nbdPeer) fetch(p []byte, off int64) error {
 	_, err := n.client.ReadAt(p, off)
 	return err

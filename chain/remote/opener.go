@@ -1,30 +1,28 @@
-// Package remote opens images on the network, for operators who ask for it. An
-// [Opener] stands where [chain.FileOpener] stands otherwise: local images go on
-// to that, images on the network it reads itself.
+// Package remote opens images on the network. An [Opener] replaces
+// [storage.FileOpener]: it passes local images on to that, and reads images on
+// the network itself.
 //
 //   - http and https by requests for ranges of bytes. A server without ranges
 //     is refused, as QEMU refuses it (block/curl.c).
 //   - nbd over TCP and Unix sockets, without TLS.
 //   - ssh, ftp, ftps, iscsi, rbd, gluster and nfs through qemu-img, if the
-//     operator names that program. It is told what to open as raw, so that it
-//     recognises no format and follows no name.
+//     operator names that program. It opens the image as raw, so it probes no format and follows no backing image.
 //
 // # What is contacted
 //
 // Only [Opener.Open] contacts anything, and only the hosts that the source
-// names: no proxy from the environment, no redirect, no retry. Nothing that
-// identifies the operator is sent, except what the source itself says
-// (cookies); a source that wants a secret is refused without contact. An image
-// keeps its one connection until it is closed. ssh and rbd are programs of
-// their own inside qemu-img, which look for keys and settings where they always
-// do.
+// names: no proxy from the environment, no redirect, no retry. It sends
+// nothing that identifies the operator, except what the source itself contains
+// (cookies); a source that needs a secret is refused without contact. An image
+// uses one connection until it is closed. The ssh and rbd libraries in
+// qemu-img read their usual keys and configuration files.
 //
 // # Bounds
 //
-// An image is read within a time limit, which runs from its opening to its
-// closing. It is fetched in blocks of 64 KiB, each at most once, 8 MiB in all.
-// Each answer of the server is held against what was asked. The first error is
-// the last word: whatever is read after it returns the same one.
+// An image has a time limit from opening to closing. It is fetched in blocks
+// of 64 KiB, each at most once, 8 MiB in total. Each response of the server is
+// checked against the request. After the first error every read returns the
+// same error.
 package remote
 
 import (
@@ -41,52 +39,48 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// DefaultTimeout is the time limit for an image of an [Opener] without its own.
+// DefaultTimeout is the default time limit for an image.
 const DefaultTimeout = 10 * time.Second
 
-// What a server may do that is no fault of the network.
+// Errors of servers, as opposed to those of the network.
 var (
-	// ErrNoRanges: an HTTP server does not serve ranges of bytes. QEMU opens
-	// no image there either (block/curl.c, 7.2).
+	// ErrNoRanges: an HTTP server does not serve ranges of bytes. QEMU cannot
+	// open images there either (block/curl.c, 7.2).
 	ErrNoRanges = errors.New("the server does not serve ranges of bytes")
 	// ErrRedirect: an HTTP server redirects. QEMU would follow it to any host
 	// (block/curl.c, 7.2).
 	ErrRedirect = errors.New("the server redirects")
-	// ErrAnswer: a server answers something else than it was asked, or
-	// reports an error of its own.
-	ErrAnswer = errors.New("the server does not answer as it should")
-	// ErrQemuImg: qemu-img fails, or does something else than it was told.
-	// Why it fails it says in words only: an image that is not there is this
-	// too.
+	// ErrAnswer: a response does not match its request, or reports an error.
+	ErrAnswer = errors.New("unexpected response of the server")
+	// ErrQemuImg: qemu-img fails, or does not do what it was told. It reports the
+	// reason only as text, so a missing image is this error too.
 	ErrQemuImg = errors.New("qemu-img fails")
-	// ErrTooMuch: reading the image takes more bytes than are fetched of one
-	// (8 MiB).
-	ErrTooMuch = errors.New("more than is fetched of an image")
+	// ErrTooMuch: reading the image would fetch more than 8 MiB.
+	ErrTooMuch = errors.New("too much data to fetch from one image")
 )
 
-// Opener opens images on the network. See [chain.Opener]; errors wrap besides
-// what is named there the variables of this package, those of package nbd,
-// [chain.ErrChanged],
+// Opener opens images on the network. See [storage.Opener]; errors also wrap
+// the variables of this package, those of package nbd, [storage.ErrChanged],
 // [context.DeadlineExceeded] for an image that is not read in time, and
 // [context.Canceled].
 type Opener struct {
 	// Local opens everything that is not on the network; nil means
-	// [chain.FileOpener].
+	// [storage.FileOpener].
 	Local storage.Opener
-	// Timeout is the time limit for all that is read of one image, 0 means
-	// [DefaultTimeout]. A source that has a shorter <timeout> gets that.
+	// Timeout is the time limit for reading one image; 0 means [DefaultTimeout].
+	// A shorter <timeout> of the source is used instead.
 	Timeout time.Duration
-	// QemuImg is the qemu-img program, as a path or to be found on PATH, for
-	// protocols that are not read here; "" refuses them as
-	// [chain.ErrNotReadable]. It runs with the environment of this process,
-	// without the settings of proxies.
+	// QemuImg is the qemu-img program, a path or a name on PATH, for protocols
+	// that this package does not read itself; "" refuses them with
+	// [storage.ErrNotReadable]. It runs with the environment of this process,
+	// without proxy settings.
 	QemuImg string
 
-	roots *x509.CertPool // whom to believe; nil: the system's
+	roots *x509.CertPool // trusted roots; nil means the system's
 }
 
-// Identify names a source without contacting anything: one on the network by
-// its [chain.Name].
+// Identify identifies a source without contacting anything: one on the network
+// by its [storage.Name].
 func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.FileID, error) {
 	if src == nil || src.Network == nil {
 		return o.local().Identify(ctx, src)
@@ -94,9 +88,9 @@ func (o *Opener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSource)
 	return storage.FileID{Remote: storage.Name(src)}, nil
 }
 
-// ChangeTime is Identify, with the time of change of what is not on the network, if Local knows
-// that. One of an image on the network is only known to its server. See
-// [chain.ChangeTimer].
+// ChangeTime is Identify, with the time of change of a local image, if Local
+// knows it. Only the server knows that of an image on the network. See
+// [storage.ChangeTimer].
 func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id storage.FileID, changed int64, err error) {
 	if timer, ok := o.local().(storage.ChangeTimer); ok && (src == nil || src.Network == nil) {
 		return timer.ChangeTime(ctx, src)
@@ -105,7 +99,7 @@ func (o *Opener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSourc
 	return id, 0, err
 }
 
-// Map is Local's, if that knows devices. See [chain.Mapper].
+// Map calls Local's Map, if it has one. See [storage.Mapper].
 func (o *Opener) Map(ctx context.Context, device storage.FileID) (storage.Extent, bool) {
 	if mapper, ok := o.local().(storage.Mapper); ok {
 		return mapper.Map(ctx, device)
@@ -113,7 +107,7 @@ func (o *Opener) Map(ctx context.Context, device storage.FileID) (storage.Extent
 	return storage.Extent{}, false
 }
 
-// Resolve is Local's, if that follows symlinks. See [chain.Resolver].
+// Resolve calls Local's Resolve, if it has one. See [storage.Resolver].
 func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
 	resolver, ok := o.local().(storage.Resolver)
 	if !ok {
@@ -122,8 +116,8 @@ func (o *Opener) Resolve(ctx context.Context, path string) (string, error) {
 	return resolver.Resolve(ctx, path)
 }
 
-// Open contacts the hosts that a network source names. Its slices are the
-// caller's business: what is opened is the whole image.
+// Open contacts the hosts that a network source names. It opens the whole
+// image; the caller applies slices.
 func (o *Opener) Open(ctx context.Context, src *libvirtxml.DomainDiskSource) (storage.Image, error) {
 	if src == nil || src.Network == nil {
 		return o.local().Open(ctx, src)
@@ -155,19 +149,19 @@ func (o *Opener) local() storage.Opener {
 
 // peer is the other end of an open image.
 type peer interface {
-	// fetch fills p with what stands at off. It is within the image.
+	// fetch fills p with the bytes at off, which are within the image.
 	fetch(p []byte, off int64) error
 	close() error
 }
 
-// way finds how a source is opened. It contacts nothing.
+// way returns how to open a source, without contacting anything.
 func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Context) (peer, int64, error), err error) {
 	n := src.Network
 	if n.Auth != nil {
-		return nil, fmt.Errorf("it wants a secret, which only libvirt has: %w", storage.ErrNotReadable)
+		return nil, fmt.Errorf("it needs a secret, which only libvirt has: %w", storage.ErrNotReadable)
 	}
 	if n.TLS == "yes" {
-		return nil, fmt.Errorf("it wants TLS: %w", storage.ErrNotReadable)
+		return nil, fmt.Errorf("it needs TLS: %w", storage.ErrNotReadable)
 	}
 	switch n.Protocol {
 	case "http", "https":
@@ -186,7 +180,7 @@ func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Contex
 		return func(ctx context.Context) (peer, int64, error) { return openNBD(ctx, network, address, n.Name) }, nil
 	}
 	if o.QemuImg == "" {
-		return nil, fmt.Errorf("%s is read by qemu-img only, which was not named: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
+		return nil, fmt.Errorf("%s needs qemu-img, which was not named: %w", strconv.Quote(n.Protocol), storage.ErrNotReadable)
 	}
 	node, err := blockdev(src)
 	if err != nil {
@@ -195,8 +189,8 @@ func (o *Opener) way(src *libvirtxml.DomainDiskSource) (open func(context.Contex
 	return func(ctx context.Context) (peer, int64, error) { return openQemuImg(ctx, o.QemuImg, node) }, nil
 }
 
-// limit is the time limit for a source: libvirt hands <timeout> to QEMU's curl
-// drivers, which take it for each request.
+// limit returns the time limit for a source: libvirt passes <timeout> to
+// QEMU's curl drivers, which apply it to each request.
 func (o *Opener) limit(src *libvirtxml.DomainDiskSource) (time.Duration, error) {
 	limit := o.Timeout
 	if limit == 0 {
@@ -207,7 +201,7 @@ func (o *Opener) limit(src *libvirtxml.DomainDiskSource) (time.Duration, error) 
 	}
 	seconds, err := strconv.ParseUint(src.Timeout.Seconds, 10, 32)
 	if err != nil || seconds == 0 {
-		return 0, fmt.Errorf("its <timeout> of %s seconds is none", strconv.Quote(src.Timeout.Seconds))
+		return 0, fmt.Errorf("its <timeout> of %s seconds is invalid", strconv.Quote(src.Timeout.Seconds))
 	}
 	return min(limit, time.Duration(seconds)*time.Second), nil
 }

@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// maxOutput is how much of what qemu-img prints is kept, in bytes.
+	// maxOutput bounds the stored output of qemu-img, in bytes.
 	maxOutput = 64 << 10
 	// sector is the unit in which QEMU counts the length of an image, in
 	// bytes. It rounds up.
 	sector = 512
 )
 
-// qemuImgPeer reads an image through qemu-img, one process a request.
+// qemuImgPeer reads an image with qemu-img, one process for each request.
 type qemuImgPeer struct {
 	ctx     context.Context
 	program string
-	node    map[string]any // QEMU's options for the image as it lies at its server
+	node    map[string]any // QEMU's options for the protocol node of the image
 }
 
-// openQemuImg asks for the size.
+// openQemuImg reads the size with qemu-img info.
 func openQemuImg(ctx context.Context, program string, node map[string]any) (peer, int64, error) {
 	q := &qemuImgPeer{ctx, program, node}
 	name, err := q.raw(nil)
@@ -45,16 +45,16 @@ func openQemuImg(ctx context.Context, program string, node map[string]any) (peer
 		return nil, 0, fmt.Errorf("%w: the output of info: %w", ErrQemuImg, err)
 	}
 	if info.Size == nil || *info.Size < 0 || *info.Size%sector != 0 {
-		return nil, 0, fmt.Errorf("%w: info tells no size", ErrQemuImg)
+		return nil, 0, fmt.Errorf("%w: info shows no size", ErrQemuImg)
 	}
 	return q, *info.Size, nil
 }
 
 func (q *qemuImgPeer) close() error { return nil }
 
-// fetch has the range copied into a file. The range is an option of the raw
-// driver: what "skip" and "count" of qemu-img dd mean together has changed
-// between its releases.
+// fetch makes qemu-img copy the range into a file. The range is an option of
+// the raw driver, because the meaning of "skip" with "count" of qemu-img dd
+// differs between releases.
 func (q *qemuImgPeer) fetch(p []byte, off int64) error {
 	name, err := q.raw(map[string]any{"offset": off, "size": len(p)})
 	if err != nil {
@@ -77,7 +77,7 @@ func (q *qemuImgPeer) fetch(p []byte, off int64) error {
 	return body(file, p)
 }
 
-// raw names the image to qemu-img, as raw and nothing else.
+// raw returns the image's name for qemu-img, with the raw format driver.
 func (q *qemuImgPeer) raw(options map[string]any) (string, error) {
 	node := map[string]any{"driver": "raw", "file": q.node}
 	for key, value := range options {
@@ -93,25 +93,25 @@ func (q *qemuImgPeer) run(args ...string) ([]byte, error) {
 	cmd.Env = withoutProxies(os.Environ())
 	var out, complaint output
 	cmd.Stdout, cmd.Stderr = &out, &complaint
-	// Whoever else holds its output does not hold this process.
+	// Do not wait for other processes that have its output open.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		return nil, fmt.Errorf("%w: %s, it says %s", ErrQemuImg, exit.ProcessState, shorten(strings.TrimSpace(string(complaint.kept))))
+		return nil, fmt.Errorf("%w: %s, with the message %s", ErrQemuImg, exit.ProcessState, shorten(strings.TrimSpace(string(complaint.kept))))
 	case err != nil:
 		return nil, notTheImages(err)
 	}
 	return out.kept, nil
 }
 
-// notTheImages keeps a file that is missing here from being taken for the
-// image.
+// notTheImages hides that a local file is missing, which could be misread as a
+// missing image.
 func notTheImages(err error) error { return fmt.Errorf("%w: %v", ErrQemuImg, err) }
 
-// withoutProxies drops what curl would read of an environment: http_proxy,
-// ALL_PROXY and their like.
+// withoutProxies removes curl's proxy variables from an environment:
+// http_proxy, ALL_PROXY and similar ones.
 func withoutProxies(environment []string) []string {
 	var kept []string
 	for _, entry := range environment {
@@ -123,8 +123,8 @@ func withoutProxies(environment []string) []string {
 	return kept
 }
 
-// output keeps the first bytes that a program prints. It has no ReadFrom, by
-// which more would come in.
+// output keeps the first bytes that a program prints. It has no ReadFrom,
+// which would read more.
 type output struct{ kept []byte }
 
 func (o *output) Write(p []byte) (int, error) {

@@ -16,8 +16,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// program writes a shell script that stands for a qemu-img that has lost its
-// mind.
+// program writes a shell script that replaces qemu-img and misbehaves.
 func program(t *testing.T, script string) (path string) {
 	t.Helper()
 	peers.Require(t, "sh")
@@ -37,8 +36,8 @@ func TestQemuImgThatMisbehaves(t *testing.T) {
 		name, script, says string
 		opens              bool
 	}{
-		{"it fails", `printf 'no\033[2J' >&2; exit 3`, `exit status 3, it says "no\x1b[2J"`, false},
-		{"it complains without an end", `yes qemu-img | head -c 10000000 >&2; exit 1`, `says "qemu-img\nqemu-img`, false},
+		{"it fails", `printf 'no\033[2J' >&2; exit 3`, `exit status 3, with the message "no\x1b[2J"`, false},
+		{"it complains without an end", `yes qemu-img | head -c 10000000 >&2; exit 1`, `message "qemu-img\nqemu-img`, false},
 		{"it dies", `kill -9 $$`, "signal: killed", false},
 		{"it says nothing", ``, "output", false},
 		{"it says something else", `echo '[]'`, "output", false},
@@ -48,9 +47,9 @@ func TestQemuImgThatMisbehaves(t *testing.T) {
 		{"a size that is too long", `echo '{"virtual-size": 18446744073709551616}'`, "output", false},
 		{"an endless answer", `head -c 10000000 /dev/zero | tr '\0' ' '; echo '{"virtual-size": 512}'`, "output", false},
 		{"the range is missing", info, "no such file", true},
-		{"the range is short", info + `printf x >"$of"`, "it has sent 1", true},
+		{"the range is short", info + `printf x >"$of"`, "it sent 1", true},
 		{"the range is long", info + `head -c 65537 /dev/zero >"$of"`, "more than 65536", true},
-		{"the copying fails", info + `echo broken >&2; exit 1`, `says "broken"`, true},
+		{"the copying fails", info + `echo broken >&2; exit 1`, `message "broken"`, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			img, err := (&Opener{QemuImg: program(t, test.script)}).Open(t.Context(), source("ftp", "x", "127.0.0.1:1"))

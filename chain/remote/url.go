@@ -13,9 +13,9 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// errHosts: libvirt starts no guest with another number of hosts, except that
-// of iscsi's it takes the first (9.0).
-var errHosts = errors.New("a source of this protocol has exactly one host")
+// errHosts: libvirt 9.0 does not start a guest with another number of hosts
+// (for iscsi it uses the first).
+var errHosts = errors.New("a source of this protocol must have exactly one host")
 
 // tcp returns the name and the port of a host.
 func tcp(protocol string, h libvirtxml.DomainDiskSourceHost) (name, port string, err error) {
@@ -27,20 +27,20 @@ func tcp(protocol string, h libvirtxml.DomainDiskSourceHost) (name, port string,
 		name = name[1 : len(name)-1]
 	}
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7F || strings.ContainsRune(`/\?#@,[]"`, r) }) {
-		return "", "", fmt.Errorf("%s is no name of a host", strconv.Quote(h.Name))
+		return "", "", fmt.Errorf("%s is not a host name", strconv.Quote(h.Name))
 	}
 	if port = h.Port; port == "" {
-		// rbd has no default port, which is 0 to libvirt.
+		// rbd has no default port; libvirt uses 0.
 		return name, strconv.Itoa(storage.NetworkProtocol(protocol).Port), nil
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", "", fmt.Errorf("%s is no port", strconv.Quote(port))
+		return "", "", fmt.Errorf("%s is not a port", strconv.Quote(port))
 	}
 	return name, port, nil
 }
 
-// location is the URL of a source as libvirt hands it to QEMU
-// (qemuBlockStorageSourceGetURI, 9.0).
+// location returns the URL that libvirt passes to QEMU for a source
+// (qemuBlockStorageSourceGetURI, libvirt 9.0).
 func location(n *libvirtxml.DomainDiskSourceNetwork) (*url.URL, error) {
 	if len(n.Hosts) != 1 {
 		return nil, errHosts
@@ -54,7 +54,7 @@ func location(n *libvirtxml.DomainDiskSourceNetwork) (*url.URL, error) {
 		u.Path = "/" + n.Name
 	}
 	if storage.NetworkProtocol(n.Protocol).Query {
-		// Of other protocols libvirt does not read the query.
+		// libvirt ignores the query of other protocols.
 		u.RawQuery = n.Query
 	}
 	if strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r == '#' || r >= 0x7F }) {

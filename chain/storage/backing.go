@@ -13,62 +13,60 @@ var (
 	// ErrBacking: libvirt refuses the backing string, now or when the guest
 	// starts: an unknown protocol, a malformed address, a JSON driver other
 	// than those of libvirt's list.
-	ErrBacking = errors.New("libvirt can make nothing of the backing string")
-	// ErrCredentials: a backing string holds a user name, a password or a
-	// reference to a secret. libvirt drops some of these and leaves the chain
-	// to QEMU for others; a domain XML names secrets and never holds them.
-	ErrCredentials = errors.New("backing string holds credentials")
-	// ErrUnmapped: a backing string says something that libvirt silently
-	// drops, such as the tls-creds of an nbd server.
-	ErrUnmapped = errors.New("backing string says what has no place in the domain XML")
+	ErrBacking = errors.New("libvirt cannot parse the backing string")
+	// ErrCredentials: a backing string contains a user name, a password or a
+	// reference to a secret. libvirt drops some of these and leaves the chain to
+	// QEMU for others; a domain XML refers to secrets and never contains them.
+	ErrCredentials = errors.New("backing string contains credentials")
+	// ErrUnmapped: a backing string has an option that libvirt silently drops,
+	// such as the tls-creds of an nbd server.
+	ErrUnmapped = errors.New("backing string has an option that the domain XML cannot express")
 	// ErrDisputed: libvirt and QEMU read a backing string differently.
 	ErrDisputed = errors.New("libvirt and QEMU read the backing string differently")
-	// ErrRelative: a file, folder or socket inside a backing string is named
-	// by a relative path, which no program joins to the image's directory.
+	// ErrRelative: a backing string contains the relative path of a file, folder
+	// or socket, which no program resolves from the image's directory.
 	ErrRelative = errors.New("relative path inside a backing string")
 	// ErrDuplicate: a backing string gives one option twice, or as a value
 	// and as an object.
 	ErrDuplicate = errors.New("backing string gives an option twice")
-	// ErrDuplicateKey and ErrNotANumber: a json: description gives a key twice,
-	// or NaN or Infinity for a number. QEMU refuses both, and libvirt before
-	// 10.8.
+	// ErrDuplicateKey and ErrNotANumber: a json: description has a key twice, or
+	// NaN or Infinity as a number. QEMU and libvirt before 10.8 refuse both.
 	ErrDuplicateKey = fmt.Errorf("%w in JSON", ErrDuplicate)
-	ErrNotANumber   = fmt.Errorf("%w: it has NaN or Infinity for a number", ErrBacking)
+	ErrNotANumber   = fmt.Errorf("%w: it has NaN or Infinity as a number", ErrBacking)
 	// ErrNoPool: an rbd image without its pool, or a gluster file without its
 	// volume. libvirt cannot start a guest with either.
 	ErrNoPool = errors.New("backing string lacks a pool and image, or a volume and file")
-	// ErrUnrepresentable: a name holds bytes that a domain XML cannot carry,
-	// or is empty or divided where the XML needs it otherwise.
+	// ErrUnrepresentable: a name contains bytes that a domain XML cannot express,
+	// is empty, or has a slash where the XML splits it into two attributes.
 	ErrUnrepresentable = errors.New("name cannot be written in a domain XML")
-	// ErrNoDirectory: a relative backing string, and the overlay is nothing
-	// whose directory it could start from.
-	ErrNoDirectory = errors.New("relative backing string below an overlay without a directory")
+	// ErrNoDirectory: a backing string is relative, and the overlay has no
+	// directory.
+	ErrNoDirectory = errors.New("relative backing string of an overlay without a directory")
 )
 
-// maxBacking bounds a backing string, in bytes. qcow2 allows 1023; QED and VMDK
-// are bounded by what is read of them, and Linux by PATH_MAX.
+// maxBacking bounds a backing string, in bytes. qcow2 allows 1023; package
+// probe bounds QED and VMDK, and Linux has PATH_MAX.
 const maxBacking = 4096
 
-// ParseBacking returns the storage source that libvirt makes of the backing
-// string s, at most 4096 bytes, of an overlay that the XML names by parent.
+// ParseBacking returns the storage source that libvirt makes from the backing
+// string s (at most 4096 bytes) of an overlay with the source parent.
 //
-// The rules are virStorageSourceNewFromBacking's, the same in libvirt 9.0 and
-// 11.3. A string is no file name if a colon stands in it before any slash; it
-// is then fat:DIRECTORY, a json: description, a URI, or the older form of nbd:
-// or rbd:. A relative file name starts in the directory of the overlay as it is
-// named, with no symlink resolved and nothing cleaned; below an overlay on the
-// network, where names are paths there, it stays with the overlay's server, and
-// what it makes with the directory has at most 4096 bytes too.
-// Nothing is looked at: a file source may turn out to be a block device. The
-// ports that libvirt fills in are filled in. The namespace of an rbd image
-// becomes part of its name, "pool/namespace/image", which libvirt reads since
-// 11.6.
+// The rules are those of virStorageSourceNewFromBacking, the same in libvirt
+// 9.0 and 11.3. A string with a colon before its first slash is not a file
+// name: it is fat:DIRECTORY, a json: description, a URI, or the older form of
+// nbd: or rbd:. A relative file name is joined to the overlay's directory,
+// without resolving symlinks or cleaning the path. For an overlay on the
+// network with a path as its name, the source keeps the overlay's server; the
+// joined name may have 4096 bytes too. ParseBacking does not touch the file: a
+// file source may be a block device. It fills in the default ports, as libvirt
+// does. The namespace of an rbd image becomes part of its name,
+// "pool/namespace/image", which libvirt reads since 11.6.
 //
-// It is stricter than libvirt wherever that would quietly do something else
-// than the string says. Errors wrap one of [ErrBacking], [ErrCredentials],
-// [ErrUnmapped], [ErrDisputed], [ErrRelative], [ErrDuplicate], [ErrNoPool],
-// [ErrUnrepresentable] and [ErrNoDirectory]. They show file names, and of every
-// other string no more than its protocol and the names of known options.
+// ParseBacking refuses strings that libvirt would silently read as something
+// else. Errors wrap one of [ErrBacking], [ErrCredentials], [ErrUnmapped],
+// [ErrDisputed], [ErrRelative], [ErrDuplicate], [ErrNoPool],
+// [ErrUnrepresentable] and [ErrNoDirectory]. They show file names, but only
+// the protocol and the names of known options of other strings.
 func ParseBacking(s string, parent *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error) {
 	if len(s) > maxBacking {
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", ErrBacking, maxBacking)
@@ -103,7 +101,7 @@ func parseBacking(s string, parent *libvirtxml.DomainDiskSource) (*libvirtxml.Do
 }
 
 // LooksLikeFile is virStorageIsFile of libvirt and path_has_protocol of QEMU:
-// a colon in front of the first slash makes a protocol.
+// a colon before the first slash ends a protocol.
 func LooksLikeFile(s string) bool {
 	colon := strings.IndexByte(s, ':')
 	slash := strings.IndexByte(s, '/')
@@ -121,9 +119,9 @@ func relativeTo(parent *libvirtxml.DomainDiskSource, name string) (*libvirtxml.D
 	return nil, ErrNoDirectory
 }
 
-// Directory is g_path_get_dirname, with the slash that joins it to a name:
-// "/a//b" gives "/a/", "/b" gives "/". Of a name without a slash, which only
-// the network has, it is "".
+// Directory is g_path_get_dirname with a trailing slash: "/a//b" gives "/a/",
+// "/b" gives "/". For a name without a slash, which exists only on the
+// network, it is "".
 func Directory(path string) string {
 	slash := strings.LastIndexByte(path, '/')
 	if slash < 0 {
@@ -132,12 +130,12 @@ func Directory(path string) string {
 	return strings.TrimRight(path[:slash+1], "/") + "/"
 }
 
-// parseFAT reads what follows "fat:". QEMU takes options in front of the
-// directory and cuts them off at the last colon, libvirt takes all for the
+// parseFAT parses the part after "fat:". QEMU allows options before the
+// directory and splits at the last colon, libvirt reads all of it as the
 // directory (QEMU 7.2, libvirt 9.0).
 func parseFAT(directory string) (*libvirtxml.DomainDiskSource, error) {
 	if strings.Contains(directory, ":") {
-		return nil, fmt.Errorf("%w: a colon in the directory's name", ErrDisputed)
+		return nil, fmt.Errorf("%w: a colon in the directory name", ErrDisputed)
 	}
 	if err := absolute(directory); err != nil {
 		return nil, err
@@ -145,7 +143,7 @@ func parseFAT(directory string) (*libvirtxml.DomainDiskSource, error) {
 	return &libvirtxml.DomainDiskSource{Dir: &libvirtxml.DomainDiskSourceDir{Dir: directory}}, nil
 }
 
-// absolute demands that a path inside a backing string is a full one.
+// absolute refuses a relative or empty path inside a backing string.
 func absolute(path string) error {
 	if path == "" {
 		return fmt.Errorf("%w: it has an empty path", ErrBacking)
@@ -157,8 +155,8 @@ func absolute(path string) error {
 }
 
 // credentials are the options of QEMU's network drivers that identify a user,
-// or hold or name a secret (qapi/block-core.json, QEMU 7.2 and 10.0), and those that
-// rbd: strings hand to Ceph.
+// or contain or name a secret (qapi/block-core.json, QEMU 7.2 and 10.0), and
+// those that rbd: strings pass to Ceph.
 var credentials = []string{
 	"user", "username", "password", "password-secret",
 	"proxy-username", "proxy-password", "proxy-password-secret",
@@ -166,8 +164,8 @@ var credentials = []string{
 	"id", "key", "keyring", "keyfile",
 }
 
-// known are the other options that QEMU reads and libvirt drops. They may be
-// shown; a name that is not among them may be a secret that has slipped.
+// known are the other options that QEMU reads and libvirt drops. Errors may
+// show them; another name may be a secret in the wrong place.
 var known = []string{
 	"tls-creds", "tls-hostname", "reconnect-delay", "open-timeout",
 	"namespace", "auth-client-required", "auth_supported", "auth_client_required", "encrypt",

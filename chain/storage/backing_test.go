@@ -359,7 +359,7 @@ func FuzzParseBacking(f *testing.F) {
 	})
 }
 
-// wantSound demands what must hold of every source, whatever it was made of.
+// wantSound checks what must hold for every parsed source.
 func wantSound(t *testing.T, s string, src *libvirtxml.DomainDiskSource) {
 	t.Helper()
 	if err := writable(src); err != nil {

@@ -7,9 +7,9 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// parseColon reads PROTOCOL:..., which libvirt does for nbd and rbd only
-// (virStorageSourceParseBackingColon, libvirt 9.0 and 11.3). It knows no file: and
-// host_device:, which QEMU does.
+// parseColon parses PROTOCOL:..., which libvirt supports only for nbd and rbd
+// (virStorageSourceParseBackingColon, libvirt 9.0 and 11.3). QEMU also knows
+// file: and host_device:.
 func parseColon(s string) (*libvirtxml.DomainDiskSource, error) {
 	protocol, rest, _ := strings.Cut(s, ":")
 	switch protocol {
@@ -18,7 +18,7 @@ func parseColon(s string) (*libvirtxml.DomainDiskSource, error) {
 	case "rbd":
 		return parseRBD(rest)
 	}
-	return nil, fmt.Errorf("%w: its protocol is not known, or needs another form", ErrBacking)
+	return nil, fmt.Errorf("%w: its protocol is unknown, or needs another form", ErrBacking)
 }
 
 // parseNBD reads HOST:PORT[:exportname=NAME], with an IPv6 address in brackets,
@@ -50,9 +50,8 @@ func nbdHost(s string) (libvirtxml.DomainDiskSourceHost, error) {
 }
 
 // parseRBD reads POOL/[NAMESPACE/]IMAGE[@SNAPSHOT][:KEY=VALUE...], as
-// virStorageSourceParseRBDColonString does (libvirt 9.0). In the name QEMU lets a
-// backslash stand before a character without meaning; libvirt does not know
-// that there.
+// virStorageSourceParseRBDColonString does (libvirt 9.0). QEMU also unescapes
+// backslashes in the name, libvirt does not.
 func parseRBD(s string) (*libvirtxml.DomainDiskSource, error) {
 	name, options, hasOptions := strings.Cut(s, ":")
 	if strings.Contains(name, `\`) {
@@ -104,7 +103,7 @@ func parseRBD(s string) (*libvirtxml.DomainDiskSource, error) {
 	return src, nil
 }
 
-// rbdSource makes a source of pool, namespace if there is one, and image.
+// rbdSource makes a source from pool, optional namespace, and image.
 func rbdSource(parts ...string) (*libvirtxml.DomainDiskSource, error) {
 	if len(parts) < 2 {
 		return nil, ErrNoPool
@@ -114,13 +113,13 @@ func rbdSource(parts ...string) (*libvirtxml.DomainDiskSource, error) {
 			return nil, ErrNoPool
 		}
 		if strings.Contains(part, "/") {
-			return nil, fmt.Errorf("%w: a slash in it would divide it", ErrUnrepresentable)
+			return nil, fmt.Errorf("%w: it has a slash in it", ErrUnrepresentable)
 		}
 	}
 	return networkSource("rbd", strings.Join(parts, "/")), nil
 }
 
-// rbdDetails adds what is not "".
+// rbdDetails adds snapshot and config unless they are "".
 func rbdDetails(src *libvirtxml.DomainDiskSource, snapshot, config string) {
 	if snapshot != "" {
 		src.Network.Snapshot = &libvirtxml.DomainDiskSourceNetworkSnapshot{Name: snapshot}
@@ -130,7 +129,7 @@ func rbdDetails(src *libvirtxml.DomainDiskSource, snapshot, config string) {
 	}
 }
 
-// splitEscaped splits at every colon that has no backslash in front of it.
+// splitEscaped splits at every colon without a backslash before it.
 func splitEscaped(s string) []string {
 	var parts []string
 	start := 0
@@ -154,7 +153,7 @@ func rbdMonitors(s string) ([]libvirtxml.DomainDiskSourceHost, error) {
 		name, port, hasPort := strings.Cut(address, `\:`)
 		if inner, ok := strings.CutPrefix(address, "["); ok {
 			if name, port, hasPort = strings.Cut(inner, `]\:`); !hasPort {
-				// libvirt reads on beyond the end of such an address.
+				// libvirt reads past the end of such an address.
 				return nil, fmt.Errorf("%w: an IPv6 address needs a port", ErrBacking)
 			}
 			name = strings.ReplaceAll(name, `\:`, ":")

@@ -14,7 +14,7 @@ import (
 // reads has five levels; libvirt since 10.8 reads at most 32.
 const maxNesting = 32
 
-// object is a JSON object whose keys have an order, which decides about
+// object is a JSON object that keeps the order of its keys, which matters for
 // dotted keys.
 type object struct {
 	keys   []string
@@ -32,11 +32,11 @@ func (o *object) add(key string, value any) error {
 	return nil
 }
 
-// decodeObject reads a JSON object strictly. encoding/json takes the last of
-// two equal keys and mends bytes that are no UTF-8 and halves of surrogate
-// pairs; libvirt refuses the first, and its versions differ about the rest.
+// decodeObject parses a JSON object strictly. encoding/json uses the last of
+// two equal keys and replaces invalid UTF-8 and lone surrogates; libvirt
+// refuses equal keys, and its versions differ about the rest.
 func decodeObject(text string) (*object, error) {
-	malformed := fmt.Errorf("%w: it is no JSON object", ErrBacking)
+	malformed := fmt.Errorf("%w: it is not a JSON object", ErrBacking)
 	switch {
 	case !utf8.ValidString(text):
 		return nil, malformed
@@ -57,8 +57,8 @@ func decodeObject(text string) (*object, error) {
 	return nil, malformed
 }
 
-// withoutNaN returns JSON with 0 in the place of NaN and Infinity, wherever they
-// stand outside a string.
+// withoutNaN returns JSON with NaN and Infinity outside of strings replaced by
+// 0.
 func withoutNaN(text string) []byte {
 	var out []byte
 	quoted := false
@@ -81,8 +81,7 @@ func withoutNaN(text string) []byte {
 	return out
 }
 
-// halfSurrogate reports whether valid JSON has an escape that is one half of a
-// surrogate pair without the other.
+// halfSurrogate reports whether valid JSON has the escape of a lone surrogate.
 func halfSurrogate(text string) bool {
 	half := func(s string) (high, low bool) {
 		if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
@@ -107,13 +106,13 @@ func halfSurrogate(text string) bool {
 		if low {
 			return true
 		}
-		i++ // what is escaped may be a backslash
+		i++ // the escaped character may be a backslash
 	}
 	return false
 }
 
-// describedBy returns the driver of a json: name's outermost object; "" if there
-// is none, so that the object describes the file in which the image is.
+// describedBy returns the driver of a json: name's outermost object; "" means
+// that the object describes the file that contains the image.
 func describedBy(name string) string {
 	text, ok := strings.CutPrefix(name, "json:")
 	if !ok || len(name) > maxBacking {
@@ -129,11 +128,11 @@ func describedBy(name string) string {
 
 type decoder struct{ *json.Decoder }
 
-// value reads one value of JSON that is valid.
+// value decodes one value of valid JSON.
 func (d decoder) value(depth int) (any, error) {
 	token, err := d.Token()
 	if err != nil {
-		return nil, fmt.Errorf("%w: it is no JSON", ErrBacking)
+		return nil, fmt.Errorf("%w: it is not JSON", ErrBacking)
 	}
 	delimiter, ok := token.(json.Delim)
 	if !ok {
@@ -172,8 +171,9 @@ func (d decoder) value(depth int) (any, error) {
 	return o, err
 }
 
-// unflatten makes objects of dotted keys, as virJSONValueObjectDeflatten does
-// (libvirt 9.0): {"a.b": 1} is {"a": {"b": 1}}. What is in lists is left alone.
+// unflatten turns dotted keys into objects, as virJSONValueObjectDeflatten
+// does (libvirt 9.0): {"a.b": 1} becomes {"a": {"b": 1}}. It does not change
+// lists.
 func (o *object) unflatten() (*object, error) {
 	out := newObject()
 	for _, key := range o.keys {
@@ -211,7 +211,7 @@ func (o *object) place(key string, value any) error {
 	return inner.place(tail, value)
 }
 
-// relist makes lists of objects whose keys are 0, 1 and so on, as
+// relist turns objects with the keys 0, 1 and so on into lists, as
 // virJSONValueObjectDeflattenArrays does (libvirt 9.0).
 func relist(value any) any {
 	o, ok := value.(*object)
@@ -232,8 +232,9 @@ func relist(value any) any {
 	return list
 }
 
-// options reads the options of one JSON object, each once. The first that has
-// another type than libvirt reads, and would thus pass for absent, is an error.
+// options takes the options of one JSON object, each once. An option of the
+// wrong type, which libvirt would treat as absent, is an error; the first
+// error is kept.
 type options struct {
 	values map[string]any
 	err    error
@@ -245,7 +246,7 @@ func (o *options) fail(err error) {
 	}
 }
 
-// take returns an option and crosses it off; the zero T where it is absent.
+// take returns an option and removes it; the zero T if it is absent.
 func take[T any](o *options, key string) T {
 	value, ok := o.values[key]
 	delete(o.values, key)
@@ -264,7 +265,7 @@ func (o *options) has(key string) bool {
 // text takes an option that is absent or a string.
 func (o *options) text(key string) string { return take[string](o, key) }
 
-// name takes a string that must be there and not be empty.
+// name takes a required string, which must not be empty.
 func (o *options) name(key string) string {
 	s := o.text(key)
 	if s == "" {
@@ -273,7 +274,7 @@ func (o *options) name(key string) string {
 	return s
 }
 
-// object takes an option that must be an object.
+// object takes a required option that is an object.
 func (o *options) object(key string) *options {
 	inner := take[*object](o, key)
 	if inner == nil {
@@ -283,8 +284,8 @@ func (o *options) object(key string) *options {
 	return &options{values: inner.values}
 }
 
-// number takes a number that must be there, at most limit, and written in
-// digits alone, as libvirt reads it.
+// number takes a required number of at most limit, written only with digits,
+// as libvirt requires.
 func (o *options) number(key string, limit uint64) uint64 {
 	return o.parse(key, take[json.Number](o, key).String(), limit)
 }
@@ -292,12 +293,12 @@ func (o *options) number(key string, limit uint64) uint64 {
 func (o *options) parse(key, text string, limit uint64) uint64 {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || n > limit {
-		o.fail(fmt.Errorf("%w: %q is no number from 0 to %d", ErrBacking, key, limit))
+		o.fail(fmt.Errorf("%w: %q is not a number from 0 to %d", ErrBacking, key, limit))
 	}
 	return n
 }
 
-// done refuses the options that nobody has taken, which libvirt drops.
+// done refuses the options that were not taken, because libvirt drops them.
 func (o *options) done() {
 	keys := slices.Sorted(maps.Keys(o.values))
 	for _, key := range keys {

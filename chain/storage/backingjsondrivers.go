@@ -10,8 +10,8 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// parseJSON reads what follows "json:". The driver is described by the object
-// itself or, if it has no "driver", by its "file"
+// parseJSON parses the part after "json:". The driver is described by the
+// object itself or, if it has no "driver", by its "file"
 // (virStorageSourceParseBackingJSON, libvirt 9.0 and 11.3).
 func parseJSON(text string) (*libvirtxml.DomainDiskSource, error) {
 	decoded, err := decodeObject(text)
@@ -41,8 +41,8 @@ func parseJSON(text string) (*libvirtxml.DomainDiskSource, error) {
 	return src, nil
 }
 
-// parseDriver reads the options of a block driver. Of format drivers libvirt
-// knows raw alone, and that once.
+// parseDriver parses the options of a block driver. The only format driver
+// that libvirt supports is raw, and only once.
 func parseDriver(o *options, format bool) (*libvirtxml.DomainDiskSource, error) {
 	if o.err != nil {
 		return nil, o.err
@@ -53,7 +53,7 @@ func parseDriver(o *options, format bool) (*libvirtxml.DomainDiskSource, error) 
 		parse = parseRaw
 	}
 	if parse == nil {
-		o.fail(fmt.Errorf("%w: libvirt reads no such driver there", ErrBacking))
+		o.fail(fmt.Errorf("%w: libvirt does not support such a driver there", ErrBacking))
 		return nil, o.err
 	}
 	src, err := parse(name, o)
@@ -66,8 +66,8 @@ func parseDriver(o *options, format bool) (*libvirtxml.DomainDiskSource, error) 
 	return src, nil
 }
 
-// A driverParser takes the options that libvirt honours of a driver. Its result
-// counts only if it has reported no failure to o either.
+// A driverParser takes the options of a driver that libvirt uses. Its result
+// is valid only if o has no error either.
 type driverParser func(name string, o *options) (*libvirtxml.DomainDiskSource, error)
 
 // drivers are those of libvirt's jsonParsers, the same in 9.0 and 11.3, without
@@ -95,7 +95,7 @@ var drivers = []struct {
 	{"nvme", parseNVMe},
 }
 
-// driverNamed returns the parser of a driver, nil if there is none.
+// driverNamed returns the parser of a driver, or nil.
 func driverNamed(name string) driverParser {
 	for _, d := range drivers {
 		if d.name == name {
@@ -105,8 +105,8 @@ func driverNamed(name string) driverParser {
 	return nil
 }
 
-// parseRaw: an offset and a size make a slice. libvirt takes a missing size for
-// 0, QEMU for the rest of the file.
+// parseRaw: an offset and a size make a slice. To libvirt a missing size means
+// 0, to QEMU the rest of the file.
 func parseRaw(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	var slice *libvirtxml.DomainDiskSlice
 	limit := uint64(min(math.MaxInt64, uint64(math.MaxUint)))
@@ -126,13 +126,13 @@ func parseRaw(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	return src, err
 }
 
-// parseFile: QEMU opens a relative name from its own working directory.
+// parseFile: QEMU resolves a relative name from its own working directory.
 func parseFile(driver string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	path := o.name("filename")
 	return LocalSource(path, driver != "file"), absolute(path)
 }
 
-// parseCurl reads a URL and how to get it.
+// parseCurl parses a URL and the options of the request.
 func parseCurl(driver string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	src, err := parseNestedURI(driver, o.name("url"))
 	if err != nil {
@@ -164,8 +164,8 @@ func parseCurl(driver string, o *options) (*libvirtxml.DomainDiskSource, error) 
 	return src, nil
 }
 
-// positive takes a number that may be absent. To libvirt 0 is the same; to QEMU
-// it is not.
+// positive takes an optional number. libvirt treats 0 as absent, QEMU does
+// not.
 func (o *options) positive(key string) (string, bool) {
 	if !o.has(key) {
 		return "", false
@@ -177,19 +177,19 @@ func (o *options) positive(key string) (string, bool) {
 	return strconv.FormatUint(n, 10), true
 }
 
-// parseNestedURI reads the URI in an option of a driver, whose own protocol it
-// must have.
+// parseNestedURI parses the URI in an option of a driver. It must have the
+// driver's protocol.
 func parseNestedURI(driver, uri string) (*libvirtxml.DomainDiskSource, error) {
 	src, err := parseURI(uri)
 	if err == nil && src.Network.Protocol != driver {
-		return nil, fmt.Errorf("%w: the URI is of another protocol than the driver", ErrBacking)
+		return nil, fmt.Errorf("%w: the URI has another protocol than the driver", ErrBacking)
 	}
 	return src, err
 }
 
-// parseCookies reads "name=value; name=value". What libvirt takes here it
-// checks when the guest starts (virStorageSourceNetCookieValidate, libvirt 9.0), after
-// RFC 6265.
+// parseCookies reads "name=value; name=value". libvirt checks the cookies only
+// when the guest starts (virStorageSourceNetCookieValidate, libvirt 9.0),
+// after RFC 6265.
 func parseCookies(s string) (*libvirtxml.DomainDiskCookies, error) {
 	malformed := fmt.Errorf("%w: a malformed cookie", ErrBacking)
 	cookies := &libvirtxml.DomainDiskCookies{}
@@ -260,7 +260,7 @@ func parseISCSI(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	if colon := strings.LastIndexByte(portal, ':'); colon >= 0 && !strings.Contains(portal[colon:], "]") {
 		name, port = portal[:colon], portal[colon+1:]
 		if port == "" || strings.Contains(name, ":") && !strings.HasPrefix(name, "[") {
-			o.fail(fmt.Errorf("%w: its portal has no proper port", ErrBacking))
+			o.fail(fmt.Errorf("%w: its portal has no valid port", ErrBacking))
 		}
 	}
 	host, err := tcpHost("iscsi", name, port)
@@ -293,8 +293,9 @@ func parseSheepdog(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	return networkSource("sheepdog", o.name("vdi"), o.server("sheepdog", o.object("server"))), nil
 }
 
-// parseSSH: libvirt keeps user and host_key_check for the guest's start; its XML
-// has no place for them in 9.0, so they can be no others than the defaults.
+// parseSSH: libvirt keeps user and host_key_check for the guest's start, but
+// the XML of libvirt 9.0 cannot express them, so only their defaults are
+// accepted.
 func parseSSH(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	if o.values["host_key_check"] == "yes" {
 		o.text("host_key_check")
@@ -334,8 +335,7 @@ func parseRBDOptions(_ string, o *options) (*libvirtxml.DomainDiskSource, error)
 	return src, err
 }
 
-// parseNFS: without user and group, which must be numbers, libvirt refuses it,
-// and with a port.
+// parseNFS: libvirt requires user and group, as numbers, and refuses a port.
 func parseNFS(_ string, o *options) (*libvirtxml.DomainDiskSource, error) {
 	user, group := o.number("user", math.MaxInt32), o.number("group", math.MaxInt32)
 	src := networkSource("nfs", o.name("path"), o.inet("nfs", o.object("server")))
@@ -395,11 +395,11 @@ func (o *options) server(protocol string, from *options) libvirtxml.DomainDiskSo
 	return host
 }
 
-// inet reads an InetSocketAddress, which may say its type.
+// inet reads an InetSocketAddress, which may have a type.
 func (o *options) inet(protocol string, from *options) libvirtxml.DomainDiskSourceHost {
 	if from.has("type") {
 		if kind := from.text("type"); kind != "inet" && kind != "tcp" {
-			from.fail(fmt.Errorf("%w: its server is of a type that libvirt does not know", ErrBacking))
+			from.fail(fmt.Errorf("%w: its server has a type that libvirt does not know", ErrBacking))
 		}
 	}
 	host := from.tcp(protocol)
@@ -407,8 +407,8 @@ func (o *options) inet(protocol string, from *options) libvirtxml.DomainDiskSour
 	return host
 }
 
-// tcp reads a host and a port, which has to be a string: libvirt takes a number
-// for none.
+// tcp reads a host and a port, which must be a string: libvirt ignores a
+// number.
 func (o *options) tcp(protocol string) libvirtxml.DomainDiskSourceHost {
 	name, port := o.name("host"), ""
 	if o.has("port") {
@@ -421,7 +421,7 @@ func (o *options) tcp(protocol string) libvirtxml.DomainDiskSourceHost {
 	return host
 }
 
-// close ends the reading of an inner object.
+// close finishes an inner object and takes over its error.
 func (o *options) close(inner *options) {
 	inner.done()
 	if inner.err != nil {
@@ -434,5 +434,5 @@ func optionsOf(value any) *options {
 	if o, ok := value.(*object); ok {
 		return &options{values: o.values}
 	}
-	return &options{err: fmt.Errorf("%w: a server is no object", ErrBacking)}
+	return &options{err: fmt.Errorf("%w: a server is not an object", ErrBacking)}
 }

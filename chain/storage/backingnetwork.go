@@ -13,7 +13,7 @@ func networkSource(protocol, name string, hosts ...libvirtxml.DomainDiskSourceHo
 	return &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: protocol, Name: name, Hosts: hosts}}
 }
 
-// tcpHost returns a server's address, with the protocol's own port where port
+// tcpHost returns a server's address, with the protocol's default port if port
 // is "".
 func tcpHost(protocol, name, port string) (libvirtxml.DomainDiskSourceHost, error) {
 	host := libvirtxml.DomainDiskSourceHost{Name: name}
@@ -37,12 +37,12 @@ func tcpHost(protocol, name, port string) (libvirtxml.DomainDiskSourceHost, erro
 	return host, nil
 }
 
-// portNumber reads 1 to 65535. libvirt also takes 0, which to it means the
-// default port and to QEMU port 0.
+// portNumber parses 1 to 65535. libvirt also accepts 0, which means the
+// default port to libvirt and port 0 to QEMU.
 func portNumber(s string) (int, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%w: its port is no number from 1 to 65535", ErrBacking)
+		return 0, fmt.Errorf("%w: its port is not a number from 1 to 65535", ErrBacking)
 	}
 	return int(n), nil
 }
@@ -52,21 +52,21 @@ func unixHost(socket string) (libvirtxml.DomainDiskSourceHost, error) {
 	return libvirtxml.DomainDiskSourceHost{Transport: "unix", Socket: socket}, absolute(socket)
 }
 
-// relativeOnNetwork joins a relative name to the directory of an overlay on the
-// network. libvirt keeps the protocol, the servers and the volume
-// (virStorageSourceNewFromBackingRelative, libvirt 9.0); what else the XML says of how
-// the server is reached stays as well.
+// relativeOnNetwork joins a relative name to the directory of an overlay on
+// the network. libvirt keeps the protocol, the servers and the volume
+// (virStorageSourceNewFromBackingRelative, libvirt 9.0); other connection
+// details in the XML stay as well.
 func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvirtxml.DomainDiskSource, error) {
 	n := *parent.Network
 	p := NetworkProtocol(n.Protocol)
 	switch {
 	case !p.paths || n.Snapshot != nil:
-		return nil, fmt.Errorf("%w: its names are no paths", ErrNoDirectory)
+		return nil, fmt.Errorf("%w: its names are not paths", ErrNoDirectory)
 	case n.Query != "":
 		// QEMU looks for the directory in the query too (path_combine, QEMU 7.2).
 		return nil, fmt.Errorf("%w: the overlay's URL has a query", ErrDisputed)
 	case p.curl && strings.ContainsAny(name, "%?#"):
-		// libvirt escapes these for the URL, QEMU puts them there as they are.
+		// libvirt escapes these in the URL, QEMU does not.
 		return nil, fmt.Errorf("%w: a character in it has a meaning in URLs", ErrDisputed)
 	}
 	volume, path := "", n.Name
@@ -79,19 +79,19 @@ func relativeOnNetwork(parent *libvirtxml.DomainDiskSource, name string) (*libvi
 	}
 	path = Directory(path) + name
 	if volume != "" && climbsOut(path) {
-		return nil, fmt.Errorf("%w: it leads out of the volume", ErrNoDirectory)
+		return nil, fmt.Errorf("%w: it points outside of the volume", ErrNoDirectory)
 	}
 	n.Name = volume + path
 	if len(n.Name) > maxBacking {
-		// With each overlay it may become longer.
-		return nil, fmt.Errorf("%w: the name that it leads to is longer than %d bytes", ErrBacking, maxBacking)
+		// The name may grow with each overlay.
+		return nil, fmt.Errorf("%w: the joined name is longer than %d bytes", ErrBacking, maxBacking)
 	}
 	return &libvirtxml.DomainDiskSource{
 		Network: &n, SSL: parent.SSL, Cookies: parent.Cookies, Readahead: parent.Readahead, Timeout: parent.Timeout,
 	}, nil
 }
 
-// climbsOut reports whether a path has more ".." than folders in front of them.
+// climbsOut reports whether a path has more ".." than folders before them.
 func climbsOut(path string) bool {
 	depth := 0
 	for _, element := range strings.Split(path, "/") {
@@ -108,7 +108,7 @@ func climbsOut(path string) bool {
 	return false
 }
 
-// writable demands that a domain XML can carry every name of a source.
+// writable refuses a source with a name that a domain XML cannot express.
 func writable(src *libvirtxml.DomainDiskSource) error {
 	var names []string
 	switch {
@@ -121,8 +121,8 @@ func writable(src *libvirtxml.DomainDiskSource) error {
 	case src.Network != nil:
 		n := src.Network
 		if n.Name == "" && !NetworkProtocol(n.Protocol).unnamed {
-			// libvirt demands the attribute, and libvirtxml v1.12001.0
-			// writes none that is empty.
+			// libvirt requires the attribute, and libvirtxml v1.12001.0 does not write
+			// an empty one.
 			return fmt.Errorf("%w: it is empty", ErrUnrepresentable)
 		}
 		names = append(names, n.Name, n.Query)

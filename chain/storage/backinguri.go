@@ -16,7 +16,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	name, transport, _ := strings.Cut(scheme, "+")
 	p := NetworkProtocol(name)
 	if !ok || p.Name == "" {
-		return nil, fmt.Errorf("%w: its protocol is not known", ErrBacking)
+		return nil, fmt.Errorf("%w: its protocol is unknown", ErrBacking)
 	}
 	end := strings.IndexAny(rest, "/?#")
 	if end < 0 {
@@ -42,7 +42,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	src := networkSource(name, path)
 	switch {
 	case name == "rbd":
-		// libvirt finds no pool in it, and QEMU knows no such URI.
+		// libvirt finds no pool in it, and QEMU does not support such a URI.
 		return nil, ErrNoPool
 	case name == "gluster" && !glusterName(path):
 		return nil, ErrNoPool
@@ -55,7 +55,7 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 		return src, nil
 	case transport == "rdma" && p.rdma, transport == "tcp", scheme == name:
 	default:
-		return nil, fmt.Errorf("%w: its transport is not known", ErrBacking)
+		return nil, fmt.Errorf("%w: its transport is unknown", ErrBacking)
 	}
 	host, err := uriHost(name, authority)
 	if err != nil {
@@ -79,8 +79,8 @@ func parseURI(s string) (*libvirtxml.DomainDiskSource, error) {
 	return src, nil
 }
 
-// uriPath returns the name that libvirt makes of a URI's path: without its
-// first slash, and with every escape undone.
+// uriPath returns the name that libvirt makes from a URI's path: without the
+// first slash, and unescaped.
 func uriPath(p Protocol, raw string) (string, error) {
 	path, err := unescape(raw)
 	if err != nil {
@@ -88,21 +88,21 @@ func uriPath(p Protocol, raw string) (string, error) {
 	}
 	switch {
 	case p.curl && strings.Contains(strings.ToLower(raw), "%2f"):
-		return "", fmt.Errorf("%w: an escaped slash, which libvirt undoes for good", ErrDisputed)
+		return "", fmt.Errorf("%w: an escaped slash, which libvirt unescapes", ErrDisputed)
 	case p.curl && strings.HasPrefix(path, "//"):
 		return "", fmt.Errorf("%w: libvirt drops one of its first two slashes", ErrDisputed)
 	case p.homes && !strings.HasPrefix(path, "//"):
-		// To QEMU the path is absolute; libvirt hands it one that starts in
-		// the user's home, or nowhere.
+		// To QEMU the path is absolute; libvirt passes one that is relative to the
+		// user's home folder, or to nothing.
 		return "", fmt.Errorf("%w: libvirt drops the slash of its path", ErrDisputed)
 	}
 	return strings.TrimPrefix(path, "/"), nil
 }
 
-// uriHost reads HOST[:PORT]. Escapes are refused: libvirt undoes them, and
-// what stands there then would be read as other parts of the URL.
+// uriHost reads HOST[:PORT]. Escapes are refused: libvirt unescapes them, and
+// the result could be read as other parts of the URL.
 func uriHost(protocol, authority string) (libvirtxml.DomainDiskSourceHost, error) {
-	malformed := fmt.Errorf("%w: it has no proper server", ErrBacking)
+	malformed := fmt.Errorf("%w: it has no valid server", ErrBacking)
 	name, port, hasPort := strings.Cut(authority, ":")
 	if inner, ok := strings.CutPrefix(authority, "["); ok {
 		var behind string
@@ -124,15 +124,15 @@ func uriHost(protocol, authority string) (libvirtxml.DomainDiskSourceHost, error
 	return tcpHost(protocol, name, port)
 }
 
-// uriSocket reads the query "socket=PATH". libvirt takes all that follows for
-// the path, as it stands there; QEMU splits and unescapes it.
+// uriSocket reads the query "socket=PATH". libvirt uses the rest of the string
+// as the path; QEMU splits and unescapes it.
 func uriSocket(authority, query string) (libvirtxml.DomainDiskSourceHost, error) {
 	socket, ok := strings.CutPrefix(query, "socket=")
 	if !ok || authority != "" {
-		return libvirtxml.DomainDiskSourceHost{}, fmt.Errorf("%w: a unix transport needs a socket, and no server", ErrBacking)
+		return libvirtxml.DomainDiskSourceHost{}, fmt.Errorf("%w: a unix transport needs a socket and cannot have a server", ErrBacking)
 	}
 	if strings.ContainsAny(socket, "%&;+") {
-		return libvirtxml.DomainDiskSourceHost{}, fmt.Errorf("%w: an escape or a second parameter behind socket=", ErrDisputed)
+		return libvirtxml.DomainDiskSourceHost{}, fmt.Errorf("%w: an escape or a second parameter after socket=", ErrDisputed)
 	}
 	return unixHost(socket)
 }
@@ -142,12 +142,12 @@ const (
 	digits  = "0123456789"
 )
 
-// unescape undoes the escapes of a path or query. libxml2 takes nothing there
-// but what RFC 3986 allows.
+// unescape unescapes a path or query. Like libxml2 it accepts only what RFC
+// 3986 allows there.
 func unescape(s string) (string, error) {
 	plain, err := url.PathUnescape(s)
 	if err != nil || strings.Trim(s, letters+digits+"-._~!$&'()*+,;=:@/?%") != "" {
-		return "", fmt.Errorf("%w: it is no URI", ErrBacking)
+		return "", fmt.Errorf("%w: it is not a URI", ErrBacking)
 	}
 	return plain, nil
 }

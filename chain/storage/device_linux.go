@@ -10,16 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sectorSize is the unit of sysfs for the places of partitions and the sizes of
-// devices, in bytes, whatever the device's own sectors are.
+// sectorSize is the unit of sysfs for offsets of partitions and sizes of
+// devices, in bytes, whatever the sector size of the device.
 const sectorSize = 512
 
-// Map reads sysfs, and so asks no device anything. See [Mapper].
+// Map reads sysfs and sends no request to a device. See [Mapper].
 //
-// A loop device stands for its file from its offset on, a partition for a part
-// of its disk, a path of a multipath device for that device. Any other device of
-// the device mapper is itself: how its table maps another is not to be seen in
-// sysfs.
+// A loop device maps to its file from its offset on, a partition to a part of
+// its disk, a path of a multipath device to that device. Other device mapper
+// devices map to themselves: sysfs does not show their tables.
 func (FileOpener) Map(ctx context.Context, device FileID) (Extent, bool) {
 	if !device.Block {
 		return Extent{}, false
@@ -41,7 +40,7 @@ func (s sysfs) mapped(major, minor uint32) (Extent, bool) {
 	return multipath(dir)
 }
 
-// loopFile returns what a loop device stands for.
+// loopFile returns the extent of a loop device's file.
 func loopFile(dir string) (Extent, bool) {
 	path, err := os.ReadFile(filepath.Join(dir, "loop/backing_file"))
 	if err != nil {
@@ -56,8 +55,8 @@ func loopFile(dir string) (Extent, bool) {
 		length = ToTheEnd
 	}
 	var st unix.Stat_t
-	// The kernel adds a line end, and shows the name of a file that was deleted
-	// with a remark after it, which then names nothing.
+	// The kernel adds a line end, and appends " (deleted)" to the name of a
+	// deleted file, so that the stat fails.
 	if unix.Stat(strings.TrimSuffix(string(path), "\n"), &st) != nil {
 		return Extent{}, false
 	}
@@ -68,14 +67,14 @@ func loopFile(dir string) (Extent, bool) {
 	return Extent{File: id, Start: start, Length: length}, true
 }
 
-// wholeDisk returns the part of its disk that a partition is.
+// wholeDisk returns the extent of a partition on its disk.
 func wholeDisk(dir string) (Extent, bool) {
 	if _, err := os.Stat(filepath.Join(dir, "partition")); err != nil {
 		return Extent{}, false
 	}
 	start, ok := readNumber(filepath.Join(dir, "start"))
 	size, okSize := readNumber(filepath.Join(dir, "size"))
-	// The entry is a link into the folder of the disk, so that ".." is that.
+	// The entry is a link into the disk's folder, so ".." is that folder.
 	disk, okDisk := readDevice(dir + "/../dev")
 	if !ok || !okSize || !okDisk || start > ToTheEnd/sectorSize || size > ToTheEnd/sectorSize {
 		return Extent{}, false
@@ -83,8 +82,8 @@ func wholeDisk(dir string) (Extent, bool) {
 	return Extent{File: disk, Start: start * sectorSize, Length: size * sectorSize}, true
 }
 
-// multipath returns the device that joins the paths to a disk, for one of those
-// paths. Its table maps the whole disk unchanged.
+// multipath returns the multipath device of a path device. Its table maps the
+// whole disk unchanged.
 func multipath(dir string) (Extent, bool) {
 	holders, err := os.ReadDir(filepath.Join(dir, "holders"))
 	if err != nil {

@@ -1,15 +1,15 @@
-// Package storage knows storage sources: what they are called, what the header of
-// an overlay says of its backing image, and how an image is opened.
+// Package storage handles storage sources: their names, the backing references
+// in the headers of overlays, and opening images.
 //
-// A source is libvirt.org/go/libvirtxml's DomainDiskSource, as everywhere in this
-// module. Nothing is opened but by an [Opener], and nothing that an image names
-// is looked at.
+// A source is a DomainDiskSource of libvirt.org/go/libvirtxml, as everywhere
+// in this module. Only an [Opener] opens images; files that an image names are
+// not touched.
 //
 // # Opening an image
 //
-// [FileOpener] opens local files and block devices, and nothing that hangs when
-// it is opened; package chain/remote has an Opener for the network. Where a
-// source has a slice, [SliceOf] finds it and [Slice.Cut] cuts it out.
+// [FileOpener] opens local files and block devices, and nothing that could
+// hang; package chain/remote has an Opener for the network. [SliceOf] returns
+// the slice of a source, and [Slice.Cut] applies it.
 //
 //	image, err := storage.FileOpener{}.Open(ctx, storage.LocalSource("/vm/disk.qcow2", false))
 //	if err != nil {
@@ -18,27 +18,26 @@
 //	defer image.Close()
 //	header, err := probe.Read(image, image.Size(), probe.Qcow2)
 //
-// # What is below
+// # Backing images
 //
-// A header names its backing image by a string, and some record its format.
-// [ParseBacking] returns the source that libvirt makes of the string, and is an
-// error wherever libvirt or QEMU might take another; [ReadRecord] tells what the
-// recorded format is worth, which programs read differently too.
+// A header names its backing image by a string, and may record its format.
+// [ParseBacking] returns the source that libvirt makes from the string, or an
+// error if libvirt and QEMU might open different sources; [ReadRecord]
+// interprets the recorded format, which programs also read differently.
 //
 // # Names
 //
-// There is one name for keys, [Name]: it is what names are compared by and what
-// an operator states a format for. It may hold a secret and is never shown.
-// People see a source as [Describe] puts it, or, where they are to type a name,
-// as [ShownName] has it. Of a string out of a header they see what [Printable]
-// leaves of it, and in an answer to the question for that very string what
-// [Shown] leaves.
+// [Name] is the key of an image, for comparison and for the operator's
+// statements. It may contain a secret and is never shown. Messages describe a
+// source with [Describe], or with [ShownName] if somebody has to type the
+// name. They show a string from a header with [Printable], or with [Shown] if
+// the operator asked for exactly that string.
 //
-// # For whoever writes an Opener
+// # Writing an Opener
 //
-// [Mapper], [ChangeTimer] and [Resolver] are what an Opener may do besides
-// opening. [Extent] and [FileID] tell whether two images share bytes. What is
-// known of a network protocol is in [Protocol].
+// An Opener may also implement [Mapper], [ChangeTimer] and [Resolver].
+// [Extent] and [FileID] tell whether two images share bytes. [Protocol]
+// describes a network protocol.
 //
 // Names are read as libvirt 9.0 reads them, unless a comment names other
 // versions.

@@ -7,20 +7,20 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Extent is the place of an image's bytes: a part of a file or block device, or
-// the whole of it. Two images share bytes if their extents overlap, by whatever
-// names they go.
+// Extent is where an image's bytes are: in a file or block device, or in a
+// part of it. Two images share bytes if their extents overlap, whatever their
+// names.
 type Extent struct {
 	File FileID
-	// Start is the first byte. Length is the number of bytes; [ToTheEnd]
-	// means all that there are from Start on.
+	// Start is the first byte. Length is the number of bytes; [ToTheEnd] means up
+	// to the end of the file.
 	Start, Length uint64
 }
 
-// ToTheEnd is the length of an [Extent] that ends where its file ends.
+// ToTheEnd is the length of an [Extent] that ends at the end of its file.
 const ToTheEnd = math.MaxUint64
 
-// Overlaps reports whether a byte of one is a byte of the other.
+// Overlaps reports whether e and other share a byte.
 func (e Extent) Overlaps(other Extent) bool {
 	return e.File == other.File && max(e.Start, other.Start) < min(e.end(), other.end())
 }
@@ -33,8 +33,8 @@ func (e Extent) end() uint64 {
 	return e.Start + e.Length
 }
 
-// within returns the part of outer that e is, e being counted from the start of
-// outer.
+// within returns e, which is relative to the start of outer, as a part of
+// outer's file.
 func (e Extent) within(outer Extent) Extent {
 	if e.Start > math.MaxUint64-outer.Start {
 		return Extent{File: outer.File, Start: math.MaxUint64}
@@ -47,22 +47,21 @@ func (e Extent) within(outer Extent) Extent {
 	return inner
 }
 
-// Mapper is an [Opener] that knows which block devices only stand for bytes of
-// something else: a loop device for those of its file. An Opener that wraps
+// Mapper is an [Opener] that knows which block devices map to bytes of another
+// file or device, as a loop device does to its file. An Opener that wraps
 // another should pass it on.
 type Mapper interface {
-	// Map returns the extent that a block device stands for, of whatever
-	// that is a part of in turn; ok is false where it stands for itself, or
-	// where that cannot be told.
+	// Map returns the extent that a block device maps to, which may be on a
+	// mapped device too; ok is false if the device maps to itself, or if that is
+	// unknown.
 	Map(ctx context.Context, device FileID) (e Extent, ok bool)
 }
 
-// maxMapped is how often one device may stand for another before that is taken
-// for a circle. (A partition of a loop device over a partition is three.)
+// maxMapped bounds how many mapped devices may be stacked, in case of a loop.
+// (A partition of a loop device on a partition is three.)
 const maxMapped = 8
 
-// ExtentOf returns the extent of an image that src names and whose file or
-// device is known.
+// ExtentOf returns the extent of the image src in its known file or device.
 func ExtentOf(ctx context.Context, opener Opener, src *libvirtxml.DomainDiskSource, id FileID) Extent {
 	e := Extent{File: id, Length: ToTheEnd}
 	if part, ok := SliceOf(src); ok {

@@ -8,18 +8,17 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// Name returns the key of an image: the name by which an operator states
-// something about it, and by which names are compared:
-// the path of a local one, and of one on the network a URI without
-// credentials: "nbd://host:10809/export",
+// Name returns the key of an image, for comparison and for the operator's
+// statements: its path if it is local, or a URI without credentials if it is
+// on the network: "nbd://host:10809/export",
 // "nbd+unix:///export?socket=/run/nbd", "https://host:443/image.qcow2", and
-// for protocols without URIs of their own likewise "rbd://host/pool/image". The
-// port is there even if it is the protocol's own, several hosts are separated
-// by commas, and the configuration of a Ceph cluster stands last:
+// for protocols without URIs in the same style "rbd://host/pool/image". The
+// URI always has the port, separates hosts by commas, and ends with the
+// configuration file of a Ceph cluster:
 // "rbd:///pool/image?conf=/etc/ceph/a.conf". It is "" for every other source.
 //
 // The query of a URL is a part of the name, since it may choose the image; it
-// may also be a secret, so a Name is never shown to people: see [Describe] and
+// may also be a secret, so a Name is never shown: see [Describe] and
 // [ShownName].
 func Name(src *libvirtxml.DomainDiskSource) string {
 	if path, ok := LocalPath(src); ok {
@@ -34,7 +33,7 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 	case n.Name == "":
 		name.Path = ""
 	case p.curl && strings.HasPrefix(n.Name, "/"):
-		// libvirt puts a slash in front only where there is none
+		// libvirt adds a slash only if the name does not begin with one
 		// (qemuBlockStorageSourceGetURI, libvirt 9.0).
 		name.Path = n.Name
 	}
@@ -61,9 +60,9 @@ func Name(src *libvirtxml.DomainDiskSource) string {
 	return name.String()
 }
 
-// port returns the port of a host, which is the protocol's own where the XML
-// says none, or 0 (virStorageSourceNetworkAssignDefaultPorts, libvirt 9.0); "" if it has
-// none.
+// port returns the port of a host: the protocol's default if the XML has none
+// or 0 (virStorageSourceNetworkAssignDefaultPorts, libvirt 9.0); "" if the
+// protocol has no ports.
 func port(protocol string, h libvirtxml.DomainDiskSourceHost) string {
 	if h.Port != "" && h.Port != "0" {
 		return h.Port
@@ -71,8 +70,8 @@ func port(protocol string, h libvirtxml.DomainDiskSourceHost) string {
 	return NetworkProtocol(protocol).DefaultPort()
 }
 
-// bracketed puts an IPv6 address in brackets, as a URI has it. (Package net
-// does so too, and costs a start of the program a quarter more.)
+// bracketed puts an IPv6 address in brackets, as in a URI. (Package net can do
+// this too, but makes the program's start a quarter slower.)
 func bracketed(host string) string {
 	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		return "[" + host + "]"
@@ -80,8 +79,8 @@ func bracketed(host string) string {
 	return host
 }
 
-// ShownName is the [Name] of an image for people who are to type it: of a query,
-// which may hold a secret, they see that there is one.
+// ShownName is the [Name] of an image for somebody who has to type it. The
+// query, which may contain a secret, is replaced by a placeholder.
 func ShownName(src *libvirtxml.DomainDiskSource) string {
 	if src == nil || src.Network == nil || src.Network.Query == "" {
 		return Name(src)
@@ -92,8 +91,8 @@ func ShownName(src *libvirtxml.DomainDiskSource) string {
 	return Name(&shown)
 }
 
-// Describe names a source for people in a sentence: by its quoted path, or its
-// kind and quoted name. Credentials never appear.
+// Describe returns a source for a sentence in a message: its quoted path, or
+// its kind and quoted name, never credentials.
 func Describe(src *libvirtxml.DomainDiskSource) string {
 	if path, ok := LocalPath(src); ok {
 		return strconv.Quote(path)
@@ -117,9 +116,9 @@ func Describe(src *libvirtxml.DomainDiskSource) string {
 	return "an empty source"
 }
 
-// Printable is for people too, and for a name as it stands in a header or in a
-// statement: a file name is shown whole, and of any other, which may hold a
-// password, the protocol alone, if it looks like one.
+// Printable returns a name from a header or a statement for messages: a file
+// name in full; of any other name, which may contain a password, only the
+// protocol, if it looks like one.
 func Printable(name string) string {
 	if LooksLikeFile(name) {
 		return name
@@ -131,8 +130,8 @@ func Printable(name string) string {
 	return protocol + ":..."
 }
 
-// Shown is [Printable] for people who have asked for the very name: they see it
-// whole even if it has a protocol, where it certainly holds no password.
+// Shown is [Printable] for an operator who asked for this name: a name with a
+// protocol is shown in full too, if it certainly contains no password.
 func Shown(name string) string {
 	src, err := ParseBacking(name, nil)
 	if err != nil || src.Cookies != nil || src.Network != nil && src.Network.Query != "" {

@@ -14,8 +14,8 @@ import (
 )
 
 // FileOpener opens local files and block devices, each by one open and one
-// fstat. It never blocks on a FIFO, acquires no terminal, and asks a device
-// nothing but its length.
+// fstat. It never blocks on a FIFO, never acquires a terminal, and asks a
+// device only for its length.
 type FileOpener struct{}
 
 // Open opens a file or block source. See [Opener].
@@ -48,8 +48,8 @@ func (f FileOpener) Identify(ctx context.Context, src *libvirtxml.DomainDiskSour
 	return id, err
 }
 
-// ChangeTime stats a file or block source. What is written to a device leaves no time
-// on its node. See [ChangeTimer].
+// ChangeTime stats a file or block source. Writing to a device does not change
+// the times of its node. See [ChangeTimer].
 func (FileOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSource) (id FileID, changed int64, err error) {
 	path, ok := LocalPath(src)
 	if !ok {
@@ -68,9 +68,10 @@ func (FileOpener) ChangeTime(ctx context.Context, src *libvirtxml.DomainDiskSour
 	return id, changed, nil
 }
 
-// Resolve reads the symlinks on the way to path. See [Resolver].
+// Resolve resolves the symlinks in path. See [Resolver].
 func (FileOpener) Resolve(ctx context.Context, path string) (string, error) {
-	// Not filepath.Abs first: that cleans, and "link/.." is where link leads.
+	// Not filepath.Abs first: it cleans the path, but "link/.." depends on link's
+	// target.
 	if !filepath.IsAbs(path) {
 		return "", &fs.PathError{Op: "resolve", Path: path, Err: fs.ErrInvalid}
 	}
@@ -110,8 +111,8 @@ func newFileImage(fd int) (*fileImage, error) {
 	}
 	image := &fileImage{fd: fd, size: st.Size, allocated: int64(st.Blocks) * 512, id: id}
 	if id.Block {
-		// A seek, not an ioctl: a device gets no request that it could
-		// take for anything else.
+		// A seek, not an ioctl: a device must not get a request that it could
+		// misinterpret.
 		if image.size, err = unix.Seek(fd, 0, io.SeekEnd); err != nil {
 			return nil, err
 		}

@@ -2,27 +2,25 @@ package storage
 
 import "strconv"
 
-// Protocol is all that is known of a way to reach storage: of a network
-// protocol of libvirt's (virStorageNetProtocol, the same in libvirt 9.0 and 11.3,
-// as are the ports and transports), or of one of QEMU's drivers for what is on
-// the host. What depends on the protocol's name alone is in its row; how its
-// names are read and written is code, in the file of the form that they have.
+// Protocol describes a network protocol of libvirt (virStorageNetProtocol, the
+// same in libvirt 9.0 and 11.3, as are the ports and transports), or a QEMU
+// driver for local storage. The table has the facts about each protocol; code
+// parses and writes its names, in the file for each form of names.
 type Protocol struct {
-	// Name is libvirt's and, in JSON descriptions and URIs, QEMU's.
+	// Name is libvirt's name and, in JSON descriptions and URIs, QEMU's.
 	Name string
-	// Port is the default port, 0 if there is none
-	// (virStorageSourceNetworkDefaultPort).
+	// Port is the default port, or 0 (virStorageSourceNetworkDefaultPort).
 	Port int
-	// Query: the XML can say the query of a URL.
+	// Query: the XML can express the query of a URL.
 	Query bool
 	// Read says how chainfix can read an image.
 	Read ReadBy
 
-	// local: it reaches what is on the host. The XML has a type of source for
-	// it and no protocol, so that most of the rest is empty.
+	// local: a driver for local storage. The XML has a source type for it and no
+	// protocol, so most other fields are empty.
 	local bool
-	// driver: it is also the name of one of QEMU's protocol drivers, so that an
-	// overlay's format field may hold it.
+	// driver: also the name of a QEMU protocol driver, which may be in an
+	// overlay's format field.
 	driver bool
 	// fixedPort: QEMU takes no port.
 	fixedPort bool
@@ -30,12 +28,12 @@ type Protocol struct {
 	// rdma. Every protocol has tcp.
 	unix, rdma bool
 
-	// paths: its names are paths, so that they have directories.
+	// paths: its names are paths, with directories.
 	paths bool
-	// homes: libvirt drops the first slash of a URI's path, and hands QEMU one
-	// that starts in the user's home, or nowhere.
+	// homes: libvirt drops the first slash of a URI's path and passes QEMU one
+	// that is relative to the user's home folder, or to nothing.
 	homes bool
-	// curl: QEMU is handed a URL, which libvirt puts together again.
+	// curl: libvirt passes a URL to QEMU, built from the source.
 	curl bool
 	// unnamed: the name may be empty.
 	unnamed bool
@@ -50,9 +48,9 @@ const (
 	ReadByQEMUImg               // by a qemu-img: --network --qemu-img PROGRAM
 )
 
-// protocols has a row for each. QEMU has no sheepdog since 6.1 and no vxhs since
-// 5.2; libvirt refuses tftp when the guest starts. Their names are read all the
-// same.
+// protocols has all protocols. QEMU has no sheepdog since 6.1 and no vxhs
+// since 5.2; libvirt refuses tftp when the guest starts. Their names are
+// parsed anyway.
 var protocols = []Protocol{
 	{Name: "file", local: true, driver: true},
 	{Name: "host_device", local: true, driver: true},
@@ -76,8 +74,8 @@ var protocols = []Protocol{
 	{Name: "tftp", Port: 69, paths: true, curl: true},
 }
 
-// NetworkProtocol returns what is known of the protocol of a source on the
-// network: the zero Protocol if libvirt has none of that name.
+// NetworkProtocol returns the network protocol with this name; the zero
+// Protocol if libvirt has none.
 func NetworkProtocol(name string) Protocol {
 	for _, p := range protocols {
 		if p.Name == name && !p.local {
@@ -87,9 +85,9 @@ func NetworkProtocol(name string) Protocol {
 	return Protocol{}
 }
 
-// IsProtocolDriver reports whether name is one of QEMU's protocol drivers. An
-// overlay's format field that holds one makes QEMU use the backing image without
-// a format, which is raw.
+// IsProtocolDriver reports whether name is one of QEMU's protocol drivers.
+// With such a name in the overlay's format field QEMU opens the backing image
+// without a format driver, which means raw.
 func IsProtocolDriver(name string) bool {
 	for _, p := range protocols {
 		if p.Name == name {
@@ -99,7 +97,7 @@ func IsProtocolDriver(name string) bool {
 	return false
 }
 
-// DefaultPort returns Port as it stands in an address; "" if there is none.
+// DefaultPort returns Port as a string, or "" if it is 0.
 func (p Protocol) DefaultPort() string {
 	if p.Port == 0 {
 		return ""

@@ -7,48 +7,48 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Record is what an overlay's header says of its backing image's format.
+// Record is what an overlay's header says about its backing image's format.
 type Record struct {
-	// Format is what every program reads it as; "" if nothing is recorded
-	// or the programs disagree: the layer below then counts as unrecorded.
+	// Format is the format that all programs read; "" if nothing is recorded or
+	// the programs disagree: the backing image's format is then unrecorded.
 	Format probe.Format
-	// Disputed is a name that is recorded and read differently: libvirt
-	// before 9.10 probes where a newer one takes raw, and QEMU knows words
-	// that libvirt does not, and the other way round.
+	// Disputed is a recorded name that programs read differently: libvirt before
+	// 9.10 probes where newer ones use raw, and QEMU knows names that libvirt
+	// does not, and vice versa.
 	Disputed string
-	// Driver is the one by which a json: name describes the image itself,
-	// and not the file in which it is. QEMU takes it for the format, as if
-	// it were recorded: raw, or a protocol, which is raw too (QEMU 7.2).
-	// libvirt 9.0 does not, and probes.
+	// Driver is the driver of a json: name that describes the image itself, and
+	// not the file that contains it. QEMU uses it as if it were the recorded
+	// format: raw, or a protocol, which means raw too (QEMU 7.2). libvirt 9.0
+	// ignores it and probes.
 	Driver string
-	// Meant is the format that these words speak for; "" for none.
+	// Meant is the format that Disputed or Driver probably means, or "".
 	Meant probe.Format
-	// QEMUs is the format whose name QEMU has written, if libvirt does not know
-	// that name. It counts as recorded where the header of the backing image
-	// bears it out, which chain.Walker decides.
+	// QEMUs is the format of a name that QEMU writes and libvirt does not know.
+	// It counts as recorded if the header of the backing image confirms it, which
+	// chain.Walker checks.
 	QEMUs probe.Format
 }
 
-// MayMean reports whether QEMU reads the record as f, an image whose header is
-// one of f.
+// MayMean reports whether QEMU opens the backing image, which has the header
+// of f, as f.
 func (r Record) MayMean(f probe.Format) bool {
 	return f != "" && (r.Format == f || r.QEMUs == f)
 }
 
-// Says returns, for people and to follow the overlay's name, what that says of the
-// format in dispute; "" if it is nothing.
+// Says describes a disputed record for a message, to follow the overlay's
+// name; "" if nothing is disputed.
 func (r Record) Says() string {
 	switch {
 	case r.Disputed != "":
 		return "records " + strconv.Quote(r.Disputed) + ", which QEMU and the versions of libvirt read differently"
 	case r.Driver != "":
-		return "describes it by the driver " + strconv.Quote(r.Driver) + ", which is its format to QEMU and not to libvirt"
+		return "describes it with the driver " + strconv.Quote(r.Driver) + ", which is the format to QEMU but not to libvirt"
 	}
 	return ""
 }
 
-// ReadRecord reads the format field of a header's reference to a backing image,
-// or, where it is empty, the driver that a json: name gives.
+// ReadRecord interprets the format field of a backing reference, or, if that
+// is empty, the driver in its json: name.
 func ReadRecord(ref *probe.Reference) Record {
 	if !ref.FormatRecorded || ref.Format == "" {
 		if driver := describedBy(ref.Name); driver != "" {

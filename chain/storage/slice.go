@@ -11,8 +11,8 @@ import (
 // Slice is the part of a file or device that is the image, in bytes.
 type Slice struct{ Offset, Size uint64 }
 
-// String returns what is added to the name of the whole for people, such as
-// " (512 bytes at 1024)"; "" for the zero Slice, which is the whole.
+// String returns a suffix for the name of the file in messages, such as " (512
+// bytes at 1024)"; "" for the zero Slice, which is the whole file.
 func (s Slice) String() string {
 	if s == (Slice{}) {
 		return ""
@@ -20,9 +20,9 @@ func (s Slice) String() string {
 	return " (" + strconv.FormatUint(s.Size, 10) + " bytes at " + strconv.FormatUint(s.Offset, 10) + ")"
 }
 
-// SliceOf returns the slice that libvirt gives to QEMU: the first of type
-// "storage" (virDomainStorageSourceParseSlices, libvirt 9.0). ok is false for the
-// whole.
+// SliceOf returns the slice that libvirt passes to QEMU: the first of type
+// "storage" (virDomainStorageSourceParseSlices, libvirt 9.0). ok is false for
+// the whole file.
 func SliceOf(src *libvirtxml.DomainDiskSource) (s Slice, ok bool) {
 	if src.Slices == nil {
 		return Slice{}, false
@@ -44,11 +44,11 @@ type SliceError struct {
 
 func (e *SliceError) Error() string {
 	return "the slice of " + strconv.FormatUint(e.Slice.Size, 10) + " bytes at " + strconv.FormatUint(e.Offset, 10) +
-		" does not lie within the " + strconv.FormatInt(e.size, 10) + " bytes that are there"
+		" does not fit into the " + strconv.FormatInt(e.size, 10) + " bytes of the file"
 }
 
-// Cut returns the slice of an open image, as an image that closes the whole. The
-// error is a [*SliceError], also for a slice of no bytes.
+// Cut returns the slice of an open image. Closing it closes whole. The error
+// is a [*SliceError], also for a slice of 0 bytes.
 func (s Slice) Cut(whole Image) (Image, error) {
 	size := whole.Size()
 	if size < 0 || s.Size == 0 || s.Size > math.MaxInt64 || s.Offset > uint64(size) || s.Size > uint64(size)-s.Offset {

@@ -12,9 +12,8 @@ import (
 	"libvirt.org/go/libvirtxml"
 )
 
-// LocalPath returns the path of a file or block source, as it is spelled; ok
-// is false for every other source, for one that is passed as a descriptor, and
-// for an empty one.
+// LocalPath returns the path of a file or block source, unchanged; ok is false
+// for other sources, for a file descriptor, and for an empty source.
 func LocalPath(src *libvirtxml.DomainDiskSource) (path string, ok bool) {
 	switch {
 	case src == nil:
@@ -27,7 +26,7 @@ func LocalPath(src *libvirtxml.DomainDiskSource) (path string, ok bool) {
 	return path, path != ""
 }
 
-// IsEmpty reports whether src is an empty drive's: a file or block source
+// IsEmpty reports whether src is an empty drive: a file or block source
 // without a name.
 func IsEmpty(src *libvirtxml.DomainDiskSource) bool {
 	switch {
@@ -41,8 +40,8 @@ func IsEmpty(src *libvirtxml.DomainDiskSource) bool {
 	return false
 }
 
-// IsChainless reports whether a disk with src as its own image, of format f, has
-// no image files below it: libvirt hands the source to the guest as it is.
+// IsChainless reports whether a disk with the own image src, of format f,
+// cannot have a chain: libvirt passes the source to the guest directly.
 func IsChainless(src *libvirtxml.DomainDiskSource, f probe.Format) bool {
 	switch {
 	case src.Dir != nil, src.VHostUser != nil, src.Ctl != nil:
@@ -53,8 +52,9 @@ func IsChainless(src *libvirtxml.DomainDiskSource, f probe.Format) bool {
 	return false
 }
 
-// LocalSource returns the source for a path: libvirt calls it "block" if a
-// stat says so, else "file" (virStorageSourceNewFromBackingAbsolute, libvirt 9.0).
+// LocalSource returns the source for a path: libvirt uses type "block" for a
+// block device, otherwise "file" (virStorageSourceNewFromBackingAbsolute,
+// libvirt 9.0).
 func LocalSource(path string, block bool) *libvirtxml.DomainDiskSource {
 	if block {
 		return &libvirtxml.DomainDiskSource{Block: &libvirtxml.DomainDiskSourceBlock{Dev: path}}
@@ -62,10 +62,10 @@ func LocalSource(path string, block bool) *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
 }
 
-// Representable reports whether a domain XML can carry s through libvirt
-// unchanged. libvirt drops most control characters on output and prints tabs
-// and line ends raw, which the next reader turns into spaces (libvirt 9.0); XML has no
-// NUL, no U+FFFE and U+FFFF, and libvirt assumes UTF-8.
+// Representable reports whether s survives in a domain XML that libvirt reads
+// and writes. libvirt drops most control characters on output and does not
+// escape tabs and line ends, which the next parser turns into spaces (libvirt
+// 9.0); XML cannot have NUL, U+FFFE and U+FFFF, and libvirt assumes UTF-8.
 func Representable(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
@@ -78,9 +78,9 @@ func Representable(s string) bool {
 	return true
 }
 
-// Fragment prints v, a value of libvirtxml, as the element of that name on one
-// line. It is for texts and for keys of caches, never for a document; of what
-// cannot be printed it is the start tag alone.
+// Fragment prints v, a libvirtxml value, as an element with this name on one
+// line. It is for messages and cache keys, never for documents. If v cannot be
+// printed, it returns only the start tag.
 func Fragment(v any, name string) string {
 	var text strings.Builder
 	e := xml.NewEncoder(&text)
@@ -90,14 +90,13 @@ func Fragment(v any, name string) string {
 	return text.String()
 }
 
-// ErrNoVolume: a storage pool is not known, or its kind is none whose volumes
-// libvirt can give to a guest's disk.
+// ErrNoVolume: a storage pool is unknown, or libvirt cannot use volumes of its
+// kind for a guest's disk.
 var ErrNoVolume = errors.New("volume cannot be found")
 
-// Volumes knows where the volumes of storage pools are.
+// Volumes locates the volumes of storage pools.
 type Volumes interface {
-	// Locate returns the source that libvirt makes of a source of type
-	// volume when it starts the guest. It opens nothing. Errors wrap
-	// [ErrNoVolume].
+	// Locate returns the source that libvirt makes from a source of type volume
+	// when it starts the guest. It opens nothing. Errors wrap [ErrNoVolume].
 	Locate(ctx context.Context, src *libvirtxml.DomainDiskSource) (*libvirtxml.DomainDiskSource, error)
 }

@@ -11,14 +11,15 @@ import (
 
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
-// wideMarks are what a document in UTF-16, UTF-32 or EBCDIC begins with (XML
-// 1.0, appendix F). libxml2 reads them all; here offsets are UTF-8's.
+// wideMarks are the first bytes of documents in UTF-16, UTF-32 or EBCDIC (XML
+// 1.0, appendix F). libxml2 reads them all; this package requires UTF-8, in
+// which offsets are counted.
 var wideMarks = [][]byte{
 	[]byte("\xFE\xFF"), []byte("\xFF\xFE"), []byte("<\x00"), []byte("\x00<"), []byte("\x00\x00\x00<"), []byte("\x4C\x6F\xA7\x94"),
 }
 
-// checkCharacters demands UTF-8, and of that only characters that XML 1.0
-// allows. encoding/xml does so for text, but not in comments.
+// checkCharacters requires UTF-8 and only characters that XML 1.0 allows.
+// encoding/xml checks that in text, but not in comments.
 func checkCharacters(data []byte) (offset int, detail string, err error) {
 	for _, mark := range wideMarks {
 		if bytes.HasPrefix(data, mark) {
@@ -48,26 +49,26 @@ func checkCharacters(data []byte) (offset int, detail string, err error) {
 	return 0, "", nil
 }
 
-// declarationPattern is the XML declaration of XML 1.0, production 23, with any
-// version that libxml2 lets through.
+// declarationPattern is the XML declaration of XML 1.0, production 23, with
+// any version that libxml2 accepts.
 const declarationPattern = `^<\?xml` +
 	`[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:'([0-9]\.[0-9]+)'|"([0-9]\.[0-9]+)")` +
 	`(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:'([A-Za-z][-A-Za-z0-9._]*)'|"([A-Za-z][-A-Za-z0-9._]*)"))?` +
 	`(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:'(?:yes|no)'|"(?:yes|no)"))?` +
 	`[ \t\r\n]*\?>`
 
-// declaration is compiled when it is first needed: what libvirt writes has no
+// declaration is compiled when first needed: libvirt's own documents have no
 // declaration.
 var declaration = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(declarationPattern) })
 
-// checkDeclaration demands of a document that begins with an XML declaration
-// that it says XML 1.0 and UTF-8.
+// checkDeclaration requires that an XML declaration, if present, states XML
+// 1.0 and UTF-8.
 func checkDeclaration(text []byte) (detail string, err error) {
 	if !bytes.HasPrefix(text, []byte("<?xml")) || len(text) > 5 && !isSpace(text[5]) {
 		return "", nil
 	}
 	// The longest sensible declaration is under a hundred bytes: the limit
-	// keeps the expression off a document full of spaces.
+	// protects the expression from a document full of spaces.
 	m := declaration().FindSubmatch(text[:min(len(text), 1024)])
 	if m == nil {
 		return "malformed XML declaration", ErrSyntax

@@ -7,11 +7,11 @@ import (
 	"io"
 )
 
-// read returns the token that text begins with. encoding/xml collects what is in a
-// text, a comment or a CDATA section byte by byte, and keeps the room for the
-// longest. A document may be one of them from end to end; so where there is nothing
-// to replace in it, and nothing to refuse, the token has the document's own bytes,
-// and the decoder gets to see none of them.
+// read returns the first token of text. encoding/xml copies the content of a
+// text, a comment or a CDATA section byte by byte, and keeps a buffer for the
+// longest. Such a token may span the whole document; so if its content needs
+// no replacement and no refusal, the token shares the document's bytes, which
+// are hidden from the decoder.
 func (r *Reader) read(text []byte) (xml.Token, error) {
 	switch {
 	case r.bounded || len(text) == 0:
@@ -20,7 +20,7 @@ func (r *Reader) read(text []byte) (xml.Token, error) {
 		if bytes.ContainsAny(content, "&\r") || bytes.Contains(content, []byte("]]>")) {
 			break
 		}
-		// Markup was before it, behind which the decoder has read nothing yet.
+		// Markup came before it, and the decoder has read nothing after that.
 		r.source.next += len(content)
 		r.source.skipped += len(content)
 		return xml.CharData(content), nil
@@ -49,24 +49,24 @@ const (
 	cdataStart   = "<![CDATA["
 )
 
-// source is a text as the decoder gets to see it: up to a limit, and without what
-// is hidden.
+// source is the decoder's input: the text up to a limit, without the hidden
+// part.
 type source struct {
 	text  []byte
 	next  int // of text
 	limit int // how far the current token may go
 
-	hidden, shown int // the decoder does not see what is between, which begins at next or later
-	skipped       int // bytes that were hidden, up to now
+	hidden, shown int // bounds of the hidden part, which begins at next or later
+	skipped       int // number of hidden bytes so far
 }
 
-// hide hides n bytes from at on, which the decoder has not seen yet.
+// hide hides n bytes from at on, which the decoder has not read yet.
 func (s *source) hide(at, n int) {
 	s.hidden, s.shown = at, at+n
 	s.skipped += n
 }
 
-// ReadByte implements [io.ByteReader], which is what xml.Decoder reads by.
+// ReadByte implements [io.ByteReader], which xml.Decoder uses.
 func (s *source) ReadByte() (byte, error) {
 	if s.next == s.hidden {
 		s.next = max(s.next, s.shown)

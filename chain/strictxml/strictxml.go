@@ -1,8 +1,8 @@
-// Package strictxml reads the XML that libvirt writes and reads, with bounds, and
-// refuses what libxml2 would refuse. Package encoding/xml lets much of that
-// through, and keeps an account of whatever is open, however much that is.
+// Package strictxml parses XML for libvirt, within limits, and refuses what
+// libxml2 would refuse. Package encoding/xml accepts much of that, and its
+// memory for open elements is unbounded.
 //
-// [NewReader] is for a document that is to be taken at its word:
+// [NewReader] is for a document that will be used:
 //
 //	r := strictxml.NewReader(text, strictxml.Limits{Depth: 256, Attrs: 256})
 //	for {
@@ -16,15 +16,15 @@
 //		...
 //	}
 //
-// Tokens are those of [xml.Decoder.RawToken]: prefixes are not resolved. A program
-// that wants them resolved, or elements decoded, gives the Reader to
+// Tokens are those of [xml.Decoder.RawToken]: prefixes are not resolved. A
+// program that wants them resolved, or elements decoded, gives the Reader to
 // [xml.NewTokenDecoder].
 //
-// [NewBoundedReader] only keeps the bounds. It is for finding a name in a document
-// that another reader judges later.
+// [NewBoundedReader] only applies the limits. It is for finding a name in a
+// document that another reader checks later.
 //
-// The comparison was made with libxml2 2.9.14 and Go 1.26; the tests of package
-// xmlfix repeat it where xmllint is to be found.
+// The comparison was made with libxml2 2.9.14 and Go 1.26; the tests of
+// package xmlfix repeat it if xmllint is installed.
 package strictxml
 
 import (
@@ -39,13 +39,13 @@ import (
 // What can be wrong with a document. Every error of [Reader.Token] is an [*Error]
 // of one of these kinds, or [io.EOF].
 var (
-	// ErrSyntax is returned where libxml2 would call the document malformed.
+	// ErrSyntax is returned if libxml2 would call the document malformed.
 	ErrSyntax = errors.New("not well-formed XML")
 	// ErrEncoding is returned for a document that is not in UTF-8, or not
 	// XML 1.0.
 	ErrEncoding = errors.New("not UTF-8 XML 1.0")
-	// ErrAmbiguous is returned for a DOCTYPE, whose entities and default
-	// attributes libxml2 knows and encoding/xml does not.
+	// ErrAmbiguous is returned for a DOCTYPE: libxml2 applies its entities and
+	// default attributes, encoding/xml does not.
 	ErrAmbiguous = errors.New("ambiguous XML")
 	// ErrLimit is returned for a document that exceeds one of the [Limits], or
 	// has an attribute value that is too long for libxml2 (10,000,000 bytes).
@@ -56,8 +56,8 @@ var (
 type Error struct {
 	Kind   error  // one of the Err... variables
 	Offset int    // in bytes, from 0
-	Detail string // may quote names of the document; nothing in it can drive a terminal
-	// Decoder says that Detail is encoding/xml's, which may quote any text of
+	Detail string // may quote names of the document; safe to print on a terminal
+	// Decoder says that Detail comes from encoding/xml and may quote any text of
 	// the document.
 	Decoder bool
 }
@@ -68,36 +68,36 @@ func (e *Error) Error() string { return e.Kind.Error() + ": " + e.Detail }
 // Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// Limits are the bounds of what one document may have. How long it is must be
-// limited by whoever reads it into memory.
+// Limits are the limits of one document. The caller must limit its length when
+// it reads it into memory.
 type Limits struct {
-	Depth int // elements that are open at a time, the root included
-	Attrs int // attributes of one element
+	Depth int // maximum number of open elements, including the root
+	Attrs int // maximum number of attributes of one element
 }
 
-// maxTag is the length of the longest start tag that a bounded reader reads, in
-// bytes. A strict one counts attributes instead.
+// maxTag is the longest start tag that a bounded reader accepts, in bytes. A
+// strict one counts attributes instead.
 const maxTag = 1 << 20
 
 // Reader reads the tokens of one document. It implements [xml.TokenReader].
 type Reader struct {
 	data    []byte
 	limits  Limits
-	bounded bool // only the bounds are kept
+	bounded bool // only the limits are checked
 	bom     int  // length of the byte order mark
 	dec     *xml.Decoder
 	source  source // of dec
 
 	begun   bool
 	rooted  bool       // the root has begun
-	open    []xml.Name // the elements that are open, the root first
+	open    []xml.Name // open elements, the root first
 	start   int        // of the last token
 	tag     Tag
-	unended bool // the last token was <a/>, of which the end comes next
+	unended bool // the last token was <a/>; its end tag comes next
 }
 
-// NewReader returns a reader that is as strict as libxml2. The text must not be
-// changed as long as the reader is in use.
+// NewReader returns a reader that is as strict as libxml2. The text must not
+// change while the reader is in use.
 func NewReader(text []byte, limits Limits) *Reader {
 	r := &Reader{data: text, limits: limits}
 	if bytes.HasPrefix(text, byteOrderMark) {
@@ -108,9 +108,9 @@ func NewReader(text []byte, limits Limits) *Reader {
 	return r
 }
 
-// NewBoundedReader returns a reader that lets through what encoding/xml does, but
-// for elements that are nested deeper than depth and start tags that are longer than a MiB:
-// of those encoding/xml takes thirty times as much memory as the text.
+// NewBoundedReader returns a reader that accepts what encoding/xml does,
+// except elements nested deeper than depth and start tags longer than a MiB,
+// for which encoding/xml needs thirty times the memory of the text.
 func NewBoundedReader(text []byte, depth int) *Reader {
 	r := &Reader{data: text, limits: Limits{Depth: depth}, bounded: true}
 	r.source = source{text: text, limit: len(text)}
@@ -118,22 +118,23 @@ func NewBoundedReader(text []byte, depth int) *Reader {
 	return r
 }
 
-// Start is where the last token begins, in bytes from the start of the text.
+// Start returns where the last token begins, in bytes from the start of the
+// text.
 func (r *Reader) Start() int { return r.start }
 
-// End is where the last token ends, and the next one begins. Of <a/> the start
-// tag ends there, and the end tag is empty.
+// End returns where the last token ends and the next begins. The start tag of
+// <a/> covers all of it, and its end tag is empty.
 func (r *Reader) End() int { return r.bom + int(r.dec.InputOffset()) + r.source.skipped }
 
-// Line is the line on which the last token ends, from 1.
+// Line returns the line on which the last token ends, from 1.
 func (r *Reader) Line() int { return 1 + bytes.Count(r.data[:r.End()], []byte{'\n'}) }
 
 func (r *Reader) fail(offset int, kind error, detail string) error {
 	return &Error{Kind: kind, Offset: offset, Detail: detail}
 }
 
-// Token returns the next token, and [io.EOF] behind the end of the root element
-// and what follows it. After any other error there are no more tokens.
+// Token returns the next token, and [io.EOF] at the end of the document. After
+// any other error it returns no more tokens.
 func (r *Reader) Token() (xml.Token, error) {
 	if !r.begun {
 		r.begun = true
@@ -144,7 +145,7 @@ func (r *Reader) Token() (xml.Token, error) {
 	r.start = r.End()
 	text := r.data[r.start:]
 	if r.unended {
-		// encoding/xml makes the end tag up, and reads nothing.
+		// encoding/xml synthesises the end tag and reads nothing.
 		r.unended, text = false, nil
 	}
 	if err := r.lookAhead(text); err != nil {
@@ -171,7 +172,7 @@ func syntaxDetail(err error) string {
 	return Shown(err.Error())
 }
 
-// begin checks what is to be checked of the document as a whole.
+// begin checks the document as a whole.
 func (r *Reader) begin() error {
 	if r.bounded {
 		return nil
@@ -196,8 +197,8 @@ func (r *Reader) finish() error {
 	return io.EOF
 }
 
-// lookAhead checks, before encoding/xml reads it, a token that it would read too
-// leniently, or at a cost without bounds.
+// lookAhead checks a token that encoding/xml would read too leniently or at an
+// unbounded cost, before encoding/xml reads it.
 func (r *Reader) lookAhead(text []byte) error {
 	r.source.limit = len(r.data)
 	if len(text) < 2 || text[0] != '<' {
@@ -223,7 +224,7 @@ func (r *Reader) lookAhead(text []byte) error {
 	return nil
 }
 
-// check checks what RawToken leaves to others.
+// check checks what RawToken does not.
 func (r *Reader) check(token xml.Token) error {
 	switch t := token.(type) {
 	case xml.StartElement:
@@ -269,7 +270,7 @@ func (r *Reader) endElement(t xml.EndElement) error {
 	return nil
 }
 
-// text checks character data, of which there is none outside the root.
+// text checks character data, which must not be outside the root.
 func (r *Reader) text() error {
 	raw := r.data[r.start:r.End()]
 	if len(r.open) == 0 {
@@ -292,18 +293,18 @@ func (r *Reader) procInst(t xml.ProcInst) error {
 	}
 	after := r.data[r.start+len("<?")+len(t.Target):]
 	if !isSpace(after[0]) && !bytes.HasPrefix(after, []byte("?>")) {
-		return r.fail(r.start, ErrSyntax, "no white space behind the target of a processing instruction")
+		return r.fail(r.start, ErrSyntax, "no white space after the target of a processing instruction")
 	}
 	return nil
 }
 
-// maxShown is how much is shown of a text that a document or the system has, in
-// bytes: a path has no more.
+// maxShown bounds how much of a text from a document or the system is shown,
+// in bytes: the maximum of a path.
 const maxShown = 4096
 
-// Shown returns a text as it may be printed: what could drive a terminal is
-// escaped, as [strconv.Quote] does, and of a text of more than 4096 bytes there is the
-// beginning.
+// Shown returns a text that is safe to print: control characters and the like
+// are escaped, as [strconv.Quote] does, and a text of more than 4096 bytes is
+// cut.
 func Shown(s string) string {
 	more := ""
 	if len(s) > maxShown {
@@ -313,8 +314,8 @@ func Shown(s string) string {
 	return q[1:len(q)-1] + more
 }
 
-// ShownName returns the name of an element or attribute as it may be printed, with
-// its prefix.
+// ShownName returns the name of an element or attribute, with its prefix, safe
+// to print.
 func ShownName(n xml.Name) string {
 	if n.Space == "" {
 		return Shown(n.Local)

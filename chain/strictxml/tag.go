@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// TagAttr is where an attribute stands in a start tag.
+// TagAttr is the position of an attribute in a start tag.
 type TagAttr struct {
 	End   int  // after the closing quote, in bytes from the tag's first
 	Quote byte // ' or "
@@ -21,13 +21,14 @@ type Tag struct {
 	Attrs   []TagAttr
 }
 
-// Tag returns the layout of the start tag that was the last token. It is
-// overwritten by the next. A bounded reader has none.
+// Tag returns the layout of the start tag that was the last token. The next
+// start tag overwrites it. A bounded reader has none.
 func (r *Reader) Tag() *Tag { return &r.tag }
 
-// Normal returns the start tag that was the last token with the white space that
-// libxml2 reads in it: every raw tab and line end in an attribute value is a space
-// (XML 1.0, 3.3.3), which encoding/xml leaves as it is. Character references stay.
+// Normal returns the start tag that was the last token with white space
+// normalised as in libxml2: every unescaped tab and line end in an attribute
+// value becomes a space (XML 1.0, 3.3.3), which encoding/xml does not do.
+// Character references stay.
 func (r *Reader) Normal(t xml.StartElement) (xml.StartElement, error) {
 	text := r.data[r.start:r.End()]
 	if !bytes.ContainsAny(text, "\t\r\n") {
@@ -52,14 +53,15 @@ func spaced(text []byte) []byte {
 	return text
 }
 
-// maxValue is the size of the longest attribute value that libxml2 reads, in bytes
-// (XML_MAX_TEXT_LENGTH). encoding/xml takes three times as much memory for one.
+// maxValue is the size of the longest attribute value that libxml2 reads, in
+// bytes (XML_MAX_TEXT_LENGTH). encoding/xml needs three times that memory for
+// one.
 const maxValue = 10_000_000
 
-// scan finds the attributes of the start tag that text begins with. It
-// checks what encoding/xml does not: that there is white space between them,
-// that each is there once, and how long they are. What is malformed in another way ends the scan
-// early, for encoding/xml to report.
+// scan finds the attributes of the start tag at the start of text. It checks
+// what encoding/xml does not: the white space between them, that each is there
+// once, and their length. Anything else that is malformed ends the scan;
+// encoding/xml then reports it.
 func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err error) {
 	t.Attrs = t.Attrs[:0]
 	i := 1
@@ -76,7 +78,7 @@ func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err er
 			return 0, "", nil
 		}
 		if i == start {
-			return i, "no white space in front of an attribute", ErrSyntax
+			return i, "no white space before an attribute", ErrSyntax
 		}
 		name := i
 		for i < len(text) && !isSpace(text[i]) && text[i] != '=' && text[i] != '>' {
@@ -104,7 +106,7 @@ func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err er
 		a.End = i
 		for _, other := range t.Attrs {
 			if bytes.Equal(other.name, a.name) {
-				return name, "attribute " + `"` + Shown(string(a.name)) + `"` + " is there twice", ErrSyntax
+				return name, "attribute " + `"` + Shown(string(a.name)) + `"` + " is repeated", ErrSyntax
 			}
 		}
 		if len(t.Attrs) == maxAttrs {
@@ -116,9 +118,9 @@ func (t *Tag) scan(text []byte, maxAttrs int) (offset int, detail string, err er
 
 const badReferenceDetail = "character reference to a surrogate"
 
-// badReference reports whether text refers to a surrogate (&#xD800;), which
-// encoding/xml turns into U+FFFD and libxml2 rejects. encoding/xml itself
-// rejects all other references to what is no character.
+// badReference reports whether text has a reference to a surrogate (&#xD800;),
+// which encoding/xml turns into U+FFFD and libxml2 rejects. encoding/xml
+// rejects all other invalid references itself.
 func badReference(text []byte) bool {
 	for {
 		i := bytes.Index(text, []byte("&#"))

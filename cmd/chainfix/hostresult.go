@@ -36,7 +36,7 @@ type appliedGuest struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
 	Outcome string `json:"outcome"`          // the outcome
-	Code    string `json:"code,omitempty"`   // the code the code of the finding that says why
+	Code    string `json:"code,omitempty"`   // the code of the finding that says why
 	Reason  string `json:"reason,omitempty"` // why, where it was not changed
 	Diff    string `json:"diff,omitempty"`   // in a dry run: what would change, as a unified diff
 }

@@ -36,7 +36,7 @@ type runsJSON struct {
 // runJSON is one run of apply.
 type runJSON struct {
 	Run      string         `json:"run"`      // the folder
-	Name     string         `json:"name"`     // its name its name in the state folder, as rollback takes it
+	Name     string         `json:"name"`     // its name in the state folder, as rollback takes it
 	Time     time.Time      `json:"time"`     // when it began
 	Chainfix string         `json:"chainfix"` // the version; "" if it is not known
 	Libvirt  string         `json:"libvirt"`  // the version; "" if it is not known

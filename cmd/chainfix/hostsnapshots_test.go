@@ -209,7 +209,7 @@ func TestSnapshots(t *testing.T) {
 		}
 	}
 	r := apply(exitRefused, append([]string{"--snapshots", "--saved"}, all...)...)
-	if !strings.Contains(r.errors, "vhdx: warning: managed save image is held back: the guest is not to be changed now: the guest goes on") {
+	if !strings.Contains(r.errors, "vhdx: warning: managed save image is held back: the guest cannot be changed now: the guest resumes") {
 		t.Errorf("a saved guest whose disk would change under it is not left:\n%s", r.errors)
 	}
 	second := printedFolder(r)

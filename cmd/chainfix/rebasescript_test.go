@@ -341,7 +341,7 @@ func TestRebaseScript(t *testing.T) {
 			t.Errorf("%q: names %q as %s; was %q; said %q", r.name, name, format, nameBefore, said)
 		}
 	}
-	if status, again := h.script("bash", script); status != 1 || strings.Count(again, ": recorded already\n") != strings.Count(out, ": recorded ") {
+	if status, again := h.script("bash", script); status != 1 || strings.Count(again, ": already recorded\n") != strings.Count(out, ": recorded ") {
 		t.Errorf("again: status %d\n%s", status, again)
 	}
 
@@ -374,10 +374,10 @@ func TestRebaseScript(t *testing.T) {
 			t.Errorf("%q: as before: %v; said: %q", r.name, back, said)
 		}
 	}
-	if _, again := h.script("sh", script+".undo"); strings.Count(again, "has its old header already") != strings.Count(out, "has its old header again") {
+	if _, again := h.script("sh", script+".undo"); strings.Count(again, "already has its old header") != strings.Count(out, "old header restored") {
 		t.Errorf("undo again:\n%s", again)
 	}
-	if r := runHost(t, h.l, "scan", "--rebase-script", script); r.status != exitInput || !strings.Contains(r.errors, "is there already") {
+	if r := runHost(t, h.l, "scan", "--rebase-script", script); r.status != exitInput || !strings.Contains(r.errors, "already exists") {
 		t.Errorf("the same file again: status %d\n%s", r.status, r.errors)
 	}
 	for _, dir := range []string{h.l.Dir, script + ".saved"} {

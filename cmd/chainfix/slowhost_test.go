@@ -75,7 +75,7 @@ func TestStorageFailureHint(t *testing.T) {
 	source := t.TempDir()
 	slow := peers.StartSlowFS(t, source, mount.Options{Cache: time.Hour})
 	for fault, want := range map[string][]string{
-		"EIO": {"input/output error", "find out why the file system or the device cannot read it"}, "ESTALE": {"stale", "mount it anew"},
+		"EIO": {"input/output error", "find out why the file system or the device cannot read it"}, "ESTALE": {"stale", "mount it again"},
 		"ETIMEDOUT": {"timed out", "find out why the server of its file system does not answer"}, "EACCES": {"permission denied", "as a user who may read the image"},
 	} {
 		for _, operation := range []string{"open", "read"} {

@@ -1,16 +1,16 @@
-// Package mkimage lays out small, real disk images, for the demo and for
-// tests: qcow2, qcow, qed, vmdk, vdi, vpc, vhdx and parallels, with the
-// references to other files that a chain is made of, and the header of luks.
+// Package mkimage makes small, real disk images, for the demo and for tests:
+// qcow2, qcow, qed, vmdk, vdi, vpc, vhdx and parallels, with references to
+// other files, and the header of luks.
 //
-// There is a struct for each format. Its zero fields are what QEMU takes by
-// default, and its Bytes and WriteTo return the image:
+// Each format has a struct. Zero fields mean QEMU's defaults, and Bytes and
+// WriteTo return the image:
 //
 //	image, err := mkimage.Qcow2{VirtualSize: 1 << 30, Backing: "base.img", BackingFormat: "raw"}.Bytes()
 //
-// "qemu-img check" finds nothing wrong with the images, and a guest reads from
-// them what was put in. They are built in memory, so their guest data is meant to
-// be small; the virtual size may be as large as the format allows. What an image
-// is told to name is written as it stands, and neither opened nor checked.
+// "qemu-img check" finds no errors in the images, and a guest reads the given
+// data from them. They are built in memory, so the data should be small; the
+// virtual size may be as large as the format allows. Names of other files are
+// written unchanged, and neither opened nor checked.
 package mkimage
 
 import (
@@ -20,14 +20,14 @@ import (
 	"math"
 )
 
-// maxImage bounds what is laid out in memory.
+// maxImage bounds the size of an image in memory.
 const maxImage = 1 << 30
 
 // layout is an image under construction, in clusters.
 type layout struct {
 	format  string
 	cluster uint64 // bytes
-	size    uint64 // bytes taken so far, a multiple of cluster
+	size    uint64 // allocated bytes, a multiple of cluster
 	b       []byte
 }
 
@@ -38,14 +38,14 @@ func newLayout(format string, clusterBits, least, most uint) (*layout, error) {
 	return &layout{format: format, cluster: 1 << clusterBits}, nil
 }
 
-// take reserves room for n bytes in whole clusters and returns where it is.
+// take reserves n bytes in whole clusters and returns their offset.
 func (l *layout) take(n uint64) uint64 {
 	at := l.size
 	l.size += ceil(n, l.cluster) * l.cluster
 	return at
 }
 
-// alloc makes the room that was taken, all zeros.
+// alloc allocates the reserved bytes, all zeros.
 func (l *layout) alloc() error {
 	if l.size > maxImage {
 		return fmt.Errorf("%s: the image would take %d bytes, more than %d", l.format, l.size, maxImage)
@@ -59,14 +59,13 @@ func (l *layout) be64(at, v uint64)                    { binary.BigEndian.PutUin
 func (l *layout) le64(at, v uint64)                    { binary.LittleEndian.PutUint64(l.b[at:], v) }
 func (l *layout) errorf(format string, a ...any) error { return fmt.Errorf(l.format+": "+format, a...) }
 
-// guest is the part of the guest's disk that an image holds: data, from its
-// first byte on, of a disk of size bytes.
+// guest is the guest's disk of size bytes, which begins with data.
 type guest struct {
 	size uint64
 	data []byte
 }
 
-// check holds the guest's disk against what the tables of a format can map.
+// check compares the guest's disk with the capacity of the format's tables.
 func (g guest) check(l *layout, capacity uint64) error {
 	if uint64(len(g.data)) > g.size {
 		return l.errorf("%d bytes of data do not fit in %d", len(g.data), g.size)
@@ -77,7 +76,7 @@ func (g guest) check(l *layout, capacity uint64) error {
 	return nil
 }
 
-// clusters returns how many clusters hold the data.
+// clusters returns the number of clusters of the data.
 func (g guest) clusters(l *layout) uint64 { return ceil(uint64(len(g.data)), l.cluster) }
 
 func ceil(n, unit uint64) uint64 {

@@ -6,7 +6,7 @@ import (
 )
 
 // LUKS1 describes the header of a LUKS image, version 1, for AES-128 in XTS
-// mode. No key slot is in use: every program tells what the image is, and no
+// mode. No key slot is in use: every program recognises the image, but no
 // passphrase opens it.
 type LUKS1 struct {
 	VirtualSize uint64 // bytes of payload, all zeros, a multiple of 512
@@ -32,7 +32,7 @@ func (k LUKS1) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if k.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", k.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", k.VirtualSize)
 	}
 	if k.VirtualSize > maxImage {
 		return nil, l.errorf("the payload would take %d bytes, more than %d", k.VirtualSize, maxImage)

@@ -111,7 +111,7 @@ func TestQEMUFollowsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Each layer holds whole clusters: zeros behind its data, then the next.
+	// Each layer holds whole clusters: zeros after its data, then the next.
 	want := content(size)
 	for _, layer := range []struct{ data, cluster int }{{300000, 4096}, {66000, 65536}, {10, 65536}} {
 		end := (layer.data + layer.cluster - 1) / layer.cluster * layer.cluster

@@ -29,7 +29,7 @@ func (p Parallels) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if p.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", p.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", p.VirtualSize)
 	}
 	const (
 		headerSize = 64

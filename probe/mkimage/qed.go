@@ -34,7 +34,7 @@ func (q QED) Bytes() ([]byte, error) {
 		return nil, l.errorf("backing name of %d bytes", len(q.Backing))
 	}
 	if q.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", q.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", q.VirtualSize)
 	}
 	// Both levels have tables of 4 clusters, as QEMU makes them.
 	const tableSize = 4

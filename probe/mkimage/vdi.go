@@ -34,7 +34,7 @@ func (v VDI) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if v.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", v.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", v.VirtualSize)
 	}
 	if v.Fixed && v.Differencing {
 		return nil, l.errorf("a fixed image has no parent")

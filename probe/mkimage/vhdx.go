@@ -47,7 +47,7 @@ func (v VHDX) Bytes() ([]byte, error) {
 	block := l.cluster
 	l.cluster = 1 << 20 // the unit in which everything but the blocks is laid out
 	if v.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", v.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", v.VirtualSize)
 	}
 	parent := utf16.Encode([]rune(v.Parent))
 	if len(parent) > 16384 {

@@ -40,7 +40,7 @@ func (v VMDK) Bytes() ([]byte, error) {
 	}
 	if v.VirtualSize == 0 || v.VirtualSize%vmdkSector != 0 {
 		// In an image of size 0 the descriptor would count, and be refused.
-		return nil, l.errorf("virtual size %d is no multiple of 512 from 512 on", v.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512 from 512 on", v.VirtualSize)
 	}
 	perEntry := uint64(perTable * grain * vmdkSector)
 	disk := guest{v.VirtualSize, v.Data}

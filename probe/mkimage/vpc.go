@@ -37,7 +37,7 @@ func (v VPC) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	if v.VirtualSize%512 != 0 {
-		return nil, l.errorf("virtual size %d is no multiple of 512", v.VirtualSize)
+		return nil, l.errorf("virtual size %d is not a multiple of 512", v.VirtualSize)
 	}
 	disk := guest{v.VirtualSize, v.Data}
 	if err := disk.check(l, 2040<<30); err != nil {

@@ -1,9 +1,8 @@
-// Package corpus gathers the domain XMLs that other projects test themselves
-// with, and the schemas of a libvirt that is newer than the machine's own.
+// Package corpus collects the domain XMLs of other projects' tests, and the
+// schemas of a libvirt that is newer than the machine's own.
 //
-// They are fetched from Debian's packages, by whatever the machine's own
-// apt is set up for, and stay in the user's cache folder: nothing of them is
-// part of this repository.
+// It downloads Debian packages with the machine's apt configuration into the
+// user's cache folder: they are not part of this repository.
 package corpus
 
 import (
@@ -24,11 +23,10 @@ type Document struct {
 	Data []byte
 }
 
-// Package returns every *.xml of a Debian source package. What was fetched
-// once is not fetched again.
+// Package returns every *.xml of a Debian source package. Each package is
+// downloaded only once.
 func Package(name string) ([]Document, error) {
-	// A mirror need not hold every source that its lists name: then another
-	// release's will do.
+	// A mirror may lack a source that its lists name: then use another release's.
 	folder, err := fetched(name, source, ownSuite, newSuite)
 	if err != nil {
 		return nil, err
@@ -80,7 +78,7 @@ func readFrom(cmd *exec.Cmd, extension string) ([]Document, error) {
 		return nil, err
 	}
 	found, err := read(plain, extension)
-	io.Copy(io.Discard, plain) // what may stand behind the archive's end
+	io.Copy(io.Discard, plain) // what may stand after the archive's end
 	if failed := cmd.Wait(); err == nil && failed != nil {
 		err = fmt.Errorf("%s: %w", cmd.Args[0], failed)
 	}
@@ -90,9 +88,9 @@ func readFrom(cmd *exec.Cmd, extension string) ([]Document, error) {
 // newSuite is the release of Debian that has libvirt 11.3.
 const newSuite = "trixie"
 
-// Schemas writes the RELAX NG schemas of libvirt 11.3 into a folder: they know
-// elements that those of the machine's own libvirt need not know, as
-// <dataStore>, which is from 10.10. The one of a domain is domain.rng.
+// Schemas writes the RELAX NG schemas of libvirt 11.3 into a folder: they have
+// elements that the machine's own libvirt may lack, such as <dataStore> (since
+// 10.10). The one of a domain is domain.rng.
 func Schemas(dir string) error {
 	folder, err := fetched("libvirt-common", binary, newSuite)
 	if err != nil {
@@ -138,7 +136,7 @@ func read(plain io.Reader, extension string) ([]Document, error) {
 	}
 }
 
-// Folder returns every *.xml in a folder and those below it.
+// Folder returns every *.xml in a folder and its subfolders.
 func Folder(dir string) ([]Document, error) {
 	var found []Document
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// kind is the kind of a package, as sources.list calls it.
+// kind is the type of a package in sources.list.
 type kind string
 
 const (
@@ -19,8 +19,8 @@ const (
 	binary kind = "deb"
 )
 
-// fetched returns the folder that holds the archives of a package, from the
-// first of the suites that has them.
+// fetched returns the folder with the archives of a package, from the first of
+// the suites that has them.
 func fetched(name string, k kind, suites ...string) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -50,12 +50,12 @@ func fetched(name string, k kind, suites ...string) (string, error) {
 	return "", failures
 }
 
-// ownSuite stands for the releases of Debian that the machine itself follows.
+// ownSuite means the Debian releases of the machine itself.
 const ownSuite = "own"
 
 func keep(archives, folder string) error {
-	// Only what is complete gets the name that the next run looks for. It may
-	// be there by now: another run was faster.
+	// Only a complete folder gets the final name. It may exist by now, from a
+	// concurrent run.
 	err := os.Rename(archives, folder)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -63,8 +63,8 @@ func keep(archives, folder string) error {
 	return err
 }
 
-// fetch downloads a package of a suite into scratch/archives. The machine's own
-// lists of packages stay as they are: apt keeps those of this run in scratch.
+// fetch downloads a package of a suite into scratch/archives. The machine's
+// package lists do not change: apt keeps those of this run in scratch.
 func fetch(scratch, name string, k kind, suite string) error {
 	for _, dir := range []string{"sources.list.d", "lists/partial", "cache/archives/partial", "archives"} {
 		if err := os.MkdirAll(filepath.Join(scratch, dir), 0o755); err != nil {
@@ -74,7 +74,7 @@ func fetch(scratch, name string, k kind, suite string) error {
 	if err := copySources(filepath.Join(scratch, "sources.list.d"), k, suite); err != nil {
 		return err
 	}
-	// One source that fails need not be the one that matters.
+	// A source that fails may not be needed.
 	updated := aptGet(scratch, "update")
 	download := []string{"download", name}
 	if k == source {
@@ -114,8 +114,8 @@ func aptGet(scratch string, args ...string) error {
 	return fmt.Errorf("%s: %w", failure, err)
 }
 
-// The two forms in which apt is told where packages come from: one line each
-// in *.list, paragraphs in *.sources. A machine often has no line for sources.
+// The two formats of apt's sources: lines in *.list, paragraphs in *.sources.
+// A machine often has no line for source packages.
 var (
 	oneLine   = regexp.MustCompile(`(?m)^[ \t]*deb[ \t]`)
 	paragraph = regexp.MustCompile(`(?mi)^Types:.*$`)
@@ -124,8 +124,8 @@ var (
 	paragraphSuite = regexp.MustCompile(`(?mi)^Suites:.*$`)
 )
 
-// copySources tells apt, in a folder of its own, to take packages of a kind
-// from wherever this machine takes its own.
+// copySources writes an apt configuration into dir for packages of a kind from
+// the machine's own sources.
 func copySources(dir string, k kind, suite string) error {
 	var files []string
 	for _, pattern := range []string{"/etc/apt/sources.list", "/etc/apt/sources.list.d/*.list", "/etc/apt/sources.list.d/*.sources"} {

@@ -1,5 +1,5 @@
-// Package golden compares what is generated with the file that has it, and
-// writes the file where the environment has CHAINFIX_UPDATE=1.
+// Package golden compares generated texts with their files, or writes the
+// files if CHAINFIX_UPDATE=1 is in the environment.
 package golden
 
 import (
@@ -10,16 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Update reports whether golden files are to be written anew.
+// Update reports whether to rewrite golden files.
 func Update() bool { return os.Getenv("CHAINFIX_UPDATE") == "1" }
 
-// File demands that a file is just text.
+// File checks that a file has exactly this text.
 func File(t testing.TB, path, text string) {
 	t.Helper()
 	compare(t, path, text, func(string) (string, bool) { return text, true })
 }
 
-// Part demands that a file has just text between two marks.
+// Part checks that a file has exactly this text between two marks.
 func Part(t testing.TB, path, begin, text, end string) {
 	t.Helper()
 	compare(t, path, text, func(have string) (string, bool) {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// contrastJS finds the text whose contrast with what it stands on is too small, by the rule of WCAG 2.2.
+// contrastJS finds text with too little contrast to its background, by the
+// rule of WCAG 2.2.
 const contrastJS = `(() => {
   const parse = c => c.match(/[\d.]+/g).map(Number);
   const lum = ([r, g, b]) => { const f = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
@@ -24,7 +25,7 @@ const contrastJS = `(() => {
   return { Bad: bad, Seen: seen, Least: least };
 })()`
 
-// overflowJS finds what reaches beyond the window.
+// overflowJS finds elements that extend beyond the window.
 const overflowJS = `(() => {
   const wide = document.documentElement.clientWidth, bad = [];
   if (document.documentElement.scrollWidth > wide) bad.push('the page is ' + document.documentElement.scrollWidth);

@@ -9,17 +9,17 @@ import (
 	"github.com/digitalocean/go-libvirt/socket/dialers"
 )
 
-// A virsh takes more time to start than a daemon to do what it is asked. What is asked
-// of a daemon thousands of times is asked without one.
+// Starting virsh takes longer than most calls. Tests make calls that they need
+// thousands of times without virsh.
 
-// connection is one to a daemon, made when it is needed first, and again once the daemon
-// was started anew.
+// connection is a connection to a daemon, made when first needed, and again
+// after the daemon was restarted.
 type connection struct {
 	mu  sync.Mutex
 	rpc *libvirt.Libvirt
 }
 
-// call makes one call. The error is libvirt's, or why it cannot be asked.
+// call makes one call. The error comes from libvirt or from the connection.
 func (l *Libvirt) call(f func(*libvirt.Libvirt) error) error {
 	l.t.Helper()
 	l.calls.mu.Lock()
@@ -40,7 +40,7 @@ func (l *Libvirt) call(f func(*libvirt.Libvirt) error) error {
 	return f(rpc)
 }
 
-// TryDefine defines a guest from its XML, which may be refused.
+// TryDefine defines a guest; libvirt may refuse it.
 func (l *Libvirt) TryDefine(document string) error {
 	l.t.Helper()
 	return l.call(func(rpc *libvirt.Libvirt) error {
@@ -49,7 +49,7 @@ func (l *Libvirt) TryDefine(document string) error {
 	})
 }
 
-// Define is TryDefine for what must not fail.
+// Define is TryDefine that must not fail.
 func (l *Libvirt) Define(document string) {
 	l.t.Helper()
 	if err := l.TryDefine(document); err != nil {
@@ -57,7 +57,7 @@ func (l *Libvirt) Define(document string) {
 	}
 }
 
-// TryStart starts a guest, which may be refused, and lets it run no instruction.
+// TryStart starts a guest paused; libvirt may refuse it.
 func (l *Libvirt) TryStart(guest string) error {
 	l.t.Helper()
 	return l.call(func(rpc *libvirt.Libvirt) error {
@@ -69,8 +69,8 @@ func (l *Libvirt) TryStart(guest string) error {
 	})
 }
 
-// NativeBlockdevs returns the -blockdev options that libvirt makes of a
-// definition, without looking at any image ("virsh domxml-to-native").
+// NativeBlockdevs returns the -blockdev options that libvirt makes from a
+// definition, without reading images ("virsh domxml-to-native").
 func (l *Libvirt) NativeBlockdevs(document string) (options []string, err error) {
 	l.t.Helper()
 	err = l.call(func(rpc *libvirt.Libvirt) error {
@@ -81,7 +81,7 @@ func (l *Libvirt) NativeBlockdevs(document string) (options []string, err error)
 	return options, err
 }
 
-// said is an error in the words that virsh prints.
+// said returns an error in the form that virsh prints.
 func said(what string, err error) error {
 	var refused libvirt.Error
 	if errors.As(err, &refused) {

@@ -7,20 +7,19 @@ import (
 	"sync"
 )
 
-// capabilities is what libvirt has found out about QEMU, as the files of its
-// cache by name. It takes each daemon more than a second to find that out, so the
-// first one of a process does it for all. Libvirt itself sees whether a file is
-// still true.
+// capabilities is libvirt's cache of QEMU capabilities, files by name. Probing
+// QEMU takes each daemon more than a second, so the first one of a process
+// does it for all. libvirt itself checks whether a file is still valid.
 type capabilities struct {
 	mu    sync.Mutex
 	files map[string][]byte
 }
 
-// What QEMU can do depends on who asks: the daemons of sessions and those of
-// systems run as different users.
+// The capabilities depend on the user: daemons of sessions and of systems run
+// as different users.
 var ofSessions, ofSystems capabilities
 
-// share starts a daemon that has its capabilities in a folder, below its own.
+// share starts a daemon with its capabilities in a subfolder.
 func (c *capabilities) share(l *Libvirt, folder string, start func()) {
 	l.t.Helper()
 	folder = l.path(folder)

@@ -12,12 +12,13 @@ import (
 	"time"
 )
 
-// BrowserVariable has the browser that draws pages. Tests that draw are for .ci/browser, which sets it: what a
-// browser needs is more than all the other peers together.
+// BrowserVariable names the browser that renders pages. Only .ci/browser sets
+// it, because a browser needs more than all other peers together.
 const BrowserVariable = "CHAINFIX_BROWSER"
 
-// Browser is a headless Chromium with one tab, spoken to by the DevTools protocol on two pipes: each message
-// is a JSON document that a zero byte ends.
+// Browser is a headless Chromium with one tab, controlled by the DevTools
+// protocol on two pipes: each message is a JSON document that ends with a zero
+// byte.
 type Browser struct {
 	t        testing.TB
 	requests *os.File
@@ -82,7 +83,7 @@ func StartBrowser(t testing.TB) *Browser {
 	return b
 }
 
-// read takes what the browser says until it ends.
+// read reads the browser's messages until it ends.
 func (b *Browser) read(replies *os.File) {
 	messages := bufio.NewReader(replies)
 	for {
@@ -163,7 +164,7 @@ func (b *Browser) Open(file string) time.Duration {
 	b.mu.Unlock()
 	b.Call("Page.navigate", map[string]any{"url": (&url.URL{Scheme: "file", Path: file}).String()}, nil)
 	b.waitLoaded(file)
-	// A layout that is asked for is one that is there.
+	// Reading the layout forces it.
 	var height int
 	b.Eval("document.documentElement.scrollHeight", &height)
 	took := b.busy() - before
@@ -203,7 +204,8 @@ func (b *Browser) busy() time.Duration {
 	return 0
 }
 
-// Eval evaluates an expression of JavaScript in the page, whose own policy does not hold for it.
+// Eval evaluates a JavaScript expression in the page, without the page's
+// content security policy.
 func (b *Browser) Eval(expression string, value any) {
 	b.t.Helper()
 	var r struct {
@@ -219,7 +221,7 @@ func (b *Browser) Eval(expression string, value any) {
 	}
 }
 
-// Look makes the window as wide as that, and the scheme of colours light or dark.
+// Look sets the width of the window and the colour scheme, light or dark.
 func (b *Browser) Look(width, height int, scheme string) {
 	b.t.Helper()
 	b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)

@@ -11,23 +11,23 @@ import (
 	"testing"
 )
 
-// DomainSchema is what virt-xml-validate gives to xmllint for a domain.
+// DomainSchema is the schema that virt-xml-validate uses for a domain.
 const DomainSchema = "/usr/share/libvirt/schemas/domain.rng"
 
-// atOnce is how many documents one process is given: as many as fit into the
-// longest argument that Linux allows, with room to spare.
+// atOnce is the number of documents for one process, well below the maximum
+// length of an argument in Linux.
 const atOnce = 400
 
-// Valid says of each document whether a RELAX NG schema has it. It takes a
-// process for hundreds of them, where virt-xml-validate, which asks the same of
-// the same xmllint, takes several for each.
+// Valid reports for each document whether it conforms to a RELAX NG schema. It
+// needs one process for hundreds of documents; virt-xml-validate, which runs
+// the same xmllint, needs several for each.
 func Valid(t testing.TB, schema string, documents [][]byte) []bool {
 	t.Helper()
 	Require(t, "xmllint")
 	said := map[string]bool{}
 	files := written(t, documents)
 	for chunk := range slices.Chunk(files, atOnce) {
-		// The exit status is that of the whole chunk, and says nothing here.
+		// The exit status is about the whole chunk and is ignored.
 		report, _ := exec.Command("xmllint", append([]string{"--noout", "--relaxng", schema}, chunk...)...).CombinedOutput()
 		for line := range strings.Lines(string(report)) {
 			if file, ok := strings.CutSuffix(line, " validates\n"); ok {
@@ -43,7 +43,7 @@ func Valid(t testing.TB, schema string, documents [][]byte) []bool {
 	return inOrder(files, said)
 }
 
-// ValidByScript asks virt-xml-validate itself about one document.
+// ValidByScript validates one document with virt-xml-validate.
 func ValidByScript(t testing.TB, document []byte) (ok bool, report string) {
 	t.Helper()
 	Require(t, "virt-xml-validate")
@@ -51,9 +51,9 @@ func ValidByScript(t testing.TB, document []byte) (ok bool, report string) {
 	return err == nil, string(text)
 }
 
-// Defined says of each document whether libvirt's test driver defines a guest
-// by it: that is libvirt's own parser, without a daemon. Each is defined on a
-// connection of its own, and meets no other.
+// Defined reports for each document whether libvirt's test driver can define
+// it: that runs libvirt's own parser, without a daemon. Each document gets a
+// separate connection.
 func Defined(t testing.TB, documents [][]byte) []bool {
 	t.Helper()
 	Require(t, "virsh")
@@ -80,8 +80,8 @@ func Defined(t testing.TB, documents [][]byte) []bool {
 	return inOrder(files, said)
 }
 
-// written puts each document into a file. None of their names ends in
-// another's.
+// written writes each document into a file. No file name is a suffix of
+// another.
 func written(t testing.TB, documents [][]byte) []string {
 	t.Helper()
 	// Not t.TempDir: the name of a test may be anything, and goes to virsh.

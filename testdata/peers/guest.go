@@ -5,10 +5,9 @@ import (
 	"strings"
 )
 
-// SmallGuest returns the definition of a guest that starts within a moment: one
-// disk, whose <disk> element begins in line 6, and behind it what devices there
-// are besides. The words are put in as they are: those of the caller have to be
-// XML.
+// SmallGuest returns the definition of a guest that starts fast: with one
+// disk, whose <disk> element begins in line 6, followed by the other devices.
+// The arguments are inserted unchanged and have to be XML.
 func SmallGuest(name, disk string, devices ...string) string {
 	return fmt.Sprintf(`<domain type='qemu'>
   <name>%s</name>

@@ -18,14 +18,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Libvirt is a private libvirt daemon with real QEMU behind it: a session
-// daemon whose every folder is its own. It runs as the user of the test, or,
-// where that is root, as nobody, because a session daemon of root's would be
-// the system's.
+// Libvirt is a private libvirt daemon that runs real QEMU: a session daemon
+// with separate folders. It runs as the user of the test, or, where that is
+// root, as nobody, because a session daemon of root's would be the system's.
 //
-// Each is a host of its own to the others, so guests can migrate from one to
-// another: it has a UUID, and is reached by an address of the loopback network
-// that libvirt does not know to be the machine itself.
+// Daemons appear to each other as separate hosts, so guests can migrate
+// between them: each has a UUID, and an address of the loopback network that
+// libvirt does not recognise as the machine itself.
 type Libvirt struct {
 	// Dir is the daemon's folder. Images must be made in Images, which the
 	// daemon and its guests can read.
@@ -46,8 +45,8 @@ cgroup_controllers = [ ]
 migration_host = "127.0.0.2"
 `
 
-// displayPorts gives a daemon ports of its own for the consoles of its guests: two that
-// look for a free one at the same moment find the same.
+// displayPorts gives each daemon separate ports for its guests' consoles: two
+// daemons that look for a free port at the same moment would find the same.
 func displayPorts() string {
 	const first, each, last = 5900, 64, 60000
 	from := first + each*rand.IntN((last-first)/each)
@@ -83,7 +82,7 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	l.Share(dir)
 
 	ofSessions.share(l, "cache/libvirt/qemu/cache/capabilities", func() {
-		// The parent of a daemon ends when the daemon can be reached.
+		// The parent process exits when the daemon is ready.
 		pidFile := l.path("pid")
 		if out, err := l.Command("libvirtd", "--daemon", "--pid-file", pidFile).CombinedOutput(); err != nil {
 			t.Fatalf("libvirtd: %v\n%s", err, out)
@@ -96,7 +95,7 @@ func StartLibvirt(t testing.TB) *Libvirt {
 	return l
 }
 
-// daemonConf makes the daemon a host of its own to all others.
+// daemonConf makes the daemon a separate host to all others.
 func (l *Libvirt) daemonConf() string {
 	l.t.Helper()
 	identity, err := os.ReadFile("/proc/sys/kernel/random/uuid")
@@ -112,7 +111,7 @@ func (l *Libvirt) path(name string) string { return filepath.Join(l.Dir, name) }
 // Socket is where the daemon listens.
 func (l *Libvirt) Socket() string { return l.path("run/libvirt/libvirt-sock") }
 
-// URI is what every user that may open the socket can connect to.
+// URI is the URI for every user with access to the socket.
 func (l *Libvirt) URI() string {
 	if l.system {
 		return "qemu+unix:///system?socket=" + l.Socket()
@@ -157,7 +156,7 @@ func (l *Libvirt) SystemConfigDir() string {
 	return filepath.Join(root, "etc/libvirt/qemu")
 }
 
-// Signal sends a signal to the daemon: SIGSTOP, so that it answers nobody,
+// Signal sends a signal to the daemon: SIGSTOP (it no longer answers),
 // SIGCONT, SIGKILL. Guests outlive the daemon, and end with the test.
 func (l *Libvirt) Signal(signal syscall.Signal) {
 	l.t.Helper()
@@ -203,8 +202,8 @@ func (l *Libvirt) stop() {
 	l.endGuests()
 }
 
-// endGuests ends the guests of a daemon that is no more. While there is one it
-// takes more than a second over each.
+// endGuests kills the guests after their daemon has ended. A running daemon
+// would take more than a second for each.
 func (l *Libvirt) endGuests() {
 	pidFiles, err := filepath.Glob(filepath.Join(l.StatusDir(), "*.pid"))
 	if err != nil {
@@ -216,8 +215,7 @@ func (l *Libvirt) endGuests() {
 			l.t.Errorf("end of %q: %v", pidFile, err)
 			continue
 		}
-		// The daemon's own is among them, and the number of a process that
-		// has ended may be another's by now.
+		// The daemon's file is among them, and a process ID may have been reused.
 		commandLine, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if err != nil || !strings.Contains(string(commandLine), l.Dir) || !strings.Contains(string(commandLine), "qemu-system") {
 			continue
@@ -228,8 +226,8 @@ func (l *Libvirt) endGuests() {
 	}
 }
 
-// Command returns a command that the daemon's user runs, with the daemon as
-// its libvirt and Dir in front of its path.
+// Command returns a command that runs as the daemon's user, with the daemon as
+// its default libvirt and Dir at the start of PATH.
 func (l *Libvirt) Command(name string, args ...string) *exec.Cmd {
 	uri := "qemu:///session"
 	if l.system {
@@ -248,7 +246,7 @@ func (l *Libvirt) Command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Share hands a folder and all in it to the daemon's user.
+// Share changes the owner of a folder and its content to the daemon's user.
 func (l *Libvirt) Share(dir string) {
 	l.t.Helper()
 	if l.credential == nil {
@@ -262,7 +260,7 @@ func (l *Libvirt) Share(dir string) {
 	}
 }
 
-// Install puts a copy of a program into Dir, under a name.
+// Install copies a program into Dir under this name.
 func (l *Libvirt) Install(program, name string) {
 	l.t.Helper()
 	from, err := os.Open(program)
@@ -286,7 +284,7 @@ func (l *Libvirt) Try(args ...string) (string, error) {
 	return string(out), err
 }
 
-// Virsh is Try for what must not fail.
+// Virsh is Try that must not fail.
 func (l *Libvirt) Virsh(args ...string) string {
 	l.t.Helper()
 	out, err := l.Try(args...)
@@ -296,7 +294,8 @@ func (l *Libvirt) Virsh(args ...string) string {
 	return out
 }
 
-// OpenFiles returns the paths of what the QEMU of a running guest has open.
+// OpenFiles returns the paths of the files that a running guest's QEMU has
+// open.
 func (l *Libvirt) OpenFiles(guest string) []string {
 	l.t.Helper()
 	folder := fmt.Sprintf("/proc/%d/fd", l.qemu(guest))
@@ -313,9 +312,9 @@ func (l *Libvirt) OpenFiles(guest string) []string {
 	return paths
 }
 
-// End ends the QEMU of a running guest. When it returns, the guest's images are
-// closed. The daemon, which takes more than a second over each guest that ends
-// ("virsh destroy" waits for that), notices in its own time.
+// End ends the QEMU of a running guest. When it returns, the guest's images
+// are closed. The daemon notices later: it takes more than a second for each
+// guest that ends ("virsh destroy" waits for that).
 func (l *Libvirt) End(guest string) {
 	l.t.Helper()
 	process, err := unix.PidfdOpen(l.qemu(guest), 0)
@@ -346,7 +345,7 @@ func (l *Libvirt) qemu(guest string) int {
 	return pid
 }
 
-// document puts a text where the daemon's user can read it.
+// document writes a text into a file that the daemon's user can read.
 func (l *Libvirt) document(text string) (path string, err error) {
 	file, err := os.CreateTemp(l.Dir, "*.xml")
 	if err != nil {
@@ -368,8 +367,7 @@ func (l *Libvirt) Blockdevs(guest string) []string {
 	return blockdevs(starts[len(starts)-1])
 }
 
-// DebugLog returns what the daemon has logged so far of all that concerns
-// storage.
+// DebugLog returns the daemon's log messages about storage so far.
 func (l *Libvirt) DebugLog() string {
 	l.t.Helper()
 	log, err := os.ReadFile(l.path("debug.log"))

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// Names with a single quote, which the shell's quoting would break up, are not
-// for these tests.
+// These tests do not support names with a single quote, which the shell
+// quoting would split.
 var blockdev = regexp.MustCompile(`-blockdev '(\{[^']*\})'`)
 
 // blockdevs returns the values of the -blockdev options on a command line as
@@ -44,8 +44,8 @@ func Filenames(options []string) ([]string, error) {
 }
 
 // GuestSees opens a graph of -blockdev options in a real QEMU block layer
-// (qemu-storage-daemon) and returns every byte of its last node, which is the
-// top of the disk: libvirt names the lower nodes first.
+// (qemu-storage-daemon) and returns the bytes of its last node, the top of the
+// disk: libvirt lists the lower nodes first.
 func GuestSees(t testing.TB, options []string) ([]byte, error) {
 	Require(t, "qemu-storage-daemon", "qemu-img")
 	if len(options) == 0 {
@@ -79,15 +79,15 @@ func GuestSees(t testing.TB, options []string) ([]byte, error) {
 	if err := errors.Join(inErr, outErr, daemon.Start()); err != nil {
 		return nil, err
 	}
-	// The monitor's greeting comes when everything in front of it is there.
+	// The monitor sends its greeting after everything before it was opened.
 	_, greeting := bufio.NewReader(out).ReadString('\n')
 	var convert error
 	if greeting == nil {
 		if report, err := exec.Command("qemu-img", "convert", "-f", "raw", "-O", "raw", "nbd+unix:///top?socket="+socket, content).CombinedOutput(); err != nil {
 			convert = fmt.Errorf("qemu-img convert: %w: %s", err, report)
 		}
-		// It has to close the images itself: some formats have a mark for
-		// those that were not closed.
+		// It has to close the images properly: some formats mark images that were
+		// not closed.
 		io.WriteString(in, `{"execute": "qmp_capabilities"} {"execute": "quit"}`)
 	}
 	in.Close()

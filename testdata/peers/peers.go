@@ -1,7 +1,8 @@
 // Package peers finds the real programs that tests compare chainfix with.
 //
-// A machine without them skips those tests and says so. Where the environment
-// has CHAINFIX_REQUIRE_PEERS=1, as in .ci/run, a missing peer is a failure.
+// Tests are skipped, with a message, if a peer is missing. With
+// CHAINFIX_REQUIRE_PEERS=1 in the environment, as in .ci/run, they fail
+// instead.
 package peers
 
 import (
@@ -11,8 +12,8 @@ import (
 	"testing"
 )
 
-// Require skips the test if one of the programs is not to be found, or fails
-// it where peers are required.
+// Require skips the test if one of the programs is missing, or fails it if
+// peers are required.
 func Require(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
@@ -22,8 +23,8 @@ func Require(t testing.TB, programs ...string) {
 	}
 }
 
-// Lacking ends a test for which this machine lacks something: it is skipped, or
-// fails where peers are required.
+// Lacking ends a test because this machine lacks something: it skips the test,
+// or fails it if peers are required.
 func Lacking(t testing.TB, what any) {
 	t.Helper()
 	if Required() {
@@ -32,5 +33,5 @@ func Lacking(t testing.TB, what any) {
 	t.Skip(what)
 }
 
-// Required reports whether this run may do without no peer.
+// Required reports whether missing peers are failures in this run.
 func Required() bool { return os.Getenv("CHAINFIX_REQUIRE_PEERS") == "1" }

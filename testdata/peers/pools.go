@@ -10,8 +10,8 @@ import (
 // its storage pools.
 func (l *Libvirt) PoolDefinitions() string { return filepath.Join(l.path("config"), "libvirt/storage") }
 
-// StartPool defines a storage pool from its XML and starts it, whereupon
-// libvirt looks for its volumes.
+// StartPool defines a storage pool from its XML and starts it; libvirt then
+// finds its volumes.
 func (l *Libvirt) StartPool(name, definition string) {
 	l.t.Helper()
 	file, err := l.document(definition)
@@ -25,8 +25,8 @@ func (l *Libvirt) StartPool(name, definition string) {
 }
 
 // VolumeGuest returns the definition of a guest with one disk: a volume of a
-// storage pool, in a format. The words are put in as they are: those of the
-// caller have to be XML.
+// storage pool, with a format. The arguments are inserted unchanged and have
+// to be XML.
 func VolumeGuest(name, pool, volume, format string) string {
 	return SmallGuest(name, fmt.Sprintf(`<disk type='volume' device='disk'>
       <driver name='qemu' type='%s'/>

@@ -15,13 +15,14 @@ var formats = map[int]string{
 
 var probed = regexp.MustCompile(`virStorageFileProbeFormatFromBuf:\d+ : format=(\d+)`)
 
-// absent is what the second disk of the guest is called. libvirt looks at it
-// after the first one, and QEMU is never started.
+// absent is the path of the guest's second disk. libvirt checks it after the
+// first one, so QEMU is never started.
 const absent = "/absent/disk"
 
-// Probes returns what libvirt takes the backing image of a qcow2 overlay for,
-// which must not record its format: QEMU's name for the format, and whether
-// libvirt would go on with it. The error is for an answer that is none.
+// Probes returns the format that libvirt probes for the backing image of a
+// qcow2 overlay, which must not record it: QEMU's name of the format, and
+// whether libvirt would accept the image. The error is about an unexpected
+// result.
 func (l *Libvirt) Probes(overlay string) (format string, accepted bool, err error) {
 	l.t.Helper()
 	l.Define(fmt.Sprintf(`<domain type='qemu'>

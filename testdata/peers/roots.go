@@ -15,7 +15,7 @@ import (
 // Debian pairs with it. testdata/peers/libvirts/build makes them.
 type Root struct {
 	Name string // after the version of its libvirt: "9.0"
-	// Known: it is one of those that there should be.
+	// Known: it is in the list of roots.
 	Known bool
 
 	path string
@@ -24,10 +24,9 @@ type Root struct {
 //go:embed libvirts/roots
 var knownRoots string
 
-// Roots returns the roots that there should be, the oldest libvirt first, and
-// behind them what else there is in the folder CHAINFIX_LIBVIRTS. Without that
-// variable in the environment the test is skipped, whether peers are required or
-// not: .ci/versions sets it.
+// Roots returns the roots of the list, the oldest libvirt first, followed by
+// any others in the folder CHAINFIX_LIBVIRTS. Without that variable the test
+// is skipped, even if peers are required: only .ci/versions sets it.
 func Roots(t testing.TB) []Root {
 	t.Helper()
 	dir := os.Getenv("CHAINFIX_LIBVIRTS")
@@ -53,8 +52,8 @@ func Roots(t testing.TB) []Root {
 	return all
 }
 
-// Require skips the test if the root is not there, as where the mirror has no
-// packages for it any more, and fails it if its libvirt is another one.
+// Require skips the test if the root is absent, for example because the mirror
+// no longer has its packages, and fails it if its libvirt has another version.
 func (r Root) Require(t testing.TB) {
 	t.Helper()
 	if _, err := os.Stat(r.path); err != nil {
@@ -70,8 +69,8 @@ func (r Root) Require(t testing.TB) {
 }
 
 // enterRoot is the first process of the namespaces of a command in a root. It
-// buries what daemons leave behind, which the command itself may not do. Its
-// words are the root, what is to be /tmp and /mnt there, and the command.
+// reaps orphaned processes of daemons, which the command may not do. Its
+// arguments are the root, the folders for /tmp and /mnt, and the command.
 const enterRoot = `set -e
 root=$1 tmp=$2 mnt=$3
 shift 3
@@ -84,9 +83,9 @@ mount --bind "$mnt" "$root/mnt"
 chroot "$root" "$@"`
 
 // Command returns a command that runs in the root, with the folder tmp as its
-// /tmp and mnt as its /mnt, in namespaces of its own (mounts, processes, host
-// name): with it ends everything that it has started, and what it mounts nobody
-// else sees. The network is the machine's.
+// /tmp and mnt as its /mnt, in separate namespaces (mounts, processes, host
+// name): when it ends, all of its processes end, and its mounts are private.
+// It shares the machine's network.
 func (r Root) Command(ctx context.Context, tmp, mnt string, command ...string) *exec.Cmd {
 	args := append(slices.Clone(namespaces), "sh", "-c", enterRoot, "sh", r.path, tmp, mnt)
 	return exec.CommandContext(ctx, "unshare", append(args, command...)...)

@@ -17,10 +17,10 @@ import (
 	"testing"
 )
 
-// QemuNBD starts qemu-nbd, which serves until the test ends, and returns where:
-// HOST:PORT for the network "tcp", the path of a socket, which everybody may
-// use, for "unix". The arguments are an image, in front of it options such as
-// --format, --read-only and --export-name.
+// QemuNBD starts qemu-nbd, which serves until the test ends, and returns its
+// address: HOST:PORT for the network "tcp", the path of a socket that every
+// user may open for "unix". The arguments are options such as --format,
+// --read-only and --export-name, followed by an image.
 func QemuNBD(t testing.TB, network string, args ...string) (address string) {
 	t.Helper()
 	Require(t, "qemu-nbd", "sh")
@@ -54,8 +54,8 @@ func QemuNBD(t testing.TB, network string, args ...string) (address string) {
 	}
 	defer file.Close()
 
-	// The socket is handed over as systemd does it: whoever connects from
-	// now on is served, there is nothing to wait for.
+	// The socket is passed as by systemd: connections are accepted from now on,
+	// without waiting.
 	script := `LISTEN_PID=$$ LISTEN_FDS=1 exec qemu-nbd --persistent --shared=64 "$@"`
 	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, args...)...)
 	cmd.ExtraFiles = []*os.File{file}
@@ -63,8 +63,8 @@ func QemuNBD(t testing.TB, network string, args ...string) (address string) {
 	return address
 }
 
-// serve starts a server that ends with the test. One that has ended before is
-// an error.
+// serve starts a server that ends with the test. It is an error if the server
+// ends before.
 func serve(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	var complaint bytes.Buffer
@@ -99,7 +99,7 @@ var (
 	ftpReady  = regexp.MustCompile(`starting FTP server on 127\.0\.0\.1:(\d+)`)
 )
 
-// HTTPWithoutRanges is like [HTTP] with a server that has none: Python's.
+// HTTPWithoutRanges is [HTTP] with a server without ranges: Python's.
 func HTTPWithoutRanges(t testing.TB, dir string) (address string) {
 	t.Helper()
 	Require(t, "/usr/bin/python3")
@@ -124,7 +124,7 @@ func FTP(t testing.TB, dir string) (address string) {
 	return "127.0.0.1:" + serveUntil(t, cmd, ftpReady)[1]
 }
 
-// ready reads what a server prints up to the line that says it is there.
+// ready reads a server's output up to the line that says that it is ready.
 func ready(t testing.TB, lines *bufio.Scanner, line *regexp.Regexp) (matched []string) {
 	t.Helper()
 	var printed []string
@@ -151,7 +151,7 @@ func ISCSI(t testing.TB, image string) (address, target string) {
 	if os.Getuid() != 0 {
 		Lacking(t, "tgtd wants root")
 	}
-	// It can neither be handed a socket nor asked which port it found.
+	// It cannot be passed a socket, and does not report its port.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -199,14 +199,14 @@ var help = sync.OnceValue(func() []byte {
 	return out
 })
 
-// HasDriver tells whether the installed QEMU has one of its block drivers, of
-// which distributions leave some out.
+// HasDriver reports whether the installed QEMU has this block driver;
+// distributions leave out some.
 func HasDriver(name string) bool {
-	// Some print the list in one line and others do not.
+	// Some versions print the list on one line.
 	return regexp.MustCompile(`(?s)\nSupported [a-z ]*formats:.*\s` + regexp.QuoteMeta(name) + `\s`).Match(help())
 }
 
-// require is [Require] for what only running a command can tell.
+// require is [Require] with a command as the check.
 func require(t testing.TB, what string, test *exec.Cmd) {
 	t.Helper()
 	if err := test.Run(); err == nil {

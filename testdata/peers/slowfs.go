@@ -8,11 +8,11 @@ import (
 	"github.com/chainfix/chainfix/testdata/slowfs/mount"
 )
 
-// SlowFS is a folder seen as through a slow, faulty network. Names in it choose
-// faults: see testdata/slowfs.
+// SlowFS is a folder on a slow, faulty file system. Names in it choose faults:
+// see testdata/slowfs.
 //
-// A process that waits for something that hangs cannot be killed, unless "intr" is
-// in its name. Whoever waits for such a process must call Close before.
+// A process that waits for a hanging file cannot be killed, unless the file's
+// name contains "intr". Call Close before waiting for such a process.
 type SlowFS struct {
 	Dir string // where it is mounted, read-only
 
@@ -20,8 +20,9 @@ type SlowFS struct {
 	t     testing.TB
 }
 
-// StartSlowFS mounts a folder until the test ends, whoever uses it then. It takes
-// root, and /dev/fuse. What is put into the folder later is there, too.
+// StartSlowFS mounts a folder until the test ends, even if it is in use then.
+// It needs root and /dev/fuse. Files that are added to the folder later appear
+// too.
 func StartSlowFS(t testing.TB, source string, o mount.Options) *SlowFS {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -39,7 +40,7 @@ func StartSlowFS(t testing.TB, source string, o mount.Options) *SlowFS {
 	return s
 }
 
-// Counts returns what was asked for since it was called last.
+// Counts returns the requests since its last call.
 func (s *SlowFS) Counts() mount.Counts {
 	s.t.Helper()
 	counts, err := s.mount.Counts()
@@ -57,7 +58,7 @@ func (s *SlowFS) AwaitHung(n int) {
 	}
 }
 
-// Stop lets nothing be answered until Continue.
+// Stop holds all answers back until Continue.
 func (s *SlowFS) Stop() {
 	s.t.Helper()
 	if err := s.mount.Stop(); err != nil {
@@ -65,7 +66,7 @@ func (s *SlowFS) Stop() {
 	}
 }
 
-// Continue lets the answers come that Stop has kept.
+// Continue releases the answers that Stop held back.
 func (s *SlowFS) Continue() {
 	s.t.Helper()
 	if err := s.mount.Continue(); err != nil {
@@ -73,8 +74,8 @@ func (s *SlowFS) Continue() {
 	}
 }
 
-// Close ends the file system before the test ends. Whoever waits for it gets an
-// error, and whoever asks it later.
+// Close ends the file system before the test ends. Pending and later requests
+// get an error.
 func (s *SlowFS) Close() {
 	s.t.Helper()
 	if err := s.mount.Close(); err != nil {

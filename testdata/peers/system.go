@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// System is a libvirt daemon that takes itself for the system's, hook scripts
-// included: their folder, /etc/libvirt/hooks, is compiled in. It lives in
-// namespaces of its own (mounts, processes, host name), where libvirt's folders
-// are in Dir, so that there can be several. They share the rest of the file
-// system, and migrate guests to each other through a socket in it. Daemon and
-// guests run as root.
+// System is a libvirt daemon that runs as the system's daemon, including hook
+// scripts (their folder, /etc/libvirt/hooks, is compiled in). It runs in
+// separate namespaces (mounts, processes, host name) with libvirt's folders in
+// Dir, so several can run at once. They share the rest of the file system, and
+// migrate guests to each other through a socket in it. Daemon and guests run
+// as root.
 type System struct {
 	*Libvirt
 
@@ -25,12 +25,12 @@ type System struct {
 
 var namespaces = []string{"--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", "--ipc"}
 
-// systemInit is the first process of the namespaces, and with it they all end.
-// It puts libvirt's folders over the machine's, which the namespaces alone see,
-// takes the control groups away, which are not to be touched, and starts the
-// daemon, again for each line that it reads. Meanwhile it has to bury the
-// processes that daemons leave behind, or libvirt waits long for their end: a
-// shell does that while it waits for a child, and not while it reads.
+// systemInit is the first process of the namespaces; when it ends, all their
+// processes end. It mounts private folders over libvirt's, hides the control
+// groups, which must not be touched, and starts the daemon, again for each
+// line that it reads. It also has to reap the orphaned processes of daemons,
+// or libvirt waits long for their end: a shell does that while it waits for a
+// child, but not while it reads.
 const systemInit = `set -e
 hostname "$1"
 umount --recursive /sys/fs/cgroup 2>/dev/null || :
@@ -52,8 +52,8 @@ do
 done`
 
 // StartSystem starts a daemon on a host of that name, with a hook script that
-// does nothing. It ends with the test. It takes root, and a kernel that lets it
-// make namespaces.
+// does nothing. It ends with the test. It needs root, and a kernel that allows
+// new namespaces.
 func StartSystem(t testing.TB, hostname string) *System {
 	t.Helper()
 	Require(t, "libvirtd", "virsh", "qemu-system-x86_64", "unshare")
@@ -87,8 +87,8 @@ func StartSystem(t testing.TB, hostname string) *System {
 		}
 		s.commands, s.answers = commands, bufio.NewScanner(answers)
 		t.Cleanup(func() {
-			// Its end of file ends the shell, and that everything else in the
-			// namespace, which is gone when its first process has been waited for.
+			// End of file ends the shell, and so all processes of the namespace, which
+			// are gone when its first process has been waited for.
 			commands.Close()
 			if err := init.Wait(); err != nil {
 				t.Errorf("end of the namespaces: %v", err)
@@ -106,7 +106,7 @@ func (s *System) await() {
 	}
 }
 
-// SetHook puts a script in the place of libvirt's hook for QEMU.
+// SetHook replaces libvirt's hook for QEMU by a script.
 func (s *System) SetHook(script string) {
 	s.t.Helper()
 	path := s.path("config/libvirt/hooks/qemu")
@@ -115,8 +115,7 @@ func (s *System) SetHook(script string) {
 	}
 }
 
-// Restart ends the daemon and starts it again. Guests go on, if the hook lets
-// them.
+// Restart restarts the daemon. Guests keep running, if the hook allows it.
 func (s *System) Restart() {
 	s.t.Helper()
 	if _, err := io.WriteString(s.commands, "again\n"); err != nil {

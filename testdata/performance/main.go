@@ -4,9 +4,9 @@
 //
 //	go run ./testdata/performance
 //
-// It needs qemu-img. Figures are of whole processes, medians of the runs; a
-// ratio is the median of the ratios pair by pair, so that it holds where the
-// speed of the machine drifts.
+// It needs qemu-img. Figures are for whole processes, medians of the runs; a
+// ratio is the median of the ratios of pairs, and so independent of changes in
+// the machine's speed.
 package main
 
 import (
@@ -103,9 +103,10 @@ func measure(dir string, w io.Writer) error {
 	return nil
 }
 
-// install builds a program and puts a copy in its place, as people have it. The
-// linker writes a file page by page, and until the file is read from the disk anew
-// Linux maps it so, too: a program of 17 MiB then starts a millisecond later.
+// install builds a program and replaces it by a copy, like an installed
+// program. The linker writes the file page by page, and Linux maps it page by
+// page until it is read from the disk again: a program of 17 MiB then starts a
+// millisecond later.
 func install(pkg, tags, path string) error {
 	build := exec.Command("go", "build", "-tags", tags, "-o", path+".built", pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -174,7 +175,7 @@ const document = `<domain type='qemu'>
 
 type command []string
 
-// cost is what a list of commands took, one after the other.
+// cost is the cost of a sequence of commands.
 type cost struct {
 	wall, cpu time.Duration
 	peak      int64 // KiB, of the largest

@@ -7,7 +7,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/slowfs/mount"
 )
 
-// counter counts requests. A request that hangs is in flight, too.
+// counter counts requests. A hanging request counts as in flight too.
 type counter struct {
 	mu       sync.Mutex
 	changed  sync.Cond // hung grew
@@ -49,7 +49,7 @@ func (c *counter) hang() (done func()) {
 	}
 }
 
-// take returns the counts since the last call, and begins anew.
+// take returns the counts since the last call, and resets them.
 func (c *counter) take() mount.Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()

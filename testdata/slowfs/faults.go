@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// operations are the requests that are counted, late and faulty.
+// operations are the requests that are counted, delayed and may fail.
 var operations = []string{"lookup", "getattr", "access", "readlink", "open", "read", "lseek", "opendir", "readdir", "statfs"}
 
-// fault is what a name says of one operation.
+// fault is the fault of one operation.
 type fault struct {
 	hang          bool
 	interruptible bool          // of one that hangs
@@ -22,8 +22,8 @@ type fault struct {
 
 var faultInName = regexp.MustCompile(`hang-([a-z]+)|err-([a-z]+)-([A-Z0-9]+)`)
 
-// faultsOf returns the faults that a name chooses, by operation. A fault that is
-// misspelt would be a test that shows nothing, and is an error.
+// faultsOf returns the faults that a name chooses, by operation. A misspelt
+// fault is an error, because its test would prove nothing.
 func faultsOf(name string) (map[string]fault, error) {
 	var faults map[string]fault
 	for _, m := range faultInName.FindAllStringSubmatch(name, -1) {
@@ -42,11 +42,10 @@ func faultsOf(name string) (map[string]fault, error) {
 	return faults, nil
 }
 
-// maxErrno is the highest number that Linux has for an error, on any of its
-// architectures but MIPS.
+// maxErrno is the highest error number of Linux on all architectures but MIPS.
 const maxErrno = 133
 
-// errnoOf returns the error of that name, 0 if there is none.
+// errnoOf returns the error with that name, or 0.
 func errnoOf(name string) syscall.Errno {
 	for errno := syscall.Errno(1); errno <= maxErrno; errno++ {
 		if unix.ErrnoName(errno) == name {

@@ -1,11 +1,11 @@
-// Slowfs shows a folder as a slow, faulty network file system would: through
-// FUSE, every request answered late, with an error, or never. It is for tests,
-// which use it through testdata/slowfs/mount, and mounts by itself, as root.
+// Slowfs mounts a folder as a slow, faulty network file system with FUSE:
+// every request is answered late, with an error, or never. Tests use it
+// through testdata/slowfs/mount. It needs root to mount.
 //
 //	slowfs [-delay D] [-cache D] SOURCE MOUNTPOINT
 //
-// The mount is read-only; what is put into SOURCE is there. Names choose faults,
-// each for its own file, wherever they stand in the last component of a path:
+// The mount is read-only and shows the content of SOURCE. File names choose
+// faults, anywhere in the last component of a path:
 //
 //	hang-OPERATION        never answered; with "intr" in the name answered with
 //	                      EINTR when the waiting process is interrupted or killed,
@@ -13,15 +13,16 @@
 //	err-OPERATION-ERRNO   answered with that error: EIO, ESTALE, EACCES ...
 //
 // OPERATION is lookup, getattr, access, readlink, open, read, lseek, opendir,
-// readdir or statfs. Nobody waits for a close, and no other request is expected.
+// readdir or statfs. Closing does not wait, and other requests are not
+// expected.
 //
-// A line on standard input is a question, the answer a line of JSON on standard
-// output (mount.Counts):
+// A line on standard input is a command; the answer is a line of JSON on
+// standard output (mount.Counts):
 //
 //	counts    what was asked for since the last time
 //	hung N    the same, as soon as N requests hang, and without counting anew
 //
-// The end of standard input ends the mount, whoever still waits for something.
+// The end of standard input ends the mount, even with pending requests.
 package main
 
 import (
@@ -56,9 +57,9 @@ func main() {
 	}
 }
 
-// background is how many requests for which no process waits, such as those that
-// read ahead, the kernel may have sent at the same time. They must not be what
-// limits a program that reads many images at once.
+// background is the number of the kernel's background requests, such as
+// readahead, that may be in flight. It must not limit a program that reads
+// many images at once.
 const background = 1024
 
 // serve mounts source at dir until standard input or the mount ends, or a signal
@@ -76,7 +77,7 @@ func serve(source, dir string, delay, cache time.Duration) error {
 	server, err := fuse.NewServer(files, dir, &fuse.MountOptions{
 		FsName: "slowfs", Name: "slowfs", AllowOther: true, MaxBackground: background,
 		DirectMountStrict: true, DirectMountFlags: syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_RDONLY,
-		// What the kernel does by itself is neither slow nor counted.
+		// Requests that the kernel handles itself are neither delayed nor counted.
 		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
 		DisableXAttrs:        true, DisableReadDirPlus: true,
 		EnableSymlinkCaching: cache > 0,
@@ -84,7 +85,7 @@ func serve(source, dir string, delay, cache time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	// A stopped server whose parent ends is hung up on.
+	// A stopped server gets SIGHUP when its parent ends.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() { server.Serve(); cancel() }()
 	go func() { answer(os.Stdin, os.Stdout, counter); cancel() }()
@@ -92,8 +93,8 @@ func serve(source, dir string, delay, cache time.Duration) error {
 	return unmount(dir)
 }
 
-// unmount takes the mount away from whoever uses it, and answers all who wait.
-// One that somebody else has taken away is no error.
+// unmount removes the mount, even if it is in use, and fails pending requests.
+// It is not an error if the mount is already gone.
 func unmount(dir string) error {
 	if err := syscall.Unmount(dir, syscall.MNT_DETACH|syscall.MNT_FORCE); err != nil && !errors.Is(err, syscall.EINVAL) {
 		return fmt.Errorf("unmount: %w", err)
@@ -101,13 +102,13 @@ func unmount(dir string) error {
 	return nil
 }
 
-// answer answers questions until there are no more.
+// answer answers commands until the end of input.
 func answer(questions io.Reader, answers io.Writer, c *counter) {
 	lines := bufio.NewScanner(questions)
 	for lines.Scan() {
 		var n int
 		if _, err := fmt.Sscanf(lines.Text(), "hung %d", &n); err == nil {
-			// The end of the questions must be seen meanwhile.
+			// The end of input must be noticed meanwhile.
 			go func() { json.NewEncoder(answers).Encode(c.awaitHung(n)) }()
 			continue
 		}

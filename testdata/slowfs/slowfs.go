@@ -8,8 +8,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// slowFS puts itself in front of a file system, request by request as they come
-// from the kernel: what it counts is what a server on the network would get.
+// slowFS wraps a file system at the level of the kernel's requests: it counts
+// what a network server would get.
 type slowFS struct {
 	fuse.RawFileSystem
 	delay   time.Duration
@@ -17,8 +17,8 @@ type slowFS struct {
 	faults  sync.Map // of files that have any, map[string]fault by their numbers
 }
 
-// request answers a request for a file that has these faults, by letting the file
-// system do so if nothing else is chosen.
+// request answers a request for a file with these faults; without a fault the
+// file system answers.
 func (s *slowFS) request(cancel <-chan struct{}, operation string, faults map[string]fault, do func() fuse.Status) fuse.Status {
 	s.counter.begin(operation)
 	defer s.counter.end()
@@ -49,7 +49,7 @@ func (s *slowFS) faultsOf(node uint64) map[string]fault {
 	return faults
 }
 
-// Lookup is where a file's name is seen, and with it its faults.
+// Lookup sees a file's name, and so its faults.
 func (s *slowFS) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	faults, err := faultsOf(name)
 	if err != nil {
@@ -72,12 +72,12 @@ func (s *slowFS) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.A
 	return s.on(in.NodeId, cancel, "getattr", func() fuse.Status { return s.RawFileSystem.GetAttr(cancel, in, out) })
 }
 
-// Statx is the stat of programs that want more than the usual of it.
+// Statx is statx(2).
 func (s *slowFS) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	return s.on(in.NodeId, cancel, "getattr", func() fuse.Status { return s.RawFileSystem.Statx(cancel, in, out) })
 }
 
-// Access is what access(2) asks.
+// Access is access(2).
 func (s *slowFS) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	return s.on(in.NodeId, cancel, "access", func() fuse.Status { return s.RawFileSystem.Access(cancel, in) })
 }
@@ -91,23 +91,22 @@ func (s *slowFS) Readlink(cancel <-chan struct{}, in *fuse.InHeader) (target []b
 	return target, status
 }
 
-// Open opens a file. For its closing nobody waits, as on NFS.
+// Open opens a file. Closing does not wait, as on NFS.
 func (s *slowFS) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	faults := s.faultsOf(in.NodeId)
 	return s.request(cancel, "open", faults, func() fuse.Status {
 		status := s.RawFileSystem.Open(cancel, in, out)
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
 		if _, faulty := faults["read"]; faulty {
-			// What the kernel reads into its cache no process waits for that could be
-			// interrupted, and while a page is on its way nobody can open the file.
+			// A read into the kernel's cache cannot be interrupted, and blocks opening
+			// the file until the page arrives.
 			out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 		}
 		return status
 	})
 }
 
-// Read reads as much as the kernel wants at once, which may be ahead of the
-// program.
+// Read reads as much as the kernel requests, which may include readahead.
 func (s *slowFS) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (result fuse.ReadResult, status fuse.Status) {
 	status = s.on(in.NodeId, cancel, "read", func() (status fuse.Status) {
 		result, status = s.RawFileSystem.Read(cancel, in, buf)

@@ -3,8 +3,8 @@
 //
 //	go run ./testdata/unused
 //
-// It goes by the source alone. A function, variable or constant is used where
-// "package.Name" stands in a file that imports the package; a type also where
+// It goes by the source alone. A function, variable or constant is used if
+// "package.Name" occurs in a file that imports the package; a type also where
 // an exported declaration of its own package has it; a method where any file
 // outside has a selector of its name. Names that are there for other programs
 // are in the table of reasons, and not listed.
@@ -47,7 +47,7 @@ var reasons = map[string]string{
 	"chain/remote: DefaultTimeout":       "what a zero Timeout means",
 	"chain: Evidence.Of":                 "what a host says of an image, without a walk",
 	"chain: Libvirt":                     "one of the origins that a layer can have",
-	"chain: ProbeCheck.Contradictions":   "what speaks against a header, for programs that walk by themselves",
+	"chain: ProbeCheck.Contradictions":   "what contradicts a header, for programs that walk chains themselves",
 	"chain/storage: ToTheEnd":            "the length of an extent without an end, such as that of a whole device",
 	"chain/storage: ReadByNothing":       "the zero value: what reads an image on the network",
 	"chain: RefuseDisagreement":          "the zero value: whose word counts where XML and headers differ",

@@ -1,11 +1,11 @@
 // Package nbd reads an export of a server that speaks the Network Block Device
 // protocol: the fixed newstyle handshake with NBD_OPT_GO, then reads with
-// simple replies. It neither writes nor asks for anything else, and it speaks
-// no TLS.
+// simple replies. It does not write, sends no other requests, and does not
+// support TLS.
 //
-// The server is not trusted. Nothing is allocated by a length that it sends,
-// the replies to an option are counted, and what it says of itself is quoted
-// in errors, and cut. Time is the caller's: close the connection to end a read
+// The server is not trusted. No allocation depends on a length that it sends,
+// the number of replies to an option is bounded, and errors quote and shorten
+// its messages. The caller limits the time: close the connection to end a read
 // that takes too long.
 //
 // The protocol is doc/proto.md of github.com/NetworkBlockDevice/nbd, whose
@@ -31,15 +31,15 @@ const (
 type Client struct {
 	conn    io.ReadWriteCloser
 	size    int64
-	minimum uint32 // bytes that every request is a multiple of
-	payload uint32 // most bytes of a request
+	minimum uint32 // every request is a multiple of these bytes
+	payload uint32 // maximum bytes of a request
 	cookie  uint64
-	broken  error // what ended the conversation
+	broken  error // the first error
 }
 
 // Open makes the handshake for an export; "" is the server's default one. The
-// connection is the Client's from now on: Close closes it, and so does an Open
-// that fails. Errors wrap [fs.ErrNotExist], [fs.ErrPermission], [ErrProtocol],
+// Client takes over the connection: Close closes it, and so does an Open that
+// fails. Errors wrap [fs.ErrNotExist], [fs.ErrPermission], [ErrProtocol],
 // [ErrUnsupported], [ErrServer], or what the connection returned.
 func Open(conn io.ReadWriteCloser, export string) (*Client, error) {
 	c := &Client{conn: conn, minimum: 1, payload: defaultPayload}
@@ -53,17 +53,17 @@ func Open(conn io.ReadWriteCloser, export string) (*Client, error) {
 // Size returns the length of the export, in bytes.
 func (c *Client) Size() int64 { return c.size }
 
-// BlockSize returns what the offset and the length of every read must be
-// multiples of, in bytes: a power of two, at most 65536. The export's end is
-// one too.
+// BlockSize returns the block size in bytes, a power of two, at most 65536.
+// The offset and the length of every read, and the size of the export, are
+// multiples of it.
 func (c *Client) BlockSize() int { return int(c.minimum) }
 
 // ReadAt reads whole blocks within the export. After an error every further
-// read returns the same one: the conversation is over.
+// read returns the same error.
 func (c *Client) ReadAt(p []byte, off int64) (int, error) {
 	minimum := int64(c.minimum)
 	if off < 0 || off > c.size || int64(len(p)) > c.size-off || off%minimum != 0 || int64(len(p))%minimum != 0 {
-		return 0, fmt.Errorf("%d bytes at %d are no blocks of the export", len(p), off)
+		return 0, fmt.Errorf("%d bytes at %d are not blocks of the export", len(p), off)
 	}
 	most := int(min(c.payload, defaultPayload) / c.minimum * c.minimum)
 	done := 0
@@ -107,8 +107,8 @@ func (c *Client) request(command uint16, off uint64, length uint32) error {
 	return c.write(binary.BigEndian.AppendUint32(b, length))
 }
 
-// readFull reads len(b) bytes of what the server says. A server that is gone is
-// never an [io.EOF], which would be the end of the export.
+// readFull reads len(b) bytes from the server. It never returns [io.EOF] for a
+// closed connection, because that would mean the end of the export.
 func (c *Client) readFull(b []byte) error {
 	n, err := io.ReadFull(c.conn, b)
 	if errors.Is(err, io.EOF) {
@@ -122,16 +122,16 @@ func (c *Client) readFull(b []byte) error {
 
 func (c *Client) write(b []byte) error {
 	if _, err := c.conn.Write(b); err != nil {
-		return fmt.Errorf("asking the server: %w", err)
+		return fmt.Errorf("sending a request to the server: %w", err)
 	}
 	return nil
 }
 
-// Close says goodbye, if the conversation is still in order, and closes the
+// Close sends NBD_CMD_DISC, unless an error occurred, and closes the
 // connection.
 func (c *Client) Close() error {
 	if c.broken == nil {
-		// The server may be gone; nothing depends on the goodbye.
+		// The server may be gone; nothing depends on this request.
 		_ = c.request(cmdDisc, 0, 0)
 		c.broken = io.ErrClosedPipe
 	}

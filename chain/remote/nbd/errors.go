@@ -7,20 +7,19 @@ import (
 	"strconv"
 )
 
-// What can be wrong besides the connection, whose errors come back wrapped. An
-// export that the server does not have is an [fs.ErrNotExist], one that it does
-// not give away an [fs.ErrPermission].
+// Errors besides those of the connection, which are wrapped. A missing export
+// is an [fs.ErrNotExist], one that the server refuses an [fs.ErrPermission].
 var (
-	// ErrProtocol: the server does not keep to the protocol.
-	ErrProtocol = errors.New("the server breaks the NBD protocol")
-	// ErrUnsupported: the server wants what this package does not have: TLS,
-	// or a handshake from before NBD_OPT_GO (QEMU before 2.10).
-	ErrUnsupported = errors.New("the server does not speak NBD as it is read here")
-	// ErrServer: the server reports an error of its own.
+	// ErrProtocol: the server violates the protocol.
+	ErrProtocol = errors.New("the server violates the NBD protocol")
+	// ErrUnsupported: the server requires TLS, or a handshake from before
+	// NBD_OPT_GO (QEMU before 2.10), which this package does not support.
+	ErrUnsupported = errors.New("the server requires an unsupported part of the NBD protocol")
+	// ErrServer: the server reports an error.
 	ErrServer = errors.New("the server reports an error")
 )
 
-// maxMessage is how much of a server's message is quoted, in bytes.
+// maxMessage bounds how much of a server's message is quoted, in bytes.
 const maxMessage = 200
 
 // quote makes a server's message safe to print.
@@ -31,7 +30,7 @@ func quote(message []byte) string {
 	return strconv.Quote(string(message))
 }
 
-// The replies to an option that are errors.
+// Error replies to an option.
 const (
 	repErrUnsup    = 1<<31 + 1
 	repErrPolicy   = 1<<31 + 2
@@ -41,7 +40,7 @@ const (
 	repErrShutdown = 1<<31 + 7
 )
 
-// optionError is what the server said instead of going on.
+// optionError returns the error for a server's error reply.
 func optionError(reply uint32, message []byte) error {
 	said := ""
 	if len(message) > 0 {
@@ -51,19 +50,19 @@ func optionError(reply uint32, message []byte) error {
 	case repErrUnknown:
 		return fmt.Errorf("the server has no such export%s: %w", said, fs.ErrNotExist)
 	case repErrPolicy:
-		return fmt.Errorf("the server does not give the export away%s: %w", said, fs.ErrPermission)
+		return fmt.Errorf("the server refuses access to the export%s: %w", said, fs.ErrPermission)
 	case repErrTLSReqd:
-		return fmt.Errorf("%w: it demands TLS%s", ErrUnsupported, said)
+		return fmt.Errorf("%w: it requires TLS%s", ErrUnsupported, said)
 	case repErrUnsup, repErrPlatform:
-		return fmt.Errorf("%w: it does not know NBD_OPT_GO%s", ErrUnsupported, said)
+		return fmt.Errorf("%w: it does not support NBD_OPT_GO%s", ErrUnsupported, said)
 	case repErrShutdown:
 		return fmt.Errorf("%w: it is shutting down%s", ErrServer, said)
 	}
 	return fmt.Errorf("%w: reply %#x to NBD_OPT_GO%s", ErrServer, reply, said)
 }
 
-// readErrors are the protocol's error values, of which EPERM, EIO and EINVAL
-// are what servers answer to reads.
+// readErrors are the protocol's error values; servers answer reads with EPERM,
+// EIO and EINVAL.
 var readErrors = map[uint32]string{
 	1: "EPERM", 5: "EIO", 12: "ENOMEM", 22: "EINVAL", 28: "ENOSPC", 75: "EOVERFLOW", 95: "ENOTSUP", 108: "ESHUTDOWN",
 }

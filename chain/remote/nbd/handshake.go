@@ -13,7 +13,7 @@ const (
 	optMagic       = 0x49484156454F5054 // "IHAVEOPT"
 	oldstyleMagic  = 0x00420281861253
 	optReplyMagic  = 0x3e889045565a9
-	fixedNewstyle  = 1 << 0 // NBD_FLAG_FIXED_NEWSTYLE, and the client's flag alike
+	fixedNewstyle  = 1 << 0 // NBD_FLAG_FIXED_NEWSTYLE, the client's flag has the same value
 	optAbort       = 2
 	optGo          = 7
 	repAck         = 1
@@ -23,22 +23,22 @@ const (
 	maxString      = 4096
 	optReplyHeader = 20 // bytes
 
-	// maxReplies is how many replies one option may have. NBD_OPT_GO has
-	// one for each kind of information, of which there are four.
+	// maxReplies bounds the replies to one option. NBD_OPT_GO has one for each of
+	// the four kinds of information.
 	maxReplies = 32
-	// maxReply is the longest reply that is read: the longest string, and
-	// the two bytes that say what information it is.
+	// maxReply bounds the length of a reply: the longest string, and two bytes
+	// for the kind of information.
 	maxReply = 2 + maxString
-	// maxMinimum is the largest minimum block size there is, in bytes.
+	// maxMinimum is the largest minimum block size of the protocol, in bytes.
 	maxMinimum = 1 << 16
-	// defaultPayload is what a server takes that states no maximum, in bytes.
+	// defaultPayload is the maximum request, in bytes, if the server states none.
 	defaultPayload = 1 << 25
 )
 
 // handshake brings the connection to the transmission phase.
 func (c *Client) handshake(export string) error {
 	if len(export) > maxString || strings.Contains(export, "\x00") {
-		return fmt.Errorf("no export can have this name: it is longer than %d bytes, or has a NUL", maxString)
+		return fmt.Errorf("an export cannot have this name: it is longer than %d bytes, or contains a NUL", maxString)
 	}
 	if err := c.greet(); err != nil {
 		return err
@@ -59,11 +59,11 @@ func (c *Client) handshake(export string) error {
 		case err != nil:
 			return err
 		case kind == repAck && !exported:
-			return fmt.Errorf("%w: it tells no size", ErrProtocol)
+			return fmt.Errorf("%w: it sent no size", ErrProtocol)
 		case kind == repAck:
 			return c.checkSizes()
 		case kind&(1<<31) != 0:
-			// The error is the answer, whether or not the goodbye arrives.
+			// Return the error whether or not the abort arrives.
 			_ = c.option(optAbort, nil)
 			return optionError(kind, payload)
 		case kind != repInfo || len(payload) < 2:
@@ -100,15 +100,15 @@ func (c *Client) greet() error {
 	passwd, magic := binary.BigEndian.Uint64(greeting[:]), binary.BigEndian.Uint64(greeting[8:])
 	switch {
 	case passwd != initPasswd || magic != optMagic && magic != oldstyleMagic:
-		return fmt.Errorf("%w: it greets with %s", ErrProtocol, quote(greeting[:16]))
+		return fmt.Errorf("%w: its greeting is %s", ErrProtocol, quote(greeting[:16]))
 	case magic == oldstyleMagic:
-		return fmt.Errorf("%w: its handshake is the oldstyle one", ErrUnsupported)
+		return fmt.Errorf("%w: it uses the oldstyle handshake", ErrUnsupported)
 	}
 	if err := c.readFull(greeting[16:]); err != nil {
 		return err
 	}
 	if binary.BigEndian.Uint16(greeting[16:])&fixedNewstyle == 0 {
-		return fmt.Errorf("%w: its handshake is the newstyle one that was not fixed", ErrUnsupported)
+		return fmt.Errorf("%w: it uses the newstyle handshake without the fixed flag", ErrUnsupported)
 	}
 	return c.write(binary.BigEndian.AppendUint32(nil, fixedNewstyle))
 }
@@ -140,8 +140,9 @@ func (c *Client) optionReply(option uint32, buffer []byte) (kind uint32, payload
 	return kind, buffer[:length], nil
 }
 
-// checkSizes refuses an export whose last bytes no request can reach, as QEMU
-// does (nbd/client.c, 7.2).
+// checkSizes refuses an export with a size that is not a multiple of its block
+// size, as QEMU does (nbd/client.c, 7.2): requests could not reach the last
+// bytes.
 func (c *Client) checkSizes() error {
 	if c.size%int64(c.minimum) != 0 {
 		return fmt.Errorf("%w: an export of %d bytes is not a multiple of its blocks of %d", ErrProtocol, c.size, c.minimum)

@@ -73,14 +73,14 @@ func TestQemuNBD(t *testing.T) {
 	}
 }
 
-// served is a server as the bytes that it sends, whatever it hears.
+// served is a server that sends these bytes, whatever it reads.
 type served struct {
 	io.Reader
-	heard  bytes.Buffer
-	closed bool
+	received bytes.Buffer
+	closed   bool
 }
 
-func (s *served) Write(p []byte) (int, error) { return s.heard.Write(p) }
+func (s *served) Write(p []byte) (int, error) { return s.received.Write(p) }
 func (s *served) Close() error                { s.closed = true; return nil }
 
 func u16(n uint16) string { return string(binary.BigEndian.AppendUint16(nil, n)) }
@@ -164,8 +164,8 @@ func TestHandshakeOfHostileServers(t *testing.T) {
 func TestImpossibleNames(t *testing.T) {
 	for _, name := range []string{strings.Repeat("x", 4097), "a\x00b"} {
 		s := &served{Reader: strings.NewReader(greeting + export(512) + ack)}
-		if _, err := nbd.Open(s, name); err == nil || s.heard.Len() > 0 {
-			t.Errorf("%.10q: %v, sent %q", name, err, s.heard.String())
+		if _, err := nbd.Open(s, name); err == nil || s.received.Len() > 0 {
+			t.Errorf("%.10q: %v, sent %q", name, err, s.received.String())
 		}
 	}
 }
@@ -203,8 +203,8 @@ func TestReadsOfHostileServers(t *testing.T) {
 			}
 			continue
 		}
-		heard := s.heard.Len()
-		if _, again := c.ReadAt(p, 512); again != err || s.heard.Len() != heard {
+		received := s.received.Len()
+		if _, again := c.ReadAt(p, 512); again != err || s.received.Len() != received {
 			t.Errorf("%s: a second read is tried: %v", test.name, again)
 		}
 	}
@@ -221,10 +221,10 @@ func TestBoundsOfRequests(t *testing.T) {
 	if c.BlockSize() != 512 || c.Size() != 2048 {
 		t.Errorf("blocks of %d, %d bytes", c.BlockSize(), c.Size())
 	}
-	s.heard.Reset()
+	s.received.Reset()
 	for _, bad := range []struct{ off, n int64 }{{1, 512}, {0, 511}, {-512, 512}, {2048, 512}, {1536, 1024}, {math.MinInt64, 512}, {math.MaxInt64 - 511, 512}} {
-		if _, err := c.ReadAt(make([]byte, bad.n), bad.off); err == nil || s.heard.Len() > 0 {
-			t.Errorf("%d bytes at %d: %v, sent %q", bad.n, bad.off, err, s.heard.String())
+		if _, err := c.ReadAt(make([]byte, bad.n), bad.off); err == nil || s.received.Len() > 0 {
+			t.Errorf("%d bytes at %d: %v, sent %q", bad.n, bad.off, err, s.received.String())
 		}
 	}
 	if n, err := c.ReadAt(make([]byte, 1536), 512); n != 1536 || err != nil {
@@ -233,8 +233,8 @@ func TestBoundsOfRequests(t *testing.T) {
 	request := func(cookie, off uint64, n uint32) string {
 		return u32(0x25609513) + u16(0) + u16(0) + u64(cookie) + u64(off) + u32(n)
 	}
-	if want := request(1, 512, 1024) + request(2, 1536, 512); s.heard.String() != want {
-		t.Errorf("asked %q, want %q", s.heard.String(), want)
+	if want := request(1, 512, 1024) + request(2, 1536, 512); s.received.String() != want {
+		t.Errorf("asked %q, want %q", s.received.String(), want)
 	}
 }
 

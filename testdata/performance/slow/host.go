@@ -11,7 +11,7 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// A host has so many guests, a guest so many disks, a disk a chain of so many images.
+// The numbers of guests, of disks for each guest, and of images for each disk.
 const (
 	guests = 300
 	disks  = 3
@@ -20,7 +20,8 @@ const (
 
 const virtualSize = 16 << 20
 
-// kind is how much of its chains a guest states. In turn there are guests of each.
+// kind is how much of its chains a guest states. The guests alternate between
+// the kinds.
 type kind int
 
 const (
@@ -78,7 +79,7 @@ func makeImage(dir string, guest, disk, layer int) error {
 	if err != nil {
 		return err
 	}
-	// Most of it is zeros, which take no room on the disk.
+	// Most of it is zeros, which use no disk space.
 	return errors.Join(os.WriteFile(path, bytes.TrimRight(b, "\x00"), 0o644), os.Truncate(path, int64(len(b))))
 }
 
@@ -115,7 +116,7 @@ func definition(name string, guest int, images string) string {
 	return b.String()
 }
 
-// statements is how many a policy has.
+// statements is the number of statements in a policy.
 const statements = 10_000
 
 // makePolicy states the formats of all bases, and of images that are not there.

@@ -1,14 +1,13 @@
-// Slow prints what a scan of a host takes whose images are on a slow file system:
-// it builds chainfix, makes a host of 300 guests with 2,700 images, and scans it
-// through testdata/slowfs, with one worker and with as many as chainfix takes by
-// itself.
+// Slow measures a scan of a host with its images on a slow file system: it
+// builds chainfix, makes a host of 300 guests with 2,700 images, and scans it
+// through testdata/slowfs, with one worker and with chainfix's default.
 //
 //	go run ./testdata/performance/slow [-delay D] [-cache D] [-local]
 //
-// It takes root, and /dev/fuse. The definitions are on the machine's own file system.
-// Each scan has a mount of its own, of which the kernel remembers nothing before. With
-// -local the images are on the machine's own file system too; then each scan is run nine
-// times, in turn, and the median counts.
+// It needs root and /dev/fuse. The definitions are on the machine's own file
+// system. Each scan has a separate mount, of which the kernel has cached
+// nothing. With -local the images are on the machine's own file system too;
+// then each scan is run nine times, in turn, and the median is printed.
 package main
 
 import (
@@ -88,7 +87,7 @@ func measure(dir string, w io.Writer, slowness mount.Options, local bool) error 
 	return nil
 }
 
-// result is what one scan printed, took and asked for.
+// result is the output, the time and the requests of one scan.
 type result struct {
 	output []byte
 	took   time.Duration
@@ -113,7 +112,7 @@ func scan(chainfix string, flags []string, dir, images string, slowness mount.Op
 	if r, err = run(chainfix, definitions, flags); err != nil {
 		return result{}, err
 	}
-	// The place of the mount is another one for each scan.
+	// The mount point differs for each scan.
 	r.output = bytes.ReplaceAll(r.output, []byte(slow.Dir), []byte("/images"))
 	r.counts, err = slow.Counts()
 	return r, err

@@ -1,5 +1,5 @@
-// Smallest reads what one run of chainfix on a disk of three layers reads, and
-// does nothing with it: the least that a Go program can take for it.
+// Smallest reads what chainfix reads for a disk of three layers, and does
+// nothing with it: the minimum cost of a Go program.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 		if _, err := image.ReadAt(head, 0); err != nil && err != io.EOF {
 			os.Exit(1)
 		}
-		// Of the base, which nobody vouches for, the other marks too.
+		// For the base, whose format is not recorded, read the other signatures too.
 		if path == os.Args[len(os.Args)-1] {
 			image.ReadAt(head[:5], 32769)
 			image.ReadAt(head[:512], info.Size()-512)

@@ -1,8 +1,8 @@
-// Package mount mounts slowfs, which is described there, in a process of its own:
-// one that waited for a FUSE server within itself could not end.
+// Package mount mounts slowfs (see there) in a separate process: a process
+// that waits for its own FUSE server could not end.
 //
-// Whatever asks a stopped server, or for something that hangs, waits. So nothing
-// here looks at the mount, and [Mount.Close] ends it without its consent.
+// A request to a stopped server, or for a hanging file, blocks. So this
+// package never touches the mount, and [Mount.Close] ends it by force.
 package mount
 
 import (
@@ -22,12 +22,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotMounted: the server runs here, but could not mount. That takes root, and
+// ErrNotMounted: the server runs, but could not mount, which needs root and
 // /dev/fuse.
 var ErrNotMounted = errors.New("slowfs cannot mount")
 
-// patience is how long the server may take for an answer, or to be dead. It needs
-// a moment; the rest is for a machine that is busy.
+// patience is how long the server may take to answer, or to end. Usually it
+// needs only a moment; the rest is for a busy machine.
 const patience = 30 * time.Second
 
 // Options say how slow a file system is.
@@ -36,7 +36,7 @@ type Options struct {
 	Cache time.Duration // for which the kernel remembers names, attributes and symlinks; 0 means not at all
 }
 
-// Counts says what was asked of a file system.
+// Counts are the numbers of requests to a file system.
 type Counts struct {
 	Requests map[string]int `json:"requests"` // by operation
 	Most     int            `json:"most"`     // that were in flight at the same time
@@ -72,8 +72,8 @@ var program = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(path)), nil
 })
 
-// Start shows a folder at a new place. Close must be called; should this process
-// end before, the server takes the mount away.
+// Start mounts a folder in a new place. Close must be called; if this process
+// ends before, the server unmounts.
 func Start(source string, o Options) (*Mount, error) {
 	program, err := program()
 	if err != nil {
@@ -87,8 +87,8 @@ func Start(source string, o Options) (*Mount, error) {
 	m.close = sync.OnceValue(m.end)
 	m.server = exec.Command(program, "-delay", o.Delay.String(), "-cache", o.Cache.String(), source, dir)
 	m.server.Stderr = &m.complain
-	// The end of its input ends the server, even one that is stopped, and it lives on
-	// to see it where a whole group of processes is killed.
+	// The end of its input ends the server, even a stopped one; it survives the
+	// signal that kills its process group, so that it can unmount.
 	m.server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGCONT, Setpgid: true}
 	if err := m.start(); err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
@@ -117,8 +117,8 @@ func (m *Mount) start() error {
 
 	started := make(chan error)
 	go func() {
-		// What the kernel takes for the server's parent is the thread that
-		// started it, which must not end before.
+		// To the kernel the server's parent is the thread that started it, which
+		// must not end before.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := m.server.Start()
@@ -135,8 +135,8 @@ func (m *Mount) start() error {
 	return nil
 }
 
-// Counts returns what was asked for since it was called last. A stopped server has
-// no answer, which is an error.
+// Counts returns the requests since its last call. A stopped server does not
+// answer, which is an error.
 func (m *Mount) Counts() (Counts, error) { return m.ask("counts") }
 
 // AwaitHung waits until n requests hang.
@@ -166,7 +166,7 @@ func (m *Mount) ask(question string) (Counts, error) {
 	return counts, nil
 }
 
-// Stop stops the server, and returns when it has stopped: nothing is answered then.
+// Stop stops the server and waits until it has stopped answering.
 func (m *Mount) Stop() error {
 	if err := m.server.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
@@ -179,19 +179,19 @@ func (m *Mount) Stop() error {
 	}
 }
 
-// Continue lets a stopped server go on, with what was asked meanwhile.
+// Continue resumes a stopped server, which then answers the pending requests.
 func (m *Mount) Continue() error { return m.server.Process.Signal(syscall.SIGCONT) }
 
-// Close ends the file system, whoever waits for it: all of them get an error. It
-// returns in any case. That the server had ended before is an error. After the
-// first call it does nothing.
+// Close ends the file system; pending requests get an error. It always
+// returns. It is an error if the server had ended before. Further calls do
+// nothing.
 func (m *Mount) Close() error { return m.close() }
 
 func (m *Mount) end() error {
 	defer m.questions.Close()
 	defer m.answers.Close()
-	// The end of the server ends what it has not answered; what is left is a mount
-	// at which everything fails.
+	// Killing the server fails its pending requests, and leaves a mount on which
+	// everything fails.
 	m.server.Process.Kill()
 	var problem error
 	select {
@@ -202,8 +202,8 @@ func (m *Mount) end() error {
 	case <-time.After(patience):
 		problem = errors.New("slowfs cannot be killed")
 	}
-	// By force, which is what /sys/fs/fuse/connections/N/abort does: should anything
-	// else keep the connection open, it is dead.
+	// By force, like /sys/fs/fuse/connections/N/abort: the connection is dead
+	// even if something else keeps it open.
 	err := unix.Unmount(m.Dir, unix.MNT_FORCE|unix.MNT_DETACH)
 	if err == unix.EINVAL {
 		err = nil // it was not mounted

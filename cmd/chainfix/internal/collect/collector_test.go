@@ -221,8 +221,8 @@ func TestProblems(t *testing.T) {
 	want := []problem{
 		{report.WillNotStart, "image-missing", "DIR/gone", `"DIR/gone" does not exist`, "m1 m2 m3"},
 		{report.WillNotStart, "probed-backing", "DIR/golden", `the format of "DIR/golden" is not recorded; its header claims a backing image`, "u1 u2"},
-		{report.WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is none that libvirt gives to QEMU`, "format"},
-		{report.WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both are there`, "stale"},
+		{report.WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is not one that libvirt passes to QEMU`, "format"},
+		{report.WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both exist`, "stale"},
 		{report.Guessed, "format-unrecorded", "DIR/base", `the format of "DIR/base" is not recorded`, "g1"},
 		{report.Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
 		{report.Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},

@@ -38,7 +38,7 @@ type imageID struct {
 type imageRecord struct {
 	number int32 // from 0
 	exists presence
-	opened bool // opened, opened, so size is known
+	opened bool // opened, so size is known
 	block  bool // its source is of type block
 	// disputed says that chains differ about format.
 	disputed, problem bool

@@ -14,7 +14,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// StatesNothing reports whether a text is a policy file that states nothing.
+// StatesNothing reports whether a text is a policy file without statements.
 func StatesNothing(text []byte) bool {
 	file, err := policyfile.Parse("", text)
 	if err != nil {
@@ -24,13 +24,13 @@ func StatesNothing(text []byte) bool {
 	return file.Pools == "" && p.Rule == chain.Leaf && !p.Target.Known() && len(p.Trust) == 0 && len(p.Folders) == 0 && len(p.KeptChains) == 0
 }
 
-// IsDraft reports whether a text is an unanswered draft.
+// IsDraft reports whether a text is a draft without answers.
 func IsDraft(text []byte) bool {
 	return bytes.HasPrefix(text, []byte(firstLine)) && StatesNothing(text)
 }
 
-// stateFormats writes a line for each format that an image may be stated to have. If a policy file
-// cannot name the image, it writes why and reports false.
+// stateFormats writes a line for each possible format of an image. If a policy
+// file cannot name the image, it writes why and returns false.
 func (d *draft) stateFormats(e *entry, name string, formats []string) bool {
 	key, named, why := d.imageOf(name)
 	written := false
@@ -47,7 +47,8 @@ func (d *draft) stateFormats(e *entry, name string, formats []string) bool {
 	return written
 }
 
-// states reports whether an item of a policy file's "formats" states this.
+// states reports whether an item of a policy file's "formats" is the statement
+// want.
 func states(item string, want chain.Statement) bool {
 	file, err := policyfile.Parse("", []byte("version: 1\nformats:\n  - "+item+"\n"))
 	return err == nil && slices.Equal(file.Policy.Trust, []chain.Statement{want})
@@ -59,8 +60,9 @@ func keeps(item, own string) bool {
 	return err == nil && slices.Equal(file.Policy.KeptChains, []string{own})
 }
 
-// keepChains writes a line for each disk, by its own image, whose chain may be kept. If a
-// policy file can name none of them, it writes why and reports false.
+// keepChains writes a line for each disk, named by its own image, that may
+// keep its chain. If a policy file cannot name any of them, it writes why and
+// returns false.
 func (d *draft) keepChains(e *entry, disks []string) bool {
 	written := false
 	for _, name := range disks {
@@ -76,13 +78,13 @@ func (d *draft) keepChains(e *entry, disks []string) bool {
 	return written
 }
 
-// The reasons why a policy file cannot name an image.
+// Why a policy file cannot name an image.
 const (
-	unnamable = "a policy file cannot contain this name: rename the image, or state its format with a flag"
-	hidden    = "its name has a query, which is not shown here: write the full name after \"source\" in an entry of your own"
+	unnamable = "a policy file cannot contain this name: rename the image, or state its format by a flag"
+	hidden    = "its name has a query that is not shown here: write an entry with the full name after \"source\""
 )
 
-// imageOf returns a policy file's key and name for an image, or why it cannot name it.
+// imageOf returns how a policy file names an image, by a key and a name, or why it cannot.
 func (d *draft) imageOf(name string) (key, named, why string) {
 	switch {
 	case !utf8.ValidString(name):
@@ -108,7 +110,7 @@ func (d *draft) imageOf(name string) (key, named, why string) {
 	return "path", resolved, ""
 }
 
-// leadsTo reports whether a path resolves to this path without symlinks.
+// leadsTo reports whether the path name, with symlinks resolved, is resolved.
 func (d *draft) leadsTo(name, resolved string) bool {
 	to, err := d.Resolve(d.ctx, name)
 	return err == nil && to == resolved

@@ -1,9 +1,12 @@
-// Package draft writes the questions of a report on a host as a policy file to fill in.
+// Package draft writes the questions of a report on a host as a policy file to
+// fill in.
 //
-// The file is YAML that [github.com/chainfix/chainfix/chain/policyfile] reads, and states nothing:
-// each answer is a commented line that states the format of one image, or keeps the chain of one
-// disk, once its "#" is removed. All other text follows two of them. Whatever a name contains, no
-// line of the file states anything else: [Text] parses each answer before it writes it.
+// The file is YAML for [github.com/chainfix/chainfix/chain/policyfile], and
+// states nothing at first: each answer is a commented line, which states the
+// format of one image, or keeps the chain of one disk, as soon as its "#" is
+// removed. All other text comes after "##". Whatever a name contains, no line
+// of the file can state anything else; [Text] parses each answer before it
+// writes it.
 package draft
 
 import (
@@ -19,40 +22,41 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Options are what a draft contains besides the questions.
+// Options are the texts of a draft besides the questions.
 type Options struct {
-	// Apply and Scan are the commands that use the file: to fix the guests, and to see what is
-	// left to decide. The file's name is appended after a space.
+	// Apply and Scan are the commands that fix the guests, and that show the
+	// remaining decisions. The file's name follows, after a space.
 	Apply, Scan string
-	File        string // its name, quoted for a shell
-	// Policy is the policy file that the scan used, quoted for a shell; "" for none. A command
-	// takes only one file.
+	File        string // its name, as a word for a shell
+	// Policy is the policy file of the scan, quoted for a shell; "" if none. A
+	// command accepts only one file.
 	Policy string
-	// Resolve returns a path without symlinks, "." and "..". A policy file takes only such paths,
-	// but an overlay may name its backing image "../base.img".
+	// Resolve returns a path without symlinks, "." and "..", which a policy file
+	// requires; an overlay may name its backing image "../base.img".
 	Resolve func(ctx context.Context, path string) (string, error)
 }
 
 // Summary counts what is in a draft.
 type Summary struct {
 	Formats  int // questions about formats
-	Chains   int // questions about the XML's chains
-	LeftOut  int // decisions that a policy file cannot answer
+	Chains   int // questions about chains in the XML
+	LeftOut  int // decisions that no statement answers
 	NotThere int // decisions that did not fit
 }
 
 // firstLine identifies a draft.
 const firstLine = "## A policy file to fill in, by chainfix host scan --draft-policy.\n"
 
-// Less than the limits of a policy file, so that lines can be added.
+// Free space in a draft, within the limits of a policy file, for additional
+// lines.
 const (
 	maxSize  = policyfile.MaxSize * 7 / 8
 	maxMarks = policyfile.MaxMarks * 7 / 8
 )
 
-// Text returns the draft for these decisions, which keep their order in each part. Decisions that
-// a policy file has no room for are omitted. It returns an error if ctx ends, or if the text
-// would state something.
+// Text returns the draft for these decisions, in their order in each part of
+// it. It leaves out what does not fit into a policy file. The error is that of
+// ctx, or says that the text would state something.
 func Text(ctx context.Context, decisions []report.Decision, o Options) ([]byte, Summary, error) {
 	d := &draft{ctx: ctx, Options: o}
 	for i, decision := range decisions {
@@ -78,19 +82,19 @@ type draft struct {
 	sum Summary
 
 	formats, chains, leftOut bytes.Buffer
-	size, marks              int // of all three parts
+	size, marks              int // of the three together
 	full                     bool
 }
 
 // entry is the text of one decision in one part of the draft.
 type entry struct{ bytes.Buffer }
 
-// say writes a line of text. Nothing in the text can end the line.
+// say writes a line of text, without any line end in it.
 func (e *entry) say(text string) {
 	e.WriteString(strings.TrimRight("  ## "+strings.Map(printable, text), " ") + "\n")
 }
 
-// answer writes the line that is an answer once it is uncommented.
+// answer writes the commented line of an answer.
 func (e *entry) answer(item string) { e.WriteString("  #- " + item + "\n") }
 
 // add writes one decision, if it fits.
@@ -132,7 +136,7 @@ func (d *draft) add(decision report.Decision) {
 	*count++
 }
 
-// evidence writes the evidence for the answer.
+// evidence writes the facts that help to answer.
 func (e *entry) evidence(decision report.Decision) {
 	label := "known: "
 	if decision.Claims != "" {
@@ -143,17 +147,17 @@ func (e *entry) evidence(decision report.Decision) {
 		e.say("  " + label + text)
 	}
 	for _, text := range decision.Against {
-		e.say("evidence against: " + text)
+		e.say("  evidence against: " + text)
 	}
 	e.guests(decision.Guests)
 }
 
 const (
-	maxGuests = 50  // guests guests that an entry names
-	columns   = 100 // width width of the lines that name them
+	maxGuests = 50  // that an entry names
+	columns   = 100 // of the lines that name them
 )
 
-// guests names the guests that wait.
+// guests lists the waiting guests.
 func (e *entry) guests(names []string) {
 	label := "  " + strconv.Itoa(len(names)) + " guests wait:"
 	if len(names) == 1 {
@@ -177,7 +181,7 @@ func (e *entry) guests(names []string) {
 	e.say(line)
 }
 
-// shownWord quotes a name that is not a plain word.
+// shownWord quotes a name that is no plain word.
 func shownWord(name string) string {
 	plain := func(r rune) bool {
 		return r == '_' || r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)
@@ -188,7 +192,8 @@ func shownWord(name string) string {
 	return name
 }
 
-// printable replaces what could control a terminal or end a line by a question mark.
+// printable replaces control characters, line ends and the like by a question
+// mark.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return '?'
@@ -196,10 +201,11 @@ func printable(r rune) rune {
 	return r
 }
 
-// withoutBreak returns a part of a draft without the empty line before its first entry.
+// withoutBreak returns a part of a draft without the empty line before its
+// first entry.
 func withoutBreak(part *bytes.Buffer) string { return strings.TrimPrefix(part.String(), "\n") }
 
-// countMarks counts what [policyfile.MaxMarks] limits.
+// countMarks counts what [policyfile.MaxMarks] bounds.
 func countMarks(text []byte) int {
 	n := 0
 	for _, c := range text {
@@ -210,39 +216,39 @@ func countMarks(text []byte) int {
 	return n
 }
 
-// text puts the parts of the draft together.
+// text joins the parts of the draft.
 func (d *draft) text() []byte {
 	var b bytes.Buffer
 	line := func(text string) {
 		b.WriteString(strings.TrimRight("## "+strings.Map(printable, text), " ") + "\n")
 	}
 	b.WriteString(firstLine)
-	line("It states nothing yet. To answer a question, remove the # from one of the lines below it that begin")
+	line("It states nothing yet. To answer a question, remove the # of one of the lines below it that have")
 	line("with one #. Leave open what you do not know: with a wrong answer a guest reads wrong data.")
-	line("docs/policy.md says how to find the answer. Then see what is left to decide, and fix the guests:")
+	line("says what an answer proves. Then check what is left to decide, and fix the guests:")
 	line("  " + d.Scan + " " + d.File)
 	line("  " + d.Apply + " " + d.File)
 	if d.Policy != "" {
-		line("The scan used the policy file " + d.Policy + ", and a command takes only one: move the lines into it.")
+		line("The scan used the policy file " + d.Policy + ", and a command accepts only one: move the lines into that.")
 	}
 	if d.sum.NotThere > 0 {
-		line("A policy file has no room for " + strconv.Itoa(d.sum.NotThere) + " more decisions: answer these and scan again.")
+		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than fit into a policy file: answer these and scan again.")
 	}
 	b.WriteString("version: 1\n")
 	if d.formats.Len() > 0 {
 		b.WriteString("\n")
-		line("Formats of images. One that any guest has or had as a raw disk is raw, whatever its header claims.")
+		line("Formats of images. An image that any guest uses or used as a raw disk is raw, whatever its header claims.")
 		b.WriteString("formats:\n" + withoutBreak(&d.formats))
 	}
 	if d.chains.Len() > 0 {
 		b.WriteString("\n")
-		line("Disks whose chain in the XML contradicts the headers. An answer keeps the XML's chain. If the headers")
-		line("are right, leave it open, and name the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
+		line("Disks with another chain in the XML than in the headers. An answer keeps the XML's. If the headers")
+		line("are right, leave it open, and run for the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
 		b.WriteString("disks:\n" + withoutBreak(&d.chains))
 	}
 	if d.leftOut.Len() > 0 {
 		b.WriteString("\n")
-		line("What a policy file cannot answer:")
+		line("Not to be answered by a statement in a policy file:")
 		b.WriteString(withoutBreak(&d.leftOut))
 	}
 	return b.Bytes()

@@ -17,7 +17,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// hostile are parts of names that try to be read as YAML, or to end a line.
+// hostile are parts of names that somebody may hope to be read as YAML, or to end a line.
 var hostile = []string{
 	"\n", "\r", "\r\n", "\u0085", "\u2028", "\u2029", "\u202e", "\u2066", "\ufeff", "\x00", "\x1b[2J", "\t", "\xff", "\ufffd",
 	"#", " #", "# ", "##", "#-", "\n#- ", "\n  - ", "- ", "-", "---", "...", "%YAML", "?", ": ", ":", ",", "{", "}", "[", "]", "&a", "*a", "!!str ", "|", ">", "'", `"`, `\`, `\"`, "`", "@",
@@ -58,12 +58,12 @@ func resolve(_ context.Context, name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-// uncommented are the ways to uncomment a line: removing one "#", as the draft says, or all of them, with
-// and without the space before.
+// uncommented are the ways in which somebody may take away what makes a line a comment: one sign of it, as
+// the draft says, or all that there is, with and without the space before it.
 var uncommented = []*regexp.Regexp{regexp.MustCompile(`^( *)#`), regexp.MustCompile(`^( *)[# ]+`), regexp.MustCompile(`^()[# ]+`)}
 
-// TestNoNameBecomesAStatement: whatever the names of images and guests, the draft states nothing, and
-// with one line uncommented exactly that answer about one image of the decisions.
+// TestNoNameBecomesAStatement: whatever images and guests are called, the draft states nothing, and with
+// one line uncommented just what that line says of one image that the decisions are about.
 func TestNoNameBecomesAStatement(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		decisions := rapid.SliceOfN(anyDecision, 0, 2).Draw(t, "decisions")
@@ -172,7 +172,7 @@ func TestDraftHasRoom(t *testing.T) {
 	if err != nil || !draft.IsDraft(text) {
 		t.Fatalf("%v, %d bytes", err, len(text))
 	}
-	if sum.Formats+sum.NotThere != len(decisions) || sum.NotThere == 0 || !strings.Contains(string(text), fmt.Sprintf("no room for %d more decisions", sum.NotThere)) {
+	if sum.Formats+sum.NotThere != len(decisions) || sum.NotThere == 0 || !strings.Contains(string(text), fmt.Sprintf("There are %d decisions more", sum.NotThere)) {
 		t.Errorf("%+v", sum)
 	}
 	if !strings.Contains(string(text), `"/images/0.img"`) || strings.Contains(string(text), `"/images/19999.img"`) {
@@ -190,8 +190,8 @@ func TestDraftEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestNamesInAnswers: an answer names the image as a policy file has to, or the entry says why it
-// cannot, and is among the decisions that a policy file cannot answer.
+// TestNamesInAnswers: an answer names the image as a policy file has to, or the entry says why there
+// is none, and stands with what no statement answers.
 func TestNamesInAnswers(t *testing.T) {
 	resolve := func(_ context.Context, name string) (string, error) {
 		to, there := map[string]string{
@@ -215,7 +215,7 @@ func TestNamesInAnswers(t *testing.T) {
 		"/a\nb":                    "rename the image",
 		"/a\xffb":                  "rename the image",
 		"nbd://h:10809/base":       `#- {source: "nbd://h:10809/base", format: raw}`,
-		"https://h:443/x?...":      "a query, which is not shown here",
+		"https://h:443/x?...":      "a query that is not shown here",
 		"/x?...":                   `#- {path: "/x?...", format: raw}`,
 	} {
 		decisions := []report.Decision{{Name: name, Question: "what is it?", Answers: []report.Answer{{Format: "raw"}}, Hint: "a hint", Guests: []string{"a"}}}

@@ -15,89 +15,91 @@ import (
 
 // Apply makes the chains of a host's guests explicit.
 //
-// Before the first change the old and the new definition of every guest are in
-// the folder of a [Run], whose manifest is written ahead. Then each guest is
-// given its new definition, which is read back and compared; a guest of which
-// libvirt makes anything else gets its old one again. Of a running guest the
-// persistent definition is changed, and nothing of one that has a managed save
-// image, a block job, or a definition that is not the one that was scanned.
+// Before the first change the folder of a [Run] has the old and the new
+// definition of every guest; its manifest is a write-ahead log. Then Apply
+// defines each guest, reads the definition back and compares it; if libvirt
+// made anything else of it, Apply restores the old one. For a running guest it
+// changes the persistent definition. It does not change a guest with a managed
+// save image, with a block job, or whose definition has changed since the
+// scan.
 //
-// Ended at any moment, every guest has its old definition or its new one, and
-// the manifest says which, but for one guest at most, of which it says that it
-// has one of the two. The next Apply carries on in the same folder.
+// If the program ends at any moment, every guest has its old or its new
+// definition, and the manifest says which, except for at most one guest, which
+// has one of the two. The next Apply continues in the same folder.
 type Apply struct {
 	Daemon *Daemon
 	Scan   *Scan // of the Daemon
 	// Connect is the URI of the Daemon, and Program the version of chainfix: the
-	// manifest has them for people.
+	// manifest shows them to people.
 	Connect, Program string
-	// StateDir is the folder that holds the runs; it is made if it is not
-	// there.
+	// StateDir is the folder of the runs; it is created if absent.
 	StateDir string
-	// All says to make every chain explicit, and not only those that need it; of named
-	// guests all are taken in any case ([Report.Wanted]).
+	// All makes every chain explicit, and not only those that need it; all chains
+	// of named guests are made explicit anyway ([Report.Wanted]).
 	All bool
-	// Snapshots says to mend what libvirt keeps of snapshots and checkpoints too, and
-	// Saved what it keeps of saved states.
+	// Snapshots also fixes snapshots and checkpoints, and Saved saved states.
 	Snapshots, Saved bool
-	// OnOutcome, which may be nil, is called with the outcome of every guest that was wanted, and fixable when
-	// it was scanned, and of those that a run before this one left half
-	// done.
+	// OnOutcome, which may be nil, is called with the outcome of every wanted
+	// guest that was fixable when it was scanned, and of guests that an earlier
+	// interrupted run left half done.
 	OnOutcome func(Outcome)
-	// OnPlanned, which may be nil, is called with each text that is to be changed, and the
-	// document that it becomes. The name is the guest's, with that of the snapshot behind
-	// it, if it is of one. An error ends the run.
+	// OnPlanned, which may be nil, is called with each text before it is changed,
+	// and the changed document. The name is the guest's, followed by the
+	// snapshot's if it is about one. An error ends the run.
 	OnPlanned func(name string, old []byte, doc *xmlfix.Document) error
-	// Confirm, which may be nil, is called before the first change, with how many there
-	// are. An error ends the run, and if that has a folder of its own, there is none any
-	// more.
+	// Confirm, which may be nil, is called before the first change, with the
+	// number of changes. An error ends the run and removes its folder if this run
+	// created it.
 	Confirm func(changes int) error
-	// Progress, which may be nil, is called once all guests are planned, and then after
-	// each of them, with how many of them have been given their new definition, or left.
+	// Progress, which may be nil, is called after all guests are planned, and
+	// then after each of them, with the number of guests that are changed or
+	// skipped.
 	Progress func(done, total int)
 }
 
-// Outcome is what has become of a guest.
+// Outcome is the result for a guest.
 type Outcome struct {
 	Guest, UUID string
-	// Stored is what libvirt keeps of the guest, where the outcome is about that
-	// and not about its definition.
+	// Stored is the snapshot, checkpoint or saved state that the outcome is
+	// about; zero for the definition.
 	Stored Stored
 	Step   Step // Defined, Left or Changed; of a rollback Restored or Left
-	// Err says why the guest was left; it wraps [ErrChanged] or [ErrNoGuest]
-	// where that is the reason, [ErrGuestBusy], [ErrByName] or [ErrReadBack].
+	// Err says why the guest was not changed; it may wrap [ErrChanged],
+	// [ErrNoGuest], [ErrGuestBusy], [ErrByName] or [ErrReadBack].
 	Err error
-	// Remedy says what to do about a guest that a rollback left; it may say nothing.
+	// Remedy says what to do about a guest that a rollback skipped; it may be
+	// zero.
 	Remedy finding.Remedy
-	// Already says that the guest had its old definition again before this rollback.
+	// Already says that the guest already had its old definition before this
+	// rollback.
 	Already bool
 }
 
 var (
 	// ErrGuestBusy is returned for a guest that has a managed save image, or a
 	// block job.
-	ErrGuestBusy = errors.New("the guest is not to be changed now")
+	ErrGuestBusy = errors.New("the guest cannot be changed now")
 	// ErrByName is returned for a guest that is changed only if it is named
 	// ([finding.Finding.ByName]).
 	ErrByName = errors.New("the guest is changed only if it is named")
-	// ErrReadBack is returned where libvirt made something else of a definition than it was
-	// given. The guest has its old one again, unless libvirt did so with that
-	// one too; then the error says where it is.
-	ErrReadBack = errors.New("libvirt made something else of the definition")
-	// ErrLeftOut is returned where guests were left out, because their chains are refused or
-	// they are not to be changed now ([ErrGuestBusy]), or not without being named
-	// ([ErrByName]).
-	ErrLeftOut = errors.New("guests were left out")
-	// ErrLeft is returned where guests that were taken on could not be changed.
-	ErrLeft = errors.New("guests were left as they are")
+	// ErrReadBack is returned if the definition that libvirt returns differs from
+	// the one that it was given. The guest has its old one again, unless that
+	// differs too; then the error says where it is stored.
+	ErrReadBack = errors.New("libvirt stored a different definition")
+	// ErrLeftOut is returned if guests were skipped because their chains are
+	// refused, because they cannot be changed now ([ErrGuestBusy]), or only if
+	// named ([ErrByName]).
+	ErrLeftOut = errors.New("guests were skipped")
+	// ErrLeft is returned if planned guests could not be changed.
+	ErrLeft = errors.New("guests could not be changed")
 )
 
-// Run calls report for every guest of the scan, and changes those that are fixable and
-// wanted ([Report.Wanted]).
-// A folder is made for the first of these. Its path is returned whenever there is one,
-// with an error too: one that wraps [ErrGone] or [ErrManifest], or is of the folder's file
-// system, ends the run where it is; [ErrLeft] and [ErrLeftOut] come when all is
-// done that can be.
+// Run calls report for every guest of the scan, and changes those that are
+// fixable and wanted ([Report.Wanted]). It creates a folder for the first of
+// these, and returns its path, also with an error. An error that wraps
+// [ErrGone] or [ErrManifest], or comes from the folder's file system, ends the
+// run at once; [ErrLeft] and [ErrLeftOut] are returned after everything
+// possible was done.
 func (a *Apply) Run(ctx context.Context, report func(*Report) error) (dir string, err error) {
 	origin := a.Daemon.origin()
 	origin.Connect, origin.Program = a.Connect, a.Program
@@ -156,7 +158,7 @@ type applying struct {
 	left, leftOut bool
 }
 
-// outcome reports what has become of a guest, and remembers if it was left.
+// outcome reports the result for a guest, and records if it was skipped.
 func (w *applying) outcome(g *runGuest, why error) {
 	switch {
 	case errors.Is(why, ErrGuestBusy), errors.Is(why, ErrByName):
@@ -169,20 +171,20 @@ func (w *applying) outcome(g *runGuest, why error) {
 	}
 }
 
-// fatal reports that there is no going on after an error: the daemon or ctx has
+// fatal reports whether an error ends the run: the connection or ctx has
 // ended, or the manifest cannot be written.
 func fatal(ctx context.Context, err error) bool {
 	var left *leftError
 	return ctx.Err() != nil || errors.Is(err, ErrGone) || !errors.As(err, &left)
 }
 
-// leftError is why one guest was left as it is.
+// leftError says why one guest was not changed.
 type leftError struct{ error }
 
 func (e *leftError) Unwrap() error { return e.error }
 
-// leave writes down that a guest is left as it is, which is Left if it has the
-// definition that it had, or one that somebody else gave it before the run did.
+// leave records that a guest is not changed: Left if it has its old
+// definition, or one that somebody else defined before the run did.
 func (w *applying) leave(g *runGuest, why error) error {
 	step := Left
 	if g.mayHaveNew {
@@ -198,8 +200,8 @@ func (w *applying) leaveAs(g *runGuest, step Step, why error) error {
 	return &leftError{why}
 }
 
-// plan scans the host and keeps the definitions of all guests that can be
-// fixed. Nothing is changed before it is done.
+// plan scans the host and stores the definitions of all guests that can be
+// fixed. Nothing is changed before plan returns.
 func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	for _, g := range w.run.guests {
 		if g.step == Defining {
@@ -235,8 +237,8 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	}
 	for _, g := range w.run.guests {
 		if g.step == Planned && !planned[g.key()] {
-			// By a run that was cut short, and it is not to be done any more.
-			if err := w.run.step(g, Left, "it is no longer to be changed"); err != nil {
+			// Planned by an interrupted run, and no longer wanted.
+			if err := w.run.step(g, Left, "it no longer needs the change"); err != nil {
 				return err
 			}
 		}
@@ -244,9 +246,9 @@ func (w *applying) plan(ctx context.Context, report func(*Report) error) error {
 	return nil
 }
 
-// ofOneFile reports that a file could not be written for a reason that need not
-// be one for the next: what is in its place, or its size. Where there is no room,
-// or the folder is gone, no guest's definitions are kept.
+// ofOneFile reports whether the reason that a file could not be written
+// concerns only this file, such as its size or an obstacle with its name. A
+// full file system or a missing folder concerns all files.
 func ofOneFile(err error) bool {
 	for _, reason := range []error{unix.EISDIR, unix.EEXIST, unix.ENOTEMPTY, unix.EPERM, unix.EACCES, unix.EFBIG} {
 		if errors.Is(err, reason) {
@@ -256,15 +258,15 @@ func ofOneFile(err error) bool {
 	return false
 }
 
-// resolve finds out which definition a guest has that was left in the step
-// [Defining] by a run before this one.
+// resolve determines which definition a guest has that an interrupted run left
+// in the step [Defining].
 func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	now, err := g.inspect(ctx, w.Daemon)
 	switch {
 	case gone(err):
 		err = w.leave(g, err)
 	case isLibvirtError(err):
-		err = &leftError{err} // nobody knows; the others need not wait for it
+		err = &leftError{err} // unknown; go on with the others
 	case err != nil:
 		return err
 	case sum(now.Definition) == g.old:
@@ -279,8 +281,8 @@ func (w *applying) resolve(ctx context.Context, g *runGuest) error {
 	return nil
 }
 
-// adopt writes down that a guest, which has not its old definition, has its new
-// one; or leaves it, if it has neither.
+// adopt records that a guest without its old definition has its new one; or
+// skips it, if it has neither.
 func (w *applying) adopt(g *runGuest, now *Guest) error {
 	old, wanted, err := g.definitions(w.run)
 	if err != nil {
@@ -306,8 +308,8 @@ func (g *runGuest) definitions(run *Run) (old, wanted []byte, err error) {
 	return old, wanted, err
 }
 
-// define gives a guest its new definition. The error is a *leftError if the
-// manifest says what it has instead.
+// define defines a guest anew. The error is a *leftError if the manifest
+// records what the guest has instead.
 func (w *applying) define(ctx context.Context, g *runGuest) error {
 	old, wanted, err := g.definitions(w.run)
 	if err != nil {
@@ -320,8 +322,8 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case err != nil:
 		return w.leave(g, err)
 	case sum(now.Definition) != g.old:
-		// Somebody else changed it, or the last call of a run that was killed
-		// has ended only now.
+		// Somebody else changed it, or the last call of a killed run has only now
+		// taken effect.
 		return w.adopt(g, now)
 	}
 	if busy := guestFindings(now, ""); len(busy) > 0 {
@@ -334,7 +336,7 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	var difference error
 	switch {
 	case errors.Is(err, errLost), isLibvirtError(err):
-		// It may have grown beyond what fits into libvirt's protocol.
+		// It may have become too long for libvirt's protocol.
 		difference, refusal = err, nil
 		now = &Guest{}
 	case err != nil:
@@ -360,14 +362,14 @@ func (w *applying) define(ctx context.Context, g *runGuest) error {
 	case agrees(old, now.Definition):
 		return w.leaveAs(g, Left, difference)
 	case refusal == nil:
-		refusal = errors.New("and something else of its old one too")
+		refusal = errors.New("and a different old one too")
 	}
-	return w.leave(g, fmt.Errorf("%w, %w; that is in %q", difference, refusal, g.oldFile()))
+	return w.leave(g, fmt.Errorf("%w, %w; the old one is in %q", difference, refusal, g.oldFile()))
 }
 
-// give defines a guest, and reads back what libvirt has then. A refusal alone proves
-// nothing: the daemon that answers may only hand calls on
-// (virtproxyd), and not know what has become of one.
+// give defines a guest, and reads the result back, even after an error: a
+// daemon that only forwards calls (virtproxyd) may not know whether one
+// succeeded.
 func (w *applying) give(ctx context.Context, g *runGuest, definition []byte) (now *Guest, refusal, err error) {
 	refusal = g.define(ctx, w.Daemon, definition)
 	if ends(ctx, refusal) {

@@ -15,11 +15,11 @@ import (
 	versions "github.com/chainfix/chainfix/chain/libvirt"
 )
 
-// Daemon is a connection to a libvirt daemon. Its methods may be called from
-// several goroutines; the daemon gets one call at a time.
+// Daemon is a connection to a libvirt daemon. It is safe for concurrent use;
+// the daemon gets one call at a time.
 //
-// libvirt's protocol cannot take a call back: where the context of a call ends
-// before the answer is there, the connection is closed, and every later call
+// libvirt's protocol cannot cancel a call: if the context of a call ends
+// before the reply arrives, the connection is closed, and every later call
 // returns [ErrGone].
 type Daemon struct {
 	rpc     *libvirt.Libvirt
@@ -28,17 +28,17 @@ type Daemon struct {
 	version versions.Version
 	qemu    versions.Version
 
-	// What a run of this daemon's guests is known by, besides the machine: see [Origin].
+	// Parts of the [Origin] of a run.
 	driver, user string
 }
 
 // Connect connects to the daemon that a URI names: qemu:///system or
 // qemu:///session, both also as qemu+unix:///..., and with ?socket=PATH, which
-// says where the daemon listens. Without that it is looked for where libvirt's
-// own clients look (virtqemud-sock, then libvirt-sock, in /var/run/libvirt or
-// the user's runtime folder). No daemon is started.
+// names the daemon's socket. The default is that of libvirt's own clients
+// (virtqemud-sock, then libvirt-sock, in /var/run/libvirt or the user's
+// runtime folder). No daemon is started.
 //
-// A URI of another kind is an [ErrURI]. Where nobody listens, the error wraps
+// A URI of another kind is an [ErrURI]. If no daemon listens, the error wraps
 // the system's (fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED).
 func Connect(ctx context.Context, uri string) (*Daemon, error) {
 	a, err := parseURI(uri, os.Getenv, os.Geteuid())
@@ -63,8 +63,8 @@ func Connect(ctx context.Context, uri string) (*Daemon, error) {
 	return d, nil
 }
 
-// systemError drops what package net says around the system's error: it
-// repeats the path without quotes.
+// systemError unwraps package net's error, which repeats the path without
+// quotes.
 func systemError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -94,7 +94,7 @@ func (d *Daemon) askVersion(ctx context.Context) error {
 	if ends(ctx, err) {
 		return err
 	}
-	return nil // there may be no QEMU
+	return nil // QEMU may be absent
 }
 
 // versionOf reads a version as libvirt counts it: each part up to 999.
@@ -102,18 +102,17 @@ func versionOf(v uint64) versions.Version {
 	return versions.Version{Major: int(v / 1_000_000 % 1000), Minor: int(v / 1000 % 1000), Release: int(v % 1000)}
 }
 
-// QEMU is the version of the QEMU that the daemon runs, the zero Version if it has
-// none, or does not tell.
+// QEMU returns the version of the daemon's QEMU; the zero Version if unknown.
 func (d *Daemon) QEMU() versions.Version { return d.qemu }
 
 // Version is the version of the daemon's libvirt.
 func (d *Daemon) Version() versions.Version { return d.version }
 
-// Close ends the connection. A call that is under way returns [ErrGone].
+// Close ends the connection. A pending call returns [ErrGone].
 func (d *Daemon) Close() error { return d.guard.Close() }
 
-// call makes one call of libvirt's API, when its turn has come. All errors of
-// go-libvirt's go through here.
+// call makes one call of libvirt's API after earlier ones have ended. All
+// errors of go-libvirt pass through it.
 func (d *Daemon) call(ctx context.Context, name string, f func() error) error {
 	select {
 	case d.turn <- struct{}{}:
@@ -138,13 +137,12 @@ func (d *Daemon) call(ctx context.Context, name string, f func() error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", name, context.Cause(ctx))
 	}
-	// Whatever else has happened, there is no telling what the next answer
-	// would belong to.
+	// The next reply could belong to any call.
 	return fmt.Errorf("%s: %w: %w", name, ErrGone, d.guard.end(errReply))
 }
 
-// Pools reads the pools as the daemon has them. See [Inventory]. A daemon
-// without a driver for storage has none.
+// Pools reads the pools from the daemon. See [Inventory]. A daemon without a
+// driver for storage has none.
 func (d *Daemon) Pools(ctx context.Context) iter.Seq2[*Pool, error] {
 	return func(yield func(*Pool, error) bool) {
 		var listed []libvirt.StoragePool

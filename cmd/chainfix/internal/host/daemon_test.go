@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// TestDefine: what is defined is what the next Inspect returns, a running
-// guest goes on as it is, and what libvirt refuses changes nothing.
+// TestDefine: the next Inspect returns the new definition, a running guest
+// keeps running unchanged, and a refused definition changes nothing.
 func TestDefine(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	l.Define(domain("off", image(t, l, "off.qcow2")))
@@ -206,7 +206,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// TestNoSuchDaemon: what is wrong is to be told apart.
+// TestNoSuchDaemon: the errors are distinguishable.
 func TestNoSuchDaemon(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := host.Connect(t.Context(), "qemu:///system?socket="+filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {

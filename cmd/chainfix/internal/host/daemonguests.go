@@ -66,9 +66,9 @@ func (d *Daemon) listDomains(ctx context.Context, kind libvirt.ConnectListAllDom
 	return listed, err
 }
 
-// havers are the guests that have what most guests have not: libvirt is asked once for
-// all of them, and not for each. A nil map means that it does not tell; a nil *havers
-// knows nothing.
+// havers are the guests with saved states, snapshots and checkpoints, which
+// most guests do not have: one call lists them all. A nil map, or a nil
+// *havers, means unknown.
 type havers struct{ saved, snapshots, checkpoints map[libvirt.UUID]bool }
 
 func (d *Daemon) havers(ctx context.Context) (*havers, error) {
@@ -95,18 +95,18 @@ func (d *Daemon) havers(ctx context.Context) (*havers, error) {
 	return have, nil
 }
 
-// lacks reports whether a guest is known not to be in a set.
+// lacks reports whether a guest is certainly not in a set.
 func lacks(set map[libvirt.UUID]bool, domain libvirt.Domain) bool {
 	return set != nil && !set[domain.UUID]
 }
 
-// ends reports whether after this error there is nothing more to be had.
+// ends reports whether no more can be read after this error.
 func ends(ctx context.Context, err error) bool {
 	return err != nil && (ctx.Err() != nil || errors.Is(err, ErrGone))
 }
 
-// Inspect reads one guest again. The error is [ErrNoGuest] where the guest is
-// gone, or has no persistent definition any more.
+// Inspect reads one guest again. The error is [ErrNoGuest] if the guest no
+// longer has a persistent definition.
 func (d *Daemon) Inspect(ctx context.Context, uuid string) (*Guest, error) {
 	id, err := parseUUID(uuid)
 	if err != nil {
@@ -131,13 +131,13 @@ func (d *Daemon) inspect(ctx context.Context, domain libvirt.Domain, have *haver
 	return d.inspectOnce(ctx, domain, have)
 }
 
-// inspectTransient reads a guest that has no persistent definition; it is
-// [ErrNoGuest] once it has ended, or got one.
+// inspectTransient reads a guest without a persistent definition; the error is
+// [ErrNoGuest] if it has ended, or has one now.
 func (d *Daemon) inspectTransient(ctx context.Context, domain libvirt.Domain, have *havers) (*Guest, error) {
 	guest := d.guest(domain, have)
 	err := d.readLive(ctx, domain, guest)
 	if hasCode(err, codeOperationInvalid) {
-		return nil, fmt.Errorf("%w: %q does not run any more", ErrNoGuest, guest.Name)
+		return nil, fmt.Errorf("%w: %q is no longer running", ErrNoGuest, guest.Name)
 	}
 	return guest, err
 }
@@ -150,7 +150,7 @@ func (d *Daemon) lookup(ctx context.Context, id libvirt.UUID) (domain libvirt.Do
 	return domain, err
 }
 
-// guest returns what is known of a guest without being asked for.
+// guest returns a Guest with what its domain already shows.
 func (d *Daemon) guest(domain libvirt.Domain, have *havers) *Guest {
 	guest := &Guest{Name: domain.Name, UUID: formatUUID(domain.UUID), Active: domain.ID != -1}
 	guest.metadata = func(ctx context.Context) iter.Seq2[*Metadata, error] {
@@ -172,8 +172,8 @@ func (d *Daemon) inspectOnce(ctx context.Context, domain libvirt.Domain, have *h
 	guest := d.guest(domain, have)
 	var err error
 	if guest.Active {
-		// Without its definition a running guest goes on, and the text
-		// that libvirt gives instead would be the running one's.
+		// An undefined guest keeps running, and libvirt would return its live XML
+		// instead.
 		persistent := int32(0)
 		err := d.call(ctx, "virDomainIsPersistent", func() (err error) {
 			persistent, err = d.rpc.DomainIsPersistent(domain)
@@ -224,16 +224,15 @@ func (d *Daemon) text(ctx context.Context, name string, f func() (string, error)
 	return []byte(text), nil
 }
 
-// hasBlockJob asks for each disk of a running guest. The XML itself shows only
-// jobs that have a <mirror>.
+// hasBlockJob asks libvirt for each disk of a running guest. The XML shows
+// only jobs with a <mirror>.
 func (d *Daemon) hasBlockJob(ctx context.Context, domain libvirt.Domain, live []byte) (bool, error) {
 	document, err := xmlfix.Parse(domain.Name, live)
 	if err != nil {
 		return false, fmt.Errorf("the XML that %q runs with: %w", domain.Name, err)
 	}
 	for _, disk := range document.Disks() {
-		// An error is about what chainfix cannot do with the disk; the name
-		// of its target is there all the same.
+		// Target is valid even with an error.
 		stated, _ := disk.Stated()
 		found := int32(0)
 		err := d.call(ctx, "virDomainGetBlockJobInfo", func() (err error) {
@@ -259,22 +258,20 @@ func parseUUID(s string) (libvirt.UUID, error) {
 	var id libvirt.UUID
 	digits, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
 	if err != nil || len(digits) != len(id) {
-		return id, fmt.Errorf("%w: %q is no UUID", ErrNoGuest, s)
+		return id, fmt.Errorf("%w: %q is not a UUID", ErrNoGuest, s)
 	}
 	copy(id[:], digits)
 	return id, nil
 }
 
-// Define makes a text the persistent definition of the guest whose name and
-// UUID are in it, or a new guest if there is none. A running guest goes on as
-// it is.
+// Define makes a text the persistent definition of the guest with the name and
+// UUID in it, or of a new guest. A running guest keeps running unchanged.
 //
 // The text is not validated against libvirt's schema
-// (VIR_DOMAIN_DEFINE_VALIDATE), which rejects definitions that libvirt itself
-// has written and starts, and accepts some that it does not understand as
-// they are meant. What libvirt has made of the text is to be read back with
-// [Daemon.Inspect]. A text of more than 4 MiB does not fit into libvirt's
-// protocol, and is [ErrTooLong].
+// (VIR_DOMAIN_DEFINE_VALIDATE), which rejects some definitions that libvirt
+// itself has written and starts, and accepts some that it misreads. Read the
+// result back with [Daemon.Inspect]. A text of more than 4 MiB does not fit
+// into libvirt's protocol, and is [ErrTooLong].
 func (d *Daemon) Define(ctx context.Context, definition []byte) error {
 	if err := sendable("virDomainDefineXMLFlags", definition); err != nil {
 		return err
@@ -285,13 +282,13 @@ func (d *Daemon) Define(ctx context.Context, definition []byte) error {
 	})
 }
 
-// sendable says why a text cannot be an argument of a call.
+// sendable returns an error if a text cannot be an argument of a call.
 func sendable(call string, text []byte) error {
 	if len(text) > maxString {
-		return fmt.Errorf("%s: %w: libvirt takes %d bytes, and the definition has %d", call, ErrTooLong, maxString, len(text))
+		return fmt.Errorf("%s: %w: libvirt's limit is %d bytes, and the definition has %d", call, ErrTooLong, maxString, len(text))
 	}
 	if bytes.IndexByte(text, 0) >= 0 {
-		return fmt.Errorf("%s: %w: it holds a NUL, behind which libvirt would not read", call, ErrDefinition)
+		return fmt.Errorf("%s: %w: it contains a NUL, where libvirt would stop reading", call, ErrDefinition)
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (d *Daemon) metadata(ctx context.Context, domain libvirt.Domain, have *have
 	}
 }
 
-// readAll yields each of the names with its text, or the error of their list.
-// It reports whether there may be more.
+// readAll yields each of the names with its text, or the error of listing
+// them. It reports whether to continue.
 func readAll(ctx context.Context, kind MetadataKind, names []string, listed error, read func(Stored) ([]byte, error), yield func(*Metadata, error) bool) bool {
 	switch {
 	case hasCode(listed, codeNoDomain):

@@ -7,8 +7,8 @@ import (
 	"github.com/digitalocean/go-libvirt"
 )
 
-// readStored reads what libvirt keeps, with its secrets. The error wraps [ErrNoStored]
-// where it is not kept any more.
+// readStored reads the XML of a snapshot, checkpoint or saved state, with
+// secrets. The error wraps [ErrNoStored] if it no longer exists.
 func (d *Daemon) readStored(ctx context.Context, domain libvirt.Domain, of Stored) (text []byte, err error) {
 	switch of.Kind {
 	case Snapshot:
@@ -27,7 +27,7 @@ func (d *Daemon) readStored(ctx context.Context, domain libvirt.Domain, of Store
 			err = fmt.Errorf("%w: %w", ErrNoStored, err)
 		}
 	default:
-		return nil, fmt.Errorf("%w: nothing is called %q", ErrNoStored, of.Kind)
+		return nil, fmt.Errorf("%w: unknown kind %q", ErrNoStored, of.Kind)
 	}
 	if hasCode(err, codeNoSnapshot, codeNoCheckpoint) {
 		err = fmt.Errorf("%w: %w", ErrNoStored, err)
@@ -35,10 +35,10 @@ func (d *Daemon) readStored(ctx context.Context, domain libvirt.Domain, of Store
 	return text, err
 }
 
-// inspectStored reads again what libvirt keeps of a guest that has a persistent
-// definition, with its secrets: it is the Definition of the Guest that is returned,
-// of which a managed save image is not told. The error wraps [ErrNoStored] where it
-// is not kept any more.
+// inspectStored reads a snapshot, checkpoint or saved state of a guest with a
+// persistent definition again, with secrets, as the Definition of the returned
+// Guest, in which ManagedSave is not set. The error wraps [ErrNoStored] if it
+// no longer exists.
 func (d *Daemon) inspectStored(ctx context.Context, uuid string, of Stored) (*Guest, error) {
 	guest, err := d.Inspect(ctx, uuid)
 	if err != nil {
@@ -63,16 +63,15 @@ func (d *Daemon) lookupText(ctx context.Context, uuid string) (libvirt.Domain, e
 	return d.lookup(ctx, id)
 }
 
-// defineStored puts a text in the place of what libvirt keeps of a guest. libvirt
-// makes a snapshot or checkpoint that it does not have of one, so the caller has to
-// know that it is there. What libvirt has made of the text is to be read back with
-// inspectStored. See [Daemon.Define] for texts that are too long.
+// defineStored replaces the XML of a snapshot, checkpoint or saved state.
+// libvirt would create a snapshot or checkpoint that does not exist, so the
+// caller must know that it does. Read the result back with inspectStored. See
+// [Daemon.Define] for texts that are too long.
 //
-// Of an existing one the tree and the current snapshot stay. libvirt checks the
-// guest's name and UUID, the disks' targets, the state and the time of its making,
-// but not whether the images are there (libvirt 9.0). It writes the XML of a saved
-// state into the image, in place, if there is room for it, which is no more than
-// the padding that was left there.
+// The tree and the current snapshot stay the same. libvirt checks the guest's
+// name and UUID, the disks' targets, the state and the creation time, but not
+// whether the images exist (libvirt 9.0). It writes the XML of a saved state
+// into the image, in place, if it fits into the padding after the old one.
 func (d *Daemon) defineStored(ctx context.Context, uuid string, of Stored, text []byte) error {
 	domain, err := d.lookupText(ctx, uuid)
 	if err != nil {
@@ -96,7 +95,7 @@ func (d *Daemon) defineStored(ctx context.Context, uuid string, of Stored, text 
 			return d.rpc.DomainManagedSaveDefineXML(domain, libvirt.OptString{string(text)}, 0)
 		}
 	default:
-		return fmt.Errorf("%w: nothing is called %q", ErrNoStored, of.Kind)
+		return fmt.Errorf("%w: unknown kind %q", ErrNoStored, of.Kind)
 	}
 	if err := sendable(name, text); err != nil {
 		return err

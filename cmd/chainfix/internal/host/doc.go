@@ -1,12 +1,11 @@
-// Package host knows what there is on a host: its guests, what libvirt keeps
-// of each, and its storage pools. It examines the chains of all of them, makes
-// them explicit, and takes that back.
+// Package host handles a whole host: its guests, their snapshots, checkpoints
+// and saved states, and its storage pools. It examines all chains, makes them
+// explicit, and rolls that back.
 //
-// A host is an [Inventory], and there are two ways in. [Connect] asks a
-// running libvirt, through its own protocol; a [Daemon] can also define
-// guests. [FolderAt] reads the files of a libvirt that is not to be asked, or
-// is gone, as on a machine that is half upgraded. Both give the same of the
-// same host:
+// A host is an [Inventory], of two kinds. [Connect] connects to a running
+// libvirt, by its own protocol; a [Daemon] can also define guests. [FolderAt]
+// reads the files of a libvirt that does not run, for example during an
+// upgrade. Both return the same for the same host:
 //
 //	d, err := host.Connect(ctx, "qemu:///system")
 //	if err != nil {
@@ -25,26 +24,26 @@
 //		...
 //	}
 //
-// Guests come one at a time and none is kept, so memory does not grow with
-// their number. A program that needs to see all of them before the first, such as to know
-// every image that some guest may write to as raw, goes through them twice.
+// Guests are read one at a time and not kept, so memory does not grow with
+// their number. A program that needs all of them first, for example to know
+// every image that a guest may write to as raw, reads them twice.
 //
 // # Scan, apply, roll back
 //
 // A [Scan] examines every guest of an inventory, as [xmlfix.Examine] does one
-// document, with what all of them together state of images, and with predictions:
+// document, with the evidence of all guests about images, and with
+// predictions:
 //
 //	scan := &host.Scan{Inventory: d}
 //	for report, err := range scan.Reports(ctx) {
 //		if err != nil {
-//			return err // there is no report then
+//			return err // no report in this case
 //		}
 //		fmt.Println(report.Guest.Name, report.Verdict())
 //	}
 //
-// An [Apply] gives the guests that a Scan finds fixable their new definitions.
-// It returns the folder of its [Run], from which a [Rollback] gives them their
-// old ones again:
+// An [Apply] defines the guests that a Scan finds fixable anew. It returns the
+// folder of its [Run], from which a [Rollback] restores the old definitions:
 //
 //	apply := &host.Apply{Daemon: d, Scan: scan, Connect: uri, StateDir: dir}
 //	run, err := apply.Run(ctx, func(*host.Report) error { return nil })
@@ -52,50 +51,52 @@
 //	rollback := &host.Rollback{Daemon: d, Connect: uri}
 //	err = rollback.Run(ctx, run)
 //
-// [Runs] lists the runs of a state folder, and [Rollback.RunNewest] finds the one to take
-// back. A run is bound to its [Origin] and to the UUIDs of its guests.
+// [Runs] lists the runs of a state folder, and [Rollback.RunNewest] rolls back
+// the newest. A run is identified with a libvirt by its [Origin] and the UUIDs
+// of its guests.
 //
-// # What is known of a guest
+// # The texts of a guest
 //
-// The definition is what the guest will be started with next. Images that it
-// writes to, or wrote to, are also named elsewhere: in the XML that it runs
-// with now ([Guest.Live]; disks come and go while it runs), and in the metadata
-// of its snapshots and checkpoints ([Guest.Metadata]), each of which holds a
-// copy of the definition at its time.
+// The guest will start next with its definition. Other texts also name images
+// that it writes or wrote to: its live XML ([Guest.Live]; disks come and go
+// while it runs), and the metadata of its snapshots and checkpoints
+// ([Guest.Metadata]), each with a copy of the definition from its time.
 //
 // A guest with a managed save image does not start from its definition, and a
 // block job rewrites the definition when it ends: [Guest.ManagedSave] and
-// [Guest.BlockJob] say so. A daemon is asked for the jobs of each disk, because
-// the XML shows only some (a copy has a <mirror>, a pull has none).
+// [Guest.BlockJob] say so. The Daemon asks libvirt for the jobs of each disk,
+// because the XML shows only some (a copy has a <mirror>, a pull does not).
 //
-// A running guest without a persistent definition is no guest of an inventory.
+// [Inventory.Guests] leaves out a running guest without a persistent
+// definition.
 //
 // # Files
 //
-// The definition that libvirt 9.0 stores is, byte for byte, a comment, an empty
-// line, and the text of "virsh dumpxml --inactive --security-info"; a test
+// libvirt 9.0 stores a definition as a comment, an empty line, and, byte for
+// byte, the text of "virsh dumpxml --inactive --security-info"; a test
 // compares them for guests in every state. A [Folder] keeps the comment, so
-// that the lines of an error are the file's. Snapshots and checkpoints name the
-// same disks in the files as through the daemon, but are not the same text. The
-// XML of a running guest has elements in the file that are libvirt's own
-// (<privateData>).
+// line numbers of errors match the file. Snapshots and checkpoints have the
+// same disks in the files as from the daemon, but not the same text. The file
+// of a running guest has additional internal elements (<privateData>).
 //
-// A Folder follows symlinks, reads nothing but regular files, waits for
-// nothing, and opens nothing for writing. It does not notice that folders are
-// missing, as from a copy of /etc alone: of such a host no snapshots are known.
+// A Folder follows symlinks, reads only regular files, never blocks on a FIFO,
+// and opens nothing for writing. It does not notice missing folders, for
+// example in a copy of /etc alone: such a host then appears to have no
+// snapshots.
 //
 // # The protocol
 //
-// go-libvirt speaks it. What a peer sends is checked before go-libvirt sees it,
-// because go-libvirt believes lengths and counts, and can be made to panic or
-// to lock up: only the whole answer to the call that waits may pass. A call
-// that was given up, and any other answer, end the connection ([ErrGone]).
-// libvirt's protocol has 4 MiB for a definition and 32 MiB for an answer
+// go-libvirt implements the protocol. The package checks every packet before
+// go-libvirt reads it, because go-libvirt trusts lengths and counts and can be
+// made to panic or deadlock: only a complete reply to the pending call may
+// pass. A cancelled call and any other packet end the connection ([ErrGone]).
+// libvirt's protocol limits a definition to 4 MiB and a reply to 32 MiB
 // (remote_protocol.x, virnetprotocol.x).
 //
 // # Secrets
 //
 // Definitions are read with their secrets (the password of a VNC console), so
-// that what is defined again loses none. No error of this package holds any of
-// their text: from libvirt's messages the line is cut that quotes the XML.
+// none is lost when they are defined again. Errors of this package contain
+// none of their text: the line that quotes the XML is cut from libvirt's
+// messages.
 package host

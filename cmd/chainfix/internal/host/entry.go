@@ -15,11 +15,11 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// A run changes definitions, and what libvirt keeps of snapshots, checkpoints and saved
-// states. Either is an entry of its manifest, goes through the same steps, and has an
-// old and a new text in its folder. What differs is here.
+// A run changes definitions, and the XML of snapshots, checkpoints and saved
+// states. Each is an entry of its manifest, goes through the same steps, and
+// has an old and a new text in its folder. This file has the differences.
 
-// key is what an entry is found by: for a definition the guest's UUID.
+// key returns the key of an entry: for a definition the guest's UUID.
 func (r *record) key() string { return entryKey(r.UUID, Stored{r.Kind, r.Name}) }
 func (g *runGuest) key() string {
 	return entryKey(g.uuid, g.stored)
@@ -37,7 +37,7 @@ func (g *runGuest) at(step Step) record {
 	return record{Guest: g.name, UUID: g.uuid, Kind: g.stored.Kind, Name: g.stored.Name, Step: step}
 }
 
-// title is what the entry's text is called where it is shown.
+// title returns the name of the entry's text in messages.
 func (g *runGuest) title() string {
 	if g.stored == (Stored{}) {
 		return g.name
@@ -45,8 +45,8 @@ func (g *runGuest) title() string {
 	return g.name + "/" + g.stored.Name
 }
 
-// file is the beginning of the names of the entry's files. The name of a snapshot need
-// be no name for a file, so its checksum stands there.
+// file returns the prefix of the entry's file names. It has a checksum of a
+// snapshot's name, which may not be a valid file name.
 func (g *runGuest) file() string {
 	if g.stored == (Stored{}) {
 		return g.uuid
@@ -54,7 +54,7 @@ func (g *runGuest) file() string {
 	return g.uuid + "." + strings.ReplaceAll(string(g.stored.Kind), " ", "-") + "-" + sum([]byte(g.stored.Name))[:16]
 }
 
-// inspect reads what libvirt has of an entry: the Definition of the Guest is the
+// inspect reads an entry from libvirt: the Definition of the Guest is the
 // entry's text.
 func (g *runGuest) inspect(ctx context.Context, d *Daemon) (*Guest, error) {
 	if g.stored == (Stored{}) {
@@ -71,7 +71,7 @@ func (g *runGuest) define(ctx context.Context, d *Daemon, text []byte) error {
 	return d.defineStored(ctx, g.uuid, g.stored, text)
 }
 
-// givenBy is virsh's command that gives libvirt the text in a file for the entry.
+// givenBy returns the virsh command that defines the entry from a file.
 func (g *runGuest) givenBy(file string) string {
 	guest := finding.GuestWord(g.name)
 	switch g.stored.Kind {
@@ -85,9 +85,10 @@ func (g *runGuest) givenBy(file string) string {
 	return "define " + file
 }
 
-// refused says what it means that libvirt does not take a text. It takes no snapshot
-// of a guest that has checkpoints and is off, as it does not know then whether the
-// guest's QEMU could handle both (libvirt 9.0, qemuDomainSupportsCheckpointsBlockjobs).
+// refused explains why libvirt does not accept a text. It refuses to redefine
+// a snapshot of a guest that has checkpoints and is off, because it then does
+// not know whether the guest's QEMU supports both (libvirt 9.0,
+// qemuDomainSupportsCheckpointsBlockjobs).
 func (g *runGuest) refused(err error) error {
 	if g.stored.Kind == Snapshot && hasCode(err, codeUnsupported) {
 		return fmt.Errorf("%w: %w", ErrGuestBusy, err)
@@ -95,11 +96,10 @@ func (g *runGuest) refused(err error) error {
 	return err
 }
 
-// gone reports whether an error says that there is no such entry any more.
+// gone reports whether an error says that the entry no longer exists.
 func gone(err error) bool { return errors.Is(err, ErrNoGuest) || errors.Is(err, ErrNoStored) }
 
-// AsksFor reports whether [Apply.Snapshots] and [Apply.Saved] ask for what libvirt keeps
-// of a kind.
+// AsksFor reports whether [Apply.Snapshots] and [Apply.Saved] include a kind.
 func AsksFor(kind MetadataKind, snapshots, saved bool) bool {
 	if kind == SavedState {
 		return saved
@@ -107,7 +107,8 @@ func AsksFor(kind MetadataKind, snapshots, saved bool) bool {
 	return snapshots
 }
 
-// planStored plans to mend what libvirt keeps of a guest, as far as that was asked for.
+// planStored plans the fixes of a guest's snapshots, checkpoints and saved
+// state that were requested.
 func (w *applying) planStored(r *Report, planned map[string]bool) error {
 	for _, s := range r.Stored {
 		if !AsksFor(s.Kind, w.Snapshots, w.Saved) || !s.Wanted(r, w.All) {
@@ -126,9 +127,9 @@ func (w *applying) planStored(r *Report, planned map[string]bool) error {
 	return nil
 }
 
-// planEntry plans to give one entry the text that a document has been made, and notes
-// it in planned. With a reason why not, and where something hinders it that
-// concerns no other entry, it is left.
+// planEntry plans one entry with the edited document as its new text, and adds
+// it to planned. The entry is skipped if why says so, or after an error that
+// concerns only this entry.
 func (w *applying) planEntry(entry *runGuest, why error, old []byte, doc *xmlfix.Document, planned map[string]bool) error {
 	if why == nil {
 		why = w.keepBoth(entry, old, doc)
@@ -152,17 +153,17 @@ func (w *applying) planEntry(entry *runGuest, why error, old []byte, doc *xmlfix
 	return nil
 }
 
-// keepBoth keeps the old and the new text of an entry, and writes down that it is
-// planned. What hinders that and concerns no other entry is a *leftError.
+// keepBoth stores the old and the new text of an entry, and records that it is
+// planned. An error that concerns only this entry is a *leftError.
 func (w *applying) keepBoth(entry *runGuest, old []byte, doc *xmlfix.Document) error {
 	g := w.run.byKey[entry.key()]
 	if g != nil && g.step != Left && g.step != Restored && g.old != sum(old) {
-		// The run has the definition that it found, and that one is not to
-		// be lost for a later one.
+		// The run has stored the definition that it found, which a later one must
+		// not replace.
 		return w.leave(g, ErrChanged)
 	}
 	if g == nil && len(w.run.guests) == maxGuests {
-		return &leftError{fmt.Errorf("%w: a run has %d entries at most", ErrTooLong, maxGuests)}
+		return &leftError{fmt.Errorf("%w: a run can have at most %d entries", ErrTooLong, maxGuests)}
 	}
 	fixed, err := doc.Bytes()
 	if err != nil {
@@ -192,15 +193,16 @@ func (g *runGuest) owns(text []byte) bool {
 	return m.name == g.stored.Name && m.uuid == g.uuid
 }
 
-// metadataFacts are what the XML of a snapshot or a checkpoint says of itself: its name,
-// the UUID of the guest whose it is, and whether it holds that guest's memory, so that
-// the guest goes on after a revert. What it does not say is not set.
+// metadataFacts are a snapshot's or checkpoint's name, its guest's UUID, and
+// whether it includes the guest's memory, so that a reverted guest resumes.
+// Missing facts are zero.
 type metadataFacts struct {
 	name, uuid string
 	memory     bool
 }
 
-// readMetadata reads what there is to be read. Of each element libvirt takes the first.
+// readMetadata reads as much as possible. Like libvirt it uses the first of
+// each element.
 func readMetadata(text []byte) metadataFacts {
 	var m metadataFacts
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))

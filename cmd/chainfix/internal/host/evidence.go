@@ -10,15 +10,16 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// These bound how many guests are under way at the same time, most of which wait for
-// storage then, and what their definitions take, in bytes: to read one takes a multiple.
+// These bound the number of guests that are examined concurrently (most of
+// them wait for storage), and the total size of their definitions in bytes;
+// parsing needs a multiple of that.
 const (
 	maxUnderWay      = 1024
 	maxBytesUnderWay = 16 << 20
 )
 
-// maxKept bounds the definitions that are kept from one reading of the guests to the
-// next, in bytes.
+// maxKept bounds the total size of the definitions that are kept between the
+// two passes over the guests, in bytes.
 const maxKept = 256 << 20
 
 // foundGuest is what an [Inventory] yields.
@@ -27,7 +28,7 @@ type foundGuest struct {
 	err error
 }
 
-// atOnce calls do for guests at the same time, and yields what it returns in their
+// atOnce calls do for guests concurrently, and yields the results in their
 // order.
 func atOnce[R any](ctx context.Context, jobs int, guests iter.Seq[foundGuest], do func(context.Context, foundGuest) R) iter.Seq[R] {
 	return ordered.Map(ctx, ordered.Bounds{AtOnce: jobs, Items: maxUnderWay, Bytes: maxBytesUnderWay}, guests, func(ctx context.Context, take ordered.Take, g foundGuest) R {
@@ -38,7 +39,7 @@ func atOnce[R any](ctx context.Context, jobs int, guests iter.Seq[foundGuest], d
 	})
 }
 
-// size is what the texts of a guest take, in bytes.
+// size returns the total size of a guest's texts in bytes.
 func (g foundGuest) size() int64 {
 	if g.Guest == nil {
 		return 0
@@ -50,7 +51,7 @@ func (g foundGuest) size() int64 {
 	return int64(size)
 }
 
-// pairs makes one value of a guest and its error.
+// pairs combines each guest and its error into one value.
 func pairs(guests iter.Seq2[*Guest, error]) iter.Seq[foundGuest] {
 	return func(yield func(foundGuest) bool) {
 		for guest, err := range guests {
@@ -61,22 +62,22 @@ func pairs(guests iter.Seq2[*Guest, error]) iter.Seq[foundGuest] {
 	}
 }
 
-// collector collects what the disks of a host state of images: those of the
-// definitions, of running guests, and of snapshots, checkpoints and saved states.
+// collector collects what all disks of a host state about images: in
+// definitions, live XML, snapshots, checkpoints and saved states.
 type collector struct {
-	jobs     int           // how many guests are worked on at the same time
+	jobs     int           // number of guests that are examined concurrently
 	walker   *chain.Walker // without evidence
 	evidence *chain.Evidence
 	warn     func(guest string, err error)
-	search   *usageSearch // nil where nobody asks who uses an image
+	search   *usageSearch // nil if the caller does not search for an image
 
 	kept      []foundGuest // of those with a definition, the first ones
 	keptBytes int64
 	keptAll   bool
 }
 
-// heard is what the XML of one guest states.
-type heard struct {
+// guestFacts is what the XML of one guest states.
+type guestFacts struct {
 	foundGuest
 	read     []chain.ReadEvidence
 	warnings []error // of the guest, but not of its definition
@@ -85,13 +86,13 @@ type heard struct {
 	now      []chain.Layer // see statedNow; only where somebody asks who uses an image
 }
 
-// collect goes through every guest of an inventory. What cannot be read is no
-// evidence, and warn is called with it; onGuest gets every name, with why nothing is known
-// of the guest's definition. The error is for an inventory that has ended, or for
-// ctx.
+// collect reads every guest of an inventory. It calls warn for what cannot be
+// read and leaves that out; it calls onGuest with every name, and the error if
+// the guest's definition could not be read. The error is that of an inventory
+// that has ended, or of ctx.
 func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest func(guest string, err error)) error {
 	c.keptAll = true
-	for h := range atOnce(ctx, c.jobs, pairs(inventory.Guests(ctx)), c.hearDefined) {
+	for h := range atOnce(ctx, c.jobs, pairs(inventory.Guests(ctx)), c.readDefined) {
 		if h.ended != nil {
 			return h.ended
 		}
@@ -99,7 +100,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 		c.keep(h.foundGuest)
 		c.add(h)
 	}
-	for h := range atOnce(ctx, c.jobs, pairs(inventory.Transient(ctx)), c.hearTransient) {
+	for h := range atOnce(ctx, c.jobs, pairs(inventory.Transient(ctx)), c.readTransient) {
 		if h.ended != nil {
 			return h.ended
 		}
@@ -108,7 +109,7 @@ func (c *collector) collect(ctx context.Context, inventory Inventory, onGuest fu
 	return ctx.Err()
 }
 
-// keep keeps a guest for the report on it, while there is room.
+// keep stores a guest for its report, within maxKept.
 func (c *collector) keep(g foundGuest) {
 	if c.keptBytes += g.size(); c.keptBytes > maxKept {
 		c.keptAll = false
@@ -118,8 +119,8 @@ func (c *collector) keep(g foundGuest) {
 	}
 }
 
-// guests yields the guests that have a definition again: those that were kept, and the
-// others anew.
+// guests yields the guests with a definition again: the kept ones, and the
+// others by reading them again.
 func (c *collector) guests(ctx context.Context, inventory Inventory) iter.Seq[foundGuest] {
 	return func(yield func(foundGuest) bool) {
 		known := make(map[string]bool)
@@ -141,14 +142,14 @@ func (c *collector) guests(ctx context.Context, inventory Inventory) iter.Seq[fo
 	}
 }
 
-// add adds what was heard to the evidence.
-func (c *collector) add(h heard) {
+// add adds what was collected to the evidence.
+func (c *collector) add(h guestFacts) {
 	if c.search != nil {
 		c.search.add(h)
 	}
 	for _, read := range h.read {
 		for _, err := range read.Missing {
-			h.warnings = append(h.warnings, fmt.Errorf("what is stated of an image is not known: %w", err))
+			h.warnings = append(h.warnings, fmt.Errorf("evidence about an image is missing: %w", err))
 		}
 		c.evidence.AddRead(read)
 	}
@@ -157,9 +158,9 @@ func (c *collector) add(h heard) {
 	}
 }
 
-// hearDefined hears a guest that has a definition.
-func (c *collector) hearDefined(ctx context.Context, g foundGuest) heard {
-	h := heard{foundGuest: g}
+// readDefined reads a guest with a definition.
+func (c *collector) readDefined(ctx context.Context, g foundGuest) guestFacts {
+	h := guestFacts{foundGuest: g}
 	if g.Guest == nil {
 		h.ended = g.err
 		return h
@@ -176,9 +177,9 @@ func (c *collector) hearDefined(ctx context.Context, g foundGuest) heard {
 	return h
 }
 
-// hearTransient hears a guest that runs without a definition.
-func (c *collector) hearTransient(ctx context.Context, g foundGuest) heard {
-	h := heard{foundGuest: g}
+// readTransient reads a guest that runs without a definition.
+func (c *collector) readTransient(ctx context.Context, g foundGuest) guestFacts {
+	h := guestFacts{foundGuest: g}
 	switch {
 	case g.Guest == nil:
 		h.ended = g.err
@@ -190,9 +191,9 @@ func (c *collector) hearTransient(ctx context.Context, g foundGuest) heard {
 	return h
 }
 
-// definition hears the disks of a definition, with the chains that they have without
-// anybody's help.
-func (c *collector) definition(ctx context.Context, h *heard, doc *xmlfix.Document) error {
+// definition reads the disks of a definition, with their chains as walked
+// without evidence.
+func (c *collector) definition(ctx context.Context, h *guestFacts, doc *xmlfix.Document) error {
 	disks, err := doc.Walk(ctx, c.walker, false)
 	if err != nil {
 		return err
@@ -208,9 +209,9 @@ func (c *collector) definition(ctx context.Context, h *heard, doc *xmlfix.Docume
 	return nil
 }
 
-// otherXML hears the disks of the XML that there is of a guest besides its
-// definition.
-func (c *collector) otherXML(ctx context.Context, h *heard) error {
+// otherXML reads the disks of a guest's other XML: live, snapshots,
+// checkpoints, saved state.
+func (c *collector) otherXML(ctx context.Context, h *guestFacts) error {
 	if h.Live != nil {
 		occasion := chain.Running
 		if h.BlockJob {
@@ -234,7 +235,7 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 			return err
 		}
 		if err == nil {
-			all = append(all, metadata) // of another nothing more can be said
+			all = append(all, metadata) // skip others
 		}
 		var disks []*xmlfix.Disk
 		if err == nil {
@@ -255,7 +256,7 @@ func (c *collector) otherXML(ctx context.Context, h *heard) error {
 	return nil
 }
 
-// disks reads the disks of the definition that libvirt keeps a copy of.
+// disks returns the disks of the copy of a definition.
 func (m *Metadata) disks(guest string) ([]*xmlfix.Disk, error) {
 	doc, err := xmlfix.ParseMetadata(guest+"/"+m.Name, m.XML)
 	if err != nil {
@@ -264,9 +265,9 @@ func (m *Metadata) disks(guest string) ([]*xmlfix.Disk, error) {
 	return doc.Disks(), nil
 }
 
-func (c *collector) disks(ctx context.Context, h *heard, occasion chain.Occasion, disks []*xmlfix.Disk) {
+func (c *collector) disks(ctx context.Context, h *guestFacts, occasion chain.Occasion, disks []*xmlfix.Disk) {
 	for _, disk := range disks {
-		// A disk that libvirt would not accept is nobody's.
+		// A disk that libvirt would not accept is ignored.
 		if stated, err := disk.Stated(); err == nil {
 			stated.Guest = h.Name // a copy may have an earlier name
 			h.read = append(h.read, c.evidence.Read(ctx, occasion, stated, nil))

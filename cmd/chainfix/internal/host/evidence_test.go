@@ -301,8 +301,8 @@ func volume(format string) string {
 	return diskOf("type='volume' device='disk'", format, "<source pool='p' volume='base.img'/>")
 }
 
-// TestComplaints: what cannot be read of a guest's metadata, or of a pool, is
-// told, and hinders nobody.
+// TestComplaints: unreadable metadata of a guest, or an unreadable pool, is a
+// warning and does not affect others.
 func TestComplaints(t *testing.T) {
 	h := newStoredHost(t)
 	h.qcow2("a.qcow2", "")
@@ -378,8 +378,8 @@ func TestEachImageIsOpenedOnce(t *testing.T) {
 	}
 }
 
-// TestNames: a scan reports on the guests that it is asked for, hears the
-// others, and begins nothing where one of them is not there.
+// TestNames: a scan reports on the guests that it is asked for, reads the
+// others as evidence, and reports nothing if one of them does not exist.
 func TestNames(t *testing.T) {
 	h := newStoredHost(t)
 	h.qcow2("base.img", "")
@@ -388,13 +388,13 @@ func TestNames(t *testing.T) {
 	h.guest("writer", diskOf(fileDisk, "raw", baseFile))
 	h.text("etc/libvirt/qemu/broken.xml", "<domain>")
 	h.text("etc/libvirt/qemu/unread.xml", stored("unread", "")+"<x/>")
-	var unheard []string
-	complain := func(name string, err error) { unheard = append(unheard, name) }
+	var warned []string
+	complain := func(name string, err error) { warned = append(warned, name) }
 	if reports := h.scan(&host.Scan{Names: []string{"asks", "asks"}, Warn: complain}); len(reports) != 1 || reports["asks"].Verdict() != chain.Refused {
 		t.Errorf("%v", reports)
 	}
-	if strings.Join(unheard, " ") != "broken unread" {
-		t.Errorf("nobody is told that these cannot be heard: %q", unheard)
+	if strings.Join(warned, " ") != "broken unread" {
+		t.Errorf("the warnings about unreadable metadata are for %q", warned)
 	}
 	if reports := h.scan(&host.Scan{Names: []string{"broken"}}); len(reports) != 1 || !errors.Is(reports["broken"].Err, host.ErrDefinition) {
 		t.Errorf("%v", reports)

@@ -22,8 +22,8 @@ import (
 // xmlFile is one of libvirt's files NAME.xml.
 type xmlFile struct{ name, path string }
 
-// xmlFiles lists those of a folder, sorted by name. The error is the only
-// thing that comes with it.
+// xmlFiles lists those of a folder, sorted by name. With an error it returns
+// no files.
 func xmlFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[xmlFile, error] {
 	return listFiles(ctx, requests, dir, false)
 }
@@ -44,7 +44,7 @@ func listFiles(ctx context.Context, requests *limit.Requests, dir string, all bo
 				files = append(files, xmlFile{name, filepath.Join(dir, entry.Name())})
 			}
 		}
-		// The suffix took part in the order so far.
+		// So far the suffix affected the order.
 		slices.SortFunc(files, func(a, b xmlFile) int { return cmp.Compare(a.name, b.name) })
 		for _, file := range files {
 			if !yield(file, nil) {
@@ -60,9 +60,9 @@ type fileText struct {
 	data []byte
 }
 
-// readFiles reads the files NAME.xml of a folder; a folder that is absent has none. Those
-// that disappear meanwhile are left out. An error that comes with a text is of
-// that one alone; one that comes with none is the last thing that comes.
+// readFiles reads the files NAME.xml of a folder; an absent folder has none. It
+// leaves out files that disappear meanwhile. An error with a text is about that
+// text alone; one without a text is the last element.
 func readFiles(ctx context.Context, requests *limit.Requests, dir string) iter.Seq2[*fileText, error] {
 	return readListed(ctx, requests, xmlFiles(ctx, requests, dir))
 }
@@ -91,8 +91,8 @@ func readListed(ctx context.Context, requests *limit.Requests, files iter.Seq2[x
 	}
 }
 
-// read returns the bytes of a regular file, at most as many as package xmlfix
-// takes. It does not wait for anything else, such as a FIFO.
+// read returns the bytes of a regular file, up to the limit of package xmlfix.
+// It never blocks on a FIFO.
 func (x xmlFile) read(ctx context.Context, requests *limit.Requests) ([]byte, error) {
 	return limit.Do(ctx, requests, x.path, func(context.Context) ([]byte, error) { return x.readNow() })
 }
@@ -108,7 +108,7 @@ func (x xmlFile) readNow() ([]byte, error) {
 		return nil, quotePath(err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%q: %w: it is no regular file", x.path, ErrDefinition)
+		return nil, fmt.Errorf("%q: %w: it is not a regular file", x.path, ErrDefinition)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, xmlfix.MaxInput+1))
 	if err != nil {

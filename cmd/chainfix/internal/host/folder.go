@@ -14,11 +14,10 @@ import (
 	"github.com/chainfix/chainfix/chain/limit"
 )
 
-// Folder is a host whose libvirt does not run, or is not to be asked: the
-// files that it has left. They are opened for reading, and nothing else is
-// opened.
+// Folder is a host read from libvirt's files, without connecting to libvirt.
+// Only these files are opened, only for reading.
 //
-// Each folder but the first may be missing, or be "": then nothing is in it.
+// All folders but the first may be missing or "": they then count as empty.
 type Folder struct {
 	Definitions    string // the guests' definitions, GUEST.xml
 	SnapshotDir    string // the metadata of their snapshots, GUEST/SNAPSHOT.xml, or with any suffix
@@ -27,17 +26,16 @@ type Folder struct {
 	StatusDir      string // the XML of those that run, GUEST.xml
 	PoolDir        string // the definitions of storage pools, POOL.xml
 
-	// Requests bounds how long a file may take to be read; nil bounds nothing.
+	// Requests limits the time of reading a file; nil means no limit.
 	Requests *limit.Requests
 }
 
-// FolderAt returns the host whose definitions are in dir, with the other
-// folders where libvirt 9.0 has them:
+// FolderAt returns the host with its definitions in dir, and the other folders
+// where libvirt 9.0 has them:
 //
 //   - for ROOT/etc/libvirt/qemu those of the system's daemon, in
 //     ROOT/var/lib/libvirt/qemu and, of what runs, in ROOT/run/libvirt/qemu;
-//   - for any other those of a session's daemon, within dir. Where a session
-//     keeps what runs is not known from that.
+//   - for any other those of a session's daemon, within dir. The folder of its running guests is unknown.
 //
 // Storage pools are in the folder "storage" beside dir.
 func FolderAt(dir string) *Folder {
@@ -60,18 +58,18 @@ func absolute(dir string) string {
 	return dir
 }
 
-// Version is not known.
+// Version is unknown.
 func (f *Folder) Version() libvirt.Version { return libvirt.Version{} }
 
-// QEMU implements [Inventory]: nobody says what QEMU there is.
+// QEMU implements [Inventory]: the version is unknown.
 func (f *Folder) QEMU() libvirt.Version { return libvirt.Version{} }
 
 // Guests reads the guests. See [Inventory]. Those of one folder are sorted by
-// the names of their files, which in libvirt's own folder are the guests'. A
-// file with another suffix than ".xml", and a folder, is none of them; an
-// [ErrDefinition] is about a file that is there and is no definition, and
-// [ErrTooLong] about one of more than 64 MiB. A folder without any such file is an
-// [ErrNoDefinitions]: more likely it is another one than that the host has no guests.
+// the names of their files, which in libvirt's own folder are the guests'.
+// Files with another suffix than ".xml", and folders, are ignored. The error
+// is [ErrDefinition] for a file that is not a definition, and [ErrTooLong] for
+// one of more than 64 MiB. A folder without any such file is an
+// [ErrNoDefinitions]: it is probably the wrong folder.
 func (f *Folder) Guests(ctx context.Context) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {
 		none := true
@@ -141,7 +139,7 @@ func (f *Folder) stat(ctx context.Context, path string) error {
 	return err
 }
 
-// Transient reads the records of the guests that run and have no definition. See
+// Transient reads the status files of running guests without a definition. See
 // [Inventory].
 func (f *Folder) Transient(ctx context.Context) iter.Seq2[*Guest, error] {
 	return func(yield func(*Guest, error) bool) {

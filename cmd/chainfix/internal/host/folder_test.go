@@ -114,8 +114,8 @@ func TestSystemFolder(t *testing.T) {
 	}
 }
 
-// TestFolderOfAnything: files that are no definitions are told by name, and
-// the others are read all the same. None is waited for.
+// TestFolderOfAnything: files that are not definitions are reported by name,
+// and the others are read. Nothing blocks.
 func TestFolderOfAnything(t *testing.T) {
 	dir := t.TempDir()
 	tree(t, dir, map[string]string{
@@ -202,7 +202,7 @@ func TestBrokenRecords(t *testing.T) {
 		"run/libvirt/qemu/c.xml":                    "<domstatus><blockjobs active='no'/></domstatus>",
 		"var/lib/libvirt/qemu/snapshot/b/fine.xml":  "<domainsnapshot/>",
 		"var/lib/libvirt/qemu/snapshot/b/other.xml": "<domainsnapshot/>",
-		"var/lib/libvirt/qemu/checkpoint/b":         "a file in the place of a folder",
+		"var/lib/libvirt/qemu/checkpoint/b":         "a file with the name of a folder",
 	})
 	fifo := filepath.Join(root, "var/lib/libvirt/qemu/snapshot/b/fifo.xml")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {

@@ -25,26 +25,25 @@ const (
 	statusError = 1
 )
 
-// errReply is returned where what has come is no answer to the call.
-var errReply = errors.New("what came is no answer of libvirt's")
+// errReply is returned for a packet that is not the reply to the call.
+var errReply = errors.New("invalid reply of libvirt")
 
-// guard is the connection that go-libvirt has, which trusts a daemon: a
-// packet's length makes it allocate as much, up to 4 GiB, or panic in a
-// goroutine of its own; so does a count within the packet; a second answer to
-// one call locks it up. The guard lets a packet pass only if it is the whole
-// answer to the one call that waits, and everything that it counts is in it.
-// Anything else is the end of the connection.
+// guard is go-libvirt's connection. go-libvirt trusts a daemon: a packet's
+// length, or a count in it, makes it allocate up to 4 GiB, or panic in its own
+// goroutine; a second reply to one call makes it deadlock. The guard passes a
+// packet on only if it is the complete reply to the pending call, with all
+// elements that it counts. Anything else ends the connection.
 type guard struct {
 	net.Conn
 
-	// Of Read alone.
-	checked []byte // what is left of the packet that may pass
-	// Of Write alone.
+	// Used only by Read.
+	checked []byte // rest of the checked packet
+	// Used only by Write.
 	unsent int // bytes of the current packet that are still to come
 
 	mu      sync.Mutex
 	change  sync.Cond // of waiting and closed; its lock is mu
-	waiting *header   // of the call that has no answer yet
+	waiting *header   // header of the pending call
 	ended   error     // why the connection is over
 	closed  bool      // by go-libvirt or its user
 }
@@ -62,9 +61,9 @@ func readHeader(b []byte) header {
 	return header{word(0), word(1), word(2), word(3), word(4), word(5), word(6)}
 }
 
-// end closes the connection, for a reason of which only the first counts, and
-// returns that. No error of package net's is handed on: go-libvirt would try
-// again after some of them, for ever.
+// end closes the connection and returns the reason of the first call of end.
+// It hides errors of package net: go-libvirt would retry forever after some of
+// them.
 func (g *guard) end(reason error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,9 +84,9 @@ func (g *guard) Close() error {
 	return nil
 }
 
-// await returns when there is something to be read for somebody. go-libvirt
-// reads all the time, and a connection that ends before it has taken note of
-// its beginning is a race within it; so between calls nothing ends.
+// await returns when a call is pending. go-libvirt reads all the time and has
+// a race if the connection ends before it has recorded its start, so nothing
+// ends between calls.
 func (g *guard) await() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,12 +113,12 @@ func (g *guard) Write(p []byte) (int, error) {
 	n, err := g.Conn.Write(p)
 	g.unsent -= n
 	if err != nil {
-		return n, g.end(errors.New("it takes no more calls"))
+		return n, g.end(errors.New("it accepts no more calls"))
 	}
 	return n, nil
 }
 
-// expect lets the answer to a call pass.
+// expect allows the reply to a call.
 func (g *guard) expect(call *header) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -130,7 +129,7 @@ func (g *guard) expect(call *header) error {
 	return g.ended
 }
 
-// Read hands out packets that have been checked.
+// Read returns checked packets.
 func (g *guard) Read(p []byte) (int, error) {
 	if len(g.checked) == 0 {
 		if err := g.await(); err != nil {
@@ -142,7 +141,7 @@ func (g *guard) Read(p []byte) (int, error) {
 		}
 		if err != nil {
 			err = g.end(err)
-			g.Close() // whoever tries again gets the same
+			g.Close() // a retry gets the same error
 			return 0, err
 		}
 		g.checked = packet
@@ -152,8 +151,8 @@ func (g *guard) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// receive reads a packet. Memory grows with what comes, not with the length
-// that was announced.
+// receive reads a packet. Memory grows with the received bytes, not with the
+// announced length.
 func (g *guard) receive() ([]byte, error) {
 	var packet bytes.Buffer
 	closed := errors.New("the daemon has closed it")
@@ -170,7 +169,7 @@ func (g *guard) receive() ([]byte, error) {
 	return packet.Bytes(), nil
 }
 
-// check says whether a packet is the answer that somebody waits for.
+// check reports whether a packet is the reply to the pending call.
 func (g *guard) check(packet []byte) error {
 	h := readHeader(packet)
 	g.mu.Lock()
@@ -179,11 +178,11 @@ func (g *guard) check(packet []byte) error {
 	g.mu.Unlock()
 	if h.program != call.program || h.version != call.version || h.procedure != call.procedure ||
 		h.serial != call.serial || h.kind != typeReply {
-		return fmt.Errorf("%w: it is the answer to something else", errReply)
+		return fmt.Errorf("%w: it is the reply to another call", errReply)
 	}
 	return checkReply(h, packet[headerLength:])
 }
 
 // Dial returns the guard itself: it is go-libvirt's dialer too, for one
-// connection that is there already.
+// existing connection.
 func (g *guard) Dial() (net.Conn, error) { return g, nil }

@@ -8,18 +8,18 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
-// Guest is a guest that libvirt has a persistent definition of.
+// Guest is a guest of a host.
 //
-// Its texts may hold secrets, such as the password of a VNC console: a program that
-// prints or stores them has to keep these.
+// Its texts may contain secrets, such as the password of a VNC console:
+// protect them when you print or store the texts.
 type Guest struct {
 	Name string
 	UUID string // in libvirt's spelling; "" where a file states none
 	File string // the file that the definition is from; "" where a daemon gave it
 
-	// Definition is what the guest will be started with: the text of "virsh
-	// dumpxml --inactive --security-info", or of libvirt's own file, which
-	// is the same text below a comment.
+	// Definition is what the guest will start with: the text of "virsh dumpxml
+	// --inactive --security-info", or of libvirt's file, which is the same text
+	// after a comment.
 	Definition []byte
 
 	// Active says that the guest is running. Live is the XML that it runs
@@ -39,13 +39,13 @@ type Guest struct {
 	record []byte
 
 	metadata func(context.Context) iter.Seq2[*Metadata, error]
-	// remembered is what metadata has yielded before; nil if it is to be asked.
+	// remembered is the result of an earlier call of metadata, or nil.
 	remembered []*Metadata
 }
 
-// Metadata is what libvirt keeps of a snapshot, of a checkpoint or of a saved
-// state: XML that holds a copy of the guest's definition at that time, so it names
-// disks that the guest wrote to.
+// Metadata is libvirt's XML of a snapshot, a checkpoint or a saved state. It
+// contains a copy of the guest's definition from that time, and so names disks
+// that the guest wrote to.
 type Metadata struct {
 	Kind MetadataKind
 	Name string
@@ -63,7 +63,7 @@ const (
 	SavedState MetadataKind = "saved state"
 )
 
-// savedName is what a saved state is called, which has no name of its own.
+// savedName is the name for saved states, which have none.
 const savedName = "managed save"
 
 // String returns the name, quoted: printed by accident, a guest shows no
@@ -74,9 +74,10 @@ func (g *Guest) String() string { return strconv.Quote(g.Name) }
 func (m *Metadata) String() string { return strconv.Quote(m.Name) }
 
 // Metadata reads the metadata of the guest's snapshots, then of its
-// checkpoints, each sorted by name, and then of its saved state, one at a time. Those that disappear
-// meanwhile are left out. The errors are as of [Inventory.Guests]: one that
-// comes with a Metadata, which then has no XML, is about that one alone.
+// checkpoints, each sorted by name, and then of its saved state, one at a
+// time. Those that disappear meanwhile are left out. Errors are as for
+// [Inventory.Guests]: one with a Metadata, which then has no XML, is about
+// that one alone.
 func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
 	switch {
 	case g.remembered != nil:
@@ -93,31 +94,29 @@ func (g *Guest) Metadata(ctx context.Context) iter.Seq2[*Metadata, error] {
 	return g.metadata(ctx)
 }
 
-// Inventory is what there is on a host.
+// Inventory lists the guests and pools of a host.
 type Inventory interface {
-	// Version is that of the host's libvirt, the zero Version if nobody told.
+	// Version is the version of the host's libvirt; the zero Version if unknown.
 	Version() libvirt.Version
-	// QEMU is the version of the QEMU that it runs, the zero Version if
-	// nobody told.
+	// QEMU is the version of its QEMU; the zero Version if unknown.
 	QEMU() libvirt.Version
 
-	// Guests reads the guests that have a persistent definition, one at a
-	// time: none is kept, so a host may have any number of them. It may be
-	// called again, and other methods may be called meanwhile. They are
-	// sorted by name; one that disappears meanwhile is left out.
+	// Guests reads the guests that have a persistent definition, one at a time,
+	// so a host may have any number of them. It may be called again, and other
+	// methods may be called during the iteration. They are sorted by name; one
+	// that disappears meanwhile is left out.
 	//
-	// An error that comes with a Guest is about that guest alone, of which
-	// nothing but its Name, UUID and File may be set; more guests may
-	// follow. One that comes with none is the last thing that comes.
+	// An error with a Guest is about that guest alone, with only Name, UUID and
+	// File possibly set; more guests may follow. An error without a Guest is the
+	// last element.
 	Guests(ctx context.Context) iter.Seq2[*Guest, error]
 
 	// Transient reads the guests that run without a persistent definition, as
 	// Guests does. They have a Live XML and no Definition.
 	Transient(ctx context.Context) iter.Seq2[*Guest, error]
 
-	// Pools reads the definitions of the host's storage pools, active or
-	// not, one at a time, sorted by name. An error that comes with a Pool is
-	// about that pool alone.
+	// Pools reads the definitions of the host's storage pools, active or not, one
+	// at a time, sorted by name. An error with a Pool is about that pool alone.
 	Pools(ctx context.Context) iter.Seq2[*Pool, error]
 }
 

@@ -71,7 +71,7 @@ func reply(call, payload []byte) []byte {
 	return packet
 }
 
-// fakeDaemon answers each call with what answer returns, and hangs up behind
+// fakeDaemon answers each call with what answer returns, and hangs up after
 // what is shorter than a header. It returns a URI.
 func fakeDaemon(t *testing.T, answer func(procedure uint32, call []byte) []byte) string {
 	t.Helper()
@@ -135,8 +135,8 @@ func read(ctx context.Context, uri string) (names []string, err error) {
 	return names, err
 }
 
-// TestHostileDaemon: whatever a peer sends in the place of an answer, at any
-// call, the connection ends, at once and without being believed.
+// TestHostileDaemon: whatever a peer sends instead of a reply, to any call,
+// the connection ends at once, and the data is not used.
 func TestHostileDaemon(t *testing.T) {
 	honest := func(procedure uint32, call []byte) []byte { return reply(call, answers(procedure)) }
 	if names, err := read(t.Context(), fakeDaemon(t, honest)); err != nil || len(names) != 1 || names[0] != "g" {
@@ -172,7 +172,7 @@ func TestHostileDaemon(t *testing.T) {
 		"another serial number":   field(5, 77),
 		"an unknown status":       field(6, 2),
 		"an error without words":  func(p []byte) []byte { return field(6, 1)(instead()(p)) },
-		"an error that is none": func(p []byte) []byte {
+		"an error without a code or message": func(p []byte) []byte {
 			return field(6, 1)(instead(words(0, 0, 1), text("no error"), words(2))(p))
 		},
 		"an error with a long message": func(p []byte) []byte {
@@ -188,7 +188,7 @@ func TestHostileDaemon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, target := range []uint32{66, 1, 157, 273, 24, 14, 183} {
 				if name == "the answer twice" && target == 183 {
-					continue // behind the last call nobody reads
+					continue // after the last call nobody reads
 				}
 				uri := fakeDaemon(t, func(procedure uint32, call []byte) []byte {
 					packet := honest(procedure, call)

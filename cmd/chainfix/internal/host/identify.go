@@ -11,14 +11,14 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// maxFileName is the length of the longest name of a file, in bytes (NAME_MAX).
+// maxFileName is the maximum length of a file name in bytes (NAME_MAX).
 const maxFileName = 255
 
 // identify returns the name and the UUID that a definition states, the first
-// of each, as libvirt takes them. It reads no further than it must: package xmlfix
-// says whether the rest is well-formed.
+// of each, as libvirt does. It stops as soon as possible: package xmlfix
+// checks that the rest is well-formed.
 func identify(definition []byte) (name, uuid string, err error) {
-	// A strict reader would fail here, without a name, where the guest's report
+	// A strict reader would fail here without a name, while the guest's report
 	// can say what is wrong and where.
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(definition, xmlfix.MaxDepth))
 	root, err := element(decoder)
@@ -78,11 +78,10 @@ func element(decoder *xml.Decoder) (*xml.StartElement, error) {
 	}
 }
 
-// readStatus takes the running guest's XML out of libvirt's record of it, a
-// <domstatus>, which also says whether there are block jobs (libvirt since
-// 5.6 writes it so).
+// readStatus extracts the live XML of a guest from libvirt's status file, a
+// <domstatus>, which also shows block jobs (since libvirt 5.6).
 func readStatus(status []byte) (live []byte, blockJob bool, err error) {
-	broken := fmt.Errorf("%w: not the record of a running guest", ErrDefinition)
+	broken := fmt.Errorf("%w: not the status of a running guest", ErrDefinition)
 	reader := strictxml.NewBoundedReader(status, xmlfix.MaxDepth)
 	decoder := xml.NewTokenDecoder(reader)
 	root, err := element(decoder)

@@ -15,24 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Step is how far a guest of a [Run] has come.
+// Step is the progress of a guest in a [Run].
 type Step string
 
 const (
-	// Planned: its old and its new definition are in the run's folder.
-	// libvirt has the old one.
+	// Planned: the run's folder has its old and new definition; libvirt still has
+	// the old one.
 	Planned Step = "planned"
-	// Defining: libvirt is being given the new one. It has one of the two.
+	// Defining: the new one is being defined; libvirt has one of the two.
 	Defining Step = "defining"
-	// Defined: libvirt has the new one, and said so.
+	// Defined: libvirt confirmed the new one.
 	Defined Step = "defined"
-	// Left: the guest was not changed, or was given its old definition
-	// again; the reason is with it.
+	// Left: the guest was not changed, or its old definition was restored; the
+	// record has the reason.
 	Left Step = "left"
-	// Changed: it was given its new one, or may have been, and libvirt has
-	// neither of the two now; the reason is with it.
+	// Changed: the new one was or may have been defined, but now libvirt has
+	// neither of the two; the record has the reason.
 	Changed Step = "changed"
-	// Restoring: libvirt is being given the old one again.
+	// Restoring: the old one is being restored.
 	Restoring Step = "restoring"
 	// Restored: libvirt has the old one again.
 	Restored Step = "restored"
@@ -41,8 +41,8 @@ const (
 // manifestSchema is the name and version of a manifest.
 const manifestSchema = "chainfix/run/v1"
 
-// record is one line of a manifest. The first has the Schema and the Origin, the last of a run
-// that is done Finished; each other is a step of a guest.
+// record is one line of a manifest. The first has the Schema and the Origin,
+// the last of a finished run has Finished; every other is a step of a guest.
 type record struct {
 	Time time.Time `json:"time"`
 
@@ -51,7 +51,7 @@ type record struct {
 
 	Guest string `json:"guest,omitempty"`
 	UUID  string `json:"uuid,omitempty"`
-	// Kind and Name are of a [Stored], and not there for a definition.
+	// Kind and Name identify a [Stored]; absent for a definition.
 	Kind   MetadataKind `json:"kind,omitempty"`
 	Name   string       `json:"name,omitempty"`
 	Step   Step         `json:"step,omitempty"`
@@ -67,8 +67,8 @@ func sum(definition []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// manifest is the file of records, which only grows. Each record is on the disk
-// before what it says is done.
+// manifest is an append-only file of records. A record is on the disk before
+// its step is carried out.
 type manifest struct {
 	file *os.File
 	size int64 // of the whole records
@@ -77,20 +77,20 @@ type manifest struct {
 const manifestName = "manifest.jsonl"
 
 var (
-	// ErrManifest is returned where a run's folder does not hold what a run has
-	// left there.
+	// ErrManifest is returned if a folder does not have the content of a run's
+	// folder.
 	ErrManifest = errors.New("not the folder of a run")
-	// errNotBegun is the ErrManifest of a folder in which there is nothing of
-	// a manifest but, at most, the beginning of its first line: a run that
-	// ended there has changed nothing.
+	// errNotBegun is the ErrManifest of a folder with at most the beginning of a
+	// manifest's first line: such a run has changed nothing.
 	errNotBegun = fmt.Errorf("%w: it was not begun", ErrManifest)
 )
 
-// openManifest opens the manifest of a run, for os.O_RDONLY or os.O_RDWR, and hands
-// its records to note, with their lines. A last line that was cut off, because the
-// program ended while it wrote, is dropped. All errors wrap ErrManifest, or are note's.
+// openManifest opens the manifest of a run, for os.O_RDONLY or os.O_RDWR, and
+// calls note with its records and their line numbers. It drops a truncated
+// last line, which the program did not finish writing. All errors wrap
+// ErrManifest, or are note's.
 func openManifest(root *os.Root, access int, note func(line int, r record) error) (*manifest, error) {
-	// In a folder of somebody else's there may be anything by that name.
+	// In another user's folder that name may be any kind of file.
 	file, err := root.OpenFile(manifestName, access|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNotBegun
@@ -113,7 +113,7 @@ func openManifest(root *os.Root, access int, note func(line int, r record) error
 func readManifest(file *os.File) ([]byte, error) {
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("its manifest is no regular file")
+		err = errors.New("its manifest is not a regular file")
 	}
 	var data []byte
 	if err == nil {
@@ -128,7 +128,7 @@ func readManifest(file *os.File) ([]byte, error) {
 	return data, nil
 }
 
-// parseManifest keeps no records: there may be millions.
+// parseManifest does not keep records: a manifest may have millions.
 func parseManifest(data []byte, note func(line int, r record) error) error {
 	lines := 0
 	for line := range bytes.Lines(data) {
@@ -151,11 +151,10 @@ func parseManifest(data []byte, note func(line int, r record) error) error {
 }
 
 const (
-	// maxManifest is the size of the largest manifest that is read, in
-	// bytes: that of a run with as many entries as it may have, a dozen
-	// records each.
+	// maxManifest is the maximum size of a manifest in bytes: enough for
+	// maxGuests entries with a dozen records each.
 	maxManifest = 256 << 20
-	// maxGuests is the number of entries that a manifest may have: guests,
+	// maxGuests is the maximum number of entries of a manifest: guests,
 	// snapshots, checkpoints and saved states.
 	maxGuests = 100_000
 )
@@ -174,7 +173,7 @@ func createManifest(root *os.Root, origin Origin) (*manifest, error) {
 	return m, nil
 }
 
-// append puts a record on the disk. If that fails nothing of it stays.
+// append writes a record to the disk, completely or not at all.
 func (m *manifest) append(r record) error {
 	r.Time = time.Now().UTC()
 	line, err := json.Marshal(r)

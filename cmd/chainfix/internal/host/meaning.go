@@ -9,9 +9,9 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// same reports how what libvirt has made of a definition differs from what it
-// was given: it must state the same chains, and be the old definition once
-// these are taken out. libvirt may write them in another way.
+// same compares the definition that libvirt returns with the one that it was
+// given: it must state the same chains and, apart from these, equal the old
+// definition. libvirt may format it differently.
 func same(old, wanted, got []byte) error {
 	if string(wanted) == string(got) {
 		return nil
@@ -25,7 +25,7 @@ func same(old, wanted, got []byte) error {
 		return err
 	}
 	if !reflect.DeepEqual(want, have) {
-		return errors.New("the disks state something else")
+		return errors.New("the disks state different chains")
 	}
 	before, err := stripped(old)
 	if err != nil {
@@ -68,15 +68,15 @@ func stripped(definition []byte) ([]byte, error) {
 	return doc.Bytes()
 }
 
-// A newer libvirt writes the definitions anew that an older one has stored: from 7.0 to
-// 12.9, for one, it adds <audio> and attributes of <topology> and <hyperv>, and puts
-// controllers into another order. What has become of a definition then is not to be
-// compared by its bytes; and what has come into it is not to be lost.
+// A newer libvirt rewrites the definitions that an older one has stored: from
+// 7.0 to 12.9, for example, it adds <audio> and attributes of <topology> and
+// <hyperv>, and reorders controllers. Such definitions cannot be compared byte
+// for byte, and the additions must not be lost.
 
-// disksGivenBack returns a definition with the disks of old in the place of those that
-// wanted, by which the guest was fixed, has otherwise. All else stays as it is. The
-// error wraps [ErrChanged] if one of these disks neither is what wanted has nor what old
-// has.
+// disksGivenBack returns the definition now with the disks that the fix
+// changed restored from old; wanted is the fixed definition. Everything else
+// stays. The error wraps [ErrChanged] if one of these disks equals neither the
+// one in wanted nor the one in old.
 func disksGivenBack(old, wanted, now []byte) ([]byte, error) {
 	documents := make([]*xmlfix.Document, 3)
 	for i, definition := range [][]byte{old, wanted, now} {
@@ -101,7 +101,7 @@ func disksGivenBack(old, wanted, now []byte) ([]byte, error) {
 		switch {
 		case before[i].Same(fixed[i]):
 		case disk == nil:
-			return nil, fmt.Errorf("%w: it has no disk %q any more", ErrChanged, target(before[i]))
+			return nil, fmt.Errorf("%w: it no longer has the disk %q", ErrChanged, target(before[i]))
 		case disk.Same(before[i]):
 		case disk.Same(fixed[i]):
 			disk.Replace(before[i])
@@ -112,15 +112,15 @@ func disksGivenBack(old, wanted, now []byte) ([]byte, error) {
 	return documents[2].Bytes()
 }
 
-// target is the name that a disk has for the guest. Stated sets it even of a disk that
-// it cannot read.
+// target returns a disk's target. Stated sets it even if it cannot read the
+// disk.
 func target(disk *xmlfix.Disk) string {
 	stated, _ := disk.Stated()
 	return stated.Target
 }
 
-// agrees reports whether libvirt has made of a definition what was meant, in whatever
-// way it writes that.
+// agrees reports whether the definition that libvirt returns is equivalent to
+// the one that it was given.
 func agrees(given, got []byte) bool {
 	if string(given) == string(got) {
 		return true

@@ -16,8 +16,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Need is that of the guest's neediest disk; of a guest whose definition cannot be read
-// it is [predict.Unknown].
+// Need returns the greatest need of the guest's disks; [predict.Unknown] if
+// its definition cannot be read.
 func (r *Report) Need() predict.Need {
 	if r.Err != nil || r.Examination.Err != nil {
 		return predict.Unknown
@@ -29,9 +29,9 @@ func (r *Report) Need() predict.Need {
 	return worst
 }
 
-// Wanted reports whether an apply looks at the guest at all: of those that are not named,
-// and unless it is to make all chains explicit, only at those that need it. One that
-// somebody should look at is always held back ([Report.HeldBack]), and not passed over.
+// Wanted reports whether an apply includes the guest: named guests always, all
+// guests if all is set, otherwise only those that need it. A guest that
+// somebody should look at is held back ([Report.HeldBack]), not left out.
 func (r *Report) Wanted(all bool) bool {
 	if all || r.Named || r.Need() != predict.Recorded {
 		return true
@@ -40,8 +40,8 @@ func (r *Report) Wanted(all bool) bool {
 	return errors.Is(why, ErrByName)
 }
 
-// predict adds the predictions for a disk to the guest's report, and what the disk needs; and if the
-// guest would see other bytes with an explicit chain, a finding.
+// predict adds the predictions and the need of a disk to the guest's report,
+// and a finding if the guest would see other bytes with an explicit chain.
 func (s *Scan) predict(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) error {
 	all, err := need.Predict(ctx, w, disk, s.pairs(r))
 	if err != nil {
@@ -80,8 +80,9 @@ func (s *Scan) pairs(r *Report) []libvirt.Pair {
 	return targets
 }
 
-// need is what a disk needs that is not one of the guest's definition, and whose images may
-// have been written by guests since: nothing is looked at for it.
+// need returns the need of a disk outside of the guest's definition, for
+// example in a snapshot, without reading anything: guests may have written its
+// images since.
 func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix.DiskExamination) (predict.Need, error) {
 	targets := s.pairs(r)
 	if len(targets) == 0 {
@@ -90,9 +91,9 @@ func (s *Scan) need(ctx context.Context, w *chain.Walker, r *Report, disk xmlfix
 	return need.OfSeen(ctx, w, disk, targets)
 }
 
-// changedBytes returns the finding that a guest sees other bytes of a disk once its
-// chain is explicit, or may: that is so where one of these predictions is not that it
-// sees the disk, or not known, or by the guess of another format than the chain has.
+// changedBytes returns the finding that a guest sees, or may see, other bytes
+// of a disk with an explicit chain: that is so if one of the predictions is
+// Misopens or unknown, or guesses another format than the chain has.
 // applyFlags are [Scan.ApplyFlags].
 func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, predictions []need.Prediction) (f finding.Finding, found bool) {
 	layers := disk.Chain.Layers
@@ -110,7 +111,7 @@ func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, pred
 	now := worst.Reason
 	switch {
 	case worst.Err != nil:
-		now = "it cannot be told from here (" + worst.Err.Error() + ")"
+		now = "unknown (" + worst.Err.Error() + ")"
 	case guessedElse(worst):
 		worst.Layer = worst.Guess.Layer
 		now = "the data of " + storage.Describe(layers[worst.Layer].Source) + " as " + string(worst.Guess.Format) + ", which is guessed"
@@ -121,8 +122,8 @@ func changedBytes(g *Guest, applyFlags string, disk xmlfix.DiskExamination, pred
 		Remedy: finding.Say("find out which of the two is the guest's data; if it is the second: %s", applyCommand(g, applyFlags))}, true
 }
 
-// shownFrom says as what the images of a chain are opened, from the one that a prediction
-// is about.
+// shownFrom describes the images of a chain and their formats, from the one
+// that a prediction is about.
 func shownFrom(c *chain.Chain, from int) string {
 	const most = 2 // images
 	layers := c.Layers[min(max(from, 0), len(c.Layers)-1):]

@@ -98,7 +98,7 @@ func TestWhatAnApplyTakes(t *testing.T) {
 		if r.Wanted(false) != want.needed || r.Wanted(true) != want.all || (why != nil) != want.held {
 			t.Errorf("%s: wanted %v and %v, held back: %v", guest, r.Wanted(false), r.Wanted(true), why)
 		}
-		if want.held && (!errors.Is(why, host.ErrByName) || !strings.Contains(f.Text, "the guest sees the bytes of the container. Then: the data of ") ||
+		if want.held && (!errors.Is(why, host.ErrByName) || !strings.Contains(f.Text, "the guest sees the bytes of the container file. Then: the data of ") ||
 			!strings.HasSuffix(f.Text, `golden.img" as vhdx`) || !strings.HasSuffix(f.Remedy.String(), "chainfix host apply "+guest)) {
 			t.Errorf("%s: %v: %s\n%s", guest, why, f.Text, f.Remedy)
 		}

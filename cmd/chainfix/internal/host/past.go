@@ -10,14 +10,14 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// What libvirt keeps of a snapshot was stated in the past. Since then the image may have
-// been a raw disk, of which the guest has written every byte, and no definition tells of
-// that any more. So what its header names is followed only if something of now says of
-// what format the image is.
+// A snapshot's XML was written in the past. Since then the image may have been
+// a raw disk that a guest has written, without any trace in a current
+// definition. So files in its header are followed only if something current
+// states the image's format.
 
-// statedNow returns the images of a guest's disks of which the format is stated now: by
-// the <driver type>, by the operator, by another disk's, or by the record of an image of
-// which it is stated. Images that were not opened are not among them.
+// statedNow returns the images of a guest's disks with a currently stated
+// format: by <driver type>, the operator, another disk, or an overlay with a
+// stated format. It leaves out images that were not opened.
 func statedNow(e *xmlfix.Examination) (all []chain.Layer) {
 	for _, d := range e.Disks {
 		if d.Chain == nil {
@@ -40,8 +40,9 @@ func statedNow(e *xmlfix.Examination) (all []chain.Layer) {
 	return all
 }
 
-// unconfirmed returns nil for a disk of the past that may be walked, and else its chain:
-// one that is explicit has nothing to mend, any other cannot be found out.
+// unconfirmed returns nil for a disk of the past that may be walked, otherwise
+// its chain without a walk: an explicit one needs no fix, any other is
+// refused.
 func unconfirmed(ctx context.Context, w *chain.Walker, past chain.Stated, now []chain.Layer) *chain.Chain {
 	top, err := w.Locate(ctx, past.Layers[0])
 	if err != nil || !top.Format.CanHaveBacking() {
@@ -49,7 +50,7 @@ func unconfirmed(ctx context.Context, w *chain.Walker, past chain.Stated, now []
 	}
 	id, err := w.Identify(ctx, top.At())
 	if err != nil {
-		return nil // there is nothing to be followed
+		return nil // nothing to follow
 	}
 	facts := w.FactsOf(ctx, top, chain.DiskName{})
 	if facts.States(top.Format) {
@@ -73,17 +74,17 @@ func unconfirmed(ctx context.Context, w *chain.Walker, past chain.Stated, now []
 	name := storage.ShownName(top.At())
 	return &chain.Chain{Verdict: chain.Refused, Layers: past.Layers, Findings: []finding.Finding{{
 		Code: finding.ProbedBacking, Severity: finding.Refuse,
-		Text:   "nothing of now says that " + strconv.Quote(name) + " is still " + string(top.Format) + ", so what its header names is not looked at",
-		Remedy: finding.Say("if no guest had it as a raw disk since, state it: %s", finding.Trust(name, string(top.Format)))}}}
+		Text:   "no current definition says that " + strconv.Quote(name) + " is still " + string(top.Format) + ", so the files in its header are not touched",
+		Remedy: finding.Say("if no guest used it as a raw disk since, state it: %s", finding.Trust(name, string(top.Format)))}}}
 }
 
-// trusted reports whether the operator states that a disk's own image is of the format
-// that it had.
+// trusted reports whether the operator states that a disk's own image still
+// has the format from then.
 func trusted(ctx context.Context, w *chain.Walker, past chain.Stated, top chain.Layer) bool {
 	if len(w.Policy.Trust) == 0 {
 		return false
 	}
-	// Of a disk without a <driver type> the operator alone says what is followed.
+	// For a disk without a <driver type> only the operator can state the format.
 	found, err := w.Walk(ctx, chain.Stated{Guest: past.Guest, Target: past.Target, Layers: []chain.Layer{{Source: top.Source, Located: top.Located}}})
 	return err == nil && len(found.Layers) > 0 && found.Layers[0].From == chain.Trust && found.Layers[0].Format == top.Format
 }

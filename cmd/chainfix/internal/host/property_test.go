@@ -25,8 +25,8 @@ type madeUp struct {
 	storedHost
 	draw   *rapid.T
 	images []string
-	// typed are the images of which a definition of now, or what runs, says by
-	// the <driver type> of a disk what they are.
+	// typed are the images with a format in the <driver type> of a current
+	// definition or a running guest.
 	typed map[string]bool
 }
 

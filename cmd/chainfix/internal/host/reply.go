@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// replies are the layouts of the answers to every procedure that [Daemon]
-// calls (remote_protocol.x): "i" for four bytes, "s" for a string, and what
-// stands between "[" and "]" once for each element of an array. A domain is
-// "siiiii": its name, its UUID, its number.
+// replies are the layouts of the replies of every procedure that [Daemon]
+// calls (remote_protocol.x): "i" for four bytes, "s" for a string, and the
+// part between "[" and "]" for each element of an array. A domain is "siiiii":
+// its name, its UUID, its number.
 var replies = map[uint32]string{
 	1:   "",                     // CONNECT_OPEN
 	4:   "ii",                   // CONNECT_GET_VERSION
@@ -37,13 +37,13 @@ var replies = map[uint32]string{
 	413: "[s" + "siiiii" + "]i", // DOMAIN_LIST_ALL_CHECKPOINTS
 }
 
-// refusal is the layout of the answer that says no, as far as everybody has it:
-// code, domain, whether there is a message, the message, level. More follows
-// (the objects that it is about), which go-libvirt does not read.
+// refusal is the start of the layout of an error reply: code, domain, whether
+// a message follows, the message, level. go-libvirt does not read the rest
+// (the objects that it is about).
 const refusal = "iiisi"
 
-// checkReply says whether what follows a header is laid out as it must be, to
-// the last byte, so that every count in it is backed by as many bytes.
+// checkReply checks that the payload after a header has the right layout, to
+// the last byte, so every count in it matches its elements.
 func checkReply(h header, payload []byte) error {
 	layout, known := replies[h.procedure]
 	if !known || h.program != remoteProgram || h.version != remoteVersion {
@@ -52,12 +52,12 @@ func checkReply(h header, payload []byte) error {
 	switch h.status {
 	case statusOK:
 		if rest, ok := skip(layout, payload); !ok || len(rest) > 0 {
-			return fmt.Errorf("%w: it is not laid out as that of procedure %d", errReply, h.procedure)
+			return fmt.Errorf("%w: it does not have the layout of procedure %d", errReply, h.procedure)
 		}
 	case statusError:
-		// go-libvirt takes the code 0 for success, and expects a message.
+		// go-libvirt treats the code 0 as success, and requires a message.
 		if _, ok := skip(refusal, payload); !ok || word(payload, 0) == 0 || word(payload, 2) != 1 {
-			return fmt.Errorf("%w: an error that is none", errReply)
+			return fmt.Errorf("%w: an error without a code or message", errReply)
 		}
 	default:
 		return fmt.Errorf("%w: its status is %d", errReply, h.status)
@@ -67,8 +67,7 @@ func checkReply(h header, payload []byte) error {
 
 func word(b []byte, i int) uint32 { return binary.BigEndian.Uint32(b[4*i:]) }
 
-// skip returns what follows the bytes of a layout, and whether those are all
-// there.
+// skip returns the bytes after a layout, and whether b is long enough.
 func skip(layout string, b []byte) (rest []byte, ok bool) {
 	for i := 0; i < len(layout); i++ {
 		if len(b) < 4 {

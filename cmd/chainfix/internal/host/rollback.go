@@ -13,33 +13,33 @@ import (
 	"github.com/chainfix/chainfix/chain/libvirt"
 )
 
-// Rollback gives the guests of a [Run] their old definitions again, byte for
-// byte. A guest that somebody has changed since the run is left, and so is one
-// that has a managed save image or a block job.
+// Rollback restores the old definitions of the guests of a [Run], byte for
+// byte. It skips a guest that somebody has changed since the run, and one with
+// a managed save image or a block job.
 //
-// Where the libvirt is another version than the one that the run was made with, it may
-// write the same definitions in another way. Then a guest gets the disks of its old
-// definition again, if it has those that the run gave it, and the rest stays as it is.
+// If libvirt was upgraded since the run, it may write the same definitions
+// differently. Rollback then restores only the disks of the old definition, if
+// the guest still has those of the run, and keeps the rest.
 type Rollback struct {
 	Daemon *Daemon
-	// Connect is the URI that hints give to virsh; "" for none.
+	// Connect is the URI for virsh in hints; "" for none.
 	Connect string
-	// DryRun finds out what would be done, and does nothing.
+	// DryRun only reports what would be done.
 	DryRun    bool
 	OnOutcome func(Outcome) // may be nil
 }
 
 var (
-	// ErrOtherHost is returned for a run of another libvirt, or another machine, than
-	// the one that is connected.
-	ErrOtherHost = errors.New("the run is of another libvirt")
-	// ErrNoRun is returned where there is no run to take back.
-	ErrNoRun = errors.New("there is no run to take back")
+	// ErrOtherHost is returned for a run of another libvirt or machine than the
+	// connected one.
+	ErrOtherHost = errors.New("the run belongs to another libvirt")
+	// ErrNoRun is returned if no run can be rolled back.
+	ErrNoRun = errors.New("there is no run to roll back")
 )
 
-// Run restores the guests of the run in a folder, the last one first. The error
-// wraps [ErrLeft] if guests were left. Where the folder is not as the run has
-// left it, the error wraps [ErrManifest], and nothing was changed.
+// Run restores the guests of the run in a folder, the last one first. The
+// error wraps [ErrLeft] if guests were skipped. It wraps [ErrManifest] if the
+// folder was modified since the run; then nothing was changed.
 func (b *Rollback) Run(ctx context.Context, dir string) error {
 	open := openRun
 	if b.DryRun {
@@ -53,12 +53,13 @@ func (b *Rollback) Run(ctx context.Context, dir string) error {
 	return b.takeBack(ctx, run)
 }
 
-// RunNewest does so for the newest run in a state folder that changed something which the
-// Daemon still has, guests or what is kept of them, and of which that is not all taken back,
-// and returns its folder. The error wraps [ErrNoRun] if there is none.
+// RunNewest does so for the newest run in a state folder with changes that are
+// not all rolled back, in guests, snapshots or checkpoints that the Daemon
+// still has, and returns its folder. The error wraps [ErrNoRun] if there is
+// none.
 func (b *Rollback) RunNewest(ctx context.Context, stateDir string) (dir string, err error) {
 	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
-		return "", ErrNoRun // and it need not be made
+		return "", ErrNoRun // do not create it
 	}
 	var lock *os.File
 	if !b.DryRun {
@@ -125,8 +126,8 @@ func (b *Rollback) takeBack(ctx context.Context, run *Run) error {
 	return nil
 }
 
-// restore gives a guest its old definition again. One that cannot be given it
-// stays in the step that it is in, for the next rollback.
+// restore restores a guest's old definition. If that fails, the guest's step
+// does not change, and the next rollback tries again.
 func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	old, err := run.keptOld(g)
 	if err != nil {
@@ -180,7 +181,7 @@ func (b *Rollback) restore(ctx context.Context, run *Run, g *runGuest) error {
 	return run.step(g, Restored, "")
 }
 
-// given returns what a guest is to be given, which is what it has now if there is
+// given returns the definition to restore, which equals now if there is
 // nothing to do.
 func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error) {
 	sameVersion := false
@@ -193,7 +194,7 @@ func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error)
 	wanted, err := run.keptNew(g)
 	switch {
 	case err != nil:
-		return nil, ErrChanged // nobody knows what it was to be
+		return nil, ErrChanged // the new definition is unknown
 	case !sameVersion:
 		return disksGivenBack(old, wanted, now)
 	case same(old, wanted, now) != nil:
@@ -202,7 +203,7 @@ func (b *Rollback) given(run *Run, g *runGuest, old, now []byte) ([]byte, error)
 	return old, nil
 }
 
-// againError is an [ErrChanged] of a guest that a newer run has changed.
+// againError is the [ErrChanged] for a guest that a newer run has changed.
 type againError struct{ run string }
 
 func (e *againError) Error() string { return fmt.Sprintf("the newer run %q changed it again", e.run) }
@@ -214,7 +215,7 @@ type busyError struct{ finding.Finding }
 func (e *busyError) Error() string { return ErrGuestBusy.Error() + ": " + e.Text }
 func (e *busyError) Unwrap() error { return ErrGuestBusy }
 
-// remedy says what to do about a guest that was left.
+// remedy says what to do about a skipped guest.
 func (b *Rollback) remedy(run *Run, g *runGuest, why error) finding.Remedy {
 	virsh, connect := "virsh ", ""
 	if b.Connect != "" {
@@ -227,16 +228,16 @@ func (b *Rollback) remedy(run *Run, g *runGuest, why error) finding.Remedy {
 	var again *againError
 	switch {
 	case errors.As(why, &again):
-		return finding.Say("take that one back first: %s", finding.Command("chainfix host rollback "+connect+finding.ShellWord(again.run)))
+		return finding.Say("roll that one back first: %s", finding.Command("chainfix host rollback "+connect+finding.ShellWord(again.run)))
 	case errors.As(why, &busy):
 		return busy.Remedy
 	case errors.Is(why, ErrNoGuest):
-		return finding.Say("to have it again: %s", define)
+		return finding.Say("to restore it: %s", define)
 	case !errors.Is(why, ErrChanged):
-		return finding.Remedy{} // of a snapshot that is gone the images may be gone, too
+		return finding.Remedy{} // the images of a deleted snapshot may be deleted too
 	case g.stored != (Stored{}):
-		return finding.Say("to give it what it had before the run, without the change: %s", define)
+		return finding.Say("to restore its definition from before the run, without that change: %s", define)
 	}
-	return finding.Say("to take out the chains alone, and keep the change: %s; or to give it what it had before the run, without the change: %s",
+	return finding.Say("to remove only the chains and keep that change: %s; or to restore its definition from before the run, without that change: %s",
 		finding.Command(virsh+"dumpxml --inactive --security-info "+finding.GuestWord(g.name)+" | chainfix strip | "+virsh+"define /dev/stdin"), define)
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Run is the folder of an apply: the old and the new definition of every guest
-// that it takes on, and the manifest that says how far it has come. Only its
-// owner can read it: definitions hold secrets.
+// Run is the folder of an apply: the old and the new definition of every
+// planned guest, and the manifest with its progress. Only its owner can read
+// it: definitions contain secrets.
 type Run struct {
-	// Dir is the path of the folder; "" of a run that has none, because it has taken
-	// on no guest yet.
+	// Dir is the path of the folder; "" for a run that has no folder because it
+	// has not planned a guest yet.
 	Dir string
-	// Origin says by what the run was made, and of which libvirt it is.
+	// Origin says which chainfix made the run, and for which libvirt.
 	Origin Origin
 	// Begun is when that was.
 	Begun time.Time
-	// Finished says that the run is done, with whatever outcome.
+	// Finished says that the run has ended, successfully or not.
 	Finished bool
 
 	stateDir string // the folder that Dir will be in
@@ -41,33 +41,30 @@ type Run struct {
 	lock     *os.File
 }
 
-// runGuest is what the manifest says of one guest, or of what libvirt keeps of it.
+// runGuest is the state of one entry of the manifest: a guest's definition, or
+// one of its snapshots, checkpoints or saved states.
 type runGuest struct {
 	name, uuid string
-	stored     Stored // the zero Stored: it is about the guest's definition
+	stored     Stored // the zero Stored for the guest's definition
 	step       Step
 	old, new   string // checksums
 	reason     string
-	// mayHaveNew says that libvirt was given the new definition, or may have been,
-	// and is not known to have the old one again. What is kept of the old
-	// one may be all that there is of it.
+	// mayHaveNew says that libvirt has or may have the new definition. The stored
+	// old one may then be the only copy.
 	mayHaveNew bool
-	// takenBack says that it was given the new one and has the old one again, by
-	// a rollback.
+	// takenBack says that a rollback has restored the old definition.
 	takenBack bool
 }
 
 var (
-	// ErrBusy is returned where another apply or rollback is at work in the state
-	// folder.
-	ErrBusy = errors.New("another run is at work")
-	// ErrChanged is returned where somebody changed a guest meanwhile, so that it
-	// is not touched.
+	// ErrBusy is returned if another apply or rollback is using the state folder.
+	ErrBusy = errors.New("another run is active")
+	// ErrChanged is returned for a guest that somebody changed meanwhile, and
+	// which is skipped.
 	ErrChanged = errors.New("somebody changed the guest meanwhile")
 )
 
-// openState opens the folder that holds the runs, makes it if it is not there,
-// and keeps every other run out of it.
+// openState opens or creates the folder of the runs, and locks it.
 func openState(dir string) (lock *os.File, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, quotePath(err)
@@ -86,16 +83,16 @@ func openState(dir string) (lock *os.File, err error) {
 	return lock, nil
 }
 
-// closeState releases the lock at once. Closing the file would not do: a process
-// that another part of this one is just starting has it open for a moment too.
+// closeState releases the lock immediately. Closing the file would not
+// suffice: a child process that is just being started may have it open for a
+// moment.
 func closeState(lock *os.File) error {
 	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
 }
 
-// beginRun returns the run of the state folder that was not finished on the
-// same libvirt, or a new one, which has no folder before [Run.make] has made it. No
-// other run is at work in the state folder until it is closed; one that is absent is
-// made by Run.make, too.
+// beginRun returns the unfinished run of the same libvirt in the state folder,
+// or a new one, whose folder [Run.make] creates. The state folder is locked
+// until the run is closed; Run.make also creates an absent state folder.
 func beginRun(ctx context.Context, dir string, origin Origin, known *knownGuests) (*Run, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return &Run{Origin: origin, stateDir: dir}, nil
@@ -116,7 +113,7 @@ func beginRun(ctx context.Context, dir string, origin Origin, known *knownGuests
 	return run, nil
 }
 
-// make makes the folder of the run, if it has none.
+// make creates the folder of the run, if it has none.
 func (r *Run) make() error {
 	if r.Dir != "" {
 		return nil
@@ -141,8 +138,8 @@ func (r *Run) make() error {
 	return quotePath(err)
 }
 
-// makeState makes the folder of the runs, if that was absent when the run began. Another
-// run that began meanwhile, and knows nothing of this one, goes first.
+// makeState creates the folder of the runs, if it was absent when the run
+// began. If another run has begun there meanwhile, this one fails.
 func (r *Run) makeState() (err error) {
 	if r.lock != nil {
 		return nil
@@ -156,8 +153,8 @@ func (r *Run) makeState() (err error) {
 	return nil
 }
 
-// discard takes the folder away again that this run has made, and in which it has changed
-// nothing. That of a run that was cut short stays.
+// discard removes the folder that this run created, if it has changed nothing.
+// The folder of an interrupted run stays.
 func (r *Run) discard() error {
 	if !r.made {
 		return nil
@@ -169,8 +166,8 @@ func (r *Run) discard() error {
 	return quotePath(err)
 }
 
-// openRun opens the run in a folder, and keeps others out. In a folder that is
-// no run's it makes nothing.
+// openRun opens the run in a folder, and locks it. It creates nothing in a
+// folder that is not a run's.
 func openRun(dir string) (*Run, error) {
 	if dir == "" {
 		return nil, ErrManifest
@@ -184,7 +181,7 @@ func openRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	// From now on nobody else writes into it.
+	// From now on no other run writes into it.
 	run, err := loadRun(dir, os.O_RDWR)
 	if err != nil {
 		closeState(lock)
@@ -194,8 +191,8 @@ func openRun(dir string) (*Run, error) {
 	return run, nil
 }
 
-// loadRun reads the manifest of a run, to which more can be written with the access
-// os.O_RDWR.
+// loadRun reads the manifest of a run; access os.O_RDWR allows appending to
+// it.
 func loadRun(dir string, access int) (*Run, error) {
 	root, err := openFolder(dir)
 	if err != nil {
@@ -220,8 +217,8 @@ func loadRun(dir string, access int) (*Run, error) {
 	return run, nil
 }
 
-// openFolder is [os.OpenRoot], which waits for somebody to open the other end
-// where it is given a FIFO (Go 1.26).
+// openFolder is [os.OpenRoot] that does not block on a FIFO, as os.OpenRoot
+// does (Go 1.26).
 func openFolder(dir string) (*os.Root, error) {
 	root, err := os.OpenRoot(dir + string(filepath.Separator))
 	var e *fs.PathError
@@ -231,7 +228,7 @@ func openFolder(dir string) (*os.Root, error) {
 	return root, err
 }
 
-// note takes over what a record says.
+// note applies a record.
 func (r *Run) note(rec record) {
 	if rec.Finished {
 		r.Finished = true
@@ -264,7 +261,7 @@ func (r *Run) note(rec record) {
 	}
 }
 
-// record writes a step of a guest down.
+// record appends a record to the manifest.
 func (r *Run) record(rec record) error {
 	if err := r.manifest.append(rec); err != nil {
 		return fmt.Errorf("the manifest of the run: %w", err)
@@ -279,19 +276,20 @@ func (r *Run) step(g *runGuest, step Step, reason string) error {
 	return r.record(rec)
 }
 
-// finish writes down that every guest has had its turn.
+// finish records that the run has ended.
 func (r *Run) finish() error {
 	if r.Dir == "" {
-		return nil // none was taken on
+		return nil // no guest was planned
 	}
 	return r.record(record{Finished: true})
 }
 
-// keep puts a definition into the folder: whole and on the disk, or not at all.
+// keep stores a definition in the folder, completely and on the disk, or not
+// at all.
 func (r *Run) keep(name string, definition []byte) error {
 	part := name + ".part"
-	// One that is there is of a run that was cut short, or of somebody else's
-	// who could read what is written into it.
+	// An existing file is from an interrupted run, or from another user who could
+	// read what is written into it.
 	if err := r.root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return quotePath(err)
 	}
@@ -313,8 +311,8 @@ func (r *Run) keep(name string, definition []byte) error {
 	return quotePath(err)
 }
 
-// kept reads a definition of a guest's back, and checks that it is the one that
-// was kept. Errors wrap [ErrManifest].
+// kept reads a stored definition of a guest, and verifies it. Errors wrap
+// [ErrManifest].
 func (r *Run) kept(g *runGuest, name, checksum string) ([]byte, error) {
 	file, err := r.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -326,10 +324,10 @@ func (r *Run) kept(g *runGuest, name, checksum string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrManifest, quotePath(err))
 	}
 	if sum(data) != checksum {
-		return nil, fmt.Errorf("%w: %q is not what its manifest says", ErrManifest, name)
+		return nil, fmt.Errorf("%w: %q does not match its manifest", ErrManifest, name)
 	}
 	if !g.owns(data) {
-		return nil, fmt.Errorf("%w: %q is another guest's", ErrManifest, name)
+		return nil, fmt.Errorf("%w: %q belongs to another guest", ErrManifest, name)
 	}
 	return data, nil
 }
@@ -340,7 +338,7 @@ func (r *Run) keptNew(g *runGuest) ([]byte, error) { return r.kept(g, g.newFile(
 func (g *runGuest) oldFile() string { return g.file() + ".old.xml" }
 func (g *runGuest) newFile() string { return g.file() + ".new.xml" }
 
-// Close closes the folder and lets other runs in.
+// Close closes and unlocks the folder.
 func (r *Run) Close() error {
 	var errs []error
 	if r.manifest != nil {

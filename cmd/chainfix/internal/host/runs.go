@@ -12,18 +12,19 @@ import (
 	"github.com/digitalocean/go-libvirt"
 )
 
-// RunGuest is what has become of one guest in a [Run].
+// RunGuest is the state of one guest in a [Run].
 type RunGuest struct {
 	Name, UUID string
-	Stored     Stored // what libvirt keeps of the guest; the zero Stored for its definition
+	Stored     Stored // a snapshot, checkpoint or saved state; the zero Stored for the definition
 	Step       Step
 	Reason     string // why it was left; "" for none
-	// Changed says that the guest was given its new definition, or may have been.
-	// TakenBack says that it has its old one again since, by a rollback.
+	// Changed says that the new definition was or may have been defined.
+	// TakenBack says that a rollback has restored the old one since.
 	Changed, TakenBack bool
 }
 
-// Guests are those that the run took on, in the order in which it did.
+// Guests returns the guests of the run, in the order in which they were
+// planned.
 func (r *Run) Guests() []RunGuest {
 	var all []RunGuest
 	for _, g := range r.guests {
@@ -33,13 +34,13 @@ func (r *Run) Guests() []RunGuest {
 	return all
 }
 
-// Runs reads the runs of a state folder, the newest first, one at a time. It keeps
-// nobody out, so of a run that is at work it says how far that has come. A run is
-// valid until the next one.
+// Runs reads the runs of a state folder, the newest first, one at a time. It
+// does not lock the folder, so it shows the progress of an active run. A run
+// is valid until the next one.
 //
-// An error that comes with a Run is about that one alone, of which nothing but the
-// Dir is set; one that comes with none is the last thing that comes. A folder in which
-// no run was begun is none; a state folder that is absent has none.
+// An error with a Run is about that one alone, with only Dir set; one without
+// a Run is the last element. A folder in which no run was begun is left out;
+// an absent state folder has no runs.
 func Runs(stateDir string) iter.Seq2[*Run, error] { return runsIn(stateDir, os.O_RDONLY) }
 
 func runsIn(stateDir string, access int) iter.Seq2[*Run, error] {
@@ -74,9 +75,9 @@ func runsIn(stateDir string, access int) iter.Seq2[*Run, error] {
 	}
 }
 
-// newest returns the newest run of a state folder that is of the libvirt of origin, and
-// for which wanted holds; nil if there is none. One that had no time to begin did not change
-// anything; one whose manifest cannot be read may have, and is an [ErrManifest].
+// newest returns the newest wanted run of origin's libvirt in a state folder,
+// or nil. A run that did not begin has changed nothing; one with an unreadable
+// manifest may have, and is an [ErrManifest].
 func newest(stateDir string, origin Origin, wanted func(*Run) (bool, error)) (*Run, error) {
 	for run, err := range runsIn(stateDir, os.O_RDONLY) {
 		if err != nil {
@@ -95,15 +96,15 @@ func newest(stateDir string, origin Origin, wanted func(*Run) (bool, error)) (*R
 	return nil, nil
 }
 
-// knownGuests are the guests that a daemon has, which it is asked for at the first
-// need. Where several daemons cannot be told apart by their [Origin] their guests can.
+// knownGuests are the guests of a daemon, listed when first needed. They
+// distinguish daemons with the same [Origin].
 type knownGuests struct {
 	daemon *Daemon
 	known  map[string]libvirt.Domain // by UUID
 }
 
-// unfinished reports whether a run was not finished, and the daemon has a guest of it, or
-// it is of none yet.
+// unfinished reports whether a run is not finished, and has no guests yet or a
+// guest of the daemon.
 func (k *knownGuests) unfinished(ctx context.Context, run *Run) (bool, error) {
 	if run.Finished || len(run.guests) == 0 {
 		return !run.Finished, nil
@@ -112,9 +113,9 @@ func (k *knownGuests) unfinished(ctx context.Context, run *Run) (bool, error) {
 	return err == nil && slices.ContainsFunc(run.guests, func(g *runGuest) bool { _, ok := k.known[g.uuid]; return ok }), err
 }
 
-// changed reports whether a run has changed something that the daemon still has, and that
-// is not taken back. A saved state is gone once the guest was restored from it, and would
-// hide the older runs for ever.
+// changed reports whether a run has changes that are not rolled back, in
+// something that the daemon still has. A saved state disappears when the guest
+// is restored, and would otherwise hide older runs forever.
 func (k *knownGuests) changed(ctx context.Context, run *Run) (bool, error) {
 	for _, g := range run.guests {
 		if !g.mayHaveNew {
@@ -142,12 +143,12 @@ func (k *knownGuests) ask(ctx context.Context) error {
 	return nil
 }
 
-// giver returns the folder of the newest run in the state folder of a run, after that
-// one, by which a guest was given the definition that it has now; "" if there is none.
+// giver returns the folder of the newest later run in the same state folder
+// that defined the guest's current definition, or "".
 func giver(after *Run, key string, now []byte) string {
 	for run, err := range Runs(filepath.Dir(filepath.Clean(after.Dir))) {
 		if err != nil {
-			continue // it can only make a hint poorer
+			continue // only a hint depends on it
 		}
 		if filepath.Base(run.Dir) <= filepath.Base(after.Dir) {
 			break

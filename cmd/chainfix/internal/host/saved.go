@@ -15,9 +15,9 @@ import (
 
 // A save image of libvirt's QEMU driver begins with a header of savedHeader
 // bytes, in the byte order of the host that wrote it: a magic of 16 bytes, the
-// version, the length of what follows, and more that does not matter here. Then
-// come the XML, a NUL, and from version 3 on a cookie; and after that the state
-// of the guest, which is not read (struct _virQEMUSaveHeader, libvirt 9.0).
+// version, the length of what follows, and fields that are not used here. Then
+// come the XML, a NUL, and from version 3 on a cookie, and then the state of
+// the guest, which is not read (struct _virQEMUSaveHeader, libvirt 9.0).
 const (
 	savedHeader  = 92
 	savedMagic   = "LibvirtQemudSave"
@@ -47,7 +47,7 @@ func savedXML(r io.Reader) ([]byte, error) {
 	_, err := io.ReadFull(r, header)
 	switch magic := string(header[:len(savedMagic)]); {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), err == nil && magic != savedMagic && magic != partialMagic:
-		return nil, fmt.Errorf("%w: it is no save image", ErrDefinition)
+		return nil, fmt.Errorf("%w: it is not a save image", ErrDefinition)
 	case err != nil:
 		return nil, quotePath(err)
 	}
@@ -60,7 +60,7 @@ func savedXML(r io.Reader) ([]byte, error) {
 	if version == 0 || version > savedVersion {
 		return nil, fmt.Errorf("%w: a save image of version %d", ErrDefinition, version)
 	}
-	// The length is only a bound: no more is read than is there, or than a
+	// The length is only a bound: no more is read than the file has, or than a
 	// definition may have.
 	length := min(int64(order.Uint32(header[len(savedMagic)+4:])), xmlfix.MaxInput+1)
 	text, err := io.ReadAll(io.LimitReader(r, length))

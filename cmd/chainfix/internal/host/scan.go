@@ -19,73 +19,74 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Scan examines the guests of a host: what the definition of each states, what it
-// should state, and what becomes of the guest if nothing is changed.
+// Scan examines the guests of a host: what each definition states, what it
+// should state, and what happens to the guest if nothing is changed.
 //
-// What one guest states of an image counts for all, so the first report comes once all
-// guests are read. Many are worked on at the same time; an image that several have is
-// opened once. Of the guests' definitions 256 MiB are remembered; those for which that
-// is not enough are read again for their report.
+// One guest's statements about an image count for all guests, so all
+// definitions are read before the first report. Guests are examined
+// concurrently; an image of several guests is opened once. Up to 256 MiB of
+// definitions are kept; the others are read again for their report.
 type Scan struct {
 	Inventory Inventory
 	Opener    storage.Opener  // nil means [storage.FileOpener]
-	Requests  *limit.Requests // what bounds how images are asked for; nil bounds nothing
+	Requests  *limit.Requests // limits the requests for images; nil means no limits
 	Volumes   storage.Volumes // nil means the inventory's own pools
 	Policy    chain.Policy
-	// Met, which may be nil, notes which statements of the policy are about an
-	// image that a reported guest has.
+	// Met, which may be nil, records which statements of the policy matched an
+	// image of a reported guest.
 	Met *chain.Met
-	// Targets are the libvirts to predict for. None means the inventory's
-	// own, or if that is not known, the policy's target, if there is one. The
-	// inventory's libvirt has the QEMU of the inventory, unless it is with another.
+	// Targets are the libvirts to predict for. None means the inventory's own, or
+	// if that is not known, the policy's target, if there is one. The inventory's
+	// libvirt gets the inventory's QEMU, unless the target has one.
 	Targets []libvirt.Pair
-	// Names are the guests to report on; none means all. Every definition
-	// counts, whether it is reported on or not.
+	// Names are the guests to report on; none means all. All definitions are
+	// evidence, whether they are reported or not.
 	Names []string
-	// ApplyFlags are the flags that host apply needs, in a command that a finding
-	// advises, to be about the same libvirt and by the same policy, each with a space
-	// after it and quoted for a shell.
+	// ApplyFlags are the flags that host apply needs for the same libvirt and
+	// policy, in the commands of hints, quoted for a shell, each followed by a
+	// space.
 	ApplyFlags string
-	// Warn, which may be nil, is called with what could not be read and concerns
-	// no reported guest: a pool, the metadata of a snapshot, a guest that is not
-	// in Names.
+	// Warn, which may be nil, is called for what could not be read outside of the
+	// reported guests' definitions: a pool, the metadata of a snapshot, a guest
+	// that is not in Names.
 	Warn func(name string, err error)
-	// OnRead, which may be nil, is called with the name of each guest that has a
-	// definition once that is read: with all of them before the first report.
+	// OnRead, which may be nil, is called with the name of each guest with a
+	// definition after that was read: with all of them before the first report.
 	OnRead func(guest string)
 }
 
-// Report is what a scan finds out about one guest.
+// Report is the result of a scan for one guest.
 type Report struct {
 	Guest *Guest
-	// Named says that the guest is one of [Scan.Names], and not only one of
-	// all.
+	// Named says that the guest is one of [Scan.Names].
 	Named bool
-	// Err says why nothing is known of the guest; then Examination is nil.
+	// Err says why the guest could not be examined; then Examination is nil.
 	Err         error
 	Examination *xmlfix.Examination
 	// Findings are about the guest as a whole.
 	Findings []finding.Finding
 	// Targets are the libvirts that the predictions are for.
 	Targets []libvirt.Pair
-	// Predictions are, for each disk, what becomes of it as it is, target by
-	// target in the order of Targets. There are none where the definition
-	// could not be read.
+	// Predictions are, for each disk, what happens if it stays unchanged, for
+	// each of the Targets. They are empty if the definition could not be read.
 	Predictions [][]need.Prediction
-	// Needs are, for each disk, whether it needs an explicit chain: by the
-	// Predictions, or where there are no Targets by those for [need.AnyLibvirt].
+	// Needs are, for each disk, whether it needs an explicit chain: from the
+	// Predictions or, without Targets, from those for [need.AnyLibvirt].
 	Needs []predict.Need
-	// Facts are, for each disk whose chain is refused, what other disks say of the image at
-	// which its walk ended, if that was opened; for any other disk nothing.
+	// Facts are, for each disk with a refused chain, what other disks state about
+	// the image at which its walk ended, if that was opened; zero for other
+	// disks.
 	Facts []chain.HostFacts
-	// Images remembers what images showed. To ask it for more is another request.
+	// Images is the cache of images. Anything that it does not have needs another
+	// request.
 	Images *image.Cache
-	// Stored are the snapshots, checkpoints and saved states of the guest in which a chain
-	// is not explicit, or is not that of the images.
+	// Stored are the snapshots, checkpoints and saved states of the guest in
+	// which a chain is not explicit, or differs from the image headers.
 	Stored []*StoredReport
 }
 
-// Verdict is that of the guest's definition: of its worst disk.
+// Verdict returns the verdict of the guest's definition: that of its worst
+// disk.
 func (r *Report) Verdict() chain.Verdict {
 	if r.Err != nil {
 		return chain.Refused
@@ -93,10 +94,10 @@ func (r *Report) Verdict() chain.Verdict {
 	return r.Examination.Verdict()
 }
 
-// HeldBack says why the guest is not to be changed, although its chains may be
-// fixable: the error wraps [ErrGuestBusy], or [ErrByName] for one that is not named, and
-// comes with the finding that says so. It is nil where nothing keeps the guest from
-// being changed, or nothing in it is to be.
+// HeldBack says why the guest must not be changed, although its chains may be
+// fixable: the error wraps [ErrGuestBusy], or [ErrByName] for a guest that is
+// not named, and comes with the finding that says so. It is nil if the guest
+// may be changed or needs no change.
 func (r *Report) HeldBack() (finding.Finding, error) {
 	for _, f := range r.Findings {
 		if f.Code == finding.ManagedSave || f.Code == finding.BlockJob {
@@ -114,9 +115,9 @@ func (r *Report) HeldBack() (finding.Finding, error) {
 	return byNameOnly(r.Examination)
 }
 
-// Reports yields a report on each guest. An error without a report comes last: the
-// inventory or ctx has ended. Where a name in Names is no guest's, such an error is
-// all that comes, and wraps [ErrNoGuest].
+// Reports yields a report on each guest. An error without a report is the last
+// element: the inventory or ctx has ended. If a name in Names is not a guest,
+// the only element is such an error that wraps [ErrNoGuest].
 func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 	return func(yield func(*Report, error) bool) {
 		w, guests, err := s.prepare(ctx)
@@ -142,7 +143,7 @@ func (s *Scan) Reports(ctx context.Context) iter.Seq2[*Report, error] {
 	}
 }
 
-// reportOrEnd is a report, or why there is none and nothing more comes.
+// reportOrEnd is a report, or the error that ends the reports.
 type reportOrEnd struct {
 	report *Report
 	err    error
@@ -166,7 +167,7 @@ func (s *Scan) asked(guest string) bool {
 	return len(s.Names) == 0 || slices.Contains(s.Names, guest)
 }
 
-// walker returns the walker of a scan, which knows nothing yet of what disks state.
+// walker returns the walker of a scan, without evidence.
 func (s *Scan) walker(ctx context.Context) (*chain.Walker, error) {
 	opener, volumes := s.Opener, s.Volumes
 	if opener == nil {
@@ -202,8 +203,8 @@ func (s *Scan) warn(name string, err error) {
 	}
 }
 
-// prepare reads every definition of the host and returns the walker that knows what
-// they say, and the guests again.
+// prepare reads every definition of the host and returns the walker with their
+// evidence, and the guests again.
 func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest], error) {
 	w, err := s.walker(ctx)
 	if err != nil {
@@ -235,8 +236,8 @@ func (s *Scan) prepare(ctx context.Context) (*chain.Walker, iter.Seq[foundGuest]
 	return w, all.guests(ctx, s.Inventory), nil
 }
 
-// PredictedTargets are the libvirts that the reports predict for: see [Scan.Targets]. There are
-// none where nobody knows one.
+// PredictedTargets are the libvirts that the reports predict for: see
+// [Scan.Targets]. It is empty if no version is known.
 func (s *Scan) PredictedTargets() []libvirt.Pair {
 	if own := s.current().Libvirt; len(s.Targets) == 0 && own.Known() {
 		return []libvirt.Pair{{Libvirt: own}}
@@ -252,7 +253,8 @@ func (s *Scan) withOwn(target libvirt.Pair) libvirt.Pair {
 	return target
 }
 
-// current is the libvirt that starts the guests now; the zero Pair if it is not known.
+// current returns the libvirt that starts the guests now; the zero Pair if
+// unknown.
 func (s *Scan) current() libvirt.Pair {
 	return s.withOwn(libvirt.Pair{Libvirt: cmp.Or(s.Inventory.Version(), s.Policy.Target)})
 }
@@ -269,7 +271,7 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	r.Findings = guestFindings(r.Guest, s.ApplyFlags)
 	for _, disk := range r.Examination.Disks {
 		if r.Guest.Active {
-			disk.Stated.Transient = false // its overlay is in use, and goes when the guest ends
+			disk.Stated.Transient = false // its overlay is in use, and is removed when the guest ends
 		}
 		if disk.Chain != nil && disk.Chain.Verdict != chain.Skipped {
 			if f, found := predict.LeftoverFinding(ctx, w, disk.Stated); found {
@@ -284,8 +286,8 @@ func (s *Scan) examine(ctx context.Context, w *chain.Walker, r *Report) error {
 	return s.stored(ctx, w, r)
 }
 
-// factsOf returns what other disks say of the image at which a refused chain ends, if that was
-// opened: nothing is asked for one that may not answer.
+// factsOf returns what other disks state about the image at which a refused
+// chain ends, if that was opened: others may not answer.
 func factsOf(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination) chain.HostFacts {
 	if disk.Chain == nil || disk.Chain.Verdict != chain.Refused || len(disk.Chain.Layers) == 0 {
 		return chain.HostFacts{}
@@ -297,27 +299,28 @@ func factsOf(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination) 
 	return w.FactsOf(ctx, last, chain.DiskName{Guest: disk.Stated.Guest, Target: disk.Stated.Target})
 }
 
-// applyCommand is the command that applies a fix to a guest by name. Each of the flags has a
-// space after it.
+// applyCommand returns the command that applies a fix to a guest by name. Each
+// of the flags is followed by a space.
 func applyCommand(g *Guest, flags string) finding.Remedy {
 	return finding.Command("chainfix host apply " + flags + finding.GuestWord(g.Name))
 }
 
-// guestFindings are what keeps a guest from being changed: its definition may not count
-// at its next start, or is about to be rewritten. applyFlags are [Scan.ApplyFlags].
+// guestFindings returns the findings that keep a guest from being changed: its
+// next start does not use the definition, or libvirt is about to rewrite it.
+// applyFlags are [Scan.ApplyFlags].
 func guestFindings(g *Guest, applyFlags string) []finding.Finding {
 	var found []finding.Finding
 	vm := finding.GuestWord(g.Name)
 	if g.ManagedSave {
 		found = append(found, finding.Finding{Code: finding.ManagedSave, Severity: finding.Warn, Layer: finding.WholeDisk,
-			Text:   "the guest has a managed save image: its next start is from that, with the XML that is in it",
-			Remedy: finding.Say("start the guest and shut it down; that XML is mended by %s", applyCommand(g, applyFlags+"--saved "))})
+			Text:   "the guest has a managed save image: its next start restores that, with the XML in it",
+			Remedy: finding.Say("start the guest and shut it down; or fix that XML: %s", applyCommand(g, applyFlags+"--saved "))})
 	}
 	if g.BlockJob {
 		found = append(found, finding.Finding{Code: finding.BlockJob, Severity: finding.Warn, Layer: finding.WholeDisk,
-			Text: "a block job runs on one of the guest's disks: its end will rewrite the definition",
-			// A copy and an active commit run on at 100 % until somebody ends them.
-			Remedy: finding.Say("wait for its end, or where it stays at 100 %%, switch to its result (%s); or abort it: %s; how far it is: %s",
+			Text: "a block job runs on one of the guest's disks, which rewrites the definition when it ends",
+			// A copy and an active commit stay at 100 % until somebody ends them.
+			Remedy: finding.Say("wait until it ends, or if it stays at 100 %%, switch to its result (%s); or abort it: %s; its progress: %s",
 				finding.Command("virsh blockjob "+vm+" DISK --pivot"), finding.Command("virsh blockjob "+vm+" DISK --abort"), finding.Command("virsh blockjob "+vm+" DISK --info"))})
 	}
 	return found

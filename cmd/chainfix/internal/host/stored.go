@@ -15,15 +15,15 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Stored names what libvirt keeps of a guest besides its definition: a snapshot, a
-// checkpoint or a saved state, which holds a copy of the definition. The zero Stored
-// is the definition itself.
+// Stored identifies a snapshot, a checkpoint or a saved state of a guest,
+// which contains a copy of the definition. The zero Stored is the definition
+// itself.
 type Stored struct {
 	Kind MetadataKind
 	Name string
 }
 
-// String returns what it is and its name, quoted: `snapshot "s1"`; "" for the
+// String returns its kind and its quoted name: `snapshot "s1"`; "" for the
 // definition.
 func (s Stored) String() string {
 	switch s.Kind {
@@ -35,36 +35,37 @@ func (s Stored) String() string {
 	return string(s.Kind) + " " + strconv.Quote(s.Name)
 }
 
-// StoredReport is what a scan finds out about what libvirt keeps of a guest.
+// StoredReport is the result of a scan for a snapshot, a checkpoint or a saved
+// state.
 type StoredReport struct {
 	Stored
-	Text []byte // the XML that libvirt keeps, with its secrets
-	// Examination is of a definition as it was then, against the images as they are
-	// now.
+	Text []byte // libvirt's XML, with secrets
+	// Examination compares the definition from then with the images of now.
 	Examination *xmlfix.Examination
-	// Findings say of each disk what there is to mend. There are none where the chains
-	// could be made explicit, and nothing needs it.
+	// Findings say what to fix in each disk. There are none if the chains could
+	// be made explicit, but need not be.
 	Findings []finding.Finding
-	// goesOn is why the chains of what holds a guest's memory are not to be changed.
+	// goesOn says why the chains of a snapshot or saved state with the guest's
+	// memory must not be changed.
 	goesOn string
-	// otherBytes is the first disk of which a guest that starts from it would see other
-	// bytes once it is mended; "" for none.
+	// otherBytes is the target of the first disk with other bytes for the guest
+	// after a fix; "" for none.
 	otherBytes string
 }
 
-// Verdict is that of the worst disk, as of a definition.
+// Verdict returns the verdict of the worst disk, as for a definition.
 func (s *StoredReport) Verdict() chain.Verdict { return s.Examination.Verdict() }
 
-// Wanted reports whether an apply looks at it at all, as [Report.Wanted] does for the
+// Wanted reports whether an apply includes it, as [Report.Wanted] does for the
 // guest's definition.
 func (s *StoredReport) Wanted(r *Report, all bool) bool {
 	return all || r.Named || len(s.Findings) > 0
 }
 
-// HeldBack says why it is not to be mended, although its chains may be fixable; nil where
-// nothing keeps it from that. r is the guest's report. The error wraps [ErrGuestBusy],
-// or [ErrByName] where the guest is not named, and comes with the code of what is the
-// matter.
+// HeldBack says why it must not be changed, although its chains may be
+// fixable; nil if it may be. r is the guest's report. The error wraps
+// [ErrGuestBusy], or [ErrByName] if the guest is not named, and comes with the
+// code of the reason.
 func (s *StoredReport) HeldBack(r *Report) (finding.Code, error) {
 	switch {
 	case r.Guest.BlockJob:
@@ -74,14 +75,14 @@ func (s *StoredReport) HeldBack(r *Report) (finding.Code, error) {
 	case r.Named:
 		return "", nil
 	case s.otherBytes != "":
-		return finding.BytesChange, fmt.Errorf("%w: mended, it brings back other bytes on the disk %q than it does as it is", ErrByName, s.otherBytes)
+		return finding.BytesChange, fmt.Errorf("%w: the fix would change which bytes it brings back on the disk %q", ErrByName, s.otherBytes)
 	}
 	f, err := byNameOnly(s.Examination)
 	return f.Code, err
 }
 
-// byNameOnly returns the finding, and an [ErrByName], where somebody should look at a
-// disk before its chain is written down.
+// byNameOnly returns the finding, and an [ErrByName], if somebody should look
+// at a disk before its chain is written.
 func byNameOnly(e *xmlfix.Examination) (finding.Finding, error) {
 	for _, d := range e.Disks {
 		if d.Chain == nil {
@@ -96,8 +97,9 @@ func byNameOnly(e *xmlfix.Examination) (finding.Finding, error) {
 	return finding.Finding{}, nil
 }
 
-// stored examines what libvirt keeps of a guest, and adds what is not as it should be to the
-// guest's report. What cannot be read was told when the guests were read.
+// stored examines a guest's snapshots, checkpoints and saved state, and adds
+// those with findings to its report. What cannot be read was reported when the
+// guests were read.
 func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 	now := statedNow(r.Examination)
 	for m, err := range r.Guest.Metadata(ctx) {
@@ -131,7 +133,7 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 				found.otherBytes = cmp.Or(found.otherBytes, d.Target)
 			}
 			f, ok := found.differs(r.Guest, s.ApplyFlags, d, need)
-			// Of a guest that ran there are two copies of the definition.
+			// A snapshot of a running guest has two copies of the definition.
 			if ok && !slices.ContainsFunc(found.Findings, func(g finding.Finding) bool { return g.Text == f.Text }) {
 				found.Findings = append(found.Findings, f)
 			}
@@ -143,18 +145,19 @@ func (s *Scan) stored(ctx context.Context, w *chain.Walker, r *Report) error {
 	return nil
 }
 
-// goesOn returns why the chains of what holds a guest's memory are not to be changed; ""
-// if they may be. What the memory knows of a disk is of the chain that the guest had.
+// goesOn returns why the chains of a snapshot or saved state with the guest's
+// memory must not be changed; "" if they may be. The memory depends on the
+// content of the chain that the guest had.
 func goesOn(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) (why string, err error) {
 	for _, d := range e.Disks {
 		if d.Chain == nil {
 			continue
 		}
 		if _, ok := contradiction(d); ok && !isGone(ctx, w, d.Stated) {
-			return "the guest goes on with the chain that it had", nil
+			return "the guest resumes with the chain that it had", nil
 		}
 		if d.Chain.Verdict != chain.Fixable {
-			continue // and what a refused one names is not to be looked at
+			continue // and files that a refused one names must not be touched
 		}
 		if why, err = predict.GoesOn(ctx, w, d.Stated); why != "" || err != nil {
 			return why, err
@@ -163,8 +166,8 @@ func goesOn(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) (why st
 	return "", nil
 }
 
-// isGone reports whether one of the images that the XML states is not there any more, as
-// after a move of them all.
+// isGone reports whether one of the images that the XML states no longer
+// exists, for example because all were moved.
 func isGone(ctx context.Context, w *chain.Walker, stated chain.Stated) bool {
 	return slices.ContainsFunc(stated.Layers, func(layer chain.Layer) bool {
 		layer, err := w.Locate(ctx, layer)
@@ -175,22 +178,22 @@ func isGone(ctx context.Context, w *chain.Walker, stated chain.Stated) bool {
 	})
 }
 
-// differs returns the finding about a disk of what libvirt keeps, with what it needs.
-// applyFlags are [Scan.ApplyFlags].
+// differs returns the finding about a disk of a snapshot, checkpoint or saved
+// state, with what to do. applyFlags are [Scan.ApplyFlags].
 func (s *StoredReport) differs(g *Guest, applyFlags string, d xmlfix.DiskExamination, need predict.Need) (finding.Finding, bool) {
 	if d.Chain == nil {
 		return finding.Finding{}, false
 	}
-	how, mend := "", applyCommand(g, applyFlags+s.flag())
+	how, fix := "", applyCommand(g, applyFlags+s.flag())
 	switch f, contradicted := contradiction(d); {
 	case contradicted && d.Chain.Verdict == chain.Fixable:
 		how = "its images contradict: " + f.Text
 	case contradicted:
-		how, mend = "its images contradict: "+f.Text, finding.Say("if the headers are right: %s", applyCommand(g, applyFlags+"--refresh "+s.flag()))
+		how, fix = "its images contradict: "+f.Text, finding.Say("if the headers are right: %s", applyCommand(g, applyFlags+"--refresh "+s.flag()))
 	case need == predict.Recorded:
 		return finding.Finding{}, false
 	case d.Err != nil:
-		how, mend = "cannot be written: "+d.Err.Error(), finding.Remedy{}
+		how, fix = "cannot be written: "+d.Err.Error(), finding.Remedy{}
 	case d.Chain.Verdict == chain.Fixable:
 		how = "is not explicit"
 	case d.Chain.Verdict == chain.Refused:
@@ -198,30 +201,32 @@ func (s *StoredReport) differs(g *Guest, applyFlags string, d xmlfix.DiskExamina
 		if slices.Contains(absent, f.Code) {
 			return finding.Finding{}, false
 		}
-		how, mend = "cannot be made explicit: "+f.Text, finding.Join("; then ", f.Remedy, mend)
+		how, fix = "cannot be made explicit: "+f.Text, finding.Join("; then ", f.Remedy, fix)
 	default:
 		return finding.Finding{}, false
 	}
 	if s.goesOn != "" {
-		how += "; that is not changed: " + s.goesOn
-		mend = finding.Say("start the guest from it and shut it down; then fix its definition")
+		how += "; chainfix does not change that: " + s.goesOn
+		fix = finding.Say("start the guest from it, shut it down, and fix its definition")
 	}
 	return finding.Finding{Code: finding.SnapshotDiffers, Severity: s.severity(), Layer: finding.WholeDisk,
-		Text: s.effect() + " the disk " + strconv.Quote(d.Target) + " with a chain that " + how, Remedy: mend}, true
+		Text: s.effect() + " the disk " + strconv.Quote(d.Target) + " with a chain that " + how, Remedy: fix}, true
 }
 
-// effect is what the copy of a definition comes to, of which a disk follows.
+// effect describes how the copy of a definition is used; the name of a disk
+// follows.
 func (s *StoredReport) effect() string {
 	switch s.Kind {
 	case Snapshot:
 		return "a revert to " + s.Stored.String() + " brings back"
 	case SavedState:
-		return "the " + s.Stored.String() + " goes on with"
+		return "the " + s.Stored.String() + " resumes with"
 	}
 	return s.Stored.String() + " has"
 }
 
-// severity is that of what there is to mend: nothing starts from a checkpoint.
+// severity returns the severity of its findings: no guest starts from a
+// checkpoint.
 func (s *StoredReport) severity() finding.Severity {
 	if s.Kind == Checkpoint {
 		return finding.Info
@@ -229,7 +234,7 @@ func (s *StoredReport) severity() finding.Severity {
 	return finding.Warn
 }
 
-// flag is that of host apply which mends what libvirt keeps, with a space after it.
+// flag returns the flag of host apply that fixes it, followed by a space.
 func (s *StoredReport) flag() string {
 	if s.Kind == SavedState {
 		return "--saved "
@@ -237,11 +242,11 @@ func (s *StoredReport) flag() string {
 	return "--snapshots "
 }
 
-// contradictions are what a walk finds where the XML and the headers of its images
-// state different chains.
+// contradictions are the codes of conflicts of the XML with the image headers.
 var contradictions = []finding.Code{finding.ChainStale, finding.ChainCut, finding.ChainConflict, finding.FormatConflict, finding.DataFileConflict}
 
-// contradiction returns the finding that the images of a disk contradict its chain.
+// contradiction returns the finding that a disk's image headers contradict its
+// chain.
 func contradiction(d xmlfix.DiskExamination) (finding.Finding, bool) {
 	for _, f := range d.Chain.Findings {
 		if slices.Contains(contradictions, f.Code) {
@@ -251,11 +256,11 @@ func contradiction(d xmlfix.DiskExamination) (finding.Finding, bool) {
 	return finding.Finding{}, false
 }
 
-// absent are the refusals that say nothing of a chain: the images of an older state of
-// a guest may be gone for good.
+// absent are refusals that do not matter here: the images of an older state of
+// a guest may have been deleted.
 var absent = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, finding.ImageUnanswered, finding.NotAnImage, finding.MirrorRunning}
 
-// refusalOf returns the finding for which a chain is refused.
+// refusalOf returns the finding that refuses a chain.
 func refusalOf(c *chain.Chain) finding.Finding {
 	for _, f := range c.Findings {
 		if f.Severity == finding.Refuse {

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// maxSocketPath is the length of the longest path that a socket's address
-// takes (sun_path of unix(7), without the final NUL).
+// maxSocketPath is the maximum length of the path in a socket's address
+// (sun_path of unix(7), without the final NUL).
 const maxSocketPath = 107
 
-// address is where a daemon listens, and which of its connections is wanted.
+// address is where a daemon listens, with the URI for it.
 type address struct {
-	uri     string   // as the daemon gets it: "qemu:///system" or "qemu:///session"
-	sockets []string // where it may listen, the best first
+	uri     string   // for the daemon: "qemu:///system" or "qemu:///session"
+	sockets []string // candidate sockets, the preferred first
 }
 
-// parseURI reads the URIs that [Connect] takes. Nothing of a URI that it
-// refuses gets into the error but its scheme: there may be a password in it.
+// parseURI reads the URIs that [Connect] takes. Errors quote only the scheme
+// of a URI, because it may contain a password.
 func parseURI(s string, env func(string) string, uid int) (address, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Opaque != "" {
@@ -46,33 +46,32 @@ func parseURI(s string, env func(string) string, uid int) (address, error) {
 	}
 	dir := "/var/run/libvirt"
 	if u.Path == "/session" && uid != 0 {
-		// For root libvirt has no session of its own.
+		// libvirt has no session for root.
 		dir = userRuntimeDir(env)
 	}
-	// The daemon for QEMU alone comes before the one for everything, or the
-	// proxy that stands in for that.
+	// The QEMU daemon is preferred to libvirtd, or the proxy that replaces it.
 	for _, name := range []string{"virtqemud-sock", "libvirt-sock"} {
 		a.sockets = append(a.sockets, filepath.Join(dir, name))
 	}
 	return a, nil
 }
 
-// socketOption returns the value of the only option that there may be. libvirt
-// does not take "+" for a space, as package net/url does.
+// socketOption returns the value of the only allowed option. libvirt does not
+// decode "+" as a space, as package net/url does.
 func socketOption(query string) (string, error) {
 	if query == "" {
 		return "", nil
 	}
 	name, value, _ := strings.Cut(query, "=")
 	if name != "socket" || strings.ContainsAny(value, "&;") {
-		return "", fmt.Errorf("%w: it has another option than socket", ErrURI)
+		return "", fmt.Errorf("%w: it has an option other than socket", ErrURI)
 	}
 	path, err := url.PathUnescape(value)
 	if err != nil || !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-		return "", fmt.Errorf("%w: its socket is no absolute path", ErrURI)
+		return "", fmt.Errorf("%w: its socket is not an absolute path", ErrURI)
 	}
 	if len(path) > maxSocketPath {
-		return "", fmt.Errorf("%w: the path of its socket has %d bytes, and the system takes %d", ErrURI, len(path), maxSocketPath)
+		return "", fmt.Errorf("%w: the path of its socket has %d bytes; the system's limit is %d", ErrURI, len(path), maxSocketPath)
 	}
 	return path, nil
 }
@@ -90,7 +89,7 @@ func userRuntimeDir(env func(string) string) string {
 }
 
 // socket returns the socket that libvirt's clients would choose: the first
-// that is there, or the last.
+// that exists, or the last.
 func (a address) socket() string {
 	for _, path := range a.sockets {
 		if _, err := os.Stat(path); err == nil {

@@ -11,9 +11,9 @@ import (
 
 var _ chain.VolumeFinder = (*Daemon)(nil)
 
-// FindVolume returns the path that the daemon has for a volume now; ok is false if the
-// pool is not active, did not have the volume when it was last refreshed, or is none,
-// and if the daemon does not answer. See [chain.VolumeFinder].
+// FindVolume returns the daemon's path of a volume; ok is false if the pool is
+// inactive or unknown, did not have the volume at its last refresh, or if the
+// daemon does not answer. See [chain.VolumeFinder].
 func (d *Daemon) FindVolume(ctx context.Context, pool, volume string) (path string, ok bool) {
 	var in libvirt.StoragePool
 	err := d.call(ctx, "virStoragePoolLookupByName", func() (err error) {
@@ -35,8 +35,8 @@ func (d *Daemon) FindVolume(ctx context.Context, pool, volume string) (path stri
 	return string(text), err == nil
 }
 
-// foundVolumes remembers what a finder has answered: thousands of guests may have one
-// base. Guests ask at the same time.
+// foundVolumes caches the results of a finder: thousands of guests may share
+// one backing image. It is safe for concurrent use.
 type foundVolumes struct {
 	chain.VolumeFinder
 
@@ -57,7 +57,7 @@ func (f *foundVolumes) FindVolume(ctx context.Context, pool, volume string) (pat
 	found, known := f.known[key]
 	if !known {
 		found.path, found.ok = f.VolumeFinder.FindVolume(ctx, pool, volume)
-		if ctx.Err() == nil { // or it may have been asked in vain
+		if ctx.Err() == nil { // otherwise the call may have failed
 			f.known[key] = found
 		}
 	}

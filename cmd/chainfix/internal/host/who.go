@@ -11,47 +11,48 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Usage is who uses an image, as far as that can be known.
+// Usage says who uses an image, as far as known.
 type Usage struct {
-	// Names are all names by which the image is looked for; the one that was asked for
+	// Names are all names of the image that are searched for; the requested one
 	// comes first.
 	Names []string
-	// Exists says whether the image is there: nil if that cannot be told.
+	// Exists says whether the image exists; nil if unknown.
 	Exists *bool
-	// Guests is how many guests there are, those that run without a definition too.
+	// Guests is the number of guests, including those that run without a
+	// definition.
 	Guests int
 	Uses   []Use
-	// Doubts are why nobody can say that no other guest uses the image.
+	// Doubts are reasons why another guest may use the image.
 	Doubts []Doubt
 }
 
 // Use is one way in which a guest uses an image.
 type Use struct {
 	Guest, UUID string
-	Disk        string   // the target of the disk; "" where it is none
-	As          string   // how, for people: "its own image", "below it"
+	Disk        string   // the target of the disk; "" for other uses
+	As          string   // how, for messages: "its own image", "below it"
 	Writes      bool     // the guest writes to the image
-	In          []string // where that is stated, for people: "definition", `snapshot "s"`
+	In          []string // where that is stated, for messages: "definition", `snapshot "s"`
 }
 
-// Doubt is one reason for which it cannot be known whether a guest uses an image.
+// Doubt is one reason why it is unknown whether a guest uses an image.
 type Doubt struct {
-	Guest string // "" where it is about the host
-	Disk  string // "" where it is about all of the guest
+	Guest string // "" if it is about the host
+	Disk  string // "" if it is about the whole guest
 	In    []string
 	Why   string
-	Hint  string // what to do about it; "" where that is not known
+	Hint  string // what to do about it; "" if unknown
 }
 
-// Who finds out who uses an image, which is named as [chain.ParseImageName] returns it:
-// every guest that stands on it, writes to it or names it otherwise, in its definition, in
-// the XML that it runs with, or in what libvirt keeps of it. Images are told apart as in
-// [chain.Evidence]; one that is not there has but its names.
+// Who finds out who uses an image, named as by [chain.ParseImageName]: every
+// guest that reads it, writes to it or names it otherwise, in its definition,
+// its live XML, a snapshot, a checkpoint or a saved state. Images are compared
+// as in [chain.Evidence]; a missing one only by its names.
 //
-// Whatever could hide a use is a doubt: a text or an image that cannot be read, a chain that
-// is refused, a volume that no pool has. Only where there is neither a use nor a doubt does
-// nobody use the image. The error is as of [Scan.Reports]; Names, Targets, Met and OnRead
-// of the Scan but the last do not count.
+// Everything that could hide a use is a doubt: an unreadable text or image, a
+// refused chain, a volume without a known pool. The image is unused only if
+// there is neither a use nor a doubt. The error is as for [Scan.Reports];
+// Names, Targets and Met of the Scan are ignored.
 func (s *Scan) Who(ctx context.Context, image string) (*Usage, error) {
 	w, err := s.walker(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Scan) Who(ctx context.Context, image string) (*Usage, error) {
 	}
 	target := newWhoTarget(ctx, w, image)
 	search := &usageSearch{walker: w, target: target, usage: &Usage{Names: target.names, Exists: target.exists},
-		heard: make(map[string]bool), files: make(map[string]bool), uses: make(map[[4]string]int), doubts: make(map[[4]string]int)}
+		read: make(map[string]bool), files: make(map[string]bool), uses: make(map[[4]string]int), doubts: make(map[[4]string]int)}
 	search.doubt("", "", "", target.doubts...)
 	all := &collector{jobs: s.Requests.Jobs(), walker: w, evidence: chain.NewEvidence(w.Images, w.Volumes), warn: func(string, error) {}, search: search}
 	err = all.collect(ctx, s.Inventory, func(guest string, _ error) {
@@ -79,31 +80,31 @@ func (s *Scan) Who(ctx context.Context, image string) (*Usage, error) {
 	return search.usage, nil
 }
 
-// leftInventory is an [Inventory] that knows what it may not have shown.
+// leftInventory is an [Inventory] that can list leftovers and gaps.
 type leftInventory interface {
-	// Left is what libvirt keeps of guests that it has neither a definition nor a
-	// running guest of.
+	// Left returns guests that only have snapshots, checkpoints or a saved state,
+	// and are neither defined nor running.
 	Left(ctx context.Context, known func(guest string) bool) ([]*Guest, error)
-	// GuestNames are the names of all guests at this moment, or of their files.
+	// GuestNames returns the current names of all guests, or of their files.
 	GuestNames(ctx context.Context) ([]string, error)
-	// Unseen says what cannot be known of the host.
+	// Unseen returns what is unknown about the host.
 	Unseen(ctx context.Context) []error
 }
 
-// collectLeft goes through what the inventory has besides its guests, and notices guests
-// that have come since they were listed: one that ran without a definition and got one
-// meanwhile is in neither list.
+// collectLeft reads what the inventory has besides its guests, and detects
+// guests that are new since they were listed: a transient guest that was
+// defined meanwhile is in neither list.
 func (c *collector) collectLeft(ctx context.Context, inventory Inventory) error {
 	left, ok := inventory.(leftInventory)
 	if !ok {
 		return nil
 	}
-	guests, err := left.Left(ctx, func(guest string) bool { return c.search.heard[guest] })
+	guests, err := left.Left(ctx, func(guest string) bool { return c.search.read[guest] })
 	if err != nil {
 		return err
 	}
 	for _, g := range guests {
-		h := c.hearTransient(ctx, foundGuest{Guest: g})
+		h := c.readTransient(ctx, foundGuest{Guest: g})
 		if h.ended != nil {
 			return h.ended
 		}
@@ -117,27 +118,27 @@ func (c *collector) collectLeft(ctx context.Context, inventory Inventory) error 
 		return err
 	}
 	for _, name := range names {
-		if !c.search.heard[name] && !c.search.files[name] {
-			c.search.doubt(name, "", "", "it was not there when the guests were read: ask again")
+		if !c.search.read[name] && !c.search.files[name] {
+			c.search.doubt(name, "", "", "it was created while the guests were read: run the command again")
 		}
 	}
 	return ctx.Err()
 }
 
-// usageSearch looks for the uses of one image, while a [collector] goes through the guests.
+// usageSearch searches for the uses of one image, while a [collector] reads
+// the guests.
 type usageSearch struct {
 	walker *chain.Walker // without evidence
 	target *whoTarget
 	usage  *Usage
-	heard  map[string]bool // guests, by name
+	read   map[string]bool // guests, by name
 	files  map[string]bool // the files of their definitions, without a suffix
 	again  []refusedDisk
 
 	uses, doubts map[[4]string]int // where they are in usage
 }
 
-// refusedDisk is a disk of which the chain was refused as long as it was not known what other
-// disks state.
+// refusedDisk is a disk with a chain that was refused without evidence.
 type refusedDisk struct {
 	*Guest
 	in     string
@@ -161,10 +162,10 @@ func (f *foundUses) doubt(guest, disk, in string, why ...string) {
 	}
 }
 
-// add adds what was found of a guest.
-func (s *usageSearch) add(h heard) {
-	if !s.heard[h.Name] {
-		s.heard[h.Name] = true
+// add adds what was found in a guest.
+func (s *usageSearch) add(h guestFacts) {
+	if !s.read[h.Name] {
+		s.read[h.Name] = true
 		s.usage.Guests++
 	}
 	s.files[strings.TrimSuffix(filepath.Base(h.File), ".xml")] = true
@@ -172,8 +173,8 @@ func (s *usageSearch) add(h heard) {
 		s.doubt(h.Name, "", inDefinition, Reason(h.err))
 	}
 	if h.UUID != "" && strings.Contains(strings.Join(s.target.names, "\n"), "/"+h.UUID+"/") {
-		// As that of the state of its TPM, which no XML has.
-		s.doubt(h.Name, "", "", "the path of the image has the UUID of the guest in it")
+		// Such as the state of its TPM, which the XML does not name.
+		s.doubt(h.Name, "", "", "the path of the image contains the UUID of the guest")
 	}
 	for _, err := range h.warnings {
 		s.doubt(h.Name, "", "", Reason(err))
@@ -188,7 +189,7 @@ func (s *usageSearch) doubt(guest, disk, in string, why ...string) {
 	s.merge(found)
 }
 
-// merge adds uses and doubts. What several texts of a guest state is one.
+// merge adds uses and doubts. The same use in several texts of a guest is one.
 func (s *usageSearch) merge(found foundUses) {
 	for _, use := range found.uses {
 		key := [4]string{use.Guest, use.UUID, use.Disk, use.As}
@@ -222,8 +223,8 @@ func union(a, b []string) []string {
 	return a
 }
 
-// walkAgain walks the chains that were refused again, now that it is known what all disks
-// state. What is still refused is a doubt.
+// walkAgain walks the refused chains again, with the evidence of all disks. A
+// chain that is still refused is a doubt.
 func (s *usageSearch) walkAgain(ctx context.Context, w *chain.Walker) error {
 	for _, disk := range s.again {
 		r := &usageReader{ctx: ctx, walker: w, target: s.target, guest: disk.Guest, in: disk.in}
@@ -243,7 +244,7 @@ const (
 	inLive       = "running XML"
 )
 
-// Reason is what an error says, without the place in a document that nobody has open.
+// Reason returns the text of an error, without the position in the document.
 func Reason(err error) string {
 	var e *xmlfix.Error
 	if errors.As(err, &e) {

@@ -90,8 +90,8 @@ func byHand(h storedHost, argument string) {
 
 const baseBelow = "<backingStore type='file'><format type='qcow2'/>" + baseFile + "<backingStore/></backingStore>"
 
-// TestWhoIsNeverNobody: whoever may use base.img is told, or at least that it cannot be
-// known. An image that nothing has to do with is free wherever nothing hides a use.
+// TestWhoIsNeverNobody: every possible use of base.img is reported, or at
+// least a doubt. An unused image is free if nothing can hide a use.
 func TestWhoIsNeverNobody(t *testing.T) {
 	overlay := diskOf(fileDisk, "qcow2", "<source file='DIR/o.qcow2'/>")
 	over := func(h storedHost) {
@@ -307,8 +307,8 @@ func TestWhoIsNeverNobody(t *testing.T) {
 			h.qcow2Over("o.qcow2", "base.img", "qcow2")
 			h.text("var/lib/libvirt/qemu/snapshot/clean/s.xml", snapshotOf("domain", overlay))
 		}, "unknown", "unknown"},
-		// A guest that writes a header into its raw disk does not get base.img kept for sure,
-		// nor does it get others free.
+		// A guest that writes a header into its raw disk makes neither base.img
+		// certainly used nor others free.
 		"a forged header": {func(h storedHost) {
 			h.qcow2Over("raw.img", filepath.Join(h.dir, "base.img"), "qcow2")
 			h.guest("a", raw("raw.img"))
@@ -342,8 +342,9 @@ func imageOf(h storedHost, image mkimage.Qcow2) []byte {
 	return content
 }
 
-// TestWhoOfWhatIsNotThere: an image that is gone has its names alone, those by way of links
-// too; and a folder, a FIFO or what cannot be looked at is nobody's for sure.
+// TestWhoOfWhatIsNotThere: an image that is gone has its names alone, those by
+// way of links too; and a folder, a FIFO or an unreadable file is never
+// certainly unused.
 func TestWhoOfWhatIsNotThere(t *testing.T) {
 	h := whoHost(t)
 	h.mkdir("images")

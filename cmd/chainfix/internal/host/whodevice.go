@@ -11,32 +11,34 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// What stands on a block device besides guests is not to be seen in an identity: the
-// volumes of LVM or of a RAID, and file systems with images in them. The kernel shows it
-// in sysfs, of a device and of its partitions.
+// The identity of a block device does not show who else uses it: LVM volumes,
+// a RAID, or file systems with images in them. sysfs shows that, for a device
+// and its partitions.
 
 // sysBlock is where the kernel shows block devices by number.
 const sysBlock = "/sys/dev/block"
 
-// deviceDoubts are why an image may be in use by more than the guests that name it.
+// deviceDoubts returns reasons why more than the guests that name an image may
+// use it.
 func deviceDoubts(image storage.FileID) []string {
 	if !image.Block {
 		return loopDoubts(image)
 	}
 	dir, ok := sysDir(image)
 	if !ok {
-		return []string{"what stands on the device is not known: the kernel does not show it in " + sysBlock}
+		return []string{"it is unknown what uses the device: the kernel does not show it in " + sysBlock}
 	}
 	return heldDoubts(dir, "the device")
 }
 
-// loopDoubts are those of a file: loop devices may show it, with file systems in them.
+// loopDoubts returns those of a file: it may be the file of loop devices with
+// file systems.
 func loopDoubts(file storage.FileID) (doubts []string) {
 	loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	for _, entry := range loops {
 		text, err := os.ReadFile(entry)
 		if err != nil {
-			continue // it is detached meanwhile
+			continue // it was detached meanwhile
 		}
 		var st unix.Stat_t
 		if unix.Stat(strings.TrimSuffix(string(text), "\n"), &st) != nil || uint64(st.Dev) != file.Device || st.Ino != file.Inode {
@@ -48,7 +50,8 @@ func loopDoubts(file storage.FileID) (doubts []string) {
 	return doubts
 }
 
-// heldDoubts are those of a device, by its folder in sysfs, and of its partitions.
+// heldDoubts returns those of a device, given its folder in sysfs, and of its
+// partitions.
 func heldDoubts(dir, what string) (doubts []string) {
 	mounted := mountedDevices()
 	entries, _ := filepath.Glob(dir + "/*/partition")
@@ -64,7 +67,7 @@ func heldDoubts(dir, what string) (doubts []string) {
 		isMounted = isMounted || mounted[strings.TrimSpace(string(number))]
 	}
 	if held {
-		doubts = append(doubts, "other devices stand on "+what+", such as those of LVM, of a RAID or of multipath: ask for them, too")
+		doubts = append(doubts, "other devices use "+what+", such as LVM, a RAID or multipath: run the command for them too")
 	}
 	if isMounted {
 		doubts = append(doubts, "a file system on "+what+" is mounted: guests may use images in it")
@@ -72,7 +75,7 @@ func heldDoubts(dir, what string) (doubts []string) {
 	return doubts
 }
 
-// mountedDevices are the numbers of the devices that are mounted, as MAJOR:MINOR.
+// mountedDevices returns the numbers of the mounted devices, as MAJOR:MINOR.
 func mountedDevices() map[string]bool {
 	all := make(map[string]bool)
 	text, _ := os.ReadFile("/proc/self/mountinfo")
@@ -81,7 +84,7 @@ func mountedDevices() map[string]bool {
 		if len(fields) > 2 {
 			all[fields[2]] = true
 		}
-		// btrfs has a number of its own there, and names the device at the end.
+		// btrfs has an anonymous number there, and names the device at the end.
 		_, end, _ := strings.Cut(line, " - ")
 		var st unix.Stat_t
 		if fields := strings.Fields(end); len(fields) > 1 && strings.HasPrefix(fields[1], "/dev/") && unix.Stat(fields[1], &st) == nil {
@@ -96,10 +99,11 @@ func sysDir(id storage.FileID) (string, bool) {
 	return dir, err == nil
 }
 
-// maxBelow is how many layers of devices are looked through.
+// maxBelow bounds the number of layers of devices.
 const maxBelow = 8
 
-// isBelowDevice reports whether a device stands on another, as a volume of LVM on a disk.
+// isBelowDevice reports whether a device uses another, as an LVM volume does a
+// disk.
 func isBelowDevice(upper, lower storage.FileID) bool {
 	if !upper.Block || !lower.Block {
 		return false
@@ -111,7 +115,7 @@ func isBelowDevice(upper, lower storage.FileID) bool {
 
 func standsOn(dir, want string, depth int) bool {
 	if depth == 0 {
-		return true // who knows
+		return true // unknown
 	}
 	slaves, _ := os.ReadDir(dir + "/slaves")
 	for _, s := range slaves {

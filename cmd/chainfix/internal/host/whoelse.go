@@ -40,15 +40,15 @@ func (r *usageReader) elsewhere(text []byte) {
 		}
 	})
 	if err != nil {
-		r.doubt("", "not all files that it names are known: "+err.Error())
+		r.doubt("", "it may name more files: "+err.Error())
 	}
 	if r.target.extent.File.Block && strings.Contains(string(text), "<hostdev") {
 		r.doubt("", "the guest has a device of the host, which may be the one that the image is on")
 	}
 }
 
-// onNetwork compares an image on the network that is no disk's, such as variables of firmware,
-// by the end of its name: where its servers are is not looked at.
+// onNetwork compares an image on the network outside of the disks, such as
+// variables of firmware, by the end of its name; it ignores the servers.
 func (r *usageReader) onNetwork(ref fileReference) sameness {
 	src := &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{Protocol: ref.protocol, Name: ref.path}}
 	if !r.target.isLast(storage.Name(src)) {
@@ -57,8 +57,8 @@ func (r *usageReader) onNetwork(ref fileReference) sameness {
 	return sameness{why: "its <" + ref.element + "> has an image of that name on the network"}
 }
 
-// byHand reads an option that a guest's QEMU is given as it is. What it names can be known
-// only in part: an option may have the name of an image in any form that QEMU takes.
+// byHand reads a QEMU command line option in the XML. It finds only some of
+// the images in it: an option may name one in any form that QEMU accepts.
 func (r *usageReader) byHand(element, option string) {
 	used := len(r.found.uses)
 	texts := append([]string{option}, textsOf(option)...)
@@ -76,9 +76,9 @@ func (r *usageReader) byHand(element, option string) {
 	switch {
 	case len(r.found.uses) > used:
 	case r.target.mayBeIn(texts):
-		r.doubt("", "QEMU is given an option by hand that may name the image")
+		r.doubt("", "a QEMU command line option in the XML may name the image")
 	case !all:
-		r.doubt("", "QEMU is given an option by hand in which there is too much to look at")
+		r.doubt("", "a QEMU command line option in the XML is too long to check")
 	}
 }
 
@@ -100,11 +100,12 @@ func (t *whoTarget) mayBeIn(texts []string) bool {
 	return false
 }
 
-// chainByHand looks at a file that QEMU is given by hand: of its chain nobody knows.
+// chainByHand checks a file in a QEMU command line option, which libvirt does
+// not interpret.
 func (r *usageReader) chainByHand(path string) {
 	view, err := r.walker.Look(r.ctx, storage.LocalSource(path, false), "")
 	if err == nil && view.Header != nil && len(view.Header.References()) > 0 {
-		r.doubt("", strconv.Quote(path)+" is given to QEMU by hand and names other files, which are not looked at")
+		r.doubt("", strconv.Quote(path)+" is in a QEMU command line option and names other files, which are not touched")
 	}
 }
 

@@ -15,16 +15,16 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// compareFolder says whether the image is in a folder that a guest sees with all that is in
-// it.
+// compareFolder reports whether the image is in a folder that is shared with a
+// guest.
 func (t *whoTarget) compareFolder(ctx context.Context, folder string) sameness {
-	what := strconv.Quote(folder) + " is shown to the guest with all that is in it"
+	what := strconv.Quote(folder) + " is shared with the guest"
 	s, err := limit.Do(ctx, t.images.Requests(), folder, func(context.Context) (sameness, error) { return t.inFolder(folder, what) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return sameness{}
 	case err != nil:
-		return sameness{why: what + ", and cannot be looked at: " + storage.Reason(err)}
+		return sameness{why: what + ", and cannot be read: " + storage.Reason(err)}
 	}
 	return s
 }
@@ -57,14 +57,14 @@ func (t *whoTarget) inFolder(folder, what string) (sameness, error) {
 		return sameness{}, &fs.PathError{Op: "stat", Path: t.name, Err: err}
 	}
 	if st.Nlink > 1 || mountsHide(folder, names) {
-		return sameness{why: what + ", which may be the image by another name, by way of a mount or a hard link"}, nil
+		return sameness{why: what + ", and may contain the image under another name, through a mount or a hard link"}, nil
 	}
 	return sameness{}, nil
 }
 
-// mountsHide reports whether one of the names may be below a folder although none of the
-// folders above it is that: something is mounted in the folder, or the name is in what is
-// a part of a file system.
+// mountsHide reports whether one of the names may be below a folder although
+// none of its parent folders is that folder: something is mounted in the
+// folder, or the name is in a bind mount.
 func mountsHide(folder string, names []string) bool {
 	if resolved, err := filepath.EvalSymlinks(folder); err == nil {
 		folder = resolved

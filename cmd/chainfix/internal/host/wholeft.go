@@ -14,7 +14,8 @@ import (
 	"github.com/chainfix/chainfix/chain/limit"
 )
 
-// GuestNames asks for the names of all guests, those that run without a definition too.
+// GuestNames returns the names of all guests, including those that run without
+// a definition.
 func (d *Daemon) GuestNames(ctx context.Context) ([]string, error) {
 	listed, err := d.listDomains(ctx, 0)
 	var names []string
@@ -24,10 +25,10 @@ func (d *Daemon) GuestNames(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// Left is nothing: libvirt keeps nothing of a guest that it does not have.
+// Left returns nothing: libvirt has no metadata of unknown guests.
 func (d *Daemon) Left(context.Context, func(string) bool) ([]*Guest, error) { return nil, nil }
 
-// Unseen is nothing.
+// Unseen returns nothing.
 func (d *Daemon) Unseen(context.Context) []error { return nil }
 
 // GuestNames are the names of the files of definitions, and of those of running guests.
@@ -49,8 +50,8 @@ func (f *Folder) GuestNames(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// Left returns guests of which there are snapshots, checkpoints or a saved state and nothing
-// else, as after an undefine that left the files. Nothing but that is known of them.
+// Left returns guests that have only snapshots, checkpoints or a saved state,
+// for example after an undefine that kept the files.
 func (f *Folder) Left(ctx context.Context, known func(string) bool) (guests []*Guest, err error) {
 	var names []string
 	for _, of := range []struct{ dir, suffix string }{{f.SnapshotDir, ""}, {f.CheckpointDir, ""}, {f.ManagedSaveDir, ".save"}} {
@@ -76,16 +77,17 @@ func (f *Folder) Left(ctx context.Context, known func(string) bool) (guests []*G
 	return guests, nil
 }
 
-// Unseen says which of libvirt's folders are absent that it makes when it starts, or not known.
+// Unseen returns which of the folders that libvirt creates when it starts are
+// absent or unknown.
 func (f *Folder) Unseen(ctx context.Context) (why []error) {
 	if f.StatusDir == "" {
-		why = append(why, errors.New("what runs is not known from the files alone"))
+		why = append(why, errors.New("the files do not show which guests run"))
 	}
 	for _, of := range []struct{ what, dir string }{{"snapshots", f.SnapshotDir}, {"saved states", f.ManagedSaveDir}} {
 		if of.dir == "" {
-			why = append(why, fmt.Errorf("where libvirt keeps %s is not known", of.what))
+			why = append(why, fmt.Errorf("the folder of %s is unknown", of.what))
 		} else if err := f.stat(ctx, filepath.Clean(of.dir)); err != nil {
-			why = append(why, fmt.Errorf("what libvirt keeps of %s is not known: %w", of.what, quotePath(err)))
+			why = append(why, fmt.Errorf("%s could not be read: %w", of.what, quotePath(err)))
 		}
 	}
 	return why

@@ -21,11 +21,11 @@ type usageReader struct {
 	target *whoTarget
 	guest  *Guest
 	in     string
-	// past says that the text is of the past: what it states of an image is followed only
-	// where something of now says it, too.
+	// past says that the text is from the past: a format in it allows following
+	// an image only if something current states it too.
 	past bool
-	// ends says that the chain that is read is refused: that is one doubt for all that is
-	// not followed.
+	// ends says that the current chain is refused: one doubt covers everything
+	// that is not followed.
 	ends  bool
 	found foundUses
 }
@@ -36,16 +36,17 @@ const (
 	asBelow    = "below it"
 	asDataFile = "a data file"
 	asExtent   = "an extent"
-	asMirror   = "what a block job writes to"
-	asHeader   = "named by a header below it"
-	asSaved    = "the state that it is started from"
+	asMirror   = "target of a block job"
+	asHeader   = "named by the header of a backing image"
+	asSaved    = "the saved state that it starts from"
 )
 
 func (c *collector) usageReader(ctx context.Context, g *Guest, in string) *usageReader {
 	return &usageReader{ctx: ctx, walker: c.walker, target: c.search.target, guest: g, in: in}
 }
 
-// use adds what a source comes to for one disk, "" for none.
+// use compares a source of one disk ("" for none) with the image, and adds a
+// use or a doubt.
 func (r *usageReader) use(disk, as string, writes bool, layer chain.Layer) {
 	r.say(disk, as, writes, r.target.compare(r.ctx, r.walker, layer))
 }
@@ -61,15 +62,16 @@ func (r *usageReader) say(disk, as string, writes bool, s sameness) {
 
 func (r *usageReader) doubt(disk, why string) { r.found.doubt(r.guest.Name, disk, r.in, why) }
 
-// notFollowed is a doubt about what an image names, unless it is that of the whole chain.
+// notFollowed adds a doubt about files that an image names, unless the whole
+// chain already has one.
 func (r *usageReader) notFollowed(disk, why string) {
 	if !r.ends {
 		r.doubt(disk, why)
 	}
 }
 
-// disks reads disks whose chains were walked. A chain that was refused is walked again once
-// it is known what the other disks of the host state.
+// disks reads disks with walked chains. Refused chains are walked again later,
+// with the evidence of the other disks.
 func (r *usageReader) disks(disks []xmlfix.DiskExamination) {
 	for _, d := range disks {
 		if d.Chain == nil {
@@ -86,8 +88,9 @@ func (r *usageReader) disks(disks []xmlfix.DiskExamination) {
 	}
 }
 
-// running reads the disks of the XML that a guest runs with, and returns them. libvirt has
-// written in it what it detected, so its chains are compared with the headers like any other.
+// running reads the disks of a guest's live XML, and returns them. libvirt has
+// written into it what it detected, so its chains are compared with the
+// headers like any other.
 func (r *usageReader) running(doc *xmlfix.Document) (disks []xmlfix.DiskExamination, err error) {
 	for _, disk := range doc.Disks() {
 		d := xmlfix.DiskExamination{Disk: disk}
@@ -111,10 +114,10 @@ func (r *usageReader) running(doc *xmlfix.Document) (disks []xmlfix.DiskExaminat
 	return disks, nil
 }
 
-// mirror reads what a block job of a disk writes to.
+// mirror reads the target of a disk's block job.
 func (r *usageReader) mirror(stated chain.Stated) error {
 	if stated.MirrorTo == nil {
-		r.doubt(stated.Target, "a block job runs on it, and the XML does not say what it writes to")
+		r.doubt(stated.Target, "a block job runs on it, and the XML does not name its target")
 		return nil
 	}
 	of := chain.Stated{Guest: stated.Guest, Target: stated.Target, Layers: []chain.Layer{*stated.MirrorTo}}
@@ -139,7 +142,7 @@ func (r *usageReader) stated(stated chain.Stated) {
 		r.use(stated.Target, asMirror, true, *stated.MirrorTo)
 	}
 	if stated.Inexpressible != "" {
-		r.doubt(stated.Target, "its chain goes on to "+stated.Inexpressible+", which is not read")
+		r.doubt(stated.Target, "its chain continues with "+stated.Inexpressible+", which is not read")
 	}
 }
 
@@ -149,11 +152,11 @@ func (r *usageReader) dataStore(disk string, layer chain.Layer, writes bool) {
 	}
 }
 
-// chain reads the images of a chain that was walked, and what their headers name.
+// chain reads the images of a walked chain, and the files in their headers.
 func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 	if r.ends = c.Verdict == chain.Refused; r.ends {
 		f := refusalOf(c)
-		r.doubt(stated.Target, fmt.Sprintf("its chain is not followed to the end: [%s] %s", f.Code, f.Text))
+		r.doubt(stated.Target, fmt.Sprintf("its chain was not followed to the end: [%s] %s", f.Code, f.Text))
 		r.found.doubts[len(r.found.doubts)-1].Hint = f.Remedy.String()
 	}
 	for i, layer := range c.Layers {
@@ -167,8 +170,8 @@ func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 		}
 		r.header(stated.Target, layer, below, i == 0)
 	}
-	// Where the operator wants the headers to win, the walk does not go on to what the XML
-	// states. It is what counts until somebody has written the other chain down.
+	// If the headers win, the walk does not follow the chain in the XML, which
+	// libvirt uses until somebody has changed it.
 	for i, layer := range stated.Layers {
 		if i == 0 || r.isIn(c.Layers, layer) {
 			continue
@@ -181,12 +184,13 @@ func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 	}
 }
 
-// isIn reports whether a layer is one of those of a chain.
+// isIn reports whether a layer is in layers.
 func (r *usageReader) isIn(layers []chain.Layer, layer chain.Layer) bool {
 	return slices.ContainsFunc(layers, func(l chain.Layer) bool { return r.sameName(sourceOf(l), layer) })
 }
 
-// header reads what the header of a layer names. below is what the walk has found below it.
+// header reads the files in the header of a layer. below is the backing layer
+// that the walk found.
 func (r *usageReader) header(disk string, layer, below chain.Layer, top bool) {
 	if layer.Source == nil || storage.IsEmpty(layer.Source) || layer.From == chain.Protocol {
 		return
@@ -194,7 +198,7 @@ func (r *usageReader) header(disk string, layer, below chain.Layer, top bool) {
 	raw := layer.HeaderFormat() == probe.Raw || top && layer.From == chain.Unstated
 	at, err := r.walker.Locate(r.ctx, layer)
 	if err != nil {
-		return // its source is a doubt already
+		return // its source already has a doubt
 	}
 	_, local := at.LocalPath()
 	switch {
@@ -204,8 +208,8 @@ func (r *usageReader) header(disk string, layer, below chain.Layer, top bool) {
 		r.rawHeader(disk, at)
 		return
 	}
-	// Of an image that only a <backingStore> states, or that a snapshot had, what the
-	// header names is not looked at.
+	// The files in the header of an image are not touched if only a
+	// <backingStore> or a snapshot states its format.
 	followed := layer.Header != nil && !layer.XMLAlone && layer.From != chain.Unstated && layer.From != chain.Probe
 	h := layer.Header
 	if h == nil {
@@ -215,7 +219,7 @@ func (r *usageReader) header(disk string, layer, below chain.Layer, top bool) {
 			err, h = view.HeaderErr, view.Header
 		}
 		if err != nil || h == nil {
-			r.notFollowed(disk, fmt.Sprintf("the header of %s is not read, so what it names is not known%s", storage.Describe(layer.Source), because(err)))
+			r.notFollowed(disk, fmt.Sprintf("the header of %s was not read, so the files in it are unknown%s", storage.Describe(layer.Source), because(err)))
 			return
 		}
 	}
@@ -238,18 +242,18 @@ func (r *usageReader) reference(disk string, at, below chain.Layer, h *probe.Hea
 	isBacking := h.Backing != nil && *h.Backing == ref
 	switch {
 	case err != nil || ref.CutAtNUL || ref.Name == "":
-		r.notFollowed(disk, fmt.Sprintf("%s names %s, which is not understood here", what, strconv.Quote(storage.Printable(ref.Name))))
+		r.notFollowed(disk, fmt.Sprintf("%s names %s, which cannot be parsed", what, strconv.Quote(storage.Printable(ref.Name))))
 		return
 	case isBacking && r.sameName(src, below), h.DataFile != nil && *h.DataFile == ref && r.sameName(src, dataFileOf(at)):
-		return // it was read as what the walk has found
+		return // the walk has read it
 	case r.target.compareName(src) && followed:
 		r.say(disk, roleOf(h, ref), false, sameness{same: true})
 		return
 	case r.target.compareName(src):
-		r.doubt(disk, fmt.Sprintf("the header of %s names it, and nothing of now says that this header counts", what))
+		r.doubt(disk, fmt.Sprintf("the header of %s names it, and no current definition confirms that header", what))
 		return
 	case !followed:
-		r.notFollowed(disk, fmt.Sprintf("%s names %s, which is not looked at, because nothing of now says that this header counts", what, strconv.Quote(storage.Printable(ref.Name))))
+		r.notFollowed(disk, fmt.Sprintf("%s names %s, which is not touched, because no current definition confirms that header", what, strconv.Quote(storage.Printable(ref.Name))))
 		return
 	}
 	layer := chain.Layer{Source: src}
@@ -257,14 +261,14 @@ func (r *usageReader) reference(disk string, at, below chain.Layer, h *probe.Hea
 	if !isBacking {
 		return
 	}
-	// What is below an image that the chain does not go on to is not known.
+	// The chain does not include this image, so its backing images are unknown.
 	id, err := r.walker.Identify(r.ctx, src)
 	other, otherErr := r.walker.Identify(r.ctx, sourceOf(below))
 	if err == nil && otherErr == nil && id == other {
 		return
 	}
 	if err == nil {
-		r.notFollowed(disk, fmt.Sprintf("%s names %s, with which its chain does not go on", what, strconv.Quote(storage.Printable(ref.Name))))
+		r.notFollowed(disk, fmt.Sprintf("%s names %s, which is not the next image of its chain", what, strconv.Quote(storage.Printable(ref.Name))))
 	}
 }
 
@@ -278,7 +282,7 @@ func roleOf(h *probe.Header, ref probe.Reference) string {
 	return asExtent
 }
 
-// dataFileOf is the data file that the XML of a layer has, or will have.
+// dataFileOf returns the data file that the XML of a layer has, or will have.
 func dataFileOf(layer chain.Layer) chain.Layer {
 	if layer.Source.DataStore == nil {
 		return chain.Layer{}
@@ -304,9 +308,9 @@ func (r *usageReader) sameName(src *libvirtxml.DomainDiskSource, below chain.Lay
 	return name != "" && name == storage.Name(below.At())
 }
 
-// rawHeader looks at an image that is taken as raw. The guest sees what is in it byte by
-// byte, so a header there names nothing that the guest stands on; but if it names the image
-// that is asked for, it may be that somebody left out what format it has.
+// rawHeader checks an image that is opened as raw. The guest sees its bytes,
+// so files in a header there are not used; but if it names the requested
+// image, its format may have been omitted by mistake.
 func (r *usageReader) rawHeader(disk string, at chain.Layer) {
 	view, err := r.walker.Look(r.ctx, at.At(), "")
 	if err != nil || view.Header == nil {
@@ -315,7 +319,7 @@ func (r *usageReader) rawHeader(disk string, at chain.Layer) {
 	for _, ref := range view.Header.References() {
 		src, err := storage.ParseBacking(ref.Name, at.At())
 		if err == nil && r.target.compareName(src) {
-			r.doubt(disk, fmt.Sprintf("%s is taken as raw, but begins with the header of a %s image that names it: its guest may have written that, or the format is stated wrongly",
+			r.doubt(disk, fmt.Sprintf("%s is opened as raw, but begins with the header of a %s image that names it: its guest may have written that, or the stated format is wrong",
 				storage.Describe(at.Source), view.Claim))
 		}
 	}

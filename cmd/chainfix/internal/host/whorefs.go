@@ -15,20 +15,21 @@ import (
 // XML.
 type fileReference struct {
 	path     string
-	protocol string // of an image on the network, of which path is the name there
+	protocol string // for an image on the network, with path as its name there
 	element  string
 	isFolder bool // the guest sees all that is in it
 	isSocket bool // of the process that shows the guest a folder
 	inDisk   bool
-	byHand   bool // path is an option that QEMU is given as it is
+	byHand   bool // path is a QEMU command line option
 }
 
-// texts are the elements that hold what people write.
+// texts are the elements with free text.
 var texts = []string{"title", "description", "metadata"}
 
-// eachReference calls use with every absolute path in an XML text, wherever it is: in an
-// attribute or the text of an element; with every image on the network, and with all that
-// QEMU is given by hand. The elements that people write into are no part of it.
+// eachReference calls use with every absolute path in an XML text, wherever it
+// is: in an attribute or the text of an element; with every image on the
+// network, and with all QEMU command line options. It skips the elements with
+// free text.
 func eachReference(text []byte, use func(fileReference)) error {
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))
 	var open []string
@@ -71,7 +72,8 @@ func eachReference(text []byte, use func(fileReference)) error {
 	}
 }
 
-// references calls use with a value, if that is a path, or if QEMU is given it as it is.
+// references calls use with a value that is a path or a QEMU command line
+// option.
 func references(open []string, attribute, value string, use func(fileReference)) {
 	ref := referenceIn(open, value)
 	ref.byHand = slices.Contains(open, "commandline")

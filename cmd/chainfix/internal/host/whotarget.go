@@ -19,23 +19,24 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// whoTarget is the image that is asked for.
+// whoTarget is the requested image.
 type whoTarget struct {
 	images *image.Cache
-	name   string                       // as it was asked for
+	name   string                       // as requested
 	local  *libvirtxml.DomainDiskSource // nil for an image on the network
-	names  []string                     // with those that it has by way of symlinks
+	names  []string                     // including those through symlinks
 	bases  []string                     // the last parts of the names
 	exists *bool
 	known  bool           // extent is known
 	extent storage.Extent // of all its bytes
-	doubts []string       // why it may be in use by what is not looked at
+	doubts []string       // reasons for unseen uses
 }
 
-// sameness says whether a source is the image that is asked for, or has bytes of it.
+// sameness says whether a source is the requested image, or shares bytes with
+// it.
 type sameness struct {
 	same bool
-	why  string // that cannot be known, and why; "" where it can
+	why  string // why that is unknown; "" if it is known
 }
 
 func newWhoTarget(ctx context.Context, w *chain.Walker, name string) *whoTarget {
@@ -72,21 +73,21 @@ func newWhoTarget(ctx context.Context, w *chain.Walker, name string) *whoTarget 
 		t.exists = new(false)
 	case errors.Is(err, storage.ErrDirectory):
 		t.exists = new(true)
-		t.doubts = append(t.doubts, "it is a folder: ask for each image in it")
+		t.doubts = append(t.doubts, "it is a folder: run the command for each image in it")
 	case errors.Is(err, storage.ErrNotImage):
 		t.exists = new(true)
-		t.doubts = append(t.doubts, "it is "+storage.Reason(err)+", which is known by its name alone")
+		t.doubts = append(t.doubts, "it is "+storage.Reason(err)+", which can only be compared by name")
 	default:
 		t.doubts = append(t.doubts, "the image cannot be identified: "+storage.Reason(err))
 	}
 	return t
 }
 
-// gone reports whether the image is known not to be there.
+// gone reports whether the image certainly does not exist.
 func (t *whoTarget) gone() bool { return t.exists != nil && !*t.exists }
 
-// resolve returns a path without symlinks, that of a dangling one at its end too. Where
-// nothing can be resolved it is the path itself, cleaned.
+// resolve returns a path without symlinks, following a dangling one at its end
+// too. If nothing can be resolved, it returns the cleaned path.
 func (t *whoTarget) resolve(ctx context.Context, path string) string {
 	resolved, err := limit.Do(ctx, t.images.Requests(), path, func(context.Context) (string, error) { return resolveNow(path, maxLinks), nil })
 	if err != nil {
@@ -126,13 +127,13 @@ func resolveNow(path string, links int) string {
 	return resolveNow(link, links-1)
 }
 
-// isCalled reports whether a path is one of the names of the image. Nothing is looked at.
+// isCalled reports whether a path is one of the names of the image, without
+// touching it.
 func (t *whoTarget) isCalled(path string) bool {
 	return t.local != nil && (slices.Contains(t.names, path) || slices.Contains(t.names, filepath.Clean(path)))
 }
 
-// compareName compares a source by its name alone, for one that is not to be looked at: it
-// may be the image, or one that has another name is not known to be.
+// compareName compares a source that must not be touched by its name alone.
 func (t *whoTarget) compareName(src *libvirtxml.DomainDiskSource) bool {
 	if path, local := storage.LocalPath(src); local {
 		return t.isCalled(path)
@@ -140,14 +141,15 @@ func (t *whoTarget) compareName(src *libvirtxml.DomainDiskSource) bool {
 	return t.local == nil && storage.Name(src) == t.name
 }
 
-// compare says whether a source of a guest is the image. It looks at nothing but the source.
+// compare reports whether a source of a guest is the image. It touches only
+// the source.
 func (t *whoTarget) compare(ctx context.Context, w *chain.Walker, layer chain.Layer) sameness {
 	if layer.Source == nil || storage.IsEmpty(layer.Source) {
 		return sameness{}
 	}
 	layer, err := w.Locate(ctx, layer)
 	if err != nil {
-		return sameness{why: storage.Describe(layer.Source) + " is not known: " + err.Error()}
+		return sameness{why: storage.Describe(layer.Source) + " is unknown: " + err.Error()}
 	}
 	src := layer.At()
 	path, local := storage.LocalPath(src)
@@ -162,7 +164,7 @@ func (t *whoTarget) compare(ctx context.Context, w *chain.Walker, layer chain.La
 		}
 		return t.compareFolder(ctx, src.Dir.Dir)
 	case src.NVME != nil && !t.extent.File.Block:
-		return sameness{} // no file
+		return sameness{} // not a file
 	case src.Dir != nil:
 		return sameness{}
 	}
@@ -183,7 +185,7 @@ func (t *whoTarget) compareLocal(ctx context.Context, src *libvirtxml.DomainDisk
 	id, err := t.images.Identify(ctx, src)
 	switch {
 	case err != nil && errors.Is(err, fs.ErrNotExist):
-		// The two may be one name by way of symlinks that lead nowhere.
+		// Both may be the same missing file through dangling symlinks.
 		return sameness{same: t.gone() && slices.Contains(t.names, t.resolve(ctx, path))}
 	case err != nil && errors.Is(err, storage.ErrNotImage):
 		return sameness{}
@@ -199,14 +201,14 @@ func (t *whoTarget) compareLocal(ctx context.Context, src *libvirtxml.DomainDisk
 	case extent.Overlaps(t.extent), id == t.extent.File:
 		return sameness{same: true}
 	case t.images.Alike(ctx, t.local, src):
-		return sameness{why: what + " has the same inode number and time of change on another file system, like one file that is seen through two mounts"}
+		return sameness{why: what + " has the same inode number and time of change on another file system, like one file in two mounts"}
 	case isBelowDevice(t.extent.File, extent.File):
 		return sameness{why: what + " is a device that the image is a part of"}
 	}
 	return sameness{}
 }
 
-// compareNetwork compares names: that of a server may be another's, too.
+// compareNetwork compares names: one server may have several.
 func (t *whoTarget) compareNetwork(src *libvirtxml.DomainDiskSource) sameness {
 	if t.local != nil {
 		return sameness{}
@@ -216,7 +218,7 @@ func (t *whoTarget) compareNetwork(src *libvirtxml.DomainDiskSource) sameness {
 		return sameness{same: true}
 	}
 	if t.isLast(name) {
-		return sameness{why: storage.ShownName(src) + " may be the same image under another name of its server"}
+		return sameness{why: storage.ShownName(src) + " may be the same image through another name of its server"}
 	}
 	return sameness{}
 }

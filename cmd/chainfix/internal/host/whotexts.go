@@ -14,10 +14,10 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// The texts of a guest in which a [collector] looks for uses of an image.
+// Searching a guest's texts for uses of an image.
 
 // searchDefinition looks for uses in a definition.
-func (c *collector) searchDefinition(ctx context.Context, h *heard, disks []xmlfix.DiskExamination) {
+func (c *collector) searchDefinition(ctx context.Context, h *guestFacts, disks []xmlfix.DiskExamination) {
 	r := c.usageReader(ctx, h.Guest, inDefinition)
 	r.disks(disks)
 	r.elsewhere(h.Definition)
@@ -26,7 +26,7 @@ func (c *collector) searchDefinition(ctx context.Context, h *heard, disks []xmlf
 }
 
 // searchLive looks for uses in the XML that a guest runs with.
-func (c *collector) searchLive(ctx context.Context, h *heard, doc *xmlfix.Document) error {
+func (c *collector) searchLive(ctx context.Context, h *guestFacts, doc *xmlfix.Document) error {
 	r := c.usageReader(ctx, h.Guest, inLive)
 	disks, err := r.running(doc)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *collector) searchLive(ctx context.Context, h *heard, doc *xmlfix.Docume
 }
 
 // searchStored looks for uses in what libvirt keeps of a guest.
-func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) error {
+func (c *collector) searchStored(ctx context.Context, h *guestFacts, m *Metadata) error {
 	r := c.usageReader(ctx, h.Guest, Stored{m.Kind, m.Name}.String())
 	r.past = true
 	e, err := xmlfix.ExamineMetadata(ctx, c.walker, h.Name+"/"+m.Name, m.XML, func(past chain.Stated) *chain.Chain {
@@ -67,14 +67,14 @@ func (c *collector) searchStored(ctx context.Context, h *heard, m *Metadata) err
 	case m.File != "":
 		r.use("", asSaved, false, chain.Layer{Source: storage.LocalSource(m.File, false)})
 	case slices.Contains(c.search.target.bases, h.Name+".save"):
-		// A daemon does not tell the path.
-		r.doubt("", "the guest has a saved state in a file of that name")
+		// A daemon does not return the path.
+		r.doubt("", "the guest has a saved state in a file with that name")
 	}
 	h.found.append(r.found)
 	return nil
 }
 
-// snapshotDisk is what an external snapshot says of the image that the guest went on with.
+// snapshotDisk is the overlay of a disk in an external snapshot.
 type snapshotDisk struct {
 	Name   string `xml:"name,attr"`
 	Driver struct {
@@ -109,8 +109,8 @@ func (d snapshotDisk) source() *libvirtxml.DomainDiskSource {
 	return &libvirtxml.DomainDiskSource{Network: network}
 }
 
-// overlays reads the images that a snapshot was made with, besides those of the definition
-// that it has a copy of.
+// overlays reads the overlays of a snapshot, besides the images in its copy of
+// the definition.
 func (r *usageReader) overlays(now []chain.Layer, m *Metadata) error {
 	if m.Kind != Snapshot {
 		return nil
@@ -137,8 +137,8 @@ func (r *usageReader) overlays(now []chain.Layer, m *Metadata) error {
 	return nil
 }
 
-// snapshotDisks are those in the <disks> of a snapshot; none where it cannot be read, which its
-// reader has said.
+// snapshotDisks returns those in the <disks> of a snapshot; none if it cannot
+// be parsed, which was reported before.
 func snapshotDisks(text []byte) (all []snapshotDisk) {
 	decoder := xml.NewTokenDecoder(strictxml.NewBoundedReader(text, xmlfix.MaxDepth))
 	if root, err := element(decoder); err != nil || root == nil || root.Name.Local != "domainsnapshot" {

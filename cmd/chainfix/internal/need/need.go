@@ -1,5 +1,6 @@
-// Package need finds out whether the disks of a document need an explicit chain: it predicts what
-// each version of libvirt would do with an unchanged disk, and sums that up.
+// Package need says which disks of a document need an explicit chain: it
+// predicts what each version of libvirt does with an unchanged disk, and sums
+// that up.
 package need
 
 import (
@@ -14,18 +15,17 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// Prediction is what a version of libvirt would do with an unchanged disk.
+// Prediction is what a version of libvirt does with an unchanged disk.
 type Prediction struct {
 	Target libvirt.Pair
 	predict.Prediction
-	// Err says why the prediction is unknown: it wraps [predict.ErrUnseen], or
-	// is about a disk that could not be read. If it is set, the rest is
-	// invalid.
+	// Err says why that is unknown here: it wraps [predict.ErrUnseen], or is
+	// about a disk that could not be read. Then the rest is not valid.
 	Err error
 }
 
-// Predict predicts what each target would do with an unchanged disk. It returns an
-// error only if ctx ends.
+// Predict predicts what each of the targets does with an unchanged disk. The
+// error is the cause of a context that has ended.
 func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) ([]Prediction, error) {
 	var all []Prediction
 	if disk.Chain == nil {
@@ -43,7 +43,7 @@ func Predict(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, 
 	return all, nil
 }
 
-// Of returns the need of a disk with these predictions: the worst one.
+// Of returns the need of a disk with these predictions: the greatest one.
 func Of(predictions []Prediction) predict.Need {
 	worst := predict.Recorded
 	for _, p := range predictions {
@@ -52,11 +52,11 @@ func Of(predictions []Prediction) predict.Need {
 	return worst
 }
 
-// OfSeen predicts the need of a disk from the images that w has already read; it reads no
-// other on a header's word. If another image could show that a chain is wrong that seems
-// right, the need is unknown.
+// OfSeen predicts the need of a disk from the images that w has read, and
+// reads no others. If those might show a problem in a chain that looks right,
+// the need is unknown.
 func OfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, targets []libvirt.Pair) (predict.Need, error) {
-	remembering, missed := w.Remembering()
+	remembering, missed := w.CachedOnly()
 	predictions, err := Predict(ctx, remembering, disk, targets)
 	need := Of(predictions)
 	if need < predict.Refused && missed() {
@@ -65,7 +65,8 @@ func OfSeen(ctx context.Context, w *chain.Walker, disk xmlfix.DiskExamination, t
 	return need, err
 }
 
-// Need is what the disk needs under this libvirt: [predict.Unknown] with an Err.
+// Need returns the disk's need under this libvirt: [predict.Unknown] with an
+// Err.
 func (p Prediction) Need() predict.Need {
 	if p.Err != nil {
 		return predict.Unknown
@@ -73,8 +74,9 @@ func (p Prediction) Need() predict.Need {
 	return p.Prediction.Need()
 }
 
-// AnyLibvirt returns the libvirts to predict for if none is known: one for each way of detecting
-// a chain. What an older QEMU lacks does not count, since no chain can supply it.
+// AnyLibvirt returns the libvirts to predict for if the version is unknown:
+// one for each way of detecting a chain. Features that an older QEMU lacks are
+// ignored, since an explicit chain does not help there.
 func AnyLibvirt() []libvirt.Pair {
 	var all []libvirt.Pair
 	for _, version := range libvirt.Detectors() {
@@ -87,8 +89,8 @@ func AnyLibvirt() []libvirt.Pair {
 	return all
 }
 
-// unreadable returns the prediction for a disk that could not be read, or was not
-// walked because its XML has no room for a chain.
+// unreadable returns the prediction for a disk that could not be read, or was
+// not walked because of [xmlfix.MaxChains].
 func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 	var e *xmlfix.Error
 	if errors.As(disk.Err, &e) {
@@ -96,5 +98,5 @@ func unreadable(disk xmlfix.DiskExamination, target libvirt.Pair) Prediction {
 			return Prediction{Target: target, Prediction: predict.Prediction{Outcome: predict.Refuses, Reason: words, Layer: finding.WholeDisk}}
 		}
 	}
-	return Prediction{Target: target, Err: fmt.Errorf("the prediction for this disk is unknown: %w", disk.Err)}
+	return Prediction{Target: target, Err: fmt.Errorf("the outcome for this disk is unknown: %w", disk.Err)}
 }

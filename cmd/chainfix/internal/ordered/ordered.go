@@ -1,5 +1,5 @@
-// Package ordered works on many items at the same time and hands over what comes out
-// in the order of the items.
+// Package ordered processes many items concurrently and yields the results in
+// the order of the items.
 //
 //	for result := range ordered.Map(ctx, ordered.Bounds{AtOnce: 8, Items: 64, Bytes: 1 << 20}, slices.Values(names), examine) {
 //		fmt.Println(result)
@@ -13,28 +13,28 @@ import (
 	"time"
 )
 
-// Bounds say how much may be under way at the same time: being worked on, or waiting
-// for those in front.
+// Bounds limit the items that are in progress: being processed, or waiting for
+// those before them.
 type Bounds struct {
-	// AtOnce is how many items are under way, one at least. One that has been so for a
-	// second does not count any more: it waits for storage, or for an item in front
-	// that does, and those behind may need other storage, or none.
+	// AtOnce is the number of items in progress, at least one. After a second an
+	// item no longer counts: it waits for storage, or for an earlier item that
+	// does, and later items may need other storage, or none.
 	AtOnce int
-	Items  int   // at most, with those that do not count any more; one at least
-	Bytes  int64 // that the items have taken together ([Take]), unless the first one has more
+	Items  int   // maximum, including those that no longer count; at least one
+	Bytes  int64 // maximum that all items have taken together ([Take]), unless the first one has more
 }
 
-// slow is how long an item counts.
+// slow is how long an item counts for AtOnce.
 const slow = time.Second
 
-// Take waits until there is room for so many bytes. The item that is next in the order
-// always gets them. The error is the cause of the context that do has.
+// Take waits until so many bytes are free. The next item in the order always
+// gets them. The error is the cause of do's context.
 type Take func(bytes int64) error
 
-// Map calls do with each item, in goroutines of its own, and yields what it returns, in
-// the order of the items. No more items are asked for once ctx has ended; do has to
-// return then. When the loop is left, the context that do has ends, and Map waits for
-// those that are under way.
+// Map calls do with each item, in its own goroutines, and yields the results
+// in the order of the items. After ctx has ended it takes no more items; do
+// has to return then. When the loop is left, do's context ends, and Map waits
+// for the items in progress.
 func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do func(context.Context, Take, T) R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -44,8 +44,8 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 		type job struct {
 			result R
 			taken  int64
-			leave  func()      // the item does not count any more
-			counts *time.Timer // until then it does
+			leave  func()      // the item no longer counts
+			counts *time.Timer // calls leave
 			done   chan struct{}
 		}
 		waiting := make(chan *job, max(bounds.Items, 1)-1)
@@ -90,11 +90,11 @@ func Map[T, R any](ctx context.Context, bounds Bounds, items iter.Seq[T], do fun
 	}
 }
 
-// room is what is left of [Bounds.Bytes].
+// room is the free part of [Bounds.Bytes].
 type room struct {
 	mu      sync.Mutex
-	free    int64 // less than 0 where the first item has more than there was
-	first   int   // the item that is next in the order
+	free    int64 // less than 0 if the first item has more than the bound
+	first   int   // the next item in the order
 	changed chan struct{}
 }
 
@@ -117,7 +117,7 @@ func (r *room) take(ctx context.Context, item int, bytes int64) error {
 	}
 }
 
-// next gives back what the first item had.
+// next frees the bytes of the first item.
 func (r *room) next(bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

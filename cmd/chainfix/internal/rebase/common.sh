@@ -5,7 +5,7 @@ umask 077
 failed=0
 
 left() { # REASON
-	printf '%s: left as it is: %s\n' "$label" "$(printf '%s' "$1" | tr -c '[:print:]\n' '?')" >&2
+	printf '%s: not changed: %s\n' "$label" "$(printf '%s' "$1" | tr -c '[:print:]\n' '?')" >&2
 	failed=1
 	return 1
 }
@@ -17,7 +17,7 @@ sum() { sha256sum | cut -d ' ' -f 1; }
 stamp() { stat -L -c '%i %s %.9Y' -- "$image"; }
 
 # qemu-img and qemu-io refuse an image that a QEMU has open, by its locks. This is
-# for guests that are to be shut off first, and for storage without locks.
+# for guests that have to be shut off first, and for storage without locks.
 guests_off() { # 'UUID "NAME"'...
 	active=$(timeout 60 virsh -q -c "$libvirt" list --uuid </dev/null 2>&1) || {
 		left "libvirt does not say which guests run: $active"
@@ -36,7 +36,7 @@ guests_off() { # 'UUID "NAME"'...
 require() { # PROGRAM...
 	for program; do
 		command -v "$program" >/dev/null || {
-			printf 'nothing is done: there is no program %s\n' "$program" >&2
+			printf 'nothing was changed: the program %s is missing\n' "$program" >&2
 			exit 1
 		}
 	done

@@ -18,7 +18,7 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// decision is what the script says of an overlay: a command, or a comment.
+// decision is the script's part for an overlay: a command, or a comment.
 type decision struct {
 	*overlay
 	path    string
@@ -33,8 +33,8 @@ type decision struct {
 // maxHeads bounds the first clusters that are in memory at the same time, in bytes.
 const maxHeads = 64 << 20
 
-// decisions says what becomes of each overlay, until ctx ends. Many are read at the same
-// time.
+// decisions yields the decision for each overlay, until ctx ends. Overlays are
+// read concurrently.
 func (p *Plan) decisions(ctx context.Context) iter.Seq[decision] {
 	bounds := ordered.Bounds{AtOnce: p.requests.Jobs(), Items: 1024, Bytes: maxHeads}
 	return ordered.Map(ctx, bounds, slices.Values(p.overlays), func(ctx context.Context, take ordered.Take, o *overlay) decision {
@@ -45,7 +45,7 @@ func (p *Plan) decisions(ctx context.Context) iter.Seq[decision] {
 	})
 }
 
-// decide says what becomes of an overlay.
+// decide returns the decision for an overlay.
 func (p *Plan) decide(ctx context.Context, o *overlay) decision {
 	d := decision{overlay: o}
 	if d.leftOut = o.whyUnfit(); d.leftOut != "" {
@@ -58,7 +58,7 @@ func (p *Plan) decide(ctx context.Context, o *overlay) decision {
 		return d
 	}
 	if !format.IsAgreedName() {
-		d.leftOut = "its backing image is " + string(format) + ", for which QEMU and libvirt have no name in common: only the XML can state it"
+		d.leftOut = "its backing image is " + string(format) + ", which QEMU and libvirt call by different names: only the XML can state it"
 		return d
 	}
 	err := p.names(ctx, o)
@@ -73,29 +73,29 @@ func (p *Plan) decide(ctx context.Context, o *overlay) decision {
 	return d
 }
 
-// whyUnfit says why the header of an overlay is not to be changed by the scripts,
-// whatever its backing image is; "" if nothing is against it.
+// whyUnfit says why the scripts must not change the header of an overlay; ""
+// if they may.
 func (o *overlay) whyUnfit() string {
 	header := o.layer.Header
 	_, local := o.layer.LocalPath()
 	_, part := storage.SliceOf(o.layer.Source)
 	switch {
 	case !local:
-		return "it is no local file"
+		return "it is not a local file"
 	case part:
-		return "it is a part of a file"
+		return "it is a slice of a file"
 	case o.layer.ID.Block:
-		return "it is a block device, of which cannot be told whether somebody wrote to it: there would be no way back"
+		return "it is a block device, whose changes cannot be detected: the record could not be undone"
 	case header.Format != probe.Qcow2:
 		return "it is " + string(header.Format) + ": only the header of a qcow2 image has room for any format"
 	case o.layer.XMLAlone:
-		return "a <backingStore> of the XML alone says that it is qcow2 itself"
+		return "only a <backingStore> of the XML says that it is qcow2 itself"
 	case header.Encryption != probe.Plain || o.layer.Source.Encryption != nil:
-		return "it is encrypted: qemu-img wants the secret"
+		return "it is encrypted: qemu-img needs the secret"
 	case header.Bitmaps:
-		return "it has bitmaps, which qemu-img writes anew elsewhere: to put the old header back would corrupt it"
+		return "it has bitmaps, which qemu-img moves: restoring the old header would corrupt it"
 	case header.Unknown:
-		return "its header has something in it that is not known here, and qemu-img may drop it"
+		return "its header has unknown features, which qemu-img may drop"
 	case header.Dirty:
 		return "it was not closed: let QEMU repair it first"
 	case header.Corrupt:
@@ -104,12 +104,12 @@ func (o *overlay) whyUnfit() string {
 	return ""
 }
 
-// formatFor returns the format that somebody stated for the image below an overlay, or
-// the question that somebody has to answer.
+// formatFor returns the stated format of an overlay's backing image, or the
+// question that the operator has to answer.
 func (p *Plan) formatFor(o *overlay) (probe.Format, string) {
 	formats := o.stated
 	if len(formats) == 0 && len(o.refused) == 0 && len(o.guessed) == 1 {
-		// Where a guess and a record agree, it is no guess any more.
+		// A guess that agrees with a record is not a guess.
 		for _, r := range p.records[o.backing.ID] {
 			formats = append(formats, r.format)
 		}
@@ -125,13 +125,13 @@ func (p *Plan) formatFor(o *overlay) (probe.Format, string) {
 	case len(formats) > 0 && !differ:
 		return formats[0], ""
 	case differ || len(o.guessed) > 1:
-		return "", "the disks that have it say different things of its backing image" + o.statement()
+		return "", "the disks that use it state different formats for its backing image" + o.statement()
 	case len(o.guessed) == 0:
-		return "", "nobody states what its backing image is"
+		return "", "nothing states the format of its backing image"
 	}
-	by := "its own header alone says"
+	by := "only its own header says"
 	if o.backing.XMLAlone {
-		by = "a <backingStore> of the XML alone says"
+		by = "only a <backingStore> of the XML says"
 	}
 	return "", by + " that " + storage.Describe(o.backing.At()) + " is " + string(o.guessed[0]) + ". Is it?" + o.statement()
 }
@@ -141,8 +141,8 @@ func (o *overlay) statement() string {
 	return answers(storage.ShownName(o.backing.At()), append([]probe.Format{probe.Raw}, append(o.stated, o.guessed...)...), finding.Remedy{})
 }
 
-// answers says how to state which of several formats an image has, or otherwise what
-// else is to be done.
+// answers says how to state one of several formats of an image; without
+// formats it returns otherwise.
 func answers[F ~string](image string, formats []F, otherwise finding.Remedy) string {
 	var flags []finding.Remedy
 	for _, f := range formats {
@@ -162,12 +162,12 @@ func answers[F ~string](image string, formats []F, otherwise finding.Remedy) str
 }
 
 var (
-	errOtherName = errors.New("its header names another image than the XML has below it")
-	errChanged   = errors.New("it has changed since it was scanned; scan again")
+	errOtherName = errors.New("its header names another backing image than the XML")
+	errChanged   = errors.New("it has changed since the scan; scan again")
 )
 
-// names checks that the name in the overlay's header is that of the image whose format
-// is known.
+// names checks that the overlay's header names the image with the known
+// format.
 func (p *Plan) names(ctx context.Context, o *overlay) error {
 	named, err := storage.ParseBacking(o.layer.Header.Backing.Name, o.layer.At())
 	if err != nil || o.layer.Header.Backing.CutAtNUL {
@@ -191,8 +191,8 @@ func (p *Plan) names(ctx context.Context, o *overlay) error {
 	return nil
 }
 
-// readHead reads the overlay's first cluster, and checks that the header is still the
-// one that the scan has seen.
+// readHead reads the overlay's first cluster, and checks that the header has
+// not changed since the scan.
 func (p *Plan) readHead(ctx context.Context, d *decision) error {
 	d.cluster = d.layer.Header.ClusterSize
 	head, err := limit.Do(ctx, p.requests, d.path, func(ctx context.Context) ([]byte, error) { return readFirst(ctx, d.layer, d.cluster) })
@@ -203,7 +203,7 @@ func (p *Plan) readHead(ctx context.Context, d *decision) error {
 	return nil
 }
 
-// leastHead is what package probe reads at first, in bytes.
+// leastHead is the size of package probe's first read, in bytes.
 const leastHead = 4 << 10
 
 // readFirst returns the first cluster of an image whose header has not changed.

@@ -1,6 +1,6 @@
-// Package rebase writes the other remedy for backing chains: shell scripts that record
-// the formats of backing images in the headers of their overlays, by "qemu-img rebase
-// -u", and that take it back. It writes to no image itself.
+// Package rebase writes shell scripts that record the formats of backing
+// images in the headers of their overlays, with "qemu-img rebase -u", and
+// scripts that undo that. It does not write to images itself.
 //
 // A [Plan] collects the overlays that record no format from the reports of a
 // [host.Scan], and [Plan.Write] writes the scripts:
@@ -14,17 +14,17 @@
 //
 // # What is recorded
 //
-// Only a format that somebody stated: the operator, a <driver type>, or another
-// overlay of the host that records it for the same image. What chainfix took from an
-// image's own header, and what only an XML's <backingStore> says, is a question in the
-// script, and no command.
+// Only stated formats: by the operator, a <driver type>, or another overlay of
+// the host that records it for the same image. A format from an image's own
+// header, or only from an XML's <backingStore>, becomes a question in the
+// script, not a command.
 //
-// # What the scripts rely on
+// # Assumptions
 //
-// qemu-img 7.2 adds one header extension, and changes nothing behind the first cluster,
-// unless the image has bitmaps, which it writes anew elsewhere. So the first cluster as
-// it was is the way back, as long as nobody has written to the image. No qemu-img since
-// 7.2 removes a record.
+// qemu-img 7.2 adds one header extension, and changes nothing after the first
+// cluster, unless the image has bitmaps, which it moves. So restoring the
+// first cluster undoes the record, as long as nobody has written to the image.
+// No qemu-img since 7.2 can remove a record.
 package rebase
 
 import (
@@ -39,38 +39,39 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// Plan collects the overlays of a host that record no format for their backing image.
-// An image that several disks have is in it once.
+// Plan collects the overlays of a host that record no format for their backing
+// image. An image of several disks is in it once.
 type Plan struct {
 	libvirt  string // the URI of the libvirt that has the guests
 	requests *limit.Requests
 
 	overlays []*overlay // in the order in which they were found
 	byID     map[storage.FileID]*overlay
-	records  map[storage.FileID][]record // what overlays record of an image
+	records  map[storage.FileID][]record // formats that overlays record for an image
 }
 
 // record is a format that an overlay's header records.
 type record struct {
 	format probe.Format
-	by     string // the overlay, for people
+	by     string // the overlay, for messages
 }
 
-// overlay is an image whose header does not record what its backing image is.
+// overlay is an image whose header does not record the format of its backing
+// image.
 type overlay struct {
 	layer  chain.Layer
-	guests []string // that have it, each as "UUID QUOTED-NAME"
+	guests []string // that use it, each as "UUID QUOTED-NAME"
 
-	// backing is the layer below it; the zero Layer if no walk reached that.
+	// backing is its backing layer; the zero Layer if no walk reached that.
 	backing chain.Layer
 	stated  []probe.Format // by somebody
 	guessed []probe.Format // by a rule, or by an XML's <backingStore> alone
 	refused []finding.Finding
 }
 
-// NewPlan returns an empty plan for the guests of the libvirt at this URI, which the
-// scripts ask whether a guest runs. The requests bound what [Plan.Write] reads; nil
-// bounds nothing.
+// NewPlan returns an empty plan for the guests of the libvirt at this URI,
+// which the scripts use to check whether a guest runs. requests limits the
+// reads of [Plan.Write]; nil means no limits.
 func NewPlan(libvirt string, requests *limit.Requests) *Plan {
 	return &Plan{libvirt: libvirt, requests: requests,
 		byID: make(map[storage.FileID]*overlay), records: make(map[storage.FileID][]record)}
@@ -105,7 +106,8 @@ func (p *Plan) Add(r *host.Report) {
 	}
 }
 
-// addRecord notes what a header that may be followed records.
+// addRecord adds the format that a header records, if the header may be
+// followed.
 func (p *Plan) addRecord(of chain.Layer, r record) {
 	known := p.records[of.ID]
 	if of.ID != (storage.FileID{}) && !slices.ContainsFunc(known, func(k record) bool { return k.format == r.format }) {
@@ -113,7 +115,7 @@ func (p *Plan) addRecord(of chain.Layer, r record) {
 	}
 }
 
-// overlay returns what is known of an overlay, which was opened.
+// overlay returns the entry of an opened overlay.
 func (p *Plan) overlay(layer chain.Layer) *overlay {
 	known, ok := p.byID[layer.ID]
 	if !ok {
@@ -122,14 +124,14 @@ func (p *Plan) overlay(layer chain.Layer) *overlay {
 		p.overlays = append(p.overlays, known)
 	}
 	if known.layer.XMLAlone {
-		known.layer = layer // which more may speak for
+		known.layer = layer // more may confirm it
 	}
 	return known
 }
 
-// refusals are the reasons why the record of the layer at this index in its chain is
-// not mended: why the walk ended there, or right below. That headers record too
-// little for a libvirt that reads nothing else is no reason.
+// refusals returns the reasons why the record of the layer at this index
+// cannot be written: why the walk ended there, or at its backing image.
+// Refusals because the headers record too little are left out.
 func refusals(all []finding.Finding, overlay int) (found []finding.Finding) {
 	for _, f := range all {
 		here := f.Layer == finding.WholeDisk || f.Layer == overlay || f.Layer == overlay+1
@@ -140,7 +142,7 @@ func refusals(all []finding.Finding, overlay int) (found []finding.Finding) {
 	return found
 }
 
-// add adds what the chain of one disk of a guest says.
+// add adds what the chain of a guest's disk says about the overlay.
 func (o *overlay) add(guest string, backing chain.Layer, refused []finding.Finding) {
 	o.guests = added(o.guests, guest)
 	if len(refused) > 0 {

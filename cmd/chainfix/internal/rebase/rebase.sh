@@ -5,7 +5,7 @@ record() { # LABEL IMAGE KEY CLUSTER SHA256 FORMAT NAME GUEST...
 	before=$saved/$key.before after=$saved/$key.after state=$saved/$key.state
 	now=$(first_cluster | sum)
 	if [ -e "$state" ] && [ "$now" = "$(sum <"$after")" ]; then
-		printf '%s: recorded already\n' "$label"
+		printf '%s: already recorded\n' "$label"
 		return
 	fi
 	[ "$now" = "$scanned" ] || left 'its header is not the one that was scanned; scan again' || return
@@ -29,7 +29,7 @@ record() { # LABEL IMAGE KEY CLUSTER SHA256 FORMAT NAME GUEST...
 	if [ "$now" = "$scanned" ]; then
 		left "qemu-img has changed nothing: $said"
 	elif [ "$status" -ne 0 ]; then
-		printf '%s: changed, but qemu-img failed; the other script takes it back: %s\n' "$label" "$(printf '%s' "$said" | tr -c '[:print:]\n' '?')" >&2
+		printf '%s: changed, but qemu-img failed; the other script undoes it: %s\n' "$label" "$(printf '%s' "$said" | tr -c '[:print:]\n' '?')" >&2
 		failed=1
 	else
 		printf '%s: recorded %s\n' "$label" "$format"

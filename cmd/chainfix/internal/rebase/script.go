@@ -25,25 +25,26 @@ var recordScript string
 //go:embed undo.sh
 var undoScript string
 
-// These stand behind the name of the first script: that of the second, and the folder
-// in which the first keeps what the second puts back.
+// Suffixes of the script's name: for the undo script, and for the folder in
+// which the first script stores the old headers.
 const (
 	undoSuffix  = ".undo"
 	savedSuffix = ".saved"
 )
 
-// ErrThere is returned where a file or folder of that name is there already: it may be
-// the way back of an earlier run.
-var ErrThere = errors.New("the file is there already, and may belong to the way back of an earlier script: give another name")
+// ErrThere is returned if a file or folder with that name already exists: it
+// may be needed to undo an earlier run.
+var ErrThere = errors.New("the file already exists, and an earlier script may need it to be undone: use another name")
 
 // Summary counts the overlays without a record.
 type Summary struct {
-	Recorded  int // images for which there is a command
-	Questions int // those of which nobody stated what is below them
-	LeftOut   int // those that the scripts do not change
+	Recorded  int // images with a command
+	Questions int // images with an unstated format of the backing image
+	LeftOut   int // images that the scripts do not change
 }
 
-// CheckFree returns [ErrThere] if [Plan.Write] would have to overwrite something.
+// CheckFree returns [ErrThere] if a file that [Plan.Write] would write already
+// exists.
 func CheckFree(file string) error {
 	for _, suffix := range []string{"", undoSuffix, savedSuffix} {
 		if _, err := os.Lstat(file + suffix); err == nil {
@@ -53,9 +54,9 @@ func CheckFree(file string) error {
 	return nil
 }
 
-// Write writes the script that records the formats to a new file, and the one that
-// takes it back to FILE.undo. Both are for a POSIX shell with GNU's coreutils, and the
-// owner's alone.
+// Write writes the script that records the formats to a new file, and the one
+// that undoes it to FILE.undo. Both need a POSIX shell with GNU coreutils, and
+// only their owner can read them.
 func (p *Plan) Write(ctx context.Context, file string) (Summary, error) {
 	var sum Summary
 	path, err := filepath.Abs(file)
@@ -67,9 +68,9 @@ func (p *Plan) Write(ctx context.Context, file string) (Summary, error) {
 	}
 	start := "libvirt=" + quote(p.libvirt) + "\nsaved=" + quote(path+savedSuffix) + "\n"
 	var record, undo strings.Builder
-	record.WriteString(prologue("This records in overlays what their backing images are, as a scan of the host found it stated.",
-		"What it changes is taken back by: sh "+finding.ShellWord(path+undoSuffix)) + start + commonScript + recordScript)
-	undo.WriteString(prologue("This takes back what the other script has changed, in those images to which nobody has written since.",
+	record.WriteString(prologue("This records the stated formats of backing images in the headers of their overlays, as a scan of the host found them.",
+		"To undo it: sh "+finding.ShellWord(path+undoSuffix)) + start + commonScript + recordScript)
+	undo.WriteString(prologue("This undoes the changes of the other script, in images to which nobody has written since.",
 		"The other script: sh "+finding.ShellWord(path)) + start + commonScript + undoScript)
 	for d := range p.decisions(ctx) {
 		switch {
@@ -88,7 +89,7 @@ func (p *Plan) Write(ctx context.Context, file string) (Summary, error) {
 	if ctx.Err() != nil {
 		return sum, context.Cause(ctx)
 	}
-	// The last line: a script that was cut short does nothing.
+	// The last line: a truncated script does nothing.
 	const epilogue = "\n\texit \"$failed\"\n}\n\nmain\n"
 	if err := writeNew(path+undoSuffix, undo.String()+epilogue); err != nil {
 		return sum, err
@@ -107,13 +108,14 @@ func prologue(lines ...string) string {
 		text += "# " + line + "\n"
 	}
 	return text + `#
-# Each image is looked at first: its guests must be shut off, and its header must be as it was. One that is not so is left
-# as it is, and the others go on. Then the script ends with 1, else with 0. It may be run again.
+# Each image is checked first: its guests must be shut off, and its header must not have changed. Other images are skipped.
+# The exit status is 1 if an image was skipped, otherwise 0. The script may be run again.
 
 `
 }
 
-// call calls a function of the scripts for an image; more stands before its guests.
+// call returns the call of a script's function for an image; the arguments
+// more come before the guests.
 func (d *decision) call(function string, more ...string) string {
 	key := sha256.Sum256([]byte(d.path))
 	words := []string{function, quote(storage.Describe(d.layer.At())), quote(d.path), fmt.Sprintf("%x", key[:8]), strconv.FormatUint(d.cluster, 10), fmt.Sprintf("%x", d.sum)}
@@ -123,8 +125,9 @@ func (d *decision) call(function string, more ...string) string {
 	return "\n\t" + strings.Join(words, " ") + "\n"
 }
 
-// comment says of an overlay why there is no command for it. No line of it can end
-// early: what is not printable becomes a question mark.
+// comment returns a comment that says why an overlay has no command.
+// Unprintable characters become question marks, so no name can end the
+// comment.
 func comment(kind string, o *overlay, text string) string {
 	all := "\n"
 	for i, line := range strings.Split(text, "\n") {
@@ -139,7 +142,8 @@ func comment(kind string, o *overlay, text string) string {
 	return all
 }
 
-// printable returns a question mark for what could drive a terminal or end a line.
+// printable replaces control characters, line ends and the like by a question
+// mark.
 func printable(r rune) rune {
 	if !unicode.IsPrint(r) {
 		return '?'
@@ -147,10 +151,10 @@ func printable(r rune) rune {
 	return r
 }
 
-// quote makes any text without a NUL one word for a shell.
+// quote quotes a text without a NUL for a shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// writeNew writes a file that must not be there.
+// writeNew writes a file that must not exist.
 func writeNew(path, text string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
 	if err != nil {

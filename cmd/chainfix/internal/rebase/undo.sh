@@ -5,7 +5,7 @@ restore() { # LABEL IMAGE KEY CLUSTER SHA256 GUEST...
 	[ -e "$key.state" ] || return
 	now=$(first_cluster | sum)
 	if [ "$now" = "$scanned" ]; then
-		printf '%s: has its old header already\n' "$label"
+		printf '%s: already has its old header\n' "$label"
 		return
 	fi
 	[ "$now" = "$(sum <"$key.after")" ] || left 'its header is not what the rebase has left' || return
@@ -17,7 +17,7 @@ restore() { # LABEL IMAGE KEY CLUSTER SHA256 GUEST...
 	now=$(first_cluster | sum)
 	trap - HUP INT TERM
 	if [ "$now" = "$scanned" ]; then
-		printf '%s: has its old header again\n' "$label"
+		printf '%s: old header restored\n' "$label"
 	else
 		left "qemu-io has not put it back: $said"
 	fi

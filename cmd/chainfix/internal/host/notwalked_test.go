@@ -12,10 +12,9 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// TestDiskBehindLongChainsIsHeard: a header that is so long that the rest of the
-// disks of its guest are not looked at, as the guest may have written it, keeps no
-// raw disk of that guest from being heard.
-func TestDiskBehindLongChainsIsHeard(t *testing.T) {
+// TestDiskAfterLongChainsIsEvidence: a guest may write a header so long that its
+// other disks are not walked. Its raw disks still count as evidence.
+func TestDiskAfterLongChainsIsEvidence(t *testing.T) {
 	h := newStoredHost(t)
 	h.qcow2("base.img", "")
 	h.qcow2("asks.qcow2", "base.img")
@@ -37,7 +36,7 @@ func TestDiskBehindLongChainsIsHeard(t *testing.T) {
 	reports := h.scan(&host.Scan{})
 	unread := reports["writer"].Examination.Disks
 	if last := unread[len(unread)-1]; last.Chain != nil || last.Err == nil || !strings.Contains(last.Err.Error(), xmlfix.ErrLimit.Error()) {
-		t.Fatalf("the last disk is looked at: %v, %+v", last.Err, last.Chain)
+		t.Fatalf("the last disk was walked: %v, %+v", last.Err, last.Chain)
 	}
 	asks := reports["asks"].Examination.Disks[0].Chain
 	if asks.Verdict != chain.Refused || !strings.Contains(fmt.Sprintf("%+v", asks.Findings), string(finding.RawDiskElsewhere)) {
