@@ -224,7 +224,7 @@ func (d *draft) text() []byte {
 	}
 	b.WriteString(firstLine)
 	line("It states nothing yet. To answer a question, remove the # of one of the lines below it that have")
-	line("with one #. Leave open what you do not know: with a wrong answer a guest reads wrong data.")
+	line("only one. Leave open what you do not know: with a wrong answer a guest reads wrong data. docs/policy.md")
 	line("says what an answer proves. Then check what is left to decide, and fix the guests:")
 	line("  " + d.Scan + " " + d.File)
 	line("  " + d.Apply + " " + d.File)
