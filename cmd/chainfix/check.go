@@ -106,7 +106,7 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, n
 	}
 	results := ordered.Map(ctx, bounds, slices.Values(args), work)
 	if len(args) == 1 {
-		// To start what works on many takes as long as to look at an image.
+		// Starting the machinery for many documents takes as long as reading an image.
 		results = func(yield func(result) bool) { yield(work(ctx, nil, args[0])) }
 	}
 	for r := range results {

@@ -48,7 +48,7 @@ type options struct {
 
 	snapshots, saved bool // what apply changes besides definitions
 
-	keep bool // the folder of the demo
+	keep bool // keep the demo's folder
 
 	// nil if not given: the policy file decides.
 	rule         *chain.Rule

@@ -22,7 +22,7 @@ var flagSections = []struct {
 	flags []string
 }{
 	{"Where the result goes", []string{"diff", "list", "write"}},
-	{"What becomes of the folder", []string{"keep"}},
+	{"What happens to the folder", []string{"keep"}},
 	{"Which guests", []string{"connect", "from"}},
 	{"What to change", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
 	{"What to show", []string{"verbose", "quiet", "only", "severity", "color"}},

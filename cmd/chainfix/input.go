@@ -35,7 +35,7 @@ type reader struct {
 	requests *limit.Requests // nil bounds nothing
 	stdin    io.Reader
 	take     ordered.Take // waits until there is room for a document; nil where there is
-	reports  bool         // the documents are no guests' XML, but what chainfix has printed
+	reports  bool         // the documents are chainfix reports, not XML of guests
 }
 
 // read returns a document's bytes, at most one more than xmlfix takes, so that an
@@ -84,8 +84,8 @@ type openedInput struct {
 	file    *os.File
 	regular bool  // and no pipe
 	size    int64 // in bytes, of a regular file; no more than is read
-	// What is in a regular file, or why it cannot be read, where nothing had to be waited for
-	// in between.
+	// The content of a regular file, or the read error, if nothing had to be waited for in
+	// between.
 	data []byte
 	err  error
 }

@@ -37,7 +37,7 @@ func absentImageHint(path string, err error) finding.Remedy {
 	return finding.Say("the images of a guest: %s", finding.Command("virsh domblklist "+finding.GuestWord(path)))
 }
 
-// nothingCameIn is the hint where standard input is empty.
+// nothingCameIn is the hint for an empty standard input.
 var nothingCameIn = finding.Say("no input: did the command before the pipe fail?")
 
 // explainedInput returns the error about a document that cannot be parsed. If the input

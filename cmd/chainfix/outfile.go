@@ -54,8 +54,8 @@ func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) erro
 	return status
 }
 
-// distinctFiles is an error where a file that the command writes is another one that it writes
-// or reads: one of the two would be lost.
+// distinctFiles returns an error if the command would write a file that it also reads or
+// writes otherwise: one of the two would be lost.
 func distinctFiles(c *cli.Context) error {
 	type named struct{ what, path string }
 	var all []named
@@ -70,7 +70,7 @@ func distinctFiles(c *cli.Context) error {
 		}
 	}
 	if script := c.String("rebase-script"); script != "" {
-		add("the file that takes back what --rebase-script does", script+".undo")
+		add("the undo script of --rebase-script", script+".undo")
 	}
 	if slices.Contains([]string{"check", "probe", "who", "page"}, c.Command.Name) {
 		for _, name := range c.Args().Slice() {

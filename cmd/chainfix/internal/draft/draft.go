@@ -181,7 +181,7 @@ func (e *entry) guests(names []string) {
 	e.say(line)
 }
 
-// shownWord quotes a name that is no plain word.
+// shownWord quotes a name that is not a plain word.
 func shownWord(name string) string {
 	plain := func(r rune) bool {
 		return r == '_' || r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)

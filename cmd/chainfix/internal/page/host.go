@@ -29,12 +29,12 @@ type hostView struct {
 	Outcomes  []outcomeRow
 	Change    string
 	Decisions []decisionView
-	// Asked is how many decisions there are, with those of MoreDecisions.
+	// Asked is the number of decisions, including MoreDecisions.
 	Asked   int
 	waiting map[string]bool // guests, for decisions, by name
-	// Others are what chainfix refuses and no answer settles.
+	// Others are refusals that no answer can resolve.
 	Others []decisionView
-	// MoreDecisions are those of both of which a line has to do.
+	// MoreDecisions are those of both that get only a line.
 	MoreDecisions []decisionView
 	Picture       pictureView
 	Images        string
@@ -239,8 +239,8 @@ const mostDecisions = 100
 // mostFirst is how many guests are shown without unfolding.
 const mostFirst = 12
 
-// setDecisions sets the decisions, with the numbers that they have in the text, and after them
-// what else is refused.
+// setDecisions sets the decisions, with their numbers in the text, followed by the other
+// refusals.
 func (v *hostView) setDecisions(questions []report.Decision) {
 	v.Asked, v.waiting = len(questions), make(map[string]bool)
 	for _, d := range questions {
@@ -273,7 +273,8 @@ func (v *hostView) setDecisions(questions []report.Decision) {
 	}
 }
 
-// notAsked are the decisions that are none of the questions, which are in the same order.
+// notAsked returns the decisions that are not among the questions, which are in the same
+// order.
 func notAsked(all, questions []report.Decision) (others []report.Decision) {
 	for _, d := range all {
 		if len(questions) > 0 && questions[0].Code == d.Code && questions[0].Image == d.Image && questions[0].Question == d.Question {
@@ -288,7 +289,7 @@ func notAsked(all, questions []report.Decision) (others []report.Decision) {
 // FirstMore returns the number of the first decision of MoreDecisions.
 func (v *hostView) FirstMore() int { return mostDecisions + 1 }
 
-// OthersOf are the others with their host.
+// OthersOf returns the others with their host.
 func (v *hostView) OthersOf() []within[decisionView] { return allWithin(v, v.Others) }
 
 func plains(all []string) []string {

@@ -33,15 +33,15 @@ var pageText string
 //go:embed style.css
 var styleText string
 
-// shownStyle is the style of a page, without comments, which would be the longer part of a short one, and its
-// sum: the policy allows it by that, and so no other.
+// shownStyle returns the style of a page, without comments, which would be most of a short page, and its
+// hash: the policy allows only the style with that hash.
 func shownStyle() (style, sum string) {
 	style = withoutComments(styleText)
 	hash := sha256.Sum256([]byte(style))
 	return style, "sha256-" + base64.StdEncoding.EncodeToString(hash[:])
 }
 
-// parsed is the template, which only a run that writes a page waits for.
+// parsed returns the template. Only a run that writes a page spends the time to parse it.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands}).Parse(pageText))
 })

@@ -172,22 +172,22 @@ func (s *Selection) Host(h Host) Host {
 	return h
 }
 
-// Questions are the decisions that people are asked for: all but those that no flag answers, as
-// about an image that is gone, if a problem says as much of their guests.
+// Questions returns the decisions to ask for: all except those that no flag answers (such as
+// about a missing image), if a problem says the same about their guests.
 func (h *Host) Questions() []Decision {
-	told := make(map[[2]string]map[string]bool) // guests, by image and code
+	affected := make(map[[2]string]map[string]bool) // guests, by image and code
 	for _, p := range h.Problems {
 		about := [2]string{p.Image, p.Code}
-		if told[about] == nil {
-			told[about] = make(map[string]bool)
+		if affected[about] == nil {
+			affected[about] = make(map[string]bool)
 		}
 		for _, name := range p.Guests {
-			told[about][name] = true
+			affected[about][name] = true
 		}
 	}
 	var asked []Decision
 	for _, d := range h.Decisions {
-		these := told[[2]string{d.Image, d.Code}]
+		these := affected[[2]string{d.Image, d.Code}]
 		states := slices.ContainsFunc(d.Answers, func(a Answer) bool { return a.Flag != "" })
 		if states || slices.ContainsFunc(d.Guests, func(name string) bool { return !these[name] }) {
 			asked = append(asked, d)

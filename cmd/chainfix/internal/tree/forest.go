@@ -29,8 +29,8 @@ type forest struct {
 	host       *report.Host
 	images     map[string]*report.Image
 	codes      map[string][]string // the refusals that are about an image, by its key
-	asked      map[[2]string]bool  // those that somebody can decide, by the image and the code
-	taken      map[string][]string // the formats that chains have an image as, by its key
+	asked      map[[2]string]bool  // refusals that an answer can resolve, by image and code
+	taken      map[string][]string // the formats of an image in the chains, by its key
 	above      map[string][]string // the keys of an image's overlays
 	hasBacking map[string]bool     // an image hasBacking on another
 	disks      map[string][]*node  // the disks whose top image it is
@@ -185,7 +185,7 @@ func (f *forest) remarks(i *report.Image) string {
 	return text
 }
 
-// refusal says what chainfix refuses, in the words of the summary.
+// refusal returns a refusal in the words of the summary.
 func (f *forest) refusal(key, code string) string {
 	if f.asked[[2]string{key, code}] || f.asked[[2]string{key, ""}] {
 		return "NEEDS A DECISION: " + code
