@@ -130,7 +130,7 @@ func (h snapshotHost) deletes(first, kept, last string) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	_, script, found := strings.Cut(string(document), "script that deletes:\n\n")
+	_, script, found := strings.Cut(string(document), "\n    #!/bin/sh\n")
 	script, _, ended := strings.Cut(script, "\n\n")
 	if !found || !ended {
 		h.Fatal("there is no script in docs/host.md")
