@@ -80,8 +80,13 @@ func printFindings(w io.Writer, e *examined) {
 }
 
 func printFinding(w io.Writer, place string, f finding.Finding) {
-	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity.Level(), f.Code, f.Text)
+	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, shownLevel(w, f), f.Code, f.Text)
 	printHint(w, f.Remedy)
+}
+
+// shownLevel returns the level of a finding, coloured on a terminal.
+func shownLevel(w io.Writer, f finding.Finding) string {
+	return text.Level(f.Severity.Level(), colorAuto.on(w))
 }
 
 func printHint(w io.Writer, hint finding.Remedy) {
@@ -98,7 +103,7 @@ func printProblem(w io.Writer, name string, err error) {
 		place = fmt.Sprintf("%s:%d:%d", place, pos.Line, pos.Column)
 	}
 	if f.Code == finding.DocumentUnreadable || f.Code == "" {
-		fmt.Fprintf(w, "%s: error: %s\n", place, f.Text)
+		fmt.Fprintf(w, "%s: %s: %s\n", place, shownLevel(w, f), f.Text)
 		printHint(w, f.Remedy)
 		return
 	}

@@ -219,16 +219,9 @@ func TestScanOnATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		end.Close()
-		var all []byte
-		for more := make([]byte, 4096); ; {
-			n, err := s.master.Read(more)
-			all = append(all, more[:n]...)
-			if err != nil {
-				break
-			}
-		}
+		all := s.readAll()
 		cmd.Wait()
-		return strings.ReplaceAll(string(all), "\r\n", "\n")
+		return all
 	}
 	const title = "\x1b[1;31mWILL NOT START on libvirt 11.3.0 (27 guests)\x1b[0m\n"
 	sequence := regexp.MustCompile("\x1b\\[[0-9;]*m")

@@ -106,7 +106,7 @@ func Findings(g *report.Guest, color bool) string {
 			if f.Code != "" {
 				code = "[" + f.Code + "] "
 			}
-			fmt.Fprintf(&b, "%s: %s: %s%s\n", place, level(f.Level, color), code, f.Text)
+			fmt.Fprintf(&b, "%s: %s: %s%s\n", place, Level(f.Level, color), code, f.Text)
 			if f.Hint != "" {
 				fmt.Fprintf(&b, "hint: %s\n", f.Hint)
 			}

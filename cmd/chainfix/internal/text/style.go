@@ -23,7 +23,7 @@ func paint(color bool, s style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// level returns the word of a [finding.Severity], coloured if colour is on.
-func level(word string, color bool) string {
+// Level returns the word of a [finding.Severity], coloured if colour is on.
+func Level(word string, color bool) string {
 	return paint(color, map[string]style{finding.Refuse.Level(): bad, finding.Warn.Level(): doubtful}[word], word)
 }
