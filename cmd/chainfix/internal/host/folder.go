@@ -40,8 +40,8 @@ type Folder struct {
 // Storage pools are in the folder "storage" beside dir.
 func FolderAt(dir string) *Folder {
 	f := &Folder{Definitions: dir, PoolDir: filepath.Join(dir, "..", "storage")}
-	state := dir
-	if root, ok := strings.CutSuffix(absolute(dir), "/etc/libvirt/qemu"); ok {
+	state := absolute(dir) // saved states are compared with images, whose names are absolute
+	if root, ok := strings.CutSuffix(state, "/etc/libvirt/qemu"); ok {
 		state = root + "/var/lib/libvirt/qemu"
 		f.StatusDir = root + "/run/libvirt/qemu"
 	}

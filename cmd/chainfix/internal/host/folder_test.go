@@ -114,6 +114,24 @@ func TestSystemFolder(t *testing.T) {
 	}
 }
 
+// TestRelativeFolder: the other folders have absolute names, because a saved state is
+// compared with images, which have nothing else.
+func TestRelativeFolder(t *testing.T) {
+	root := t.TempDir()
+	t.Chdir(root)
+	for dir, want := range map[string]string{"qemu": filepath.Join(root, "qemu"), "etc/libvirt/qemu": filepath.Join(root, "var/lib/libvirt/qemu")} {
+		folder := host.FolderAt(dir)
+		if folder.Definitions != dir {
+			t.Errorf("definitions in %q", folder.Definitions)
+		}
+		for name, got := range map[string]string{"snapshot": folder.SnapshotDir, "checkpoint": folder.CheckpointDir, "save": folder.ManagedSaveDir} {
+			if got != filepath.Join(want, name) {
+				t.Errorf("of %q: %s in %q", dir, name, got)
+			}
+		}
+	}
+}
+
 // TestFolderOfAnything: files that are not definitions are reported by name,
 // and the others are read. Nothing blocks.
 func TestFolderOfAnything(t *testing.T) {
