@@ -172,7 +172,7 @@ func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
-		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "already explicit"},
+		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision or a repair"}, {wasNoNeed, "not needed"}, {wasExplicit, "already explicit"},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
