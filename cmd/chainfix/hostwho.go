@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,7 +109,7 @@ func whoOf(image string, usage *host.Usage) *report.Who {
 		who.Uses = append(who.Uses, report.Use{Guest: u.Guest, UUID: u.UUID, Disk: u.Disk, As: u.As, Writes: u.Writes, In: u.In})
 	}
 	for _, d := range usage.Doubts {
-		who.Doubts = append(who.Doubts, report.UseDoubt{Guest: d.Guest, Disk: d.Disk, In: d.In, Text: d.Why, Hint: d.Hint})
+		who.Doubts = append(who.Doubts, report.UseDoubt{Guest: d.Guest, Disk: d.Disk, In: d.In, Text: d.Why, Hint: d.Hint, Cause: d.Cause})
 	}
 	switch {
 	case len(who.Uses) > 0:
@@ -148,7 +149,18 @@ func whoText(who *report.Who) string {
 	if len(who.Doubts) > 0 && who.Answer == report.Somebody {
 		b.WriteString("there may be more:\n")
 	}
+	causes := make(map[string][]string) // the disks of each cause
 	for _, d := range who.Doubts {
+		if place := diskPlace(d.Guest, d.Disk); d.Cause != "" && !slices.Contains(causes[d.Cause], place) {
+			causes[d.Cause] = append(causes[d.Cause], place)
+		}
+	}
+	for _, d := range who.Doubts {
+		alike := causes[d.Cause]
+		if d.Cause != "" && alike == nil {
+			continue // told with the first of that cause
+		}
+		delete(causes, d.Cause)
 		b.WriteString("  ")
 		if d.Guest != "" {
 			b.WriteString(diskPlace(d.Guest, d.Disk) + ": ")
@@ -158,11 +170,26 @@ func whoText(who *report.Who) string {
 			fmt.Fprintf(&b, " (%s)", strings.Join(d.In, ", "))
 		}
 		b.WriteString("\n")
+		if len(alike) > 1 {
+			fmt.Fprintf(&b, "    the same holds for %s\n", someOf(alike[1:]))
+		}
 		if d.Hint != "" {
 			fmt.Fprintf(&b, "    hint: %s\n", d.Hint)
 		}
 	}
 	return b.String()
+}
+
+// maxAlike is how many disks of one cause a text names.
+const maxAlike = 20
+
+// someOf lists the first of these places, and counts the rest.
+func someOf(places []string) string {
+	more := ""
+	if n := len(places) - maxAlike; n > 0 {
+		places, more = places[:maxAlike], fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(places, ", ") + more
 }
 
 // diskPlace names a disk of a guest, or with "" the guest.

@@ -30,7 +30,7 @@ type Usage struct {
 type Use struct {
 	Guest, UUID string
 	Disk        string   // the target of the disk; "" for other uses
-	As          string   // how, for messages: "its own image", "below it"
+	As          string   // how, for messages: "its own image", "in its backing chain"
 	Writes      bool     // the guest writes to the image
 	In          []string // where that is stated, for messages: "definition", `snapshot "s"`
 }
@@ -42,6 +42,7 @@ type Doubt struct {
 	In    []string
 	Why   string
 	Hint  string // what to do about it; "" if unknown
+	Cause string // the same for disks that one image keeps from being followed; "" for other doubts
 }
 
 // Who finds out who uses an image, named as by [chain.ParseImageName]: every

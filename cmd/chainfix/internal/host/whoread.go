@@ -33,7 +33,7 @@ type usageReader struct {
 // Ways to use an image.
 const (
 	asOwn      = "its own image"
-	asBelow    = "below it"
+	asBelow    = "in its backing chain"
 	asDataFile = "a data file"
 	asExtent   = "an extent"
 	asMirror   = "target of a block job"
@@ -157,7 +157,11 @@ func (r *usageReader) chain(stated chain.Stated, c *chain.Chain) {
 	if r.ends = c.Verdict == chain.Refused; r.ends {
 		f := refusalOf(c)
 		r.doubt(stated.Target, fmt.Sprintf("its chain was not followed to the end: [%s] %s", f.Code, f.Text))
-		r.found.doubts[len(r.found.doubts)-1].Hint = f.Remedy.String()
+		d := &r.found.doubts[len(r.found.doubts)-1]
+		d.Hint = f.Remedy.String()
+		if f.Layer >= 0 && f.Layer < len(c.Layers) {
+			d.Cause = string(f.Code) + " " + storage.ShownName(c.Layers[f.Layer].At())
+		}
 	}
 	for i, layer := range c.Layers {
 		if i > 0 {

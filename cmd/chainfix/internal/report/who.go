@@ -40,4 +40,6 @@ type UseDoubt struct {
 	In    []string `json:"in,omitempty"`
 	Text  string   `json:"text"`
 	Hint  string   `json:"hint,omitempty"`
+	// Cause is the same for disks that one image keeps from being followed, and "" for other doubts.
+	Cause string `json:"-"`
 }
