@@ -11,6 +11,7 @@ package draft
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -225,12 +226,14 @@ func (d *draft) text() []byte {
 	b.WriteString(firstLine)
 	line("It states nothing yet. To answer a question, remove the # of one of the lines below it that have")
 	line("only one. Leave open what you do not know: with a wrong answer a guest reads wrong data. docs/policy.md")
-	line("says what an answer proves. Then check what is left to decide, and fix the guests:")
-	line("  " + d.Scan + " " + d.File)
-	line("  " + d.Apply + " " + d.File)
+	line("says what an answer proves.")
+	file := cmp.Or(d.Policy, d.File)
 	if d.Policy != "" {
-		line("The scan used the policy file " + d.Policy + ", and a command accepts only one: move the lines into that.")
+		line("The scan used the policy file " + d.Policy + ", and a command accepts only one: move your answers into that.")
 	}
+	line("Then check what is left to decide, and fix the guests:")
+	line("  " + d.Scan + " " + file)
+	line("  " + d.Apply + " " + file)
 	if d.sum.NotThere > 0 {
 		line("There are " + strconv.Itoa(d.sum.NotThere) + " decisions more than fit into a policy file: answer these and scan again.")
 	}
@@ -243,7 +246,7 @@ func (d *draft) text() []byte {
 	if d.chains.Len() > 0 {
 		b.WriteString("\n")
 		line("Disks with another chain in the XML than in the headers. An answer keeps the XML's. If the headers")
-		line("are right, leave it open, and run for the guest: " + d.Apply + " " + d.File + " --refresh GUEST")
+		line("are right, leave it open, and run for the guest: " + d.Apply + " " + file + " --refresh GUEST")
 		b.WriteString("disks:\n" + withoutBreak(&d.chains))
 	}
 	if d.leftOut.Len() > 0 {
