@@ -201,7 +201,14 @@ func (p *Printer) foot(h *report.Host) []string {
 
 // targetLine counts the guests by outcome on one libvirt. The numbers add up to all guests.
 func targetLine(target string, n map[string]int) string {
-	line := fmt.Sprintf("on libvirt %s: %d start, %d will not start, %d read the wrong data", target, n[predict.Starts.String()], n[predict.Refuses.String()], n[predict.Misopens.String()])
+	start, read := "start", "read"
+	if n[predict.Starts.String()] == 1 {
+		start = "starts"
+	}
+	if n[predict.Misopens.String()] == 1 {
+		read = "reads"
+	}
+	line := fmt.Sprintf("on libvirt %s: %d %s, %d will not start, %d %s the wrong data", target, n[predict.Starts.String()], start, n[predict.Refuses.String()], n[predict.Misopens.String()], read)
 	if n["unknown"] > 0 {
 		line += fmt.Sprintf(", %d unknown", n["unknown"])
 	}
