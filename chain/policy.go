@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/chainfix/chainfix/chain/libvirt"
 	"github.com/chainfix/chainfix/probe"
@@ -46,7 +47,8 @@ func ParseRule(name string) (Rule, error) {
 
 // ParseFormat returns the format with this QEMU or libvirt name, if a disk of
 // a libvirt guest can have it. "luks", "iso" and "cow" are not accepted; "vhd"
-// is libvirt's name of vhdx (see [probe.FromLibvirt]).
+// is libvirt's name of vhdx (see [probe.FromLibvirt]). The error lists QEMU's
+// names.
 func ParseFormat(name string) (probe.Format, error) {
 	if f, ok := probe.FromLibvirt(name); ok {
 		return f, nil
@@ -54,7 +56,13 @@ func ParseFormat(name string) (probe.Format, error) {
 	if f := probe.Format(name); f.LibvirtName() != "" {
 		return f, nil
 	}
-	return "", fmt.Errorf("%q is not a format that a libvirt disk can have", name)
+	var known []string
+	for _, f := range probe.Formats() {
+		if f.LibvirtName() != "" {
+			known = append(known, string(f))
+		}
+	}
+	return "", fmt.Errorf("%q is not a format that a libvirt disk can have (want one of %s)", name, strings.Join(known, ", "))
 }
 
 // Folder is what the operator states about the images in a folder and its

@@ -2,6 +2,7 @@ package chain_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/chainfix/chainfix/chain"
@@ -116,6 +117,9 @@ func TestParseFormat(t *testing.T) {
 		f, err := chain.ParseFormat(name)
 		if f != want || (err == nil) != (want != "") {
 			t.Errorf("ParseFormat(%q) = %q, %v, want %q", name, f, err, want)
+		}
+		if err != nil && !strings.Contains(err.Error(), "(want one of raw, ") {
+			t.Errorf("ParseFormat(%q) does not say what it wants: %v", name, err)
 		}
 	}
 }
