@@ -79,7 +79,7 @@ func virshDefinitions(l *peers.Libvirt) map[string]string {
 	return all
 }
 
-// hypervisors is an inventory of Ansible's, in a folder of its own.
+// hypervisors is an inventory of Ansible's, in its own folder.
 type hypervisors struct {
 	t         *testing.T
 	dir       string
@@ -134,7 +134,7 @@ func (h *hypervisors) path(name string) string { return filepath.Join(h.dir, nam
 
 func (h *hypervisors) stateDir(host string) string { return h.path("state-" + host) }
 
-// counts are those of a line of the play recap that matter here.
+// counts are the relevant numbers of a line in the play recap.
 type counts struct{ changed, unreachable, failed int }
 
 // play runs a playbook of the collection, and returns what it prints and the recap.

@@ -10,9 +10,9 @@ import (
 
 // newApp builds the command line. urfave/cli v2 has habits that the contract
 // forbids: usage errors on standard output with status 1, commas that split
-// repeated flags, an exit in the middle of a run. They are switched off here,
-// and nothing outside this file and arguments.go, which tells flags from names
-// and answers those who ask for help, needs to know of them.
+// repeated flags, an exit in the middle of a run. They are switched off here.
+// Only this file and arguments.go, which separates flags from names and handles
+// help, know about them.
 func newApp(std streams) *cli.App {
 	app := &cli.App{
 		Name:      "chainfix",
@@ -36,16 +36,17 @@ func newApp(std streams) *cli.App {
 	return app
 }
 
-// These name the commands for whole hosts, of which the small program knows no more.
+// The commands for whole hosts. Their names are all that the small program knows about
+// them.
 const (
 	hostName  = "host"
 	hostUsage = "scan, fix and roll back all guests of a host"
 )
 
-// hostCommandNames are those of the commands below host.
+// hostCommandNames are the names of host's subcommands.
 var hostCommandNames = []string{"scan", "page", "tree", "who", "apply", "runs", "rollback"}
 
-// prepare gives commands what cli does not inherit from the App.
+// prepare sets on all commands what cli does not inherit from the App.
 func prepare(commands []*cli.Command) {
 	for _, command := range commands {
 		command.OnUsageError = onUsageError
@@ -58,7 +59,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	return seeHelp(pathOf(c), usageError("%w", err))
 }
 
-// pathOf is the words that name the command that runs.
+// pathOf returns the words that name the running command.
 func pathOf(c *cli.Context) []string { return strings.Fields(c.Command.HelpName)[1:] }
 
 // atMost checks the number of arguments.
@@ -69,7 +70,7 @@ func atMost(c *cli.Context, n int, what string) error {
 	return nil
 }
 
-// write hands bytes to an output and makes a failure the program's.
+// write writes bytes to an output; an error ends the program.
 func write(w io.Writer, p []byte) error {
 	_, err := w.Write(p)
 	return writeError(err)
@@ -82,7 +83,7 @@ func writeError(err error) error {
 	return nil
 }
 
-// outputError is why nothing more can be printed.
+// outputError says why nothing more can be printed.
 type outputError struct{ error }
 
 func (e *outputError) Error() string { return "cannot write: " + e.error.Error() }

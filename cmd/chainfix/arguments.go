@@ -8,22 +8,22 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// commandLine is what the words behind the program's name ask for.
+// commandLine is the parsed command line.
 type commandLine struct {
 	command *cli.Command // nil for the program itself
 	path    []string     // the words that name the command, as "host", "scan"
-	flags   []string     // each flag, and behind it its value if that is a word of its own
-	names   []string     // what is no flag
-	help    bool         // the command is not to be run but explained
-	version bool         // nor is it, but the program's version shown
-	implied bool         // no word names the command, which is fix
-	// completes says that a shell asks how a line may go on; see [complete].
+	flags   []string     // each flag, followed by its value if that is a word of its own
+	names   []string     // arguments that are not flags
+	help    bool         // explain the command instead of running it
+	version bool         // show the program's version
+	implied bool         // no command was given, so it is fix
+	// completes is true if a shell asks for completions; see [complete].
 	completes bool
 }
 
-// readWords finds the command, its flags and its names. Flags may stand behind names,
-// and "--" ends them. Only of a hook, whose last words are libvirt's, the first word
-// that is no flag ends them too.
+// readWords finds the command, its flags and its arguments. Flags may follow
+// arguments, and "--" ends the flags. For the hook, whose last words are libvirt's,
+// the first argument ends the flags too.
 func readWords(app *cli.App, words []string) (*commandLine, error) {
 	l := &commandLine{}
 	if len(words) == 0 {
@@ -69,14 +69,14 @@ func readWords(app *cli.App, words []string) (*commandLine, error) {
 
 func isHelp(word string) bool { return slices.Contains([]string{"-h", "--help", "-help"}, word) }
 
-// fix is the command where none is named.
+// fix reads a command line that names no command: it is fix.
 func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	l.command, l.path, l.implied = app.Command("fix"), []string{"fix"}, true
 	err := l.read(words)
 	if err == nil && (len(l.names) < 2 || l.takesSeveral()) {
 		return l, nil
 	}
-	// It is more likely that a command was meant than that all this is for fix.
+	// Probably another command was meant.
 	known := commandNames(app.Commands)
 	for _, word := range words {
 		if slices.Contains(known, word) {
@@ -91,9 +91,9 @@ func (l *commandLine) fix(app *cli.App, words []string) (*commandLine, error) {
 	return l, err
 }
 
-// meantCommand returns the words of the command that somebody may have meant who typed a
-// word which is none: one that is spelt like it, or one of another command's, such as
-// "scan". It is nil if there is no such command.
+// meantCommand returns the command that was probably meant by an unknown word: one with
+// a similar spelling, or a subcommand such as "scan". It returns nil if no command is
+// close.
 func meantCommand(app *cli.App, typed string) []string {
 	if near := nearest(typed, commandNames(app.Commands)); near != "" {
 		return []string{near}
@@ -106,7 +106,7 @@ func meantCommand(app *cli.App, typed string) []string {
 	return nil
 }
 
-// takesSeveral reports whether there is a flag with which fix takes several documents.
+// takesSeveral reports whether a flag lets fix take several documents.
 func (l *commandLine) takesSeveral() bool {
 	known := flagsOf(rewriteFlags())
 	return slices.ContainsFunc(l.flags, func(word string) bool {
@@ -114,7 +114,7 @@ func (l *commandLine) takesSeveral() bool {
 	})
 }
 
-// find goes down to the command that the words name, from the one at the path.
+// find descends from the command at path to the one that the words name.
 func (l *commandLine) find(commands []*cli.Command, path, words []string) error {
 	for _, word := range words {
 		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) })
@@ -140,7 +140,7 @@ func commandNames(commands []*cli.Command) []string {
 	return names
 }
 
-// read tells the flags of the command from the names.
+// read separates the flags of the command from its arguments.
 func (l *commandLine) read(words []string) error {
 	for len(words) > 0 {
 		word := words[0]
@@ -164,7 +164,7 @@ func (l *commandLine) read(words []string) error {
 	return nil
 }
 
-// readFlag takes a flag and its value from the words, and returns how many these are.
+// readFlag takes a flag and its value from the words, and returns how many words it took.
 func (l *commandLine) readFlag(words []string) (taken int, err error) {
 	if isHelp(words[0]) {
 		l.help = true
@@ -205,14 +205,14 @@ func (l *commandLine) noFlag(word string) error {
 	return seeHelp(l.path, usageError("%s has no flag %q (put \"--\" before a name that begins with a dash)", command, name))
 }
 
-// arguments is the command line as cli wants it: flags first.
+// arguments returns the command line as cli wants it: flags first.
 func (l *commandLine) arguments(program string) []string {
 	return slices.Concat([]string{program}, l.path, l.flags, []string{"--"}, l.names)
 }
 
-// nearest returns the one of the known words that somebody may have meant who typed
-// another; "" if none is like it. One is like it that begins with it, that has the same
-// letters in another order, or that differs in one letter, or in a quarter of them.
+// nearest returns the known word that was probably meant by the typed one, or "" if
+// none is similar. A word is similar if it begins with the typed one, has the same
+// letters in another order, or differs in one letter, or in a quarter of them.
 func nearest(typed string, known []string) string {
 	const least = 3 // letters of a beginning
 	found, fewest := "", (len(typed)+2)/4+1

@@ -13,9 +13,8 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// TestHelpFits: what explains a command fits into 80 columns, and has what people look
-// for: what it does, examples, the exit status, and each flag under a heading that says
-// what it is about.
+// TestHelpFits: the help of a command fits into 80 columns, and has what people look
+// for: what it does, examples, the exit status, and each flag under a fitting heading.
 func TestHelpFits(t *testing.T) {
 	t.Parallel()
 	var check func(path []string, commands []*cli.Command)
@@ -49,12 +48,12 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
-// TestHelpOnTerminal: nobody has to type a document. Standard output, which may be a
-// file, gets nothing.
+// TestHelpOnTerminal: without a document on a terminal, the help is shown. Standard
+// output, which may be a file, gets nothing.
 func TestHelpOnTerminal(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{"": "chainfix: make the backing chains", "-d": "chainfix: make the backing chains",
-		"fix": "chainfix fix: rewrite", "check --jobs 2": "chainfix check: say", "strip": "chainfix strip: remove"} {
+		"fix": "chainfix fix: rewrite", "check --jobs 2": "chainfix check: report", "strip": "chainfix strip: remove"} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
@@ -71,7 +70,7 @@ func TestHelpOnTerminal(t *testing.T) {
 	}
 }
 
-// TestOrderOfWords: where the flags stand among the names makes no difference.
+// TestOrderOfWords: the position of flags among the arguments makes no difference.
 func TestOrderOfWords(t *testing.T) {
 	t.Parallel()
 	app := newApp(streams{})
@@ -101,7 +100,7 @@ func TestOrderOfWords(t *testing.T) {
 	})
 }
 
-// TestNearest: a word is taken for another one only if it is like it.
+// TestNearest: a word is taken for another one only if the two are similar.
 func TestNearest(t *testing.T) {
 	t.Parallel()
 	commands := commandNames(newApp(streams{}).Commands)

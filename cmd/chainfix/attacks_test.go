@@ -21,9 +21,9 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// attack is a disk that somebody prepared so that the host opens a file of
-// theirs to choose, or hangs. Every image is made in a folder of its own, in
-// which "secret" is the file that must never be touched.
+// attack is a disk prepared to make the host open a file of the attacker's
+// choice, or hang. Each is made in its own folder, in which "secret" is the
+// file that must never be touched.
 type attack struct {
 	name   string
 	base   func(secret string) []byte // of base.img; nil for none
@@ -34,7 +34,7 @@ type attack struct {
 	prepare func(t *testing.T, dir string) // what else is in the folder
 	trust   string                         // --trust base.img=...
 	status  int
-	code    string // of a finding that there must be; "" for none
+	code    string // of a finding that is required; "" for none
 }
 
 const attackSize = 1 << 20
@@ -115,7 +115,7 @@ var attacks = []attack{
 		return append(b, make([]byte, attackSize-len(b))...)
 	}, top: named("base.img", ""), format: "qcow2", status: exitRefused, code: "size-contradicts"},
 
-	// The same guest, and somebody says that its disk is raw.
+	// The same guest, and the operator states that its disk is raw.
 	{name: "CVE-2010-2238 recorded raw stops there", base: forgedQcow2, top: named("base.img", "raw"), format: "qcow2", status: exitChange, code: "raw-with-signature"},
 	{name: "CVE-2010-2238 raw by --trust stops there", base: forgedQcow2, top: named("base.img", ""), format: "qcow2", trust: "raw", status: exitChange, code: "raw-with-signature"},
 	{name: "CVE-2010-2237 stated raw stays raw", base: forgedQcow2, format: "-", status: exitDone, code: "raw-with-signature"},
@@ -152,7 +152,7 @@ var attacks = []attack{
 	{name: "file protocol", top: named("file:secret", "raw"), format: "qcow2", status: exitRefused, code: "backing-invalid"},
 	{name: "fat directory", top: named("fat:/etc", "raw"), format: "qcow2", status: exitRefused, code: "backing-directory"},
 
-	// A recorded name leads to what is no image.
+	// A recorded name leads to something that is not an image.
 	{name: "FIFO", top: named("special", "raw"), format: "qcow2", prepare: special(func(p string) error { return syscall.Mkfifo(p, 0o644) }), status: exitRefused, code: "not-an-image"},
 	{name: "directory", top: named("special", "raw"), format: "qcow2", prepare: special(func(p string) error { return os.Mkdir(p, 0o755) }), status: exitRefused, code: "not-an-image"},
 	{name: "character device without end", top: named("/dev/zero", "raw"), format: "qcow2", status: exitRefused, code: "not-an-image"},
@@ -219,7 +219,7 @@ func TestAttacks(t *testing.T) {
 				}
 			}
 			if a.status == exitRefused {
-				// Nothing comes out, and no stricter rule is weaker.
+				// Nothing is printed, and no stricter rule is weaker.
 				for _, rule := range []string{"leaf", "strict", "declared"} {
 					attackRun(t, dir, exitRefused, append([]string{"fix", "--rule", rule}, "guest.xml")...)
 				}
@@ -267,8 +267,8 @@ func (a attack) write(t *testing.T, dir, secret string) {
 `, device, driver, filepath.Join(dir, source)))
 }
 
-// attackMemory is what any document may cost above a run that does nothing, in
-// KiB.
+// attackMemory is how much more memory any document may take than an idle run,
+// in KiB.
 const attackMemory = 64 << 10
 
 // idlePeak is the peak of the memory of a run that does nothing, in KiB: what

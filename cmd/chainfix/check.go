@@ -18,7 +18,7 @@ import (
 func checkCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "check",
-		Usage:       "say what fix would do, per disk and per layer, and whether it is needed; writes nothing",
+		Usage:       "report what fix would do to each disk and layer, and whether it is needed; changes nothing",
 		ArgsUsage:   "[FILE...]",
 		Description: checkDescription,
 		Flags:       flagsOf(outputFlags(), outFlags(), jobsFlags(), policyFlags()),
@@ -26,11 +26,11 @@ func checkCommand(std streams) *cli.Command {
 	}
 }
 
-// reporter prints one document after the other.
+// reporter prints documents one by one.
 type reporter interface {
 	begin() error
 	document(e *examined) error
-	// end is told of warnings that are about no document.
+	// end gets the warnings that are not about a document.
 	end(warnings []string) error
 }
 
@@ -84,15 +84,15 @@ func check(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
-// These bound how many documents are under way at the same time, most of which wait for
-// storage then, and what they take, in bytes: to read one takes a multiple.
+// Bounds on the documents in progress, most of which wait for storage: their number,
+// and their size in bytes. Examining one takes a multiple of its size.
 const (
 	maxDocuments = 1024
 	maxBytes     = 16 << 20
 )
 
-// eachDocument examines the documents, many at the same time, and hands them to use in
-// the order of args. With needs it is found out what their disks need, too.
+// eachDocument examines the documents concurrently and passes them to use in the order
+// of args. With needs it also finds out what their disks need.
 func eachDocument(ctx context.Context, std streams, w *walkers, args []string, needs bool, use func(*examined) error) error {
 	walker := w.walker()
 	bounds := ordered.Bounds{AtOnce: w.requests.Jobs(), Items: maxDocuments, Bytes: maxBytes}
@@ -106,7 +106,7 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, n
 	}
 	results := ordered.Map(ctx, bounds, slices.Values(args), work)
 	if len(args) == 1 {
-		// To start what works on many takes as long as to look at an image.
+		// Starting the machinery for many documents takes as long as reading an image.
 		results = func(yield func(result) bool) { yield(work(ctx, nil, args[0])) }
 	}
 	for r := range results {
@@ -126,8 +126,8 @@ func eachDocument(ctx context.Context, std streams, w *walkers, args []string, n
 	return nil
 }
 
-// examineInput reads and examines one document. That it cannot be read is a
-// problem of this document alone.
+// examineInput reads and examines one document. A document that cannot be read
+// does not stop the others.
 func examineInput(ctx context.Context, r reader, w *chain.Walker, in input, needs bool) (*examined, error) {
 	data, err := r.read(ctx, in)
 	if ctx.Err() != nil {
@@ -152,7 +152,7 @@ func examineInput(ctx context.Context, r reader, w *chain.Walker, in input, need
 	return found, nil
 }
 
-// textReport is for people: a line a document, a disk, a layer.
+// textReport prints text: one line for each document, disk and layer.
 type textReport struct{ w io.Writer }
 
 func (r *textReport) begin() error       { return nil }

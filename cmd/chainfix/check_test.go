@@ -12,8 +12,8 @@ import (
 	"github.com/chainfix/chainfix/probe/mkimage"
 )
 
-// TestCheckAtOnce: what is said of many documents, which are examined at the same
-// time and have images in common, is what is said of each alone, in their order.
+// TestCheckAtOnce: many documents with common images, examined concurrently, get
+// the same report as each alone, in their order.
 func TestCheckAtOnce(t *testing.T) {
 	const documents = 50
 	dir := t.TempDir()

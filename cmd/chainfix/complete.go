@@ -12,7 +12,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/completion"
 )
 
-// complete answers a script. What is asked wrongly gets no candidates.
+// complete answers a completion script. A malformed request gets no candidates.
 func complete(ctx context.Context, app *cli.App, args []string) string {
 	switch {
 	case len(args) == 3 && args[0] == "bash":
@@ -27,18 +27,18 @@ func complete(ctx context.Context, app *cli.App, args []string) string {
 	return ""
 }
 
-// typedLine is a command line that is not complete.
+// typedLine is an incomplete command line.
 type typedLine struct {
 	app     *cli.App
-	command *cli.Command      // nil where it is still to be named
-	flags   map[string]string // those that are there, by their long names, with their values
-	names   []string          // what is no flag
+	command *cli.Command      // nil if not named yet
+	flags   map[string]string // the flags so far, by their long names, with their values
+	names   []string          // arguments that are not flags
 	ended   bool              // no more flags come
 	pending cli.Flag          // the word at the cursor is its value
-	current string            // the word at the cursor, as far as it goes
+	current string            // the word at the cursor, up to the cursor
 }
 
-// candidates returns what may stand at the cursor, behind the words.
+// candidates returns the completions at the cursor, after the words.
 func candidates(ctx context.Context, app *cli.App, words []string, current string) completion.Reply {
 	t := &typedLine{app: app, flags: make(map[string]string), current: current}
 	words = words[min(1, len(words)):]
@@ -71,7 +71,7 @@ func candidates(ctx context.Context, app *cli.App, words []string, current strin
 	return t.next(ctx)
 }
 
-// descend returns the commands that may be named behind the words.
+// descend returns the commands that may follow the words.
 func descend(commands []*cli.Command, words []string) []*cli.Command {
 	for _, word := range words {
 		i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(word) })
@@ -108,7 +108,7 @@ func (t *typedLine) first(ctx context.Context) completion.Reply {
 	return t.next(ctx)
 }
 
-// read takes the words in front of the cursor, which need not be right.
+// read parses the words before the cursor, which may be wrong.
 func (t *typedLine) read(words []string) {
 	for i := 0; i < len(words); i++ {
 		word := words[i]
@@ -137,7 +137,7 @@ func (t *typedLine) read(words []string) {
 	}
 }
 
-// flag is the flag of the command that a word is; nil for none.
+// flag returns the command's flag that the word is, or nil.
 func (t *typedLine) flag(word string) cli.Flag {
 	i := slices.IndexFunc(t.command.Flags, func(f cli.Flag) bool { return isFlag(f, word) })
 	if i < 0 {
@@ -146,7 +146,7 @@ func (t *typedLine) flag(word string) cli.Flag {
 	return t.command.Flags[i]
 }
 
-// next returns what may stand at the cursor.
+// next returns the completions at the cursor.
 func (t *typedLine) next(ctx context.Context) completion.Reply {
 	name, value, valued := strings.Cut(t.current, "=")
 	switch {
@@ -167,7 +167,7 @@ func (t *typedLine) next(ctx context.Context) completion.Reply {
 		at = min(at, n-1)
 	}
 	if at >= len(wanted) {
-		// Nothing but flags may come.
+		// Only flags may follow.
 		return t.flagValues()
 	}
 	return t.values(ctx, strings.TrimSuffix(wanted[at], "..."), "", t.current)

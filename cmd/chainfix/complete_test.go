@@ -15,7 +15,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// asked is what the program answers to the scripts of zsh and fish: the kind, and the
+// asked is the program's answer to the scripts of zsh and fish: the kind and the
 // candidates.
 func asked(t *testing.T, words ...string) (kind string, values []string) {
 	t.Helper()
@@ -32,13 +32,13 @@ func asked(t *testing.T, words ...string) (kind string, values []string) {
 	return lines[0], values
 }
 
-// TestCandidates: what may stand at the cursor, by what stands in front of it.
+// TestCandidates: the completions at the cursor, by the words before it.
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		words string // the last one, which may be empty, is at the cursor
 		kind  completion.Kind
-		has   string // candidates; with a "!" in front those that there must not be
+		has   string // candidates; those with a "!" must be absent
 	}{
 		{"", completion.Words, "fix host hook help version completion !" + completeName},
 		{"vm", completion.Files, ""},
@@ -104,8 +104,8 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-// TestEveryValueIsCompleted: whatever stands for a value in the help of a flag or a
-// command, it is known how to complete it, or that nobody can.
+// TestEveryValueIsCompleted: every placeholder in the help of a flag or a command
+// has a completion, or is known to have none.
 func TestEveryValueIsCompleted(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{"": true}
@@ -133,8 +133,8 @@ func TestEveryValueIsCompleted(t *testing.T) {
 	}
 }
 
-// TestAskedWrongly: what no script asks gets no answer, and does no harm.
-func TestAskedWrongly(t *testing.T) {
+// TestMalformedCompletionRequest: a malformed request gets no answer, and does no harm.
+func TestMalformedCompletionRequest(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"bash"}, {"bash", ""}, {"bash", "", "", "more"}, {"zsh"}, {"zsh", ""}, {"bash", "", ""}, {"bash", "", "\\"}, {"bash", "=", `chainfix "`}} {
 		out := &writer{}

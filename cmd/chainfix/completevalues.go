@@ -18,13 +18,13 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// completeWithin is how long who presses the key waits for a libvirt, or a file system,
-// that does not answer.
+// completeWithin bounds how long completion waits for a libvirt or a file system that
+// does not answer.
 const completeWithin = time.Second
 
-// placeholders has for each word that stands for a value, in the help of a flag or a
-// command, what completes it. Of those with a nil function nothing is known; one with a
-// bar, as text|json, is not listed: it names the values itself.
+// placeholders maps each placeholder in the help of a flag or a command to the function
+// that completes it, nil if nothing is known. A placeholder with a bar, such as
+// text|json, is not listed: it names its values itself.
 var placeholders = map[string]func(*typedLine, context.Context) completion.Reply{
 	"FILE":           kind(completion.Files),
 	"IMAGE":          kind(completion.Files),
@@ -56,7 +56,7 @@ func fixed(values func() []completion.Value) func(*typedLine, context.Context) c
 	}
 }
 
-// waiting is for values that somebody is asked for, who may not answer.
+// waiting wraps a completion that asks a source which may not answer.
 func waiting(values func(*typedLine, context.Context) []completion.Value) func(*typedLine, context.Context) completion.Reply {
 	return func(t *typedLine, ctx context.Context) completion.Reply {
 		ctx, cancel := context.WithTimeout(ctx, completeWithin)
@@ -74,8 +74,8 @@ func waiting(values func(*typedLine, context.Context) []completion.Value) func(*
 	}
 }
 
-// values returns what may stand for a placeholder, behind the head of the word, of which
-// the rest was typed.
+// values returns the completions of a placeholder; head is the part of the word before
+// it.
 func (t *typedLine) values(ctx context.Context, placeholder, head, rest string) completion.Reply {
 	r := completion.Reply{Kind: completion.Words}
 	switch of := placeholders[placeholder]; {
@@ -166,8 +166,8 @@ func pairValues() []completion.Value {
 	return values
 }
 
-// guestValues are the guests of the libvirt, or of the folder, that the command line
-// names, but for those that it names already.
+// guestValues are the guests of the libvirt or the folder that the command line
+// names, without those already on the line.
 func (t *typedLine) guestValues(ctx context.Context) []completion.Value {
 	var names []string
 	if dir, ok := t.flags["from"]; ok {

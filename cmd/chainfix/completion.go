@@ -8,12 +8,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/completion"
 )
 
-// completionCommand prints what makes a shell complete. cli's own script evaluates what
-// was typed, with all that stands in it.
+// completionCommand prints a completion script. cli's own script would evaluate what
+// was typed.
 func completionCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "completion",
-		Usage:       "print the script that makes a shell complete commands, flags, guests and other values",
+		Usage:       "print a shell's completion script, for commands, flags, guests and other values",
 		ArgsUsage:   strings.Join(completion.Shells(), "|"),
 		Description: completionDescription,
 		Action: func(c *cli.Context) error {
@@ -26,15 +26,15 @@ func completionCommand(std streams) *cli.Command {
 			}
 			script := completion.Script(c.Args().First())
 			if script == nil {
-				return seeHelp(pathOf(c), usageError("there is no completion for %q, only for %s", c.Args().First(), known))
+				return seeHelp(pathOf(c), usageError("no completion for %q, only for %s", c.Args().First(), known))
 			}
 			return write(std.out, script)
 		},
 	}
 }
 
-// completeName is the first word of what the scripts of [completionCommand] ask. It is
-// for them alone, and takes other words than commands do:
+// completeName is the internal command that the scripts of [completionCommand] call.
+// Its arguments differ from those of other commands:
 //
 //	__complete bash BREAKS LINE       the line up to the cursor
 //	__complete zsh|fish WORD...       the words up to the cursor, the program's name first

@@ -16,7 +16,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// typedShell is one that somebody types into, with the completion that chainfix prints for it.
+// typedShell is an interactive shell with chainfix's completion.
 type typedShell struct {
 	name   string
 	script string // the name of its file
@@ -103,7 +103,7 @@ func typeInto(t *testing.T, s typedShell) *typist {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	// What a terminal is told must be read, or the shell waits.
+	// The terminal's output must be read, or the shell waits.
 	shown := new(bytes.Buffer)
 	read := make(chan struct{})
 	go func() { shown.ReadFrom(terminal.master); close(read) }()
@@ -134,7 +134,7 @@ func (y *typist) line() string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// complete types a line, asks for its completion and returns what it has become.
+// complete types a line, presses Tab and returns the completed line.
 func (y *typist) complete(line string) string {
 	y.t.Helper()
 	if _, err := y.keys.WriteString(line + "\t\a"); err != nil {

@@ -1,10 +1,10 @@
 package main
 
-// What --help says of the commands besides their flags, in lines of 80 columns.
+// The descriptions of the commands in --help, in lines of 80 columns.
 
-const appDescription = `libvirt refuses to start a guest, or guesses, where an overlay does not record
-the format of its backing image. chainfix reads the headers of the images,
-determines each format from a source that can be trusted, and writes the whole
+const appDescription = `If an overlay does not record the format of its backing image, libvirt refuses
+to start the guest, or guesses the format. chainfix reads the image headers,
+determines each format from a source that can be trusted, and writes the full
 chain into the guest's XML; or it refuses and says why. Without a command it
 runs fix.
 
@@ -12,7 +12,7 @@ Examples:
   virsh dumpxml --inactive --security-info web |
     chainfix | virsh define /dev/stdin
   chainfix check web.xml       what is wrong, and what fix would do
-  chainfix host scan           the same of all guests of this host
+  chainfix host scan           the same for all guests of this host
   chainfix host apply          fix them, and keep the old definitions
   chainfix explain CODE        what a finding means
   chainfix demo                a sample guest, broken and fixed
@@ -20,17 +20,17 @@ Examples:
 
 Exit status:
   0  done, or nothing to do
-  1  -l, -d, check, host scan: there is something to change
+  1  -l, -d, check, host scan: something would change
   2  the command line is wrong
-  3  refused, or guests were left out
+  3  refused, or guests were skipped
   4  reading or writing failed
 `
 
 const fixDescription = `
 Reads a domain XML, makes every backing chain in it explicit, and prints the
-document. The rest of it stays byte for byte as it was. If any chain is refused
-nothing is printed, and standard error says why. Without a FILE, or for "-", it
-reads standard input. With -l, -d or -w it takes several files.
+document. The rest of the XML stays byte for byte as it was. If a chain is
+refused, nothing is printed and standard error says why. Without FILE, or with
+"-", it reads standard input. With -l, -d or -w it takes several files.
 
 Examples:
   virsh dumpxml --inactive --security-info web |
@@ -41,16 +41,16 @@ Examples:
 
 Exit status:
   0  done, or nothing to do
-  1  with -l or -d: there is something to change
+  1  with -l or -d: something would change
   2  the command line is wrong
   3  refused: a chain cannot be made explicit safely
-  4  the input cannot be read or is no domain XML, or writing failed
+  4  the input cannot be read or is not a domain XML, or writing failed
 `
 
 const stripDescription = `
-Removes the chains that fix has written, and any other that the XML states for
-a disk. Images are not read. Without a FILE, or for "-", it reads
-standard input. With -l, -d or -w it takes several files.
+Removes every explicit chain from a domain XML, whether fix wrote it or not. It
+reads no images. Without FILE, or with "-", it reads standard input. With -l, -d
+or -w it takes several files.
 
 Examples:
   chainfix strip web.xml > old.xml
@@ -58,15 +58,15 @@ Examples:
 
 Exit status:
   0  done, or nothing to do
-  1  with -l or -d: there is something to change
+  1  with -l or -d: something would change
   2  the command line is wrong
-  3  refused: the document could be read in two ways
-  4  the input cannot be read or is no domain XML, or writing failed
+  3  refused: the document can be read in two ways
+  4  the input cannot be read or is not a domain XML, or writing failed
 `
 
 const checkDescription = `
-Says of each document, disk and layer what fix would do, and why. Without a
-FILE, or for "-", it reads standard input. Findings go to standard error.
+Reports what fix would do to each document, disk and layer, and why. Without
+FILE, or with "-", it reads standard input. Findings go to standard error.
 
 Examples:
   chainfix check /etc/libvirt/qemu/*.xml
@@ -78,13 +78,13 @@ Exit status:
   1  fix would change something
   2  the command line is wrong
   3  a chain is refused
-  4  a document cannot be read or is no domain XML, or writing failed
+  4  a document cannot be read or is not a domain XML, or writing failed
 `
 
 const probeDescription = `
-Shows what the header of an image says: its format, its size, and the names of
-other images. None of these is opened, and no rule is applied: an image that a
-guest wrote to can claim anything.
+Shows what an image's header claims: its format, its size, and the images that
+it names. It opens none of those and applies no rule: an image that a guest
+wrote to can claim anything.
 
 Examples:
   chainfix probe /images/web.qcow2
@@ -98,8 +98,8 @@ Exit status:
 `
 
 const explainDescription = `
-Without a CODE it lists the codes of all findings. CODE may have the brackets in
-which a finding is printed.
+Explains the finding CODE, with or without the brackets in which messages print
+it. Without CODE it lists all codes.
 
 Examples:
   chainfix explain
@@ -107,13 +107,13 @@ Examples:
 
 Exit status:
   0  done
-  2  there is no such code
+  2  CODE is unknown
   4  writing failed
 `
 
 const schemaDescription = `
-Prints the JSON Schema (draft 2020-12) of what a command prints with --output
-json, of the hook's log, or of the policy file. Without a NAME it lists them.
+Prints the JSON Schema (draft 2020-12) of a command's --output json, of the
+hook's log, or of the policy file. Without NAME it lists them.
 
 Examples:
   chainfix schema
@@ -121,7 +121,7 @@ Examples:
 
 Exit status:
   0  done
-  2  there is no such schema
+  2  NAME is unknown
   4  writing failed
 `
 
@@ -143,7 +143,7 @@ Exit status:
 `
 
 const hostDescription = `
-Works on the guests that libvirt has definitions of, on this machine.
+Scans, fixes and rolls back the guests that libvirt defines on this machine.
 
 Examples:
   chainfix host scan
@@ -155,19 +155,19 @@ Exit status:
   0  done, or nothing to do
   1  of scan: apply would change something
   2  the command line is wrong
-  3  guests are refused, or were left out
+  3  guests are refused, or were skipped
   4  libvirt cannot be asked, or reading or writing failed
 `
 
 const scanDescription = `
-Says what somebody has to decide, and what is wrong, each cause once: guests
-that will not start, that start and read the wrong data, or that start by a
-guess. It changes nothing. Without GUESTs it looks at all of them. Definitions
-come from the libvirt of this machine or, with --from, from a folder. Where an
-answer or a hint is a flag, such as --trust, give it to host apply.
+Reports what you have to decide and what is wrong, each cause once: guests that
+will not start, that start and read the wrong data, or that start by a guess. It
+changes nothing. Without GUEST it scans all guests. Definitions come from the
+libvirt of this machine or, with --from, from a folder. If an answer or a hint
+is a flag, such as --trust, give it to host apply.
 
-What chainfix can do: a guest is explicit, or fixable; it needs a decision, or
-cannot be fixed. With -v each guest has a line, and its findings.
+A guest is explicit or fixable, needs a decision, or cannot be fixed. With -v
+each guest has a line, followed by its findings.
 
 Examples:
   chainfix host scan
@@ -187,11 +187,11 @@ Exit status:
 `
 
 const treeDescription = `
-Draws which images stand on which: each base once, what stands on it below, and
-the guests' disks at the ends. Three or more that look alike are drawn as one,
-with their number. Words say what is wrong: an image that does not exist, one
-whose chain is refused, a format that is guessed from a header, a base that a
-guest writes to. Without GUESTs it draws those of all guests.
+Draws the backing chains: each base once, its overlays below it, and the guests'
+disks at the ends. Three or more images that look alike are drawn as one, with
+their number. Problems are marked: an image that does not exist, one whose chain
+is refused, a format guessed from a header, a base that a guest writes to.
+Without GUEST it draws the chains of all guests.
 
 Examples:
   chainfix host tree
@@ -205,15 +205,15 @@ Exit status:
 `
 
 const whoDescription = `
-Says which guests stand on an image, write to it or name it otherwise: in their
-definitions, in the XML that they run with, or in snapshots, checkpoints and
-saved states. IMAGE is a path, or a URI as --trust takes it. A path is compared
-by the file that it leads to; an image that is not there by its name.
+Reports which guests use an image, as a disk, as a backing image or otherwise:
+in their definitions, in the XML that they run with, or in snapshots,
+checkpoints and saved states. IMAGE is a path, or a URI as for --trust. A path
+is compared by the file that it leads to, or by name if that does not exist.
 
-Where a definition or an image cannot be read, or a chain is refused, nobody
-can say that the image is free: the answer is "cannot be known", and why. Only
-status 0 means that no guest of this libvirt uses it. Other hosts, the libvirts
-of users, and images that no guest has are not looked at.
+If a definition or an image cannot be read, or a chain is refused, the image may
+be in use: the answer is "cannot tell", with the reason. Only status 0 means
+that no guest of this libvirt uses it. Other hosts, users' own libvirts, and
+images that no guest has are not checked.
 
 Examples:
   chainfix host who /images/base.qcow2
@@ -221,26 +221,27 @@ Examples:
   chainfix host who --output json nbd://storage:10809/base | jq '.uses[].guest'
 
 Exit status:
-  0  nobody uses it
-  1  somebody uses it
+  0  no guest uses it
+  1  a guest uses it
   2  the command line is wrong
-  3  it cannot be known
+  3  cannot tell
   4  libvirt or the folder cannot be read, or writing failed
 `
 
 const applyDescription = `
-Gives libvirt new definitions in which every chain is explicit, and keeps the
-old ones in a folder. Running guests go on; their next start is from the new
-definition. Without GUESTs it takes those that need it, for the libvirt that
-runs or those of --predict, or with --all every one. Guests that would see other
-bytes than today, or that somebody should look at first, it takes only by name.
+Redefines guests in libvirt with every chain explicit, and keeps the old
+definitions in a folder. Running guests keep running; their next start uses the
+new definition. Without GUEST it changes the guests that need it, on the running
+libvirt or those of --predict, or with --all every guest. A guest that would
+read other bytes than today, or that you should check first, it changes only
+by name.
 
-Standard output has a line for each guest that was changed, and last the folder
-of the run; it is empty if there was nothing to change. Standard error says what
-was done, why guests were left, and how to take it back.
+Standard output has a line for each changed guest, then the folder of the run;
+it is empty if nothing changed. Standard error says what was done, why guests
+were skipped, and how to undo it.
 
-On a terminal it shows the changes and asks first; not with --yes, nor where
-standard input, output or error is not a terminal.
+On a terminal it shows the changes and asks first. It does not ask with --yes,
+or if standard input, output or error is not a terminal.
 
 Examples:
   chainfix host apply --dry-run
@@ -248,18 +249,18 @@ Examples:
   chainfix host apply --yes web db
 
 Exit status:
-  0  everything that it took on is done, or there was nothing to do
+  0  done, or nothing to do
   2  the command line is wrong
-  3  guests were left out: they are refused, or not to be changed now, or only
-     by name; or the answer was no
+  3  guests were skipped: they are refused, cannot be changed now, or only by
+     name; or the change was not confirmed
   4  it could not finish
 `
 
 const pageDescription = `
-Reads reports that "chainfix host scan --output json" has printed, or the one on
-many hosts that the Ansible role writes, and prints one HTML page on all of
-these hosts. Without FILE, or for "-", it reads standard input. A page on one
-host is what "chainfix host scan --output html" prints.
+Reads reports of "chainfix host scan --output json", or the report on many hosts
+that the Ansible role writes, and prints one HTML page about all hosts. Without
+FILE, or with "-", it reads standard input. For a single host use "chainfix host
+scan --output html".
 
 Examples:
   chainfix host page --out hypervisors.html hypervisor1.json hypervisor2.json
@@ -272,8 +273,8 @@ Exit status:
 `
 
 const runsDescription = `
-Lists the runs of apply that are in the state folder, those of every libvirt. No
-libvirt is asked.
+Lists the runs of apply in the state folder, for every libvirt, without asking
+one.
 
 Examples:
   chainfix host runs
@@ -286,10 +287,10 @@ Exit status:
 `
 
 const rollbackDescription = `
-Gives each guest that a run of apply has changed its old definition again,
-unless somebody has changed it since. RUN is the folder of a run, as apply
-prints it last, or its name as in "chainfix host runs". Without RUN it is the
-newest one that changed guests of this libvirt and is not taken back.
+Restores the old definition of each guest that a run of apply changed, unless
+the guest was changed since. RUN is the folder of a run, the last line that
+apply printed, or its name in "chainfix host runs". Without RUN it rolls back
+the newest run that changed guests of this libvirt and is not rolled back yet.
 
 Examples:
   chainfix host rollback --dry-run
@@ -299,21 +300,21 @@ Examples:
 Exit status:
   0  done, or nothing to do
   2  the command line is wrong
-  3  guests were left as they are
+  3  guests were left unchanged
   4  it could not finish
 `
 
 const hookDescription = `
-Runs as libvirt's hook for QEMU guests, with the guest's XML on standard
-input. It fails for a guest that starts with an explicit chain which contradicts
-the headers of its images, so that it would see wrong bytes. For one that
-arrives, or is restored, it prints the XML with every chain explicit, if it can.
-The last four words are libvirt's, and never flags.
+Runs as libvirt's hook for QEMU guests, with the guest's XML on standard input.
+When a guest starts, the hook fails if its explicit chain contradicts the image
+headers, because the guest would read wrong bytes. When a guest migrates in or
+is restored, the hook prints the XML with every chain explicit, if it can. The
+last four words come from libvirt and are never flags.
 
-The script is asked in every operation. A failure in others than these kills
-guests, and one in restore may cost the saved state.
+libvirt runs the script for every operation. A failure in any that the script
+does not list kills guests, and one in restore may cost the saved state.
 
-Examples: what it says of a guest, and the whole of /etc/libvirt/hooks/qemu.
+Examples: what it reports on a guest, and a complete /etc/libvirt/hooks/qemu.
   virsh dumpxml --inactive web | chainfix hook web prepare begin -
 
   #!/bin/sh
@@ -325,16 +326,17 @@ Examples: what it says of a guest, and the whole of /etc/libvirt/hooks/qemu.
   [ "$2" = restore ] || exit $status
 
 Exit status:
-  0  done, or nothing to do, or left as it is
+  0  done, nothing to do, or left unchanged
   2  the command line is wrong
-  3  the guest would see wrong bytes; with --verify: a chain is refused
+  3  the guest would read wrong bytes; with --verify: a chain is refused
   4  with --verify: the XML cannot be read
 `
 
 const completionDescription = `
-The shell then completes commands, flags and their values, guests, runs and
-files. It asks chainfix at each press of the key, and evaluates nothing that was
-typed. Packages install the scripts; without one, try them in the shell at hand:
+With this script the shell completes commands, flags and their values, guests,
+runs and files. It asks chainfix on each press of Tab, and evaluates nothing
+that was typed. Packages install the scripts; without a package, try one in your
+shell:
 
 Examples:
   source <(chainfix completion bash)
@@ -343,6 +345,6 @@ Examples:
 
 Exit status:
   0  done
-  2  there is no script for the shell
+  2  the shell is not supported
   4  writing failed
 `

@@ -12,11 +12,12 @@ import (
 // diffContext is the number of unchanged lines around a change that diff -u shows.
 const diffContext = 3
 
-// diff is what the edits of a document change, for [diff.write]. It is made of
-// the edits and of what is near them: what compares two texts gives up where many
-// bytes differ, and shows more than what has changed, which may be a secret. So it
-// takes no more memory than the edits, however long the document is or its lines
-// are. Libraries that take edits (gopls's) keep all lines, and the whole diff.
+// diff is the changes that the edits make to a document, for [diff.write]. It is
+// computed from the edits and their surroundings. Comparing two texts would give
+// up where many bytes differ, and would show more than what changed, which may be
+// a secret. So it takes no more memory than the edits, however long the document
+// or its lines are. Libraries that take edits (gopls's) keep all lines and the
+// whole diff.
 type diff struct {
 	name    string
 	before  []byte
@@ -64,9 +65,9 @@ func newDiff(name string, before []byte, edits []xmlfix.Edit, context int) *diff
 	return d
 }
 
-// ofWholeLines returns the edit that makes the same of a document, but begins at
-// the beginning of a line, if it is one that begins with the end of the line
-// before, and stops short of another one within room, where the next edit begins.
+// ofWholeLines returns an equivalent edit that begins at the start of a line, if
+// the edit begins with the end of the line before and can be moved within room,
+// where the next edit begins.
 func ofWholeLines(before []byte, e xmlfix.Edit, room int) xmlfix.Edit {
 	for _, eol := range []string{"\r\n", "\n"} {
 		if !bytes.HasPrefix(before[e.End:room], []byte(eol)) {
@@ -82,7 +83,7 @@ func ofWholeLines(before []byte, e xmlfix.Edit, room int) xmlfix.Edit {
 	return e
 }
 
-// changeOf widens edits, of which each begins on the line where the one before it
+// changeOf widens edits, each of which begins on the line where the one before
 // ends, to the whole lines that they change.
 func changeOf(before []byte, edits []xmlfix.Edit) change {
 	start, end := edits[0].Start, edits[len(edits)-1].End
@@ -107,7 +108,7 @@ func changeOf(before []byte, edits []xmlfix.Edit) change {
 	return c
 }
 
-// nextLine returns where the line ends in which at is, or that begins there.
+// nextLine returns the end of the line that contains at.
 func nextLine(text []byte, at int) int {
 	if n := bytes.IndexByte(text[at:], '\n'); n >= 0 {
 		return at + n + 1
@@ -140,7 +141,7 @@ func (d *diff) write(w io.Writer) error {
 	}
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "--- %s.orig\n+++ %s\n", shownName(d.name), shownName(d.name))
-	grown := 0 // lines that there are more of than before
+	grown := 0 // lines added minus lines removed so far
 	for changes := d.changes; len(changes) > 0; {
 		n := 1
 		for n < len(changes) && changes[n].line <= changes[n-1].line+d.gone(changes[n-1])+2*d.context {
@@ -152,11 +153,11 @@ func (d *diff) write(w io.Writer) error {
 	return writeError(out.Flush())
 }
 
-// gone counts the lines that a change takes out.
+// gone counts the lines that a change removes.
 func (d *diff) gone(c change) int { return linesOf(d.before[c.start:c.end]) }
 
 // writeHunk writes changes that are near each other, with the lines between and
-// around them. It returns how many lines there are more of after it than before.
+// around them. It returns the number of lines added minus those removed.
 func (d *diff) writeHunk(out *bufio.Writer, changes []change, grown int) int {
 	first, last := changes[0], changes[len(changes)-1]
 	start, end := first.start, last.end
@@ -180,8 +181,8 @@ func (d *diff) writeHunk(out *bufio.Writer, changes []change, grown int) int {
 	return more
 }
 
-// linesAt is how a hunk's header names lines: the number of the first, from 1, and
-// how many, if not one. Where there are none it is the line before that counts.
+// linesAt formats lines for a hunk's header: the number of the first, from 1, and
+// their count if it is not one. For no lines it gives the line before.
 func linesAt(before, lines int) string {
 	switch lines {
 	case 0:
@@ -192,7 +193,7 @@ func linesAt(before, lines int) string {
 	return fmt.Sprintf("%d,%d", before+1, lines)
 }
 
-// writeLines writes the lines that the pieces have together, each behind a mark.
+// writeLines writes the lines of the joined pieces, each after a mark.
 func writeLines(out *bufio.Writer, mark byte, pieces ...[]byte) {
 	begun := false
 	for _, piece := range pieces {

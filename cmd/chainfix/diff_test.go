@@ -90,8 +90,8 @@ func drawEdits(t *rapid.T, most int) (before string, edits []xmlfix.Edit, after 
 	return before, edits, after + before[last:]
 }
 
-// Changes make the same of a document as the edits that they are made of, and no
-// two of them are of one line.
+// Changes have the same effect as their edits, and no two of them touch the same
+// line.
 func TestChangesOfWholeLines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, edits, after := drawEdits(t, 20)
@@ -118,10 +118,10 @@ func TestChangesOfWholeLines(t *testing.T) {
 }
 
 // newLines is the number of a hunk's first line in the new document, which udiff
-// (v0.4.1) gets wrong behind a hunk that joins two changes.
+// (v0.4.1) gets wrong after a hunk that joins two changes.
 var newLines = regexp.MustCompile(`(?m)^(@@ -\S+ \+)\d+`)
 
-// A diff is what udiff makes of the same edits, those of one line as one.
+// A diff equals udiff's for the same edits, merged by line.
 func TestDiffIsUnified(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, edits, _ := drawEdits(t, 80)
@@ -143,8 +143,8 @@ func TestDiffIsUnified(t *testing.T) {
 	})
 }
 
-// TestPatchTakesDiffs: patch makes of the document what the edits do, and of that
-// the document, each hunk at the line that it names.
+// TestPatchTakesDiffs: patch turns the document into what the edits make, and
+// with -R back, each hunk at its line.
 func TestPatchTakesDiffs(t *testing.T) {
 	peers.Require(t, "patch")
 	dir := t.TempDir()

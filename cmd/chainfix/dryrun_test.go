@@ -51,7 +51,7 @@ func TestDryRunGoesOnAfterAGuestThatCannotBeWritten(t *testing.T) {
 	if status != exitInput || strings.Count(printed, "\n+++ ") != 2 {
 		t.Errorf("status %d, printed:\n%s", status, printed)
 	}
-	if !strings.Contains(said, "\nlong: warning: left as it is: ") || !strings.HasSuffix(said, "\n2 would be changed, 1 left unchanged\n") {
+	if !strings.Contains(said, "\nlong: warning: left unchanged: ") || !strings.HasSuffix(said, "\n2 would be changed, 1 left unchanged\n") {
 		t.Errorf("said: %s", said)
 	}
 

@@ -8,22 +8,21 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// exception is a reason for which more is predicted than becomes of a guest, as
+// exception is a reason why a prediction is worse than the outcome, as
 // docs/prediction.md has it.
 type exception string
 
 const (
-	damagedHeader exception = "Of a header that records the format twice, or is damaged in another way that QEMU does not mind, `misopens` is predicted. libvirt 12.8 and QEMU both take the last record, " +
+	damagedHeader exception = "For a header that records the format twice, or has other damage that QEMU accepts, `misopens` is predicted. libvirt 12.8 and QEMU both take the last record, " +
 		"and the guest may see the right bytes."
-	oddJSON exception = "Of a `json:` name that gives an option twice, or NaN for a number, nobody can say what it means: QEMU refuses it, and libvirt since 10.8 opens something: `misopens`."
-	noLook  exception = "What only an image names whose format nobody stated is not looked at. If it is missing the guest does not start where `misopens` is predicted."
-	qedBase exception = "Below a qed overlay libvirt follows an image whose format it has guessed: `misopens`, whatever it finds there."
+	oddJSON exception = "A `json:` name that gives an option twice, or NaN for a number, has no defined meaning: QEMU refuses it, and libvirt since 10.8 opens something: `misopens`."
+	noLook  exception = "A file that only an image of unstated format names is not read. If it is missing, the guest does not start where `misopens` is predicted."
+	qedBase exception = "Below a qed overlay libvirt follows an image by its guessed format: `misopens`, whatever it finds there."
 	covered exception = "An overlay that covers the whole disk hides a base that was opened wrongly: `misopens`, though the bytes are right."
-	noSize  exception = "A character device whose format is not recorded `misopens` with a QEMU before 6.0, which opens it: what it shows cannot be told."
+	noSize  exception = "A character device whose format is not recorded `misopens` with a QEMU before 6.0, which opens it: the guest reads unknown bytes."
 )
 
-// exceptions are all of them, and what else may be another way than predicted, of
-// which no chain can be started in a test.
+// exceptions are all of them, including those that no test can start a chain for.
 var exceptions = []exception{
 	damagedHeader, oddJSON, noLook, qedBase, covered, noSize,
 	"A `json:` name of an rbd image in a namespace `misopens` with every libvirt, since it drops the namespace; if the pool has no image of that name the guest does not start.",
@@ -42,7 +41,7 @@ func TestExceptionsAreDocumented(t *testing.T) {
 	golden.Part(t, "../../docs/prediction.md", "<!-- Generated: CHAINFIX_UPDATE=1 go test ./cmd/chainfix -run TestExceptionsAreDocumented -->\n\n", text.String(), "\n<!-- End of the exceptions. -->\n")
 }
 
-// exceptional is what becomes of a disk of which more is predicted, and why.
+// exceptional is the outcome of a disk with a worse prediction, and the reason.
 type exceptional struct {
 	outcome predict.Outcome
 	why     exception
@@ -53,7 +52,7 @@ func becomes(outcome predict.Outcome, why exception) *exceptional {
 	return &exceptional{outcome, why}
 }
 
-// outcome is what is to become of a disk.
+// outcome is the expected outcome of a disk.
 func (c oddChain) outcome() predict.Outcome {
 	if c.but != nil {
 		return c.but.outcome

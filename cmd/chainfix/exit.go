@@ -11,14 +11,14 @@ import (
 // The exit statuses of the command-line contract.
 const (
 	exitDone    = 0 // done, or nothing to do
-	exitChange  = 1 // -l, -d or check: there is something to change
+	exitChange  = 1 // -l, -d or check: something would change
 	exitUsage   = 2 // the command line is wrong
 	exitRefused = 3 // a chain cannot be made explicit safely
 	exitInput   = 4 // the input cannot be read, or reading or writing failed
 )
 
-// statusError ends the program with a status. Without a cause everything has
-// been said already.
+// statusError ends the program with a status. Without a cause the error has
+// already been reported.
 type statusError struct {
 	status int
 	cause  error
@@ -57,7 +57,7 @@ func statusOf(err error) int {
 	return exitInput
 }
 
-// hinted is an error with what to do about it.
+// hinted is an error with a hint.
 type hinted struct {
 	error
 	hint finding.Remedy
@@ -65,13 +65,13 @@ type hinted struct {
 
 func (e *hinted) Unwrap() error { return e.error }
 
-// Hint is what to do about the error.
+// Hint returns what to do about the error.
 func (e *hinted) Hint() finding.Remedy { return e.hint }
 
-// withHint returns err with a hint, which takes the place of one that it has already.
+// withHint returns err with a hint, which replaces any other.
 func withHint(err error, hint finding.Remedy) error { return &hinted{err, hint} }
 
-// hintOf is what to do about an error, as far as it is known.
+// hintOf returns the hint of an error, if it has one.
 func hintOf(err error) finding.Remedy {
 	var h *hinted
 	if errors.As(err, &h) {
@@ -80,8 +80,8 @@ func hintOf(err error) finding.Remedy {
 	return finding.Remedy{}
 }
 
-// meant is a hinted error about something misspelt: it says how that is used which was
-// probably meant.
+// meant is a hinted error about a misspelt word: the usage of what was probably meant
+// is shown.
 type meant struct {
 	error
 	path []string // the words of the command
@@ -90,13 +90,13 @@ type meant struct {
 
 func (e *meant) Unwrap() error { return e.error }
 
-// meantThis returns err with the use of the command of that path, or of a flag of it, and the
-// command that explains it.
+// meantThis returns err with the usage of the command at path, or of one of its flags, and
+// the command that explains it.
 func meantThis(path []string, flag string, err error) error {
 	return &meant{seeHelp(path, err), path, flag}
 }
 
-// seeHelp returns err with the command that explains the one of that path.
+// seeHelp returns err with a hint to the help of the command at path.
 func seeHelp(path []string, err error) error {
 	words := append(append([]string{"chainfix"}, path...), "--help")
 	return withHint(err, finding.Command(strings.Join(words, " ")))

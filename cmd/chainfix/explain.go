@@ -13,7 +13,7 @@ import (
 func explainCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "explain",
-		Usage:       "say what a finding means and what to do about it",
+		Usage:       "explain a finding and what to do about it",
 		ArgsUsage:   "[CODE]",
 		Description: explainDescription,
 		Action:      func(c *cli.Context) error { return explain(c, std) },

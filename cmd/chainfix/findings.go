@@ -13,22 +13,22 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// examined is the examination of one document, and what each disk needs where that is
+// examined is the examination of one document, with the need of each disk if that is
 // reported.
 type examined struct {
 	input
-	data []byte // the document as it was read; nil where it is not to be rewritten
+	data []byte // the document as it was read; nil if it is not rewritten
 	*xmlfix.Examination
 	needs []predict.Need
 }
 
-// unread reports that there is no document, rather than one that is of no use.
+// unread reports that the document could not be read, as opposed to being invalid.
 func (e *examined) unread() bool {
 	var x *xmlfix.Error
 	return e.Err != nil && !errors.As(e.Err, &x)
 }
 
-// domain is the name of the document's guest; "" if it is not known.
+// domain returns the name of the document's guest, or "" if unknown.
 func (e *examined) domain() string {
 	if e.Document == nil {
 		return ""
@@ -36,8 +36,8 @@ func (e *examined) domain() string {
 	return e.Document.DomainName()
 }
 
-// status is the exit status that the document asks for: whether a refusal is
-// of a chain, or of the input as such.
+// status returns the exit status for the document. It distinguishes a refused
+// chain from unusable input.
 func (e *examined) status() int {
 	switch verdict := e.Verdict(); {
 	case e.Unreadable():
@@ -50,13 +50,13 @@ func (e *examined) status() int {
 	return exitDone
 }
 
-// unreadable is a document that could not be read at all.
+// unreadable returns the examination of a document that could not be read.
 func unreadable(in input, err error) *examined {
 	return &examined{input: in, Examination: &xmlfix.Examination{Err: err}}
 }
 
-// printFindings says everything about a document, compiler style: a line a
-// finding, then a line with what would help.
+// printFindings prints all findings about a document like a compiler: one line
+// per finding, then a hint.
 func printFindings(w io.Writer, e *examined) {
 	if e.Err != nil {
 		printProblem(w, e.name, e.Err)
@@ -80,8 +80,13 @@ func printFindings(w io.Writer, e *examined) {
 }
 
 func printFinding(w io.Writer, place string, f finding.Finding) {
-	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, f.Severity.Level(), f.Code, f.Text)
+	fmt.Fprintf(w, "%s: %s: [%s] %s\n", place, shownLevel(w, f), f.Code, f.Text)
 	printHint(w, f.Remedy)
+}
+
+// shownLevel returns the level of a finding, coloured on a terminal.
+func shownLevel(w io.Writer, f finding.Finding) string {
+	return text.Level(f.Severity.Level(), colorAuto.on(w))
 }
 
 func printHint(w io.Writer, hint finding.Remedy) {
@@ -98,13 +103,13 @@ func printProblem(w io.Writer, name string, err error) {
 		place = fmt.Sprintf("%s:%d:%d", place, pos.Line, pos.Column)
 	}
 	if f.Code == finding.DocumentUnreadable || f.Code == "" {
-		fmt.Fprintf(w, "%s: error: %s\n", place, f.Text)
+		fmt.Fprintf(w, "%s: %s: %s\n", place, shownLevel(w, f), f.Text)
 		printHint(w, f.Remedy)
 		return
 	}
 	printFinding(w, place, f)
 }
 
-// shownName quotes a file name that could drive a terminal or be taken for
-// more than a name.
+// shownName quotes a file name that could control a terminal or be mistaken for
+// other text.
 func shownName(name string) string { return text.Name(name) }

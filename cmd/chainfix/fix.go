@@ -55,7 +55,7 @@ func fix(c *cli.Context, std streams) error {
 func stripCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "strip",
-		Usage:       "remove the explicit chains of one domain XML again",
+		Usage:       "remove the explicit chains from one domain XML",
 		ArgsUsage:   "[FILE]",
 		Description: stripDescription,
 		Flags:       flagsOf(rewriteFlags()),
@@ -85,7 +85,7 @@ func strip(c *cli.Context, std streams) error {
 	return ended(r.worst)
 }
 
-// stripInput reads one document and takes its chains away.
+// stripInput reads one document and removes its chains.
 func stripInput(ctx context.Context, r reader, in input) (*examined, error) {
 	data, err := r.read(ctx, in)
 	if ctx.Err() != nil {
@@ -120,7 +120,7 @@ func (o *options) documents(c *cli.Context) ([]string, error) {
 	return names, nil
 }
 
-// deliveries hand over documents, one after the other.
+// deliveries write documents one by one.
 type deliveries struct {
 	o           *options
 	std         streams
@@ -128,8 +128,8 @@ type deliveries struct {
 	worst       int // exit status
 }
 
-// rewrite says what there is to say about a document, and hands it over unless it is
-// refused. An error that is about this one alone does not end a run over several.
+// rewrite prints the findings about a document, and writes it unless it is refused.
+// An error about one document does not end a run over several.
 func (r *deliveries) rewrite(ctx context.Context, e *examined) error {
 	if r.total == 1 && e.unread() {
 		return inputError(e.Err)
@@ -153,8 +153,8 @@ func (r *deliveries) rewrite(ctx context.Context, e *examined) error {
 	return nil
 }
 
-// deliver hands over the document as its edits have made it, as --diff, --list and
-// --write ask for, and returns the error that ends the program.
+// deliver writes the edited document as --diff, --list and --write say, and
+// returns the error that ends the program.
 func (o *options) deliver(ctx context.Context, std streams, e *examined) error {
 	after, err := e.Document.Bytes()
 	if ctx.Err() != nil {

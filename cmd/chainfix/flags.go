@@ -17,14 +17,14 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// options are what the flags of one command say, checked. Nothing is opened to
-// find that out, so a wrong command line is reported before any file is read.
+// options are the validated flags of one command. Parsing opens nothing, so a
+// wrong command line is reported before any file is read.
 type options struct {
-	diff, list, write bool   // what becomes of the document, see deliver
+	diff, list, write bool   // where the result goes, see deliver
 	json              bool   // --output json
-	form              string // what --output says; "" where it is not given
+	form              string // the value of --output; "" if not given
 
-	// What of the report on a host is shown.
+	// What is shown of the report on a host.
 	detail   text.Detail
 	only     []string
 	severity string
@@ -33,29 +33,29 @@ type options struct {
 
 	verify  bool   // the hook fails where a chain is refused
 	log     string // the file for the hook's messages, "" for none
-	logJSON bool   // they are objects, one a line
+	logJSON bool   // write JSON objects, one per line
 
 	connect  string // the URI of the libvirt to ask
 	from     string // the folder to read instead, "" for none
 	dryRun   bool
-	all      bool   // what apply changes: every guest, and not only those that need it
-	yes      bool   // nobody is asked
+	all      bool   // apply changes every guest, not only those that need it
+	yes      bool   // do not ask
 	stateDir string // the folder of the runs; "" for the default
 	// rebaseScript is the file for the commands that record formats, "" for none.
 	rebaseScript string
-	// draftPolicy is the file for what there is to decide, "" for none.
+	// draftPolicy is the file for the open decisions, "" for none.
 	draftPolicy string
 
 	snapshots, saved bool // what apply changes besides definitions
 
-	keep bool // the folder of the demo
+	keep bool // keep the demo's folder
 
-	// What is nil was not given, so that the policy file decides.
+	// nil if not given: the policy file decides.
 	rule         *chain.Rule
 	policyFile   *string
 	pools        *string
 	trust        []chain.Statement
-	target       libvirt.Version // zero if it was not given
+	target       libvirt.Version // zero if not given
 	predict      []libvirt.Pair  // the libvirts to predict for
 	disagreement chain.Disagreement
 
@@ -66,16 +66,16 @@ type options struct {
 	timeout time.Duration // of each
 }
 
-// flagRow is one flag: what cli parses and shows, and what it sets. A new flag is
-// a row in one of the groups below and the code that acts on its option; a test
-// says which text does not mention it.
+// flagRow is one flag: what cli parses and shows, and the option that it sets. To
+// add a flag, add a row to one of the groups below and the code that uses its
+// option; a test lists the texts that do not mention it.
 type flagRow struct {
 	cli.Flag
-	// set is called if the flag was given. Its errors are about the command line.
+	// set is called if the flag was given. Its errors are usage errors.
 	set func(o *options, c *cli.Context) error
 }
 
-// allFlags are the flags of all commands, some of them several times.
+// allFlags are the flags of all commands, with duplicates.
 func allFlags() []flagRow {
 	return slices.Concat(rewriteFlags(), outputFlags(), outFlags(), hookFlags(), connectFlags(), fromFlags(), predictFlags(), applyFlags(), allFlag(), hostFlags(), askFlags(), demoFlags(), jobsFlags(), policyFlags())
 }
@@ -89,9 +89,9 @@ func flagsOf(groups ...[]flagRow) []cli.Flag {
 	return flags
 }
 
-// plainNamed returns a flag that tells its names at once. cli asks for the names of
-// every flag for every flag, and looks each time for what version 1 of it had
-// behind them, by a regular expression: that takes a twentieth of a run.
+// plainNamed returns a flag whose names are precomputed. cli asks for the names of
+// all flags once per flag, and each time runs a regular expression for the syntax
+// of its version 1: that takes a twentieth of a run.
 func plainNamed(f cli.Flag) cli.Flag {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
@@ -115,10 +115,10 @@ func (f boolFlag) Names() []string        { return append([]string{f.Name}, f.Al
 func (f stringFlag) Names() []string      { return append([]string{f.Name}, f.Aliases...) }
 func (f stringSliceFlag) Names() []string { return append([]string{f.Name}, f.Aliases...) }
 
-// optionsOf returns what the flags of the command that runs say.
+// optionsOf returns the options of the running command.
 func optionsOf(c *cli.Context) (*options, error) {
 	o := &options{connect: defaultConnect(), jobs: limit.DefaultJobs}
-	o.timeout, _ = parseTimeout(c.String("timeout")) // the command's own, where none is given
+	o.timeout, _ = parseTimeout(c.String("timeout")) // the command's default
 	for _, row := range allFlags() {
 		if !c.IsSet(plainNamed(row.Flag).Names()[0]) {
 			continue
@@ -145,7 +145,7 @@ func rewriteFlags() []flagRow {
 // outputFlags choose between text and JSON.
 func outputFlags() []flagRow { return []flagRow{outputFlag("text", "json")} }
 
-// outputFlag chooses one of these forms, the first where it is not given.
+// outputFlag selects one of these forms, by default the first.
 func outputFlag(words ...string) flagRow {
 	return flagRow{
 		&cli.StringFlag{Name: "output", Value: words[0], Usage: "print `" + strings.Join(words, "|") + "`",
@@ -173,10 +173,10 @@ func isJSON(what, word string) (bool, error) {
 	return false, usageError("unknown %s %q (want \"text\" or \"json\")", what, word)
 }
 
-// hookFlags are those of the hook alone.
+// hookFlags are the flags that only the hook has.
 func hookFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "verify", Usage: "fail where a chain is refused for any reason: the guest does not start, arrive or get restored"},
+		{&cli.BoolFlag{Name: "verify", Usage: "fail if a chain is refused for any reason: the guest then does not start, migrate in or get restored"},
 			func(o *options, c *cli.Context) error {
 				if o.verify = c.Bool("verify"); o.verify && c.Bool("no-guard") {
 					return usageError("--verify and --no-guard contradict each other")
@@ -185,9 +185,9 @@ func hookFlags() []flagRow {
 			}},
 		{&cli.BoolFlag{Name: "no-guard", Usage: "let guests start whose explicit chain contradicts the headers of its images"},
 			func(*options, *cli.Context) error { return nil }},
-		{&cli.StringFlag{Name: "log", Usage: "append everything that there is to say to `FILE`; libvirt shows it only if the hook fails"},
+		{&cli.StringFlag{Name: "log", Usage: "append all messages to `FILE`; libvirt shows them only if the hook fails"},
 			func(o *options, c *cli.Context) error { o.log = c.String("log"); return nil }},
-		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write to the file of --log as `text|json`"},
+		{&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the --log file as `text|json`"},
 			func(o *options, c *cli.Context) error {
 				if !c.IsSet("log") {
 					return usageError("--log-format needs --log")
@@ -196,11 +196,11 @@ func hookFlags() []flagRow {
 				o.logJSON, err = isJSON("log-format", c.String("log-format"))
 				return err
 			}},
-		timeoutFlag(hookTimeout, "take no longer than `TIME` in all; what was not looked at by then is as good as unreadable"),
+		timeoutFlag(hookTimeout, "finish within `TIME`; images not read by then count as unreadable"),
 	}
 }
 
-// connectFlags say which libvirt a command for a whole host asks.
+// connectFlags select the libvirt that a host command asks.
 func connectFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "connect", Usage: "the libvirt to ask, by a local socket: `URI`", DefaultText: "$LIBVIRT_DEFAULT_URI, or qemu:///system"},
@@ -208,10 +208,9 @@ func connectFlags() []flagRow {
 	}
 }
 
-// defaultConnect is the libvirt that is asked where no flag says so.
-// LIBVIRT_DEFAULT_URI counts as it does for libvirt's own clients
-// (virConnectOpen), so that virsh and chainfix, typed one after the other, are
-// about the same guests.
+// defaultConnect returns the libvirt that is asked if no flag names one. It
+// honours LIBVIRT_DEFAULT_URI as libvirt's own clients do (virConnectOpen), so
+// that virsh and chainfix see the same guests.
 func defaultConnect() string {
 	if uri := os.Getenv("LIBVIRT_DEFAULT_URI"); uri != "" {
 		return uri
@@ -219,31 +218,31 @@ func defaultConnect() string {
 	return "qemu:///system"
 }
 
-// fromFlags are for a host whose libvirt is not to be asked.
+// fromFlags are for a host whose libvirt is not asked.
 func fromFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, and ask no libvirt"},
+		{&cli.StringFlag{Name: "from", Usage: "read the definitions in `DIR`, such as /etc/libvirt/qemu, without asking libvirt"},
 			func(o *options, c *cli.Context) error {
 				o.from = c.String("from")
 				switch {
 				case c.IsSet("connect"):
 					return usageError("--from and --connect contradict each other")
 				case o.from == "":
-					return usageError("--from names no folder")
+					return usageError("--from needs a folder")
 				}
 				return nil
 			}},
 	}
 }
 
-// predictFlags say for which libvirts the guests are looked at as they are.
+// predictFlags select the libvirts to predict for.
 func predictFlags() []flagRow {
-	return predictFlag("say what libvirt X.Y[.Z] will make of the guests as they are, or that with another QEMU than a distribution pairs with it: `LIBVIRT[+QEMU]` (repeatable)")
+	return predictFlag("predict how the unchanged guests start on libvirt X.Y[.Z], with its distribution's QEMU or the one given: `LIBVIRT[+QEMU]` (repeatable)")
 }
 
-// applyPredictFlags say which libvirts it is that guests need an explicit chain for.
+// applyPredictFlags select the libvirts that decide which guests need an explicit chain.
 func applyPredictFlags() []flagRow {
-	return predictFlag("fix what libvirt X.Y[.Z] will need fixed, and not what the one that runs does: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
+	return predictFlag("fix what libvirt X.Y[.Z] needs fixed, instead of what the running libvirt needs: `LIBVIRT[+QEMU]`, as for scan (repeatable)")
 }
 
 func predictFlag(usage string) []flagRow {
@@ -262,7 +261,7 @@ func predictFlag(usage string) []flagRow {
 	}
 }
 
-// applyFlags are those of host apply and rollback.
+// applyFlags are the flags of host apply and rollback.
 func applyFlags() []flagRow {
 	return append([]flagRow{
 		{&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
@@ -270,10 +269,10 @@ func applyFlags() []flagRow {
 	}, stateFlags()...)
 }
 
-// allFlag says that apply takes all guests.
+// allFlag makes apply change all guests.
 func allFlag() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit that safely can be, also of guests that do not need it"},
+		{&cli.BoolFlag{Name: "all", Usage: "make every chain explicit where that is safe, also for guests that do not need it"},
 			func(o *options, c *cli.Context) error { o.all = c.Bool("all"); return nil }},
 	}
 }
@@ -281,10 +280,10 @@ func allFlag() []flagRow {
 // stateFlags say where the runs are.
 func stateFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "state-dir", Usage: "the folder of the runs, which keep the old definitions: `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
+		{&cli.StringFlag{Name: "state-dir", Usage: "keep the runs, with the old definitions, in `DIR`", DefaultText: "/var/lib/chainfix, or for a user ~/.local/state/chainfix"},
 			func(o *options, c *cli.Context) (err error) {
 				if c.String("state-dir") == "" {
-					return usageError("--state-dir names no folder")
+					return usageError("--state-dir needs a folder")
 				}
 				if o.stateDir, err = filepath.Abs(c.String("state-dir")); err != nil {
 					return inputError(err)
@@ -294,17 +293,17 @@ func stateFlags() []flagRow {
 	}
 }
 
-// policyFlags are the same on every command that walks a chain, but for the hook.
+// policyFlags are the same for every command that walks a chain except the hook.
 func policyFlags() []flagRow {
 	return slices.Concat(statementFlags(), disagreementFlags(), networkFlags(), timeoutFlags(limit.DefaultTimeout))
 }
 
-// statementFlags are those with what the operator knows. The hook has no other
-// policy flags.
+// statementFlags carry the operator's statements. They are the only policy
+// flags of the hook.
 func statementFlags() []flagRow {
 	return []flagRow{
 		{&cli.StringFlag{Name: "rule", Value: chain.Leaf.String(),
-			Usage: "when to take a format that nobody recorded from the image: `leaf|strict|declared`"},
+			Usage: "when to take an unrecorded format from the image's header: `leaf|strict|declared`"},
 			func(o *options, c *cli.Context) error {
 				rule, err := chain.ParseRule(c.String("rule"))
 				if err != nil {
@@ -318,13 +317,13 @@ func statementFlags() []flagRow {
 				o.trust, err = parseTrust(c.StringSlice("trust"))
 				return err
 			}},
-		{&cli.StringFlag{Name: "policy", Usage: "read such statements, and more, from the policy `FILE` (YAML)"},
+		{&cli.StringFlag{Name: "policy", Usage: "read a policy file (YAML): `FILE`"},
 			func(o *options, c *cli.Context) error { o.policyFile = valueOf(c, "policy"); return nil }},
 		{&cli.StringSliceFlag{Name: "target-libvirt", Usage: "the libvirt that will read the result: `X.Y[.Z]`"},
 			func(o *options, c *cli.Context) error {
 				words := c.StringSlice("target-libvirt")
 				if len(words) > 1 {
-					return usageError("--target-libvirt is given twice: one libvirt reads the result; to see what others make of the guests of a host as they are: host scan --predict")
+					return usageError("--target-libvirt is given twice, but only one libvirt reads the result; to see how guests start on others: host scan --predict")
 				}
 				target, err := libvirt.ParseVersion(words[0])
 				if err != nil {
@@ -333,7 +332,7 @@ func statementFlags() []flagRow {
 				o.target = target
 				return nil
 			}},
-		{&cli.StringFlag{Name: "pools", Usage: "the folder with the definitions of libvirt's storage pools: `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
+		{&cli.StringFlag{Name: "pools", Usage: "read the definitions of libvirt's storage pools from `DIR`", DefaultText: "those of the host; or /etc/libvirt/storage"},
 			func(o *options, c *cli.Context) error { o.pools = valueOf(c, "pools"); return nil }},
 	}
 }
@@ -342,14 +341,14 @@ func statementFlags() []flagRow {
 // other.
 func disagreementFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "refresh", Usage: "where the XML's chain disagrees with the images, rebuild it from their headers"},
+		{&cli.BoolFlag{Name: "refresh", Usage: "if the XML's chain contradicts the image headers, rebuild it from the headers"},
 			func(o *options, c *cli.Context) error {
 				if c.Bool("refresh") {
 					o.disagreement = chain.HeadersWin
 				}
 				return nil
 			}},
-		{&cli.BoolFlag{Name: "keep-xml", Usage: "where they disagree, keep what the XML says"},
+		{&cli.BoolFlag{Name: "keep-xml", Usage: "if they contradict each other, keep the XML's chain"},
 			func(o *options, c *cli.Context) error {
 				switch {
 				case c.Bool("keep-xml") && c.Bool("refresh"):
@@ -362,12 +361,12 @@ func disagreementFlags() []flagRow {
 	}
 }
 
-// networkFlags let images be read that are not on this host.
+// networkFlags allow reading images that are not on this host.
 func networkFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "network", Usage: "read the headers of images on the network: http, https and nbd"},
 			func(o *options, c *cli.Context) error { o.network = c.Bool("network"); return nil }},
-		{&cli.StringFlag{Name: "qemu-img", Usage: "with --network, read those of other protocols by this qemu-img `PROGRAM`"},
+		{&cli.StringFlag{Name: "qemu-img", Usage: "with --network, read images of other protocols with this qemu-img: `PROGRAM`"},
 			func(o *options, c *cli.Context) error {
 				if o.qemuImg = c.String("qemu-img"); o.qemuImg != "" && !c.Bool("network") {
 					return usageError("--qemu-img needs --network")
@@ -377,18 +376,18 @@ func networkFlags() []flagRow {
 	}
 }
 
-// askFlags are for those who are not to be asked.
+// askFlags suppress the confirmation.
 func askFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "yes", Usage: "do not ask, on a terminal either"},
+		{&cli.BoolFlag{Name: "yes", Usage: "do not ask for confirmation, even on a terminal"},
 			func(o *options, c *cli.Context) error { o.yes = c.Bool("yes"); return nil }},
 	}
 }
 
-// jobsFlags are those of the commands that look at many images.
+// jobsFlags are the flags of the commands that read many images.
 func jobsFlags() []flagRow {
 	return []flagRow{
-		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "ask for `N` images at the same time"},
+		{&cli.IntFlag{Name: "jobs", Value: limit.DefaultJobs, Usage: "read up to `N` images at the same time"},
 			func(o *options, c *cli.Context) error {
 				if o.jobs = c.Int("jobs"); o.jobs < 1 || o.jobs > maxJobs {
 					return usageError("--jobs %d (want 1 to %d)", o.jobs, maxJobs)
@@ -401,7 +400,7 @@ func jobsFlags() []flagRow {
 // maxJobs is what --jobs may be at most: each may take a thread.
 const maxJobs = 1024
 
-// timeoutFlags bound how long an image may take to answer.
+// timeoutFlags bound how long the storage of an image may take to answer.
 func timeoutFlags(timeout time.Duration) []flagRow {
 	return []flagRow{timeoutFlag(timeout, "refuse an image whose storage does not answer within `TIME`")}
 }
@@ -414,14 +413,14 @@ func timeoutFlag(timeout time.Duration, usage string) flagRow {
 		}}
 }
 
-// parseTimeout reads a time: "90s", "1m30s", or as timeout(1) takes it, 90.
+// parseTimeout parses a duration: "90s", "1m30s", or seconds as for timeout(1), "90".
 func parseTimeout(word string) (time.Duration, error) {
 	timeout, err := time.ParseDuration(word)
 	if err != nil {
 		timeout, err = time.ParseDuration(word + "s")
 	}
 	if err != nil || timeout <= 0 {
-		return 0, usageError("--timeout %q (want a time of more than 0, as 10s)", word)
+		return 0, usageError("--timeout %q (want a time above 0, such as 10s)", word)
 	}
 	return timeout, nil
 }
@@ -431,11 +430,11 @@ func valueOf(c *cli.Context, name string) *string {
 	return &value
 }
 
-// parseTrust reads the --trust flags. One that is given twice is one.
+// parseTrust parses the --trust flags. Duplicates count once.
 func parseTrust(words []string) ([]chain.Statement, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "" // only the hint about a relative path is poorer for it
+		dir = "" // only the hint about a relative path needs it
 	}
 	var statements []chain.Statement
 	stated := make(map[string]probe.Format)

@@ -15,21 +15,21 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// This file has what only the full program has, and small.go what the small one, which is
-// built with the tag "small", does instead: it has no code for YAML, for networks and for
-// libvirt's protocol, starts in less time, and hands over to the full one for those.
+// This file has what only the full program can do; small.go is its counterpart in the
+// small program, which is built with the tag "small". The small one has no code for YAML,
+// networks and libvirt's protocol, starts faster, and executes the full one for those.
 
 // hostCommands are the commands for whole hosts.
 func hostCommands(std streams) []*cli.Command { return []*cli.Command{hostCommand(std)} }
 
-// hostFlags are the flags of the commands for whole hosts that are of no other command.
+// hostFlags are the flags that only the commands for whole hosts have.
 func hostFlags() []flagRow {
 	return slices.Concat(storedFlags(), rebaseFlags(), draftFlags(), shownFlags())
 }
 
 // remoteOpener opens images on the network, too.
 func (o *options) remoteOpener() storage.Opener {
-	// Its own limit is for those who have no other.
+	// Its own limit is a fallback for other callers.
 	return &remote.Opener{QemuImg: o.qemuImg, Timeout: 2 * o.timeout}
 }
 
@@ -42,5 +42,5 @@ func readPolicy(ctx context.Context, requests *limit.Requests, path string) (pol
 	return file.Policy, file.Pools, nil
 }
 
-// handOver does nothing: this is the full program.
+// handOver does nothing here: this is the full program.
 func handOver(*commandLine, []string) error { return nil }

@@ -13,8 +13,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// newGuest defines a guest over a chain of three, in which nobody recorded a
-// format, and returns the paths of its images, top first.
+// newGuest defines a guest over a chain of three, without recorded formats, and
+// returns the paths of its images, top first.
 func newGuest(t *testing.T, l *peers.Libvirt) (top, middle, base string) {
 	t.Helper()
 	installProgram(t, l)
@@ -34,8 +34,8 @@ func newGuest(t *testing.T, l *peers.Libvirt) (top, middle, base string) {
 const guest = demoName
 
 // TestGuestStartsOnceItIsFixed: a real libvirt refuses the guest, the pipeline
-// of the documentation mends its definition, and then it starts with nobody
-// guessing anything.
+// of the documentation fixes its definition, and then it starts without any
+// guess.
 func TestGuestStartsOnceItIsFixed(t *testing.T) {
 	t.Parallel()
 	l := peers.StartLibvirt(t)
@@ -81,7 +81,7 @@ func TestGuestStartsOnceItIsFixed(t *testing.T) {
 }
 
 // node is a -blockdev option, as far as it matters here. Backing is nil only if
-// there is no such key: QEMU then follows the image's header.
+// the key is absent: QEMU then follows the image's header.
 type node struct {
 	Name     string          `json:"node-name"`
 	Driver   string          `json:"driver"`
@@ -127,8 +127,8 @@ func TestPipelineKeepsPasswords(t *testing.T) {
 	}
 }
 
-// TestRefusalLeavesTheDefinition: without the operator's word nothing is
-// defined, and the guest is as it was.
+// TestRefusalLeavesTheDefinition: without the operator's statement nothing is
+// defined, and the guest is unchanged.
 func TestRefusalLeavesTheDefinition(t *testing.T) {
 	t.Parallel()
 	l := peers.StartLibvirt(t)
@@ -184,8 +184,8 @@ func wantQuiet(t *testing.T, calls string) {
 	}
 }
 
-// TestForgedNameIsNeverTouched: of an image that nobody vouches for, the file
-// that it names is neither opened nor looked at.
+// TestForgedNameIsNeverTouched: the file that an untrusted image names is
+// neither opened nor examined.
 func TestForgedNameIsNeverTouched(t *testing.T) {
 	peers.Require(t, "strace")
 	dir := t.TempDir()

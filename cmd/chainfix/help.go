@@ -9,34 +9,34 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The help fits into 80 columns. What a flag does begins in its own column, on a line
-// of its own where the flag is too long.
+// The help fits into 80 columns. The texts of flags begin in one column, on a line of
+// their own if the flag is too long.
 const (
 	helpColumns = 80
 	flagColumn  = 24
 )
 
-// flagSections are the headings that flags stand under in the help, in this order.
+// flagSections are the headings of the flags in the help, in this order.
 var flagSections = []struct {
 	title string
 	flags []string
 }{
-	{"What becomes of the document", []string{"diff", "list", "write"}},
-	{"What becomes of the folder", []string{"keep"}},
+	{"Where the result goes", []string{"diff", "list", "write"}},
+	{"What happens to the folder", []string{"keep"}},
 	{"Which guests", []string{"connect", "from"}},
-	{"What is changed", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
-	{"What is shown", []string{"verbose", "quiet", "only", "severity", "color"}},
-	{"What is printed and written", []string{"output", "out", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
-	{"What is refused", []string{"verify", "no-guard"}},
-	{"Who says what format an image has", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
-	{"Who reads the result, and where images are", []string{"target-libvirt", "pools"}},
-	{"How images are read", []string{"network", "qemu-img", "jobs", "timeout"}},
+	{"What to change", []string{"all", "snapshots", "saved", "dry-run", "yes", "state-dir"}},
+	{"What to show", []string{"verbose", "quiet", "only", "severity", "color"}},
+	{"Output", []string{"output", "out", "predict", "draft-policy", "rebase-script", "log", "log-format"}},
+	{"What to refuse", []string{"verify", "no-guard"}},
+	{"Image formats", []string{"rule", "trust", "policy", "refresh", "keep-xml"}},
+	{"Target libvirt and storage pools", []string{"target-libvirt", "pools"}},
+	{"Reading images", []string{"network", "qemu-img", "jobs", "timeout"}},
 }
 
-// otherFlags is the heading of those that stand under none of these.
+// otherFlags is the heading of all other flags.
 const otherFlags = "Other flags"
 
-// helpText explains a command, or with nil the program.
+// helpText returns the help of a command, or of the program if it is nil.
 func helpText(app *cli.App, command *cli.Command, path []string) string {
 	var b strings.Builder
 	if command == nil {
@@ -63,12 +63,12 @@ func helpText(app *cli.App, command *cli.Command, path []string) string {
 	return b.String()
 }
 
-// commandName is a command as it is typed.
+// commandName returns a command as the user types it.
 func commandName(path []string) string {
 	return strings.Join(append([]string{"chainfix"}, path...), " ")
 }
 
-// usageLine is what may be typed for a command.
+// usageLine returns the usage of a command.
 func usageLine(command *cli.Command, path []string) string {
 	usage := commandName(path)
 	switch {
@@ -80,8 +80,7 @@ func usageLine(command *cli.Command, path []string) string {
 	return strings.TrimSpace(usage + " " + command.ArgsUsage)
 }
 
-// briefHelp says in a few lines what the command of a path does, or with a flag what that
-// does.
+// briefHelp returns a few lines about the command at path, or about one of its flags.
 func briefHelp(app *cli.App, path []string, flag string) string {
 	command := app.Command(path[0])
 	for _, word := range path[1:] {
@@ -98,7 +97,7 @@ func briefHelp(app *cli.App, path []string, flag string) string {
 	return b.String()
 }
 
-// writeCommands lists commands, which those ask for help whose path is given.
+// writeCommands lists the subcommands of the command at path.
 func writeCommands(b *strings.Builder, path []string, commands []*cli.Command) {
 	if len(commands) == 0 {
 		return
@@ -128,12 +127,12 @@ func writeFlag(b *strings.Builder, f cli.Flag) {
 	writeRow(b, d.label(), d.text, flagColumn)
 }
 
-// describedFlag is what people are told of a flag.
+// describedFlag is what the help says about a flag.
 type describedFlag struct {
-	long, short string // its names; of the short one there may be none
-	value       string // what stands for its value, as FILE; "" if it takes none
+	long, short string // its names; short may be ""
+	value       string // the placeholder of its value, such as FILE; "" if it takes none
 	text        string // what it does
-	usual       string // what it is where it is not given; "" for nothing
+	usual       string // its default; "" for none
 }
 
 func describeFlag(f cli.Flag) describedFlag {
@@ -146,12 +145,12 @@ func describeFlag(f cli.Flag) describedFlag {
 		return d
 	}
 	d.value, d.text = flag.UnquoteUsage(&flag.Flag{Usage: doc.GetUsage()})
-	d.text = strings.Replace(d.text, ": "+d.value, "", 1) // it stands beside the name
+	d.text = strings.Replace(d.text, ": "+d.value, "", 1) // it is shown next to the name
 	d.usual = strings.Trim(doc.GetDefaultText(), `"`)
 	return d
 }
 
-// label is the flag with its names and its value, in the help.
+// label is the flag with its names and its value, as the help shows it.
 func (d describedFlag) label() string {
 	label := "      --" + d.long
 	if d.short != "" {
@@ -170,7 +169,8 @@ func writeRow(b *strings.Builder, label, text string, column int) {
 	fmt.Fprintf(b, "%-*s%s\n", column, label, text)
 }
 
-// wrapped is a text in lines that fit behind a margin, which all but the first have.
+// wrapped breaks a text into lines that fit after a margin, which all lines but the first
+// get.
 func wrapped(text string, margin int) string {
 	var b strings.Builder
 	column := margin

@@ -11,13 +11,13 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// hookCommand is what a qemu hook script of libvirt's runs. It never calls
-// libvirt, which waits for its end with the guest locked, and has no --network,
-// so that no server can make it wait.
+// hookCommand is for libvirt's qemu hook script. It never calls libvirt, which
+// waits for the hook with the guest locked, and it has no --network, so that no
+// server can make it wait.
 func hookCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        hookName,
-		Usage:       "keep guests from starting with a wrong chain, and make chains explicit on the way, as a hook of libvirt's; XML on standard input",
+		Usage:       "as libvirt's QEMU hook, stop guests whose chain is wrong, and make chains explicit on migration and restore; reads the XML from standard input",
 		ArgsUsage:   "GUEST OPERATION SUB-OPERATION EXTRA",
 		Description: hookDescription,
 		Flags:       flagsOf(hookFlags(), statementFlags()),
@@ -30,7 +30,7 @@ func hook(c *cli.Context, std streams) error {
 		return usageError("hook takes the four words of libvirt (GUEST OPERATION SUB-OPERATION EXTRA), not %q", c.Args().Slice())
 	}
 	call, _ := readHookCall(c.Args().Slice())
-	// Where there is nothing to do no flag can be wrong.
+	// If there is nothing to do, do not fail over a wrong flag.
 	if call.idle() || !call.rewrites() && c.Bool("no-guard") && !c.Bool("verify") {
 		return nil
 	}
@@ -47,8 +47,8 @@ func hook(c *cli.Context, std streams) error {
 	return h.conclude(c.Context, explicit, err)
 }
 
-// hookWords are the words of the command line from "hook" on, as they were before
-// [guardHook] saw them.
+// hookWords are the words of the command line from "hook" on, before [guardHook]
+// changed them.
 func hookWords(c *cli.Context) []string {
 	words := c.Lineage()[1].Args().Slice()
 	if at := len(words) - 5; at > 0 && words[at] == "--" {
@@ -65,12 +65,12 @@ type hookRun struct {
 	journal hookJournal
 }
 
-// work does what the moment asks for: it returns the XML with every chain explicit, if
-// that is to replace libvirt's, and an error if something keeps it from that, or is wrong.
+// work handles the operation: it returns the XML with every chain explicit, if libvirt
+// takes it, and an error if that is impossible or the chain is wrong.
 func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
 	limit := h.timeout
-	// Of an image that does not answer it is said which one it is, and of more of
-	// them at least that time is up, before nobody waits any more.
+	// The shorter limits leave time to report which image does not answer, or at
+	// least that time is up.
 	h.timeout = limit * 7 / 10
 	ctx, cancel := context.WithTimeoutCause(ctx, limit*8/10, timeUpError{limit})
 	defer cancel()
@@ -85,12 +85,12 @@ func (h *hookRun) work(ctx context.Context) (explicit []byte, err error) {
 	return explicit, err
 }
 
-// conclude prints the XML, or says what is wrong. Only what refuses the operation is the
-// program's error.
+// conclude prints the XML, or reports what is wrong. It returns an error only if the
+// operation must fail.
 func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) error {
-	as := "the XML is left as it is: "
+	as := "the XML stays unchanged: "
 	if !h.call.rewrites() {
-		as = "the guest starts, and it cannot be told whether its chain is right: "
+		as = "the guest starts, but its chain could not be checked: "
 	}
 	switch {
 	case err == nil && (explicit == nil || !h.call.rewrites()):
@@ -116,12 +116,12 @@ func (h *hookRun) conclude(ctx context.Context, explicit []byte, err error) erro
 
 const hookName = "hook"
 
-// hookTimeout is how long a hook may take in all, since libvirt waits for it, and
-// everybody who asks it for that guest.
+// hookTimeout bounds the whole hook: libvirt waits for it, and so does every
+// client that asks about that guest.
 const hookTimeout = 2 * time.Second
 
-// hookCall is what libvirt says of the moment at which it runs a hook script:
-// the four words that it appends to the script's command line (hooks.rst).
+// hookCall is the operation for which libvirt runs the hook script: the four
+// words that it appends to the script's command line (hooks.rst).
 type hookCall struct {
 	guest, operation, subOperation, extra string
 }
@@ -142,8 +142,8 @@ func readHookCall(words []string) (hookCall, bool) {
 	return call, ok
 }
 
-// idle reports that the moment is none at which chainfix does anything, those
-// of a libvirt to come included.
+// idle reports that chainfix does nothing in this operation. Unknown operations
+// of later libvirts are idle too.
 func (c hookCall) idle() bool {
 	return c.subOperation != "begin" || !slices.Contains([]string{"migrate", "restore", "prepare", "start"}, c.operation)
 }
@@ -152,22 +152,20 @@ func (c hookCall) idle() bool {
 // any, for the guest's XML.
 func (c hookCall) rewrites() bool { return c.operation == "migrate" || c.operation == "restore" }
 
-// goesOnToPrepare reports that a refusal is left to "prepare", which comes next with
-// the same XML. libvirt 11.3 takes a hook that fails in "restore" for a success: it
-// deletes the saved state, and starts nothing.
+// goesOnToPrepare reports that "prepare" follows with the same XML and can refuse
+// the guest instead. libvirt 11.3 treats a hook that fails in "restore" as a
+// success: it deletes the saved state, and starts nothing.
 func (c hookCall) goesOnToPrepare() bool { return c.operation == "restore" }
 
-// guardHook looks at a command line before anything else does, in case that it
-// is a hook's.
+// guardHook checks a command line before anything else, in case it is a hook's.
 //
 // A hook that fails in "reconnect" kills a guest that runs, at the restart of
 // the daemon; one that fails in "started" ends one that has just started
-// (hooks.rst). So where there is nothing to do, nothing can fail: idle is true
-// even if the rest of the line is wrong, and where "reconnect" is on a line that
-// is not libvirt's.
+// (hooks.rst). So an idle hook cannot fail: idle is true even if the rest of the
+// line is wrong, and if "reconnect" is on a line that is not libvirt's.
 //
-// Otherwise libvirt's words come back after "--", because a guest may be called
-// "--verify=false".
+// Otherwise guardHook puts "--" before libvirt's words, because a guest may be
+// called "--verify=false".
 func guardHook(args []string) (guarded []string, idle bool) {
 	if len(args) < 2 || args[1] != hookName {
 		return args, false
@@ -179,14 +177,14 @@ func guardHook(args []string) (guarded []string, idle bool) {
 		return args, slices.Contains(words, "reconnect")
 	case call.idle():
 		return args, true
-	case args[len(args)-5] == "--": // it stands in the script already
+	case args[len(args)-5] == "--": // the script has it already
 		return args, false
 	}
 	return slices.Insert(slices.Clone(args), len(args)-4, "--"), false
 }
 
-// isRestore reports whether a command line, as [guardHook] returns it, is that of a
-// hook which must not fail.
+// isRestore reports whether a command line, as [guardHook] returns it, is for a
+// hook that must not fail.
 func isRestore(args []string) bool {
 	if len(args) < 2 || args[1] != hookName {
 		return false

@@ -52,8 +52,8 @@ func documentedScript(t *testing.T) string {
 	return string(found[1])
 }
 
-// TestHelpHasTheHookScript: whoever takes it from the help has that of docs/hook.md, but for
-// its comments and line breaks.
+// TestHelpHasTheHookScript: the script in the help is that of docs/hook.md, except for
+// comments and line breaks.
 func TestHelpHasTheHookScript(t *testing.T) {
 	code := regexp.MustCompile("(?m)^#[^!].*").ReplaceAllString(documentedScript(t), "")
 	if words := strings.Join(strings.Fields(code), " "); !strings.Contains(strings.Join(strings.Fields(hookDescription), " "), words) {
@@ -70,8 +70,8 @@ func startHost(t *testing.T, name string) *peers.System {
 	return s
 }
 
-// hookChain makes the images of a guest: a base whose format nobody recorded,
-// so that libvirt probes, and two overlays. It returns their paths, top first.
+// hookChain makes the images of a guest: a base of unrecorded format, so that
+// libvirt probes, and two overlays. It returns their paths, top first.
 func hookChain(t *testing.T, s *peers.System, guest string) (top, middle, base string) {
 	t.Helper()
 	dir := filepath.Join(s.Images, guest)
@@ -113,8 +113,8 @@ func migrate(from, to *peers.System, guest string, flags ...string) (string, err
 		"--migrateuri", "unix://" + filepath.Join(from.Images, "migration")}, flags...)...)
 }
 
-// wantExplicit demands that QEMU's last start, on a host, was told of every
-// layer, and that libvirt looked at none, as its log from there on tells.
+// wantExplicit demands that QEMU's last start on a host got every layer, and
+// that libvirt read none, according to its log from there on.
 func wantExplicit(t *testing.T, s *peers.System, guest string, logged int, images ...string) {
 	t.Helper()
 	options := s.Blockdevs(guest)
@@ -135,7 +135,7 @@ func wantExplicit(t *testing.T, s *peers.System, guest string, logged int, image
 	}
 }
 
-// detections are the lines of a log which tell that libvirt looked for a chain.
+// detections are the lines of a log that say that libvirt detected a chain.
 func detections(log string) (lines []string) {
 	for line := range strings.Lines(log) {
 		for _, sign := range []string{"virStorageFileProbeFormat", "virStorageSourceGetMetadata", "parsing backing store string"} {
@@ -236,7 +236,7 @@ func TestGuestsMigrate(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		wantExplicit(t, destination, "wrong", len(destination.DebugLog()), other, middle, top)
-		if log := hookLog(t, destination); !strings.Contains(log, `guest "wrong", migrate begin: the XML is left as it is: disk "vda": [chain-conflict] `) {
+		if log := hookLog(t, destination); !strings.Contains(log, `guest "wrong", migrate begin: the XML stays unchanged: disk "vda": [chain-conflict] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})
@@ -276,7 +276,7 @@ func TestGuestsMigrate(t *testing.T) {
 			t.Fatalf("images that libvirt makes later are missed: %v\n%s", err, out)
 		}
 		wantState(t, destination, "copied", "running")
-		if log := hookLog(t, destination); !strings.Contains(log, `guest "copied", migrate begin: the XML is left as it is: disk "vda": [image-missing] `) {
+		if log := hookLog(t, destination); !strings.Contains(log, `guest "copied", migrate begin: the XML stays unchanged: disk "vda": [image-missing] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})
@@ -353,11 +353,11 @@ func TestGuestsAreRestored(t *testing.T) {
 	if diff := cmp.Diff(running, s.Blockdevs("lasting")); diff != "" {
 		t.Errorf("the guest goes on with other nodes:\n-before +now\n%s", diff)
 	}
-	if log := hookLog(t, s); !strings.Contains(log, `guest "lasting", restore begin: the XML is left as it is: disk "vda": [ran-otherwise] `) {
+	if log := hookLog(t, s); !strings.Contains(log, `guest "lasting", restore begin: the XML stays unchanged: disk "vda": [ran-otherwise] `) {
 		t.Errorf("the log:\n%s", log)
 	}
 
-	// Now somebody gives the saved guest another base.
+	// Now the saved guest gets another base.
 	s.Virsh("managedsave", "saved")
 	if xml := s.Virsh("managedsave-dumpxml", "saved"); !strings.Contains(xml, base) {
 		t.Errorf("an explicit chain is not saved:\n%s", xml)

@@ -16,10 +16,9 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// errNotYet is returned where nothing is wrong but that images are absent which
-// libvirt may be about to make. On the destination of a migration with --copy-storage-all it
-// makes them between "migrate" and "prepare" (libvirt 9.0, qemuMigrationDstPrepareActive),
-// which then sees them.
+// errNotYet is returned if images are missing that libvirt may be about to create, and
+// nothing else is wrong. On the destination of a migration with --copy-storage-all libvirt
+// creates them between "migrate" and "prepare" (libvirt 9.0, qemuMigrationDstPrepareActive).
 var errNotYet = errors.New("not there yet")
 
 // notYet is an error with the text of another.
@@ -28,8 +27,8 @@ type notYet struct{ error }
 func (notYet) Is(target error) bool { return target == errNotYet }
 func (n notYet) Unwrap() error      { return n.error }
 
-// poolDir is where the libvirt of this user keeps the definitions of its storage pools;
-// "" if that is not known.
+// poolDir returns the folder in which this user's libvirt keeps its storage pool
+// definitions, or "" if unknown.
 func poolDir() string {
 	if os.Geteuid() == 0 {
 		return defaultPools
@@ -41,7 +40,7 @@ func poolDir() string {
 	return filepath.Join(config, "libvirt/storage")
 }
 
-// document reads what is needed: the policy, and a guest's XML. The error is one line.
+// document reads the policy and a guest's XML. The error is one line.
 func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document, error) {
 	walkers, err := h.walkers(ctx)
 	if err != nil {
@@ -66,8 +65,8 @@ func (h *hookRun) document(ctx context.Context) (*chain.Walker, *xmlfix.Document
 	return walkers.walker(), doc, nil
 }
 
-// explicit reads a guest's XML and returns it with every chain explicit; nil if that is
-// what it says already. The error is one line.
+// explicit reads a guest's XML and returns it with every chain explicit, or nil if it
+// already is. The error is one line.
 func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 	walker, doc, err := h.document(ctx)
 	if err != nil {
@@ -75,9 +74,10 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 	}
 	var refused, absent hookNotes
 	// In "prepare" the XML has an id already, but libvirt has detected nothing
-	// yet (libvirt 9.0, qemuProcessInit); from that of "migrate" and "restore" it
-	// leaves out what it had detected (virDomainDefCopy), unless it was restarted
-	// meanwhile. What is there is what the guest runs with, or will.
+	// yet (libvirt 9.0, qemuProcessInit); for "migrate" and "restore" it leaves
+	// out what it had detected (virDomainDefCopy), unless it was restarted
+	// meanwhile. The chains in the XML are those that the guest runs with, or
+	// will.
 	disks, err := doc.Walk(ctx, walker, true)
 	if err != nil {
 		return nil, inputError(err)
@@ -119,8 +119,8 @@ func (h *hookRun) explicit(ctx context.Context) ([]byte, error) {
 }
 
 // makeExplicit returns the findings about a disk. With edit it queues the edits
-// that make its chain explicit, if none refuses that. The error is for a run that
-// was cut short.
+// that make its chain explicit, if no finding refuses that. It returns an error
+// only if ctx ends.
 func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExamination, edit bool) ([]finding.Finding, error) {
 	if disk.Err != nil {
 		f, _ := report.FindingOf(disk.Err)
@@ -142,8 +142,8 @@ func makeExplicit(ctx context.Context, walker *chain.Walker, disk xmlfix.DiskExa
 	return found.Findings, nil
 }
 
-// inOneLine is all that a finding says in a line, because libvirt puts what a
-// failing hook says into the middle of its own message.
+// inOneLine puts a finding on one line, because libvirt embeds a failing hook's
+// output in its own message.
 func inOneLine(f finding.Finding) string {
 	line := f.Text
 	if f.Code != "" {
@@ -155,10 +155,9 @@ func inOneLine(f finding.Finding) string {
 	return strings.ReplaceAll(line, "\n", " ")
 }
 
-// mayDiffer returns a finding where a guest that is about to go on may have another
-// chain open than the one that would be written into its XML. Its disk would then
-// change under it, while one that starts afresh may well be given what its images really
-// are.
+// mayDiffer returns a finding if a migrated or restored guest may have another chain
+// open than the one that would be written into its XML: its disk would change under it.
+// A guest that boots can be given the true formats of its images.
 func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*finding.Finding, error) {
 	why, err := predict.GoesOn(ctx, w, stated)
 	if err != nil || why == "" {
@@ -166,6 +165,6 @@ func mayDiffer(ctx context.Context, w *chain.Walker, stated chain.Stated) (*find
 	}
 	vm := finding.GuestWord(stated.Guest)
 	return &finding.Finding{Code: finding.RanOtherwise, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: why,
-		Remedy: finding.Say("make its definition explicit, and shut it down and start it: %s, %s, %s",
+		Remedy: finding.Say("make its definition explicit, then shut it down and start it: %s, %s, %s",
 			finding.Command("virsh dumpxml --inactive --security-info "+vm+" | chainfix | virsh define /dev/stdin"), finding.Command("virsh shutdown "+vm), finding.Command("virsh start "+vm))}, nil
 }

@@ -18,11 +18,11 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// The guard keeps a guest from starting whose explicit chain contradicts the headers
-// of its images, beyond doubt and so that it would see other bytes. libvirt never looks:
-// the XML wins, silently. Whatever leaves a doubt lets the guest start.
+// The guard stops a guest from starting if its explicit chain certainly contradicts the
+// headers of its images, so that it would read other bytes. libvirt never checks: the
+// XML wins, silently. In doubt the guest starts.
 
-// errContradicted is returned for a chain with which no guest is to start.
+// errContradicted is returned for a chain with which no guest must start.
 var errContradicted = errors.New("the chain contradicts the headers")
 
 // contradiction is an error with the text of another.
@@ -31,17 +31,17 @@ type contradiction struct{ error }
 func (contradiction) Is(target error) bool { return target == errContradicted }
 func (c contradiction) Unwrap() error      { return c.error }
 
-// guardJobs is how many disks of a guest the guard looks at at the same time: one that
-// hangs must not hide what is wrong with another.
+// guardJobs is how many disks of a guest the guard checks at the same time: one that
+// hangs must not hide an error in another.
 const guardJobs = 16
 
-// guardSays is what the guard finds out about a disk: nil for nothing.
+// guardSays is the guard's result for a disk.
 type guardSays struct {
-	wrong, doubt *hookNote // why the guest must not start; why it cannot be told whether the chain is right
+	wrong, doubt *hookNote // why the guest must not start; why the chain could not be checked
 }
 
 // guard returns an [errContradicted] if the guest must not start, and another error if
-// it cannot be told of all its disks.
+// some disk could not be checked.
 func (h *hookRun) guard(ctx context.Context) error {
 	w, doc, err := h.document(ctx)
 	if err != nil {
@@ -65,7 +65,7 @@ func (h *hookRun) guard(ctx context.Context) error {
 	}
 	switch {
 	case len(wrong) > 0:
-		// What is in doubt besides keeps nothing from starting.
+		// Doubts about other disks are only logged.
 		for _, doubt := range doubts {
 			h.journal.note(doubt)
 		}
@@ -92,13 +92,13 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	}
 	for _, f := range found.Findings {
 		if f.Misopens {
-			f.Text += ": the guest would see wrong bytes"
+			f.Text += ": the guest would read wrong bytes"
 			f.Remedy = h.letItStart(f, found)
 			return guardSays{wrong: &hookNote{stated.Target, f}}
 		}
 	}
 	if h.call.operation == "start" {
-		return guardSays{} // what the XML stated was told before, and the rest libvirt has seen
+		return guardSays{} // the operator knows what the XML states, and libvirt has read the rest
 	}
 	for _, f := range found.Findings {
 		if f.Severity == finding.Refuse || slices.Contains(unseen, f.Code) {
@@ -108,7 +108,7 @@ func (h *hookRun) guardDisk(ctx context.Context, w *chain.Walker, disk *xmlfix.D
 	return guardSays{}
 }
 
-// unseen are the findings about an explicit chain of which a part was not looked at.
+// unseen are the findings about an explicit chain that was not read to its end.
 var unseen = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, finding.ChainUnverified, finding.SourceInexpressible}
 
 // statesChain reports whether the XML states something that headers could contradict.
@@ -118,23 +118,23 @@ func statesChain(s chain.Stated) bool {
 		top.Source != nil && top.Source.DataStore != nil
 }
 
-// letItStart says what to do about a chain with which the guest does not start: mend it,
-// or keep it for good, or let this guest start as it is.
+// letItStart says what to do about a chain that stops the guest: fix it, keep it for
+// good, or let this guest start unchecked.
 func (h *hookRun) letItStart(f finding.Finding, found *chain.Chain) finding.Remedy {
 	guest := finding.GuestWord(h.call.guest)
 	refresh := "--refresh"
 	for _, command := range f.Remedy.Commands {
 		if strings.HasPrefix(command, refresh) {
-			refresh = command // with the statements that it takes
+			refresh = command // with the statements of this command line
 		}
 	}
-	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it, by an entry under \"disks\" in the file of --policy: %s; "+
-		"or let this guest start unchecked, by a line at the head of the hook script: %s",
+	return finding.Say("rebuild the chain from the headers: %s; or, if the XML is right, keep it with an entry under \"disks\" in the policy file: %s; "+
+		"or let this guest start unchecked with a line at the top of the hook script: %s",
 		finding.Command("chainfix host apply "+h.repeatedFlags()+refresh+" "+guest), keptEntry(found.Layers[0]), finding.Command(`case "$1" in `+guest+`) exit 0 ;; esac`))
 }
 
-// keptEntry is the entry of a policy file that keeps the chain of the disk which has
-// this image.
+// keptEntry returns the policy file entry that keeps the chain of the disk with this
+// image.
 func keptEntry(top chain.Layer) finding.Remedy {
 	name, key, word := storage.ShownName(top.At()), "path", "PATH"
 	if path, local := top.LocalPath(); local && !slices.Contains(strings.Split(path, "/"), "..") {

@@ -63,7 +63,7 @@ func (h *guardedHost) virtinst(t *testing.T, program string, args ...string) {
 }
 
 // TestGuard: a guest whose explicit chain has become wrong does not start on a real
-// libvirt, and each way out that the error names is one. All others start.
+// libvirt, and each way out that the error names works. All others start.
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "virt-clone", "virt-xml")
@@ -149,7 +149,7 @@ func TestGuard(t *testing.T) {
 		if out, err := h.Try("start", "missing"); err == nil || strings.Contains(out, "Hook script") {
 			t.Errorf("the hook refuses what libvirt does: %v, %s", err, out)
 		}
-		if log := hookLog(t, h.System); !strings.Contains(log, `guest "missing", prepare begin: the guest starts, and it cannot be told whether its chain is right: disk "vda": [image-missing] `) {
+		if log := hookLog(t, h.System); !strings.Contains(log, `guest "missing", prepare begin: the guest starts, but its chain could not be checked: disk "vda": [image-missing] `) {
 			t.Errorf("the log:\n%s", log)
 		}
 	})

@@ -16,11 +16,11 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// hookJournal is the file for what a hook has to say: libvirt 9.0 drops the
-// standard error of a hook that succeeds, but for its debug log.
+// hookJournal is the log file of a hook: libvirt 9.0 drops the standard error
+// of a hook that succeeds, except in its debug log.
 //
-// What it is on may hang, as images may. That is no reason to forget what the hook has
-// found out: after its patience it is given up.
+// Its file system may hang, as those of images may. The hook must not lose its result
+// over that: after patience it gives the log up.
 type hookJournal struct {
 	path string // "" for none
 	json bool   // a line is an object
@@ -31,19 +31,19 @@ type hookJournal struct {
 	patience time.Duration // for all lines together
 }
 
-// callID returns the id of this call, which a reader has from the process that started it.
+// callID returns the id of this call. A reader gets it from the process that started it.
 func callID() string {
 	return cmp.Or(os.Getenv(readerVariable), strings.ToLower(rand.Text()[:12]))
 }
 
-// hookNote is what a hook has to say of a disk, or where that is "" of the guest. What is
-// no finding has no code.
+// hookNote is a message about a disk, or about the guest if disk is "". Only findings
+// have a code.
 type hookNote struct {
 	disk string
 	finding.Finding
 }
 
-// String is the note in one line.
+// String returns the note in one line.
 func (n hookNote) String() string {
 	if n.disk == "" {
 		return inOneLine(n.Finding)
@@ -51,7 +51,7 @@ func (n hookNote) String() string {
 	return "disk " + strconv.Quote(n.disk) + ": " + inOneLine(n.Finding)
 }
 
-// hookNotes are why a hook cannot do its work. It is an error with the first of them.
+// hookNotes are the reasons why a hook cannot do its work. As an error they show the first.
 type hookNotes []hookNote
 
 func (n hookNotes) Error() string {
@@ -61,26 +61,26 @@ func (n hookNotes) Error() string {
 	return fmt.Sprintf("%s (and %d more)", n[0], len(n)-1)
 }
 
-// hookLine is a line of the journal for programs.
+// hookLine is a line of the JSON log.
 type hookLine struct {
 	Time         string `json:"time"` // RFC 3339, in UTC
-	ID           string `json:"id"`   // the same in all lines of one call of the hook
+	ID           string `json:"id"`   // the same in all lines of one hook call
 	Guest        string `json:"guest"`
 	Operation    string `json:"operation"`     // libvirt's word
 	SubOperation string `json:"sub-operation"` // libvirt's word
 	Level        string `json:"level"`
-	Result       string `json:"result,omitempty"` // what became of the XML, or of the operation, where this decided it
+	Result       string `json:"result,omitempty"` // the result for the XML or the operation, if this line decides it
 	Disk         string `json:"disk,omitempty"`   // its target
-	Code         string `json:"code,omitempty"`   // of the finding, where it is one
+	Code         string `json:"code,omitempty"`   // the code of the finding, if it is one
 	Text         string `json:"text"`
 	Hint         string `json:"hint,omitempty"` // what would help
 }
 
-// note appends a finding that decides nothing.
+// note logs a finding that does not decide the result.
 func (j *hookJournal) note(n hookNote) { j.append("", "", n) }
 
-// conclude appends why the call ends as it does, with a result for programs and the
-// words for people that stand before each of the reasons.
+// conclude logs the reasons for the result: result is for JSON, and as precedes
+// each reason in text.
 func (j *hookJournal) conclude(result, words string, why error) {
 	var all hookNotes
 	if !errors.As(why, &all) {
@@ -96,7 +96,7 @@ func (j *hookJournal) conclude(result, words string, why error) {
 	}
 }
 
-// append writes a line. That it cannot is no reason to fail.
+// append writes a line. A failure is only a warning.
 func (j *hookJournal) append(result, words string, n hookNote) {
 	if j.path == "" {
 		return
@@ -120,7 +120,7 @@ func (j *hookJournal) append(result, words string, n hookNote) {
 	}
 }
 
-// write appends a line, or gives the file up with a [timeUpError].
+// write appends a line, or gives up with a [timeUpError].
 func (j *hookJournal) write(line []byte) error {
 	path, begun, done := j.path, time.Now(), make(chan error, 1)
 	go func() { done <- appendTo(path, line) }()
@@ -135,8 +135,8 @@ func (j *hookJournal) write(line []byte) error {
 	}
 }
 
-// appendTo writes to a file, and waits for no pipe: not for one that nobody has
-// open, nor for one that is full, which package os would do.
+// appendTo writes to a file without waiting for a pipe that no process has open
+// or that is full, as package os would.
 func appendTo(path string, line []byte) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0o600)
 	if err != nil {

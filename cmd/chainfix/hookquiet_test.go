@@ -17,8 +17,8 @@ import (
 )
 
 // TestHookIsQuiet: the hook starts no process but its reader and opens no socket, least
-// of all libvirt's, which waits for it, whatever the chain names. What it opens it does
-// not wait for.
+// of all libvirt's, which waits for it, whatever the chain names. It does not wait for
+// what it opens.
 func TestHookIsQuiet(t *testing.T) {
 	peers.Require(t, "strace", "mkfifo")
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func TestHookIsQuiet(t *testing.T) {
 			}
 		}
 	}
-	// Where there is nothing to do, nobody waits for input either.
+	// With nothing to do, it does not wait for input either.
 	never, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +64,8 @@ func TestHookIsQuiet(t *testing.T) {
 	wantQuiet(t, traceInput(t, dir, never, exitDone, "hook", "--verify", "x", "reconnect", "begin", "-"))
 }
 
-// TestHookLogIsFull: a pipe that somebody has open and does not read is not
-// waited for. A hook that waits holds its guest up for ever.
+// TestHookLogIsFull: the hook does not wait for a pipe that is open and not
+// read. A hook that waits holds its guest up for ever.
 func TestHookLogIsFull(t *testing.T) {
 	dir := t.TempDir()
 	base, top, pipe := filepath.Join(dir, "base"), filepath.Join(dir, "top"), filepath.Join(dir, "pipe")

@@ -14,13 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A request to storage may hang in the kernel so that nothing ends it, and then the
-// process that made it does not end either, killed or not. libvirt waits for the end of
-// its hook. So the process that libvirt has started asks no storage: it starts itself
-// again, as its reader, which has nothing of libvirt's open, and waits for what that says,
-// not for its end.
+// A request to storage may hang in the kernel forever, and then its process does not end
+// either, even if killed. libvirt waits for its hook to end. So the process that libvirt
+// started never reads storage: it starts itself again as a reader, which inherits no
+// descriptor from libvirt, and waits for the reader's answer, not for its end.
 
-// readerVariable is in the environment of a reader, with the id of the call.
+// readerVariable is the environment variable that gives a reader the id of the call.
 const readerVariable = "CHAINFIX_HOOK_READER"
 
 // answerFD is where a reader writes its exit status, as a byte, after everything else.
@@ -28,7 +27,7 @@ const answerFD = 3
 
 type apartKey struct{}
 
-// readingApart returns a context in which a hook leaves reading to another process.
+// readingApart returns a context in which a hook reads in another process.
 func readingApart(ctx context.Context) context.Context {
 	if os.Getenv(readerVariable) != "" {
 		return ctx
@@ -36,20 +35,20 @@ func readingApart(ctx context.Context) context.Context {
 	return context.WithValue(ctx, apartKey{}, true)
 }
 
-// answer hands the status of a reader to its hook.
+// answer passes the exit status of a reader to its hook.
 func answer(status int) {
 	if os.Getenv(readerVariable) != "" {
 		os.NewFile(answerFD, "answer").Write([]byte{byte(status)})
 	}
 }
 
-// timeUpError is why a hook no longer waits.
+// timeUpError says that the hook's time is up.
 type timeUpError struct{ after time.Duration }
 
-func (e timeUpError) Error() string { return "there was no answer within " + e.after.String() }
+func (e timeUpError) Error() string { return "no answer within " + e.after.String() }
 
-// apart runs the hook in a reader and passes on what that says. words are those of the
-// command line from "hook" on.
+// apart runs the hook in a reader and passes on its output. words are the command line
+// from "hook" on.
 func (h *hookRun) apart(ctx context.Context, words []string) error {
 	data, err := reader{stdin: h.std.in}.read(ctx, inputOf("-"))
 	if err != nil {
@@ -57,9 +56,10 @@ func (h *hookRun) apart(ctx context.Context, words []string) error {
 	}
 	r, err := startReader(words, h.journal.id)
 	if err != nil {
-		return h.conclude(ctx, nil, fmt.Errorf("cannot start a process to read with: %w", err))
+		return h.conclude(ctx, nil, fmt.Errorf("cannot start the reading process: %w", err))
 	}
-	// Its own time is up before. What is over here hangs somewhere else, in the log for one.
+	// The reader's own limit is shorter. If it still does not answer, it hangs elsewhere,
+	// such as in the log.
 	said, err := r.ask(ctx, data, h.timeout)
 	if err != nil {
 		h.journal.path = "" // which may be what hangs
@@ -74,7 +74,7 @@ func (h *hookRun) apart(ctx context.Context, words []string) error {
 	return ended(said.status)
 }
 
-// said is what a reader says.
+// said is the answer of a reader.
 type said struct {
 	out, complaints []byte
 	status          int
@@ -86,7 +86,7 @@ type hookReader struct {
 }
 
 func startReader(words []string, id string) (r *hookReader, err error) {
-	// Whatever the script has open stays with it (Linux 5.11).
+	// Descriptors that the script has open are not inherited (Linux 5.11).
 	unix.CloseRange(answerFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	r = &hookReader{}
 	theirs := make([]*os.File, answerFD+1)
@@ -111,19 +111,19 @@ func startReader(words []string, id string) (r *hookReader, err error) {
 	return r, err
 }
 
-// ask gives the reader the XML and returns what it says, within the limit.
+// ask sends the XML to the reader and returns its answer, within the limit.
 func (r *hookReader) ask(ctx context.Context, data []byte, limit time.Duration) (said, error) {
 	go func() {
-		r.in.Write(data) // it may need none of it
+		r.in.Write(data) // the reader may not need it
 		r.in.Close()
 	}()
-	type heard struct {
+	type result struct {
 		said
 		err error
 	}
-	all := make(chan heard, 1)
+	all := make(chan result, 1)
 	go func() {
-		var h heard
+		var h result
 		complaints := make(chan []byte, 1)
 		go func() {
 			text, _ := io.ReadAll(r.complaints)
@@ -133,7 +133,7 @@ func (r *hookReader) ask(ctx context.Context, data []byte, limit time.Duration) 
 		h.complaints = <-complaints
 		status := make([]byte, 1)
 		if _, err := io.ReadFull(r.answers, status); err != nil {
-			h.err = cmp.Or(h.err, fmt.Errorf("the process that reads has ended without an answer: %.200q", h.complaints))
+			h.err = cmp.Or(h.err, fmt.Errorf("the reading process ended without an answer: %.200q", h.complaints))
 		}
 		h.status = int(status[0])
 		all <- h

@@ -16,8 +16,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/slowfs/mount"
 )
 
-// hangingHooks are hooks of which something hangs so that nothing ends the process that
-// asks for it.
+// hangingHooks are hooks in which something hangs so that the process that asks for it
+// cannot be ended.
 var hangingHooks = []struct {
 	name   string
 	flags  string // DIR is the file system that hangs
@@ -36,11 +36,11 @@ var hangingHooks = []struct {
 }
 
 // logHangs is said of a log that hangs, besides what is said otherwise.
-const logHangs = "/hang-lookup.log\": there was no answer within 200ms\n"
+const logHangs = "/hang-lookup.log\": no answer within 200ms\n"
 
-// TestHookEndsInTime: a hook ends, although what it asks for does not let go of whoever
-// asks, and nobody who has a file of the hook open waits any longer. The guest starts,
-// unless it is to be verified or something else is wrong.
+// TestHookEndsInTime: a hook ends although its request hangs forever, and so does
+// everything that has one of the hook's files open. The guest starts, unless --verify
+// is given or something else is wrong.
 func TestHookEndsInTime(t *testing.T) {
 	t.Parallel()
 	var checks []func() // all wait at the same time

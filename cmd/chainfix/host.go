@@ -23,7 +23,7 @@ func hostCommand(std streams) *cli.Command {
 	}
 }
 
-// inventory returns the host that the flags name, and what ends the use of it.
+// inventory returns the host that the flags select, and a function that closes it.
 func (o *options) inventory(ctx context.Context, requests *limit.Requests) (host.Inventory, func() error, error) {
 	if o.from != "" {
 		folder := host.FolderAt(o.from)
@@ -37,9 +37,9 @@ func (o *options) inventory(ctx context.Context, requests *limit.Requests) (host
 	return d, d.Close, nil
 }
 
-// scan returns the scan of guests that the flags describe, of a host that is still
-// to be set, and what reports afterwards which statements no disk met: those of a
-// policy file only if no guest is named, since they are about a whole host.
+// scan returns the scan that the flags describe, without its host, and the walkers
+// that report afterwards which statements matched no disk. Statements of a policy
+// file are reported only if no guest is named, since they are about a whole host.
 func (o *options) scan(ctx context.Context, guests []string, std streams) (*host.Scan, *walkers, error) {
 	w, err := o.walkers(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (o *options) scan(ctx context.Context, guests []string, std streams) (*host
 	}, w, nil
 }
 
-// hostRun is a scan that is about to begin.
+// hostRun is a prepared scan.
 type hostRun struct {
 	*walkers
 	scan      *host.Scan
@@ -66,7 +66,7 @@ type hostRun struct {
 	end       func()
 }
 
-// beginScan gets everything ready for a scan of guests, which the flags describe.
+// beginScan prepares the scan that the flags describe.
 func (o *options) beginScan(c *cli.Context, guests []string, std streams) (*hostRun, error) {
 	s, w, err := o.scan(c.Context, guests, std)
 	if err != nil {
@@ -92,15 +92,15 @@ func (o *options) beginScan(c *cli.Context, guests []string, std streams) (*host
 	return r, nil
 }
 
-// setInventory says which host a scan is of. What is written is for the libvirt
-// that is there; where that is not known for the one that the operator names, and
-// else for the oldest of those that are to come.
+// setInventory sets the host of a scan. The XML is written for the host's
+// libvirt; if that is unknown, for the one that the operator names, and otherwise
+// for the oldest of the predicted ones.
 func (o *options) setInventory(s *host.Scan, inventory host.Inventory) error {
 	s.Inventory = inventory
 	running := inventory.Version()
 	switch {
 	case running.Known() && o.target.Known() && o.target != running:
-		return usageError("--target-libvirt %s: libvirt %s reads the result here; to see what another makes of the guests as they are: host scan --predict %s",
+		return usageError("--target-libvirt %s: libvirt %s reads the result here; to see how the guests start on another: host scan --predict %s",
 			o.target, running, o.target)
 	case running.Known():
 		s.Policy.Target = running
@@ -126,8 +126,8 @@ func eachReport(ctx context.Context, s *host.Scan, use func(*host.Report) error)
 	return nil
 }
 
-// ofScan makes a scan say how many guests it has read. The function that it returns is
-// to be called with each report.
+// ofScan shows how many guests a scan has read. Call the function that it returns for
+// each report.
 func (p *progress) ofScan(s *host.Scan) (reported func()) {
 	p.say("0 guests read")
 	read, done, total := 0, 0, 0

@@ -61,7 +61,7 @@ type hostReport struct {
 	Guests          []report.Guest
 }
 
-// scanHost scans and returns what it says of each guest.
+// scanHost scans and returns the reports on the guests.
 func scanHost(t *testing.T, l *peers.Libvirt, want int, args ...string) (hostReport, map[string]report.Guest) {
 	t.Helper()
 	r := runHost(t, l, append([]string{"scan", "--output", "json"}, args...)...)
@@ -100,7 +100,7 @@ func definitions(t *testing.T, d *host.Daemon) map[string]string {
 	return all
 }
 
-// predicted is what is said of the guest as a whole.
+// predicted is the prediction for the whole guest.
 func predicted(t *testing.T, g report.Guest, target string) predict.Outcome {
 	t.Helper()
 	worst := predict.Starts
@@ -150,8 +150,8 @@ func has(g report.Guest, code finding.Code) bool {
 	return slices.ContainsFunc(g.Findings, is) || slices.ContainsFunc(g.Disks, func(d report.Disk) bool { return slices.ContainsFunc(d.Findings, is) })
 }
 
-// startAll starts guests, many at a time, compares what becomes of them, and
-// waits until the daemon knows that they have ended.
+// startAll starts guests, many at a time, compares their outcomes, and waits
+// until the daemon knows that they have ended.
 func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, starts func(n int) bool, check func(n int, outcome predict.Outcome, said string)) {
 	t.Helper()
 	var mu sync.Mutex
@@ -179,8 +179,8 @@ func startAll(t *testing.T, l *peers.Libvirt, names []string, all []hostGuest, s
 
 // TestHost is the day that chainfix is made for, on one real daemon: what the
 // scan says of each guest is what starting it shows; apply changes those that
-// are fixable and no others; these then start with nobody guessing anything; and
-// rollback gives every byte back.
+// are fixable and no others; these then start without any guess; and rollback
+// restores every byte.
 func TestHost(t *testing.T) {
 	t.Parallel()
 	all := hostGuests()
@@ -218,7 +218,7 @@ func TestHost(t *testing.T) {
 			}
 		}
 		if qemu := d.QEMU(); !qemu.Known() {
-			t.Error("nobody knows the QEMU that runs")
+			t.Error("the running QEMU is unknown")
 		}
 	})
 	t.Run("the files say what the daemon says", func(t *testing.T) {

@@ -24,7 +24,7 @@ import (
 func hostApplyCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "apply",
-		Usage:       "make the chains of guests explicit that need it, where that is safe, or of those that are named",
+		Usage:       "make chains explicit where guests need it and it is safe, or those of the named guests",
 		Description: applyDescription,
 		ArgsUsage:   "[GUEST...]",
 		Flags:       flagsOf(connectFlags(), applyFlags(), allFlag(), applyPredictFlags(), storedFlags(), askFlags(), outputFlags(), jobsFlags(), policyFlags()),
@@ -86,7 +86,7 @@ func hostApply(c *cli.Context, std streams) error {
 	cause := interrupted(c.Context)
 	switch {
 	case cause != nil && dir != "":
-		err = fmt.Errorf("%w; the same command carries on, and %s takes back what it has done", cause, o.rollbackOf(dir))
+		err = fmt.Errorf("%w; the same command continues, and %s undoes what it has done", cause, o.rollbackOf(dir))
 	case cause != nil:
 		err = fmt.Errorf("%w; nothing was changed", cause)
 	}
@@ -111,8 +111,8 @@ func hostApply(c *cli.Context, std streams) error {
 	return nil
 }
 
-// printApplied prints what standard output ends with: the folder of the run, or the
-// whole result for programs.
+// printApplied prints the end of standard output: the folder of the run, or the
+// whole result as JSON.
 func (o *options) printApplied(std streams, result *applyResult) error {
 	switch {
 	case o.json:
@@ -123,13 +123,13 @@ func (o *options) printApplied(std streams, result *applyResult) error {
 	return nil
 }
 
-// rollbackOf is the command that takes a run back, to be pasted.
+// rollbackOf returns the command that rolls a run back, ready to paste.
 func (o *options) rollbackOf(dir string) string {
 	return "chainfix host rollback " + o.connectFlag() + finding.ShellWord(dir)
 }
 
-// pathLine is a path as scripts take it, a line: as it is, and quoted only if it
-// could drive a terminal or be more than a line.
+// pathLine returns a path as a line for scripts: unchanged, and quoted only if
+// it could control a terminal or break the line.
 func pathLine(path string) string {
 	if !utf8.ValidString(path) || strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		path = strconv.Quote(path)
@@ -137,8 +137,9 @@ func pathLine(path string) string {
 	return path + "\n"
 }
 
-// applyDryRun prints the changes that apply would make. Around them no more
-// than a line is shown: definitions hold secrets. It ends as the apply would.
+// applyDryRun prints the changes that apply would make, with at most one line
+// of context, because definitions contain secrets. Its exit status is that of
+// the apply.
 func (o *options) applyDryRun(ctx context.Context, std streams, s *host.Scan, w *walkers, result *applyResult, reported func()) error {
 	worst := exitDone
 	err := eachReport(ctx, s, func(r *host.Report) error {
@@ -171,8 +172,8 @@ func (o *options) applyDryRun(ctx context.Context, std streams, s *host.Scan, w 
 	return cmp.Or(err, ended(worst))
 }
 
-// dryRun takes over what would become of a guest, and returns the exit status that it
-// asks for and its diff.
+// dryRun records what would happen to a guest, and returns its exit status and its
+// diff.
 func (a *applyResult) dryRun(r *host.Report) (status int, diff string) {
 	switch g := a.scanned(r); g.Outcome {
 	case wasRefused, wasHeldBack:
@@ -180,7 +181,7 @@ func (a *applyResult) dryRun(r *host.Report) (status int, diff string) {
 	case wouldChange:
 		diff, err := diffOfGuest(r)
 		if err != nil {
-			// That is a matter of this guest alone.
+			// This concerns only this guest.
 			g.Outcome, g.Reason = wasLeft, err.Error()
 			return exitInput, ""
 		}
@@ -194,8 +195,8 @@ func diffOfGuest(r *host.Report) (string, error) {
 	return diffOfEntry(r.Examination.Document, r.Guest.Name, r.Guest.Definition)
 }
 
-// diffOfEntry returns what is to be made of the old text of a document. That it can be
-// made is a part of the answer.
+// diffOfEntry returns the change to the old text of a document, or an error if it
+// cannot be made.
 func diffOfEntry(doc *xmlfix.Document, name string, old []byte) (string, error) {
 	if _, err := doc.Bytes(); err != nil {
 		return "", err
@@ -222,7 +223,7 @@ func (o *options) stateFolder() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", usageError("no folder for the old definitions: give --state-dir")
+		return "", usageError("no folder for the old definitions: use --state-dir")
 	}
 	return filepath.Join(home, ".local/state/chainfix"), nil
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// errDeclined is returned where somebody was asked and did not agree.
-var errDeclined = errors.New("the answer was not yes, and nothing was changed")
+// errDeclined is returned if the change was not confirmed.
+var errDeclined = errors.New("not confirmed, so nothing was changed")
 
-// askFirst makes an apply show its changes and ask whoever sits at a terminal. It does
-// not where a stream is something else: there nobody may be there, or see it.
+// askFirst makes an apply show its changes and ask for confirmation. It asks only if
+// all streams are a terminal.
 func askFirst(ctx context.Context, a *host.Apply, std streams) {
 	if !isTerminal(std.in) || !isTerminal(std.out) || !isTerminal(std.err) {
 		return
@@ -39,7 +39,7 @@ func askFirst(ctx context.Context, a *host.Apply, std streams) {
 			what = fmt.Sprintf("these %d changes", changes)
 		}
 		fmt.Fprintf(std.err, "Make %s? [y/N] ", what)
-		// The end of the input is no answer, and so it is no.
+		// The end of the input counts as no.
 		answer, err := limit.Do(ctx, patient, stdinName, func(context.Context) (string, error) {
 			answer, err := bufio.NewReader(io.LimitReader(std.in, maxAnswer)).ReadString('\n')
 			if err == io.EOF {
@@ -57,5 +57,5 @@ func askFirst(ctx context.Context, a *host.Apply, std streams) {
 	}
 }
 
-// maxAnswer is how much of an answer is read, in bytes.
+// maxAnswer is the most that is read of an answer, in bytes.
 const maxAnswer = 1024

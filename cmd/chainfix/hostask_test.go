@@ -12,8 +12,8 @@ import (
 )
 
 // TestApplyAsks: on a terminal an apply shows what it would change, and changes it only if
-// the answer is yes. Where a stream is none, or with --yes, nobody is asked. What ends
-// without a change leaves no folder.
+// the answer is yes. If a stream is not a terminal, or with --yes, it does not ask. What
+// ends without a change leaves no folder.
 func TestApplyAsks(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -22,14 +22,14 @@ func TestApplyAsks(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		flags   []string
-		answer  string // "" where nobody is asked
+		answer  string // "" if it does not ask
 		piped   string // the stream that is no terminal
 		changed bool
 		says    string
 	}{
-		{name: "no", answer: "n\n", says: "chainfix: the answer was not yes, and nothing was changed\n"},
-		{name: "nothing", answer: "\n", says: "chainfix: the answer was not yes, and nothing was changed\n"},
-		{name: "end of file", answer: "\x04", says: "chainfix: the answer was not yes, and nothing was changed\n"},
+		{name: "no", answer: "n\n", says: "chainfix: not confirmed, so nothing was changed\n"},
+		{name: "nothing", answer: "\n", says: "chainfix: not confirmed, so nothing was changed\n"},
+		{name: "end of file", answer: "\x04", says: "chainfix: not confirmed, so nothing was changed\n"},
 		{name: "interrupt", answer: "\x03", says: "nothing was changed\n"},
 		{name: "yes", answer: "yes\n", changed: true},
 		{name: "y", answer: " Y \n", changed: true},

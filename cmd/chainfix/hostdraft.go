@@ -22,24 +22,23 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// draftFlags are for the answers that only people have.
+// draftFlags are for decisions that only the operator can make.
 func draftFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "draft-policy", Usage: "write to `FILE` what there is to decide, as a policy file to fill in"},
+		{&cli.StringFlag{Name: "draft-policy", Usage: "write the open decisions to `FILE`, a policy file to fill in"},
 			func(o *options, c *cli.Context) error {
 				if o.draftPolicy = c.String("draft-policy"); o.draftPolicy == "" {
-					return usageError("--draft-policy names no file")
+					return usageError("--draft-policy needs a file")
 				}
 				return nil
 			}},
 	}
 }
 
-// errNoDraft: what is there may have taken somebody a day.
-var errNoDraft = errors.New("the file is there already, and is no draft in which nothing is filled in")
+// errNoDraft protects a file that somebody may have filled in for a day.
+var errNoDraft = errors.New("the file exists, and is not an unanswered draft")
 
-// checkDraftFree returns an error if the draft would take the place of anything but an older one
-// in which nothing was filled in.
+// checkDraftFree returns an error if the draft would replace anything but an unanswered draft.
 func (o *options) checkDraftFree(ctx context.Context, requests *limit.Requests) error {
 	path := o.draftPolicy
 	if path == "" {
@@ -60,8 +59,8 @@ func (o *options) checkDraftFree(ctx context.Context, requests *limit.Requests) 
 	return inputError(withHint(failed, hint))
 }
 
-// draftFree returns [errNoDraft] if there is anything but a draft at path. That there is no such
-// folder is said before a long scan, and not after it.
+// draftFree returns [errNoDraft] if path is anything but an unanswered draft. A missing folder
+// is reported before the scan, which may be long.
 func draftFree(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -85,7 +84,7 @@ func draftFree(path string) error {
 	return err
 }
 
-// writeDraft writes what there is to decide where --draft-policy says, if it does.
+// writeDraft writes the open decisions to the file of --draft-policy, if it is given.
 func (o *options) writeDraft(ctx context.Context, std streams, decisions []report.Decision, requests *limit.Requests) error {
 	if o.draftPolicy == "" {
 		return nil
@@ -104,19 +103,19 @@ func (o *options) writeDraft(ctx context.Context, std streams, decisions []repor
 	if o.json {
 		return nil
 	}
-	fmt.Fprintf(std.err, "chainfix: wrote %s. Questions about formats: %d, about chains: %d, that no statement answers: %d\n",
+	fmt.Fprintf(std.err, "chainfix: wrote %s. Questions about formats: %d, about chains: %d, that a policy file cannot answer: %d\n",
 		shownName(o.draftPolicy), sum.Formats, sum.Chains, sum.LeftOut)
 	if sum.NotThere > 0 {
-		fmt.Fprintf(std.err, "%s: warning: there is no room for %d questions more\n", shownName(o.draftPolicy), sum.NotThere)
+		fmt.Fprintf(std.err, "%s: warning: no room for %d more questions\n", shownName(o.draftPolicy), sum.NotThere)
 	}
 	if lost != "" {
-		fmt.Fprintf(std.err, "%s: warning: the new file could not be given the old one's %s\n", shownName(o.draftPolicy), lost)
+		fmt.Fprintf(std.err, "%s: warning: the new file could not keep the old one's %s\n", shownName(o.draftPolicy), lost)
 	}
 	return nil
 }
 
-// draftOptions say in a draft which commands take it: with the flags of this scan, but for its
-// policy file, of which a command takes one.
+// draftOptions name the commands that use a draft: with the flags of this scan except its
+// policy file, since a command takes only one.
 func (o *options) draftOptions(requests *limit.Requests) draft.Options {
 	others := *o
 	others.policyFile = nil

@@ -15,7 +15,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// draftGuests are guests that stand on one image, or have the same done to them.
+// draftGuests are guests over one image, or with the same problem.
 type draftGuests struct {
 	name    string
 	count   int
@@ -23,17 +23,17 @@ type draftGuests struct {
 	format  string // that is recorded of it
 	disk    string // instead of an overlay of the guest's own, with TOP for its path
 
-	image   string // the image that somebody has to decide about, or TOP for the guest's own
+	image   string // the image to decide about, or TOP for the guest's own
 	answer  string // the right one: a format, or "kept"
 	changed bool   // apply changes them, once it is there
 }
 
-// draftHost is a host of 300 guests, as somebody finds it who looks for the first time.
+// draftHost is a host of 300 guests, as a first scan finds it.
 func draftHost() (images map[string][]byte, guests []draftGuests) {
 	small := func(backing, format string) []byte {
 		return bytesOf(mkimage.Qcow2{VirtualSize: attackSize, ClusterBits: 9, Backing: backing, BackingFormat: format})
 	}
-	odd := "odd # \"{path: 'x'}\" \u202egmi.img" // libvirt and QEMU take what stands before a colon for a protocol, but for a path
+	odd := "odd # \"{path: 'x'}\" \u202egmi.img" // libvirt and QEMU take what precedes a colon for a protocol, except in a path
 	images = map[string][]byte{
 		"system.img": make([]byte, attackSize), "plain.img": make([]byte, attackSize),
 		"template.qcow2": small("system.img", "raw"), "upload.raw": small("/etc/shadow", ""), "disk.img": small("/etc/shadow", ""),
@@ -117,7 +117,7 @@ func TestDraftPolicy(t *testing.T) {
 	apply := append(append(append([]string{"apply"}, host...), state...), "--policy", file)
 
 	r := run(exitRefused, append(scan, "--draft-policy", file)...)
-	if want := fmt.Sprintf("chainfix: wrote %s. Questions about formats: 5, about chains: 5, that no statement answers: 1\n", file); !strings.Contains(r.errors, want) {
+	if want := fmt.Sprintf("chainfix: wrote %s. Questions about formats: 5, about chains: 5, that a policy file cannot answer: 1\n", file); !strings.Contains(r.errors, want) {
 		t.Errorf("%s\nwant %s", r.errors, want)
 	}
 	draft, err := os.ReadFile(file)
@@ -126,10 +126,10 @@ func TestDraftPolicy(t *testing.T) {
 	}
 	golden.File(t, "testdata/draft-policy.golden.yaml", strings.ReplaceAll(strings.ReplaceAll(string(draft), l.Images, "/images"), l.Dir, "/root"))
 
-	// As it is, it is accepted and states nothing, and a later one takes its place.
+	// Unanswered it is accepted and states nothing, and a later one replaces it.
 	plain := run(exitRefused, append(append([]string{"apply", "--dry-run"}, host...), state...)...)
 	if empty := run(exitRefused, append(apply, "--dry-run")...); empty.out != plain.out || empty.errors != plain.errors {
-		t.Errorf("by the draft as it is, another thing is done\n%s\n%s", empty.errors, plain.errors)
+		t.Errorf("the unanswered draft changes the result\n%s\n%s", empty.errors, plain.errors)
 	}
 	run(exitRefused, append(scan, "--draft-policy", file)...)
 
@@ -142,7 +142,7 @@ func TestDraftPolicy(t *testing.T) {
 		return "  " + strings.TrimPrefix(line, "  #")
 	})
 	if len(right) > 0 {
-		t.Fatalf("nobody asks about %q", right)
+		t.Fatalf("no question about %q", right)
 	}
 	writeFile(t, file, []byte(filled))
 	r = run(exitRefused, apply...)
@@ -163,7 +163,7 @@ func TestDraftPolicy(t *testing.T) {
 		}
 	}
 
-	// What somebody has filled in is not lost to a later scan.
+	// A later scan does not overwrite answers.
 	r = run(exitInput, append(scan, "--draft-policy", file)...)
 	if want := "hint: name another file, or move it away: mv " + file + " " + file + ".old\n"; r.out != "" || !strings.Contains(r.errors, want) {
 		t.Errorf("%s%s", r.out, r.errors)

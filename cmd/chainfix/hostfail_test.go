@@ -69,8 +69,8 @@ const (
 	snapshotXML = 185 // DOMAIN_SNAPSHOT_CREATE_XML
 )
 
-// TestReadBack: of a guest of which libvirt makes anything else than it was
-// given the old definition is restored, and the others are changed.
+// TestReadBack: if libvirt stores another definition than it was given, the old
+// one is restored, and the other guests are changed.
 func TestReadBack(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)
@@ -90,7 +90,7 @@ func TestReadBack(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// applyBy applies by a link, and returns what has become of the guests.
+// applyBy applies over a link, and returns the outcomes of the guests.
 func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []host.Outcome, err error) {
 	t.Helper()
 	d, err := host.Connect(t.Context(), k.uri)
@@ -105,9 +105,9 @@ func (h *fixableHost) applyBy(t *testing.T, k *link) (run string, outcomes []hos
 	return run, outcomes, err
 }
 
-// TestOldIsNotTakenBack: libvirt makes something else of the old definition
-// too. The error and the manifest say so, and so does rollback.
-func TestOldIsNotTakenBack(t *testing.T) {
+// TestOldDefinitionNotRestored: libvirt stores the old definition differently, too.
+// The error and the manifest say so, and so does rollback.
+func TestOldDefinitionNotRestored(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
 	spoiled := 0
@@ -130,7 +130,7 @@ func TestOldIsNotTakenBack(t *testing.T) {
 	}
 }
 
-// refusal is a no, in the place of another answer.
+// refusal is an error that replaces another answer.
 func refusal(answer []byte) []byte {
 	const systemError, fromRPC, hasMessage, message, level = 38, 7, 1, "End of file, so far....", 2
 	no := slices.Clone(answer[:28])
@@ -145,8 +145,8 @@ func refusal(answer []byte) []byte {
 	return no
 }
 
-// TestNotReadBack: a guest whose new definition libvirt cannot tell gets its old
-// one again, and the others are changed.
+// TestNotReadBack: a guest whose new definition libvirt cannot return gets its
+// old one again, and the others are changed.
 func TestNotReadBack(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -171,8 +171,8 @@ func TestNotReadBack(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// TestUnreadableMeanwhile: a guest that a run before this one left half done, and
-// that libvirt now cannot tell anything of, does not keep the others waiting.
+// TestUnreadableMeanwhile: a guest that an earlier run left half done, and that
+// libvirt can no longer return, does not block the others.
 func TestUnreadableMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -200,9 +200,9 @@ func TestUnreadableMeanwhile(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// TestRefusalThatIsNone: a proxy says no although the daemon behind it has done
+// TestFalseRefusal: a proxy says no although the daemon behind it has done
 // what it was asked, because it does not know. The manifest says what is.
-func TestRefusalThatIsNone(t *testing.T) {
+func TestFalseRefusal(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
 	k := newLink(t, h.Libvirt, func(int, uint32, []byte) (forward, reply bool) { return true, true })
@@ -220,9 +220,9 @@ func TestRefusalThatIsNone(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// TestOldDefinitionOutlivesAll: a guest that was changed by a run, and then by
-// somebody else so that it is fixable again, is not planned anew by the same
-// run, however often that is cut short: what it had at first is kept nowhere else.
+// TestOldDefinitionOutlivesAll: a guest that was changed by a run, and then from
+// outside so that it is fixable again, is not planned again by the same run,
+// however often that is interrupted: its first definition is kept nowhere else.
 func TestOldDefinitionOutlivesAll(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -263,8 +263,7 @@ func TestOldDefinitionOutlivesAll(t *testing.T) {
 	h.rollback(t, run)
 }
 
-// TestEndsMeanwhile: a guest that ends while it is looked at is read all the
-// same.
+// TestEndsMeanwhile: a guest that ends while it is examined is still read.
 func TestEndsMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 1)
@@ -353,8 +352,8 @@ func TestDaemonDies(t *testing.T) {
 	}
 }
 
-// TestChangedMeanwhile: a guest that somebody changes between the plan and its
-// turn is left as he wants it, and the others are changed.
+// TestChangedMeanwhile: a guest that is changed between the plan and its turn
+// is skipped, and the others are changed.
 func TestChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)

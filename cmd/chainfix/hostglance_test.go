@@ -19,8 +19,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// glanceHost is a host of 300 guests, of which few are fine in their own way: 20 stand on one
-// image of which nobody has said what it is.
+// glanceHost is a host of 300 guests, of which few are fine in their own way: 20 use one
+// image whose format is not stated.
 type glanceHost struct {
 	definitions, images string
 	states              map[report.State]int // how many there are
@@ -114,8 +114,8 @@ func sections(out string) map[string]int {
 	return found
 }
 
-// TestScanAtAGlance: what is to be decided and what is wrong on a host of 300 guests fits on a
-// screen, says each cause once, and its numbers are those of the guests.
+// TestScanAtAGlance: the decisions and problems of a host of 300 guests fit on a screen, each
+// cause is there once, and the numbers match the guests.
 func TestScanAtAGlance(t *testing.T) {
 	t.Parallel()
 	h := newGlanceHost(t)
@@ -128,7 +128,7 @@ func TestScanAtAGlance(t *testing.T) {
 		t.Errorf("%d lines", rows)
 	}
 	for image, mentions := range map[string]int{"base.img": 3, "gone.qcow2": 1, "other.img": 3, "golden.img": 1} {
-		// A question has it besides its answer.
+		// A question contains it apart from its answer.
 		if n := strings.Count(out, "/"+image); n > mentions || n == 0 {
 			t.Errorf("%s is named %d times", image, n)
 		}
@@ -191,7 +191,7 @@ func TestScanAtAGlance(t *testing.T) {
 			for _, n := range got {
 				sum += n
 			}
-			if sum != c.shown || !strings.HasSuffix(out, fmt.Sprintf("\nshown are %d of 300 guests\n", c.shown)) {
+			if sum != c.shown || !strings.HasSuffix(out, fmt.Sprintf("\n%d of 300 guests shown\n", c.shown)) {
 				t.Errorf("%d guests, want %d\n%s", sum, c.shown, out)
 			}
 			var found report.Host
@@ -219,16 +219,9 @@ func TestScanOnATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		end.Close()
-		var all []byte
-		for more := make([]byte, 4096); ; {
-			n, err := s.master.Read(more)
-			all = append(all, more[:n]...)
-			if err != nil {
-				break
-			}
-		}
+		all := s.readAll()
 		cmd.Wait()
-		return strings.ReplaceAll(string(all), "\r\n", "\n")
+		return all
 	}
 	const title = "\x1b[1;31mWILL NOT START on libvirt 11.3.0 (27 guests)\x1b[0m\n"
 	sequence := regexp.MustCompile("\x1b\\[[0-9;]*m")
@@ -238,7 +231,7 @@ func TestScanOnATerminal(t *testing.T) {
 			t.Errorf("no colour:\n%s", out)
 		}
 		for line := range strings.Lines(sequence.ReplaceAllString(out, "")) {
-			// A name of an image does not fit, and an answer is to be pasted.
+			// The name of an image does not fit, and an answer must be ready to paste.
 			if len(line)-1 > columns && !strings.Contains(line, h.images) {
 				t.Errorf("%d columns: %q", columns, line)
 			}

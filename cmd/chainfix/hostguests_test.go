@@ -19,8 +19,8 @@ type hostGuest struct {
 
 	verdict string
 	finding finding.Code // that there must be; "" for any
-	// after is what becomes of a guest that is fixable once it is fixed. For
-	// most that is Starts.
+	// after is the outcome of a fixable guest once it is fixed. For most that
+	// is Starts.
 	after predict.Outcome
 
 	// state brings the guest, whose definition is there, into a state.
@@ -53,7 +53,7 @@ func hostGuests() []hostGuest {
 	all = append(all, hostGuest{oddChain: byName["30 layers"], verdict: "fixable", after: nested(starts, refuses)})
 	sample("fixable", "raw", "qcow2", "three layers", "unrecorded raw", "unrecorded qcow2", "unrecorded vdi",
 		"recorded file over raw", "qed over qcow2", "json: name", "cdrom", "explicit without an end", "name with markup", "symbolic link to the base")
-	sample("fixable", "recorded none", "vmdk over vmdk over vmdk")                 // libvirt refuses them as they are, or did
+	sample("fixable", "recorded none", "vmdk over vmdk over vmdk")                 // libvirt refuses them unchanged, or did
 	sample("fixable", "unrecorded vhdx", "recorded garbage over vhdx", "far name") // and shows these guests something else
 	all = append(all, hostGuest{oddChain: byName["corrupt top"], verdict: "fixable", after: refuses},
 		// Only by name.
@@ -132,7 +132,7 @@ func hostGuests() []hostGuest {
 	)
 }
 
-// safe reports whether apply may change the guest without being told its name.
+// safe reports whether apply may change the guest without its name.
 func (g hostGuest) safe() bool {
 	return g.verdict == "fixable" && !g.held && g.want != predict.Misopens
 }

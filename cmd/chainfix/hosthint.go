@@ -25,24 +25,24 @@ func connectTo(ctx context.Context, uri string) (*host.Daemon, error) {
 	return d, nil
 }
 
-// unconnectedHint says where to look where nobody listens. libvirt's services have
-// sockets of systemd's that start them.
+// unconnectedHint says where to look if nothing listens. systemd's sockets start
+// libvirt's services.
 func unconnectedHint(uri string, err error) finding.Remedy {
 	session := strings.Contains(uri, ":///session")
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return finding.Say("root may use it, and mostly the members of the group libvirt")
+		return finding.Say("only root may use it, and usually the members of the group libvirt")
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
 		return finding.Remedy{}
 	case session:
-		return finding.Say("the libvirt of a session ends when nobody uses it; this starts it: %s", finding.Command("virsh -c qemu:///session list"))
+		return finding.Say("a session's libvirt ends when it is unused; this starts it: %s", finding.Command("virsh -c qemu:///session list"))
 	}
-	return finding.Say("does libvirt run? %s; without it, host scan reads its files: %s",
+	return finding.Say("is libvirt running? %s; without it, host scan can read its files: %s",
 		finding.Command("systemctl status virtqemud.socket virtqemud libvirtd.socket libvirtd"), finding.Command("--from /etc/libvirt/qemu"))
 }
 
-// emptyFolderHint is for somebody who names a folder in which there are no definitions:
-// it may be the root of a host, or above the right one.
+// emptyFolderHint is for a folder without definitions: it may be the root of a host, or
+// above the right folder.
 func emptyFolderHint(ctx context.Context, dir string, requests *limit.Requests) finding.Remedy {
 	for _, below := range []string{"qemu", "etc/libvirt/qemu", ".config/libvirt/qemu"} {
 		right := filepath.Join(dir, below)
@@ -51,5 +51,5 @@ func emptyFolderHint(ctx context.Context, dir string, requests *limit.Requests) 
 			return finding.Command("--from " + finding.ShellWord(right))
 		}
 	}
-	return finding.Say("libvirt has those of the system's guests in /etc/libvirt/qemu, and those of a user's in ~/.config/libvirt/qemu")
+	return finding.Say("libvirt keeps the definitions of the system's guests in /etc/libvirt/qemu, and those of a user's guests in ~/.config/libvirt/qemu")
 }

@@ -21,7 +21,7 @@ func TestUnconnectedHint(t *testing.T) {
 	}{
 		{"qemu:///system", fs.ErrNotExist, "systemctl status virtqemud.socket virtqemud libvirtd.socket libvirtd"},
 		{"qemu:///system", syscall.ECONNREFUSED, "systemctl status virtqemud.socket virtqemud libvirtd.socket libvirtd"},
-		{"qemu:///system", fs.ErrNotExist, "host scan reads its files: --from /etc/libvirt/qemu"},
+		{"qemu:///system", fs.ErrNotExist, "host scan can read its files: --from /etc/libvirt/qemu"},
 		{"qemu+unix:///system?socket=/run/x", fs.ErrNotExist, "systemctl status virtqemud.socket"},
 		{"qemu:///session", fs.ErrNotExist, "virsh -c qemu:///session list"},
 		{"qemu:///system", syscall.EACCES, "the group libvirt"},

@@ -9,8 +9,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// hostJSON writes one guest after the other, so that memory does not grow with
-// their number, and nothing before there is one, or the end.
+// hostJSON writes guests one by one, so that memory does not grow with their
+// number. It writes nothing before the first guest or the end.
 type hostJSON struct {
 	w       io.Writer
 	head    report.Host
@@ -50,7 +50,7 @@ func (j *hostJSON) guest(g *report.Guest) error {
 	return write(j.w, append(before, text...))
 }
 
-// end writes what is known once all guests are.
+// end writes what is known after the last guest.
 func (j *hostJSON) end(h *report.Host) error {
 	before, err := j.next("\n")
 	if err != nil {

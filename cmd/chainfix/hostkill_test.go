@@ -28,14 +28,14 @@ type fixableHost struct {
 	*peers.Libvirt
 	d        *host.Daemon
 	old, new map[string]string // by guest, and what libvirt keeps of one
-	// snapshots says that apply is to mend snapshots, too, which there are.
+	// snapshots says that there are snapshots, which apply fixes, too.
 	snapshots bool
 }
 
 func newFixableHost(t *testing.T, n int) *fixableHost {
 	t.Helper()
 	h := &fixableHost{Libvirt: peers.StartLibvirt(t)}
-	// There is something to say of each: that its base is raw.
+	// Each has a finding: its base is raw.
 	c := oddChain{images: files(named("base.img", ""), rawDisk)}
 	for i := range n {
 		name := fmt.Sprintf("g%d", i)
@@ -49,7 +49,7 @@ func newFixableHost(t *testing.T, n int) *fixableHost {
 	return h
 }
 
-// learn finds out what an apply makes of everything there is.
+// learn finds out what an apply changes everything into.
 func (h *fixableHost) learn(t *testing.T) {
 	t.Helper()
 	h.old, h.new = h.now(t), nil
@@ -80,7 +80,7 @@ func (h *fixableHost) applier(stateDir string) *host.Apply {
 
 func noReport(*host.Report) error { return nil }
 
-// apply applies with nothing in the way, after which every guest is fixed.
+// apply applies undisturbed, after which every guest is fixed.
 func (h *fixableHost) apply(t *testing.T, stateDir string) (run string) {
 	t.Helper()
 	run, err := h.applier(stateDir).Run(t.Context(), noReport)
@@ -93,7 +93,7 @@ func (h *fixableHost) apply(t *testing.T, stateDir string) (run string) {
 	return run
 }
 
-// rollback takes a run back, after which every guest is as it was.
+// rollback rolls a run back, after which every guest is unchanged.
 func (h *fixableHost) rollback(t *testing.T, run string) {
 	t.Helper()
 	var outcomes []host.Outcome
@@ -305,8 +305,8 @@ func (h *fixableHost) moments(t *testing.T) (all []moment) {
 
 // TestKilled kills the real program at moments of the whole of its run, in which it
 // changes definitions, snapshots and a checkpoint, and sends it signals by which it ends
-// itself. Nothing is lost, the next apply carries on in the same folder, and all can be
-// taken back.
+// itself. Nothing is lost, the next apply continues in the same folder, and everything
+// can be rolled back.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "strace")

@@ -20,7 +20,7 @@ import (
 // be kept from the daemon, or their answers from the program.
 type link struct {
 	call func(n int, procedure uint32, packet []byte) (forward, reply bool)
-	// answer may replace what the daemon says; nil is for as it is.
+	// answer may replace the daemon's answer; nil passes it on.
 	answer func(procedure uint32, packet []byte) []byte
 	uri    string
 }

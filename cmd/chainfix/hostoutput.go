@@ -12,12 +12,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// hostOutput writes the report on a host in one form. What is written goes to one stream,
-// in as many pieces as the form likes: a long report need not be in memory twice.
+// hostOutput writes the report on a host in one form, in as many pieces as the form
+// needs, so that a long report is not in memory twice.
 type hostOutput interface {
 	// guest is called in turn for each guest that is shown.
 	guest(*report.Guest) error
-	// end is called once, after the last guest, with the whole report but for the guests.
+	// end is called once, after the last guest, with the report without its guests.
 	end(*report.Host) error
 }
 
@@ -27,8 +27,8 @@ type hostForm struct {
 	write func(w io.Writer, o *options, head report.Host) hostOutput
 }
 
-// hostForms are the forms of the report on a host, the usual one first. A form that is
-// written of the whole report, all at once, is a row with [whole].
+// hostForms are the forms of the report on a host, the default first. [whole] makes a
+// form that needs the whole report at once.
 func hostForms() []hostForm {
 	return []hostForm{
 		{"text", func(w io.Writer, o *options, head report.Host) hostOutput {
@@ -49,7 +49,7 @@ func (t hostText) guest(g *report.Guest) error { t.Guest(g); return nil }
 
 func (t hostText) end(h *report.Host) error { return writeError(t.End(h)) }
 
-// whole makes a form of a function that writes the whole report.
+// whole turns a function that writes the whole report into a form.
 func whole(use func(io.Writer, *report.Host) error) func(io.Writer, *options, report.Host) hostOutput {
 	return func(w io.Writer, _ *options, _ report.Host) hostOutput { return &wholeOutput{w: w, use: use} }
 }
@@ -80,7 +80,7 @@ func hostOutputFlags() []flagRow {
 	return []flagRow{outputFlag(words...)}
 }
 
-// hostOutput is what writes the form that the flags name.
+// hostOutput returns the writer of the form that the flags select.
 func (o *options) hostOutput(w io.Writer, head report.Host) hostOutput {
 	forms := hostForms()
 	i := max(slices.IndexFunc(forms, func(f hostForm) bool { return f.word == o.form }), 0)

@@ -20,7 +20,7 @@ import (
 // fleetSchema is the name and version of the report on many hosts, which the Ansible role writes.
 const fleetSchema = "chainfix/hosts/v1"
 
-// fleetJSON is that report, as far as a page is made of it.
+// fleetJSON is the part of that report that a page needs.
 type fleetJSON struct {
 	Hosts map[string]struct {
 		Error string       `json:"error"`
@@ -31,7 +31,7 @@ type fleetJSON struct {
 func hostPageCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "page",
-		Usage:       "make one HTML page of what scans of hosts have printed as JSON",
+		Usage:       "make one HTML page from the JSON reports of many hosts",
 		ArgsUsage:   "[FILE...]",
 		Description: pageDescription,
 		Flags:       flagsOf(outFlags()),
@@ -62,7 +62,7 @@ func hostPage(c *cli.Context, std streams) error {
 		hosts = append(hosts, these...)
 	}
 	if len(hosts) == 0 {
-		return inputError(errors.New("there is no host in any of these reports"))
+		return inputError(errors.New("these reports contain no host"))
 	}
 	return writeError(page.Write(std.out, hosts...))
 }
@@ -70,13 +70,13 @@ func hostPage(c *cli.Context, std streams) error {
 // scannedHosts are those of a report on one host, or on many.
 func scannedHosts(data []byte) ([]page.Host, error) {
 	if len(data) > xmlfix.MaxInput {
-		return nil, fmt.Errorf("it is longer than %d bytes", xmlfix.MaxInput)
+		return nil, fmt.Errorf("it has more than %d bytes", xmlfix.MaxInput)
 	}
 	var kind struct {
 		Schema string `json:"schema"`
 	}
 	if err := json.Unmarshal(data, &kind); err != nil {
-		return nil, fmt.Errorf("it is no JSON: %w", err)
+		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
 	switch kind.Schema {
 	case report.HostSchema:
@@ -102,13 +102,13 @@ func scannedHosts(data []byte) ([]page.Host, error) {
 		}
 		return hosts, nil
 	}
-	return nil, fmt.Errorf("its schema is %q, and not %q or %q", kind.Schema, report.HostSchema, fleetSchema)
+	return nil, fmt.Errorf("its schema is %q, not %q or %q", kind.Schema, report.HostSchema, fleetSchema)
 }
 
-// whyNoPage is why a report is not enough for a page, if it is not.
+// whyNoPage says why a report is not enough for a page, or "".
 func whyNoPage(h *report.Host) error {
 	if h.Images == nil || h.Run.Time.IsZero() {
-		return errors.New("a chainfix that is too old for a page has written it: scan the host again")
+		return errors.New("it is from a chainfix too old for a page: scan the host again")
 	}
 	return nil
 }

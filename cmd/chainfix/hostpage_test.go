@@ -21,8 +21,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// pageHost makes the definitions and images of a host of which there is something of everything to say: of
-// 15 guests 5 stand on a base that is not what it seems, one on none, 4 are guessed, and 5 are fine.
+// pageHost makes the definitions and images of a host with problems of all kinds: of 15 guests 5 have a
+// base that is not what it seems, one has a missing base, 4 are guessed, and 5 are fine.
 func pageHost(t *testing.T, dir string, guests int) (definitions string) {
 	t.Helper()
 	definitions, images := filepath.Join(dir, "etc/libvirt/qemu"), filepath.Join(dir, "images")

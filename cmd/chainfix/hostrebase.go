@@ -12,17 +12,17 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/rebase"
 )
 
-// rebaseFlags are for the other remedy: to mend the records in the headers.
+// rebaseFlags are for the other remedy: recording the formats in the headers.
 func rebaseFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "rebase-script", Usage: "write to `FILE` a shell script that records in overlays the formats that somebody stated, and to FILE.undo one that takes it back"},
+		{&cli.StringFlag{Name: "rebase-script", Usage: "write a shell script to `FILE` that records the stated formats in the overlays, and its undo script to FILE.undo"},
 			func(o *options, c *cli.Context) error {
 				o.rebaseScript = c.String("rebase-script")
 				switch {
 				case o.rebaseScript == "":
-					return usageError("--rebase-script names no file")
+					return usageError("--rebase-script needs a file")
 				case c.IsSet("from"):
-					return usageError("--rebase-script needs a libvirt that tells which guests run, and --from asks none")
+					return usageError("--rebase-script needs libvirt to know which guests run, and --from asks none")
 				}
 				if err := rebase.CheckFree(o.rebaseScript); err != nil {
 					return inputError(err)
@@ -32,7 +32,7 @@ func rebaseFlags() []flagRow {
 	}
 }
 
-// rebaseScript is what --rebase-script makes of a scan; nil without the flag.
+// rebaseScript collects the script of --rebase-script during a scan; nil without the flag.
 type rebaseScript struct {
 	plan *rebase.Plan
 	file string
@@ -51,7 +51,7 @@ func (s *rebaseScript) add(r *host.Report) {
 	}
 }
 
-// write writes the scripts, and says what is in them.
+// write writes the scripts, and reports what they contain.
 func (s *rebaseScript) write(ctx context.Context, std streams) error {
 	if s == nil {
 		return nil

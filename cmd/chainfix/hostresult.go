@@ -19,51 +19,51 @@ import (
 // applySchema is the name and version of the JSON output of host apply.
 const applySchema = "chainfix/apply/v1"
 
-// What has become of a guest, in the JSON output of apply.
+// The outcomes of a guest in the JSON output of apply.
 const (
 	wasChanged  = "changed"
 	wouldChange = "would-change" // of a dry run
 	wasPlanned  = "planned"      // the run ended before its turn
-	wasLeft     = "left"         // it was taken on and could not be changed
+	wasLeft     = "left"         // it should have been changed and could not be
 	wasHeldBack = "held-back"
 	wasRefused  = "refused"
-	wasExplicit = "explicit" // nothing is to be done
+	wasExplicit = "explicit" // nothing to do
 	wasNoNeed   = "not-needed"
 )
 
-// appliedGuest is what has become of one guest, and why.
+// appliedGuest is the outcome of one guest, and the reason.
 type appliedGuest struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
-	Outcome string `json:"outcome"`          // what has become of it
-	Code    string `json:"code,omitempty"`   // of the finding that says why
+	Outcome string `json:"outcome"`          // the outcome
+	Code    string `json:"code,omitempty"`   // the code of the finding that says why
 	Reason  string `json:"reason,omitempty"` // why, where it was not changed
-	Diff    string `json:"diff,omitempty"`   // of a dry run: what would change, as a unified diff
+	Diff    string `json:"diff,omitempty"`   // in a dry run: what would change, as a unified diff
 }
 
-// applyResult is what an apply, or a dry run of one, has done.
+// applyResult is the result of an apply or of a dry run.
 type applyResult struct {
 	Schema  string          `json:"schema"`
 	Libvirt string          `json:"libvirt"` // the version that was asked
 	DryRun  bool            `json:"dry-run"` // nothing was changed
 	Run     string          `json:"run"`     // the run's folder; "" if there is none
-	Undo    string          `json:"undo"`    // the command that takes it back; "" if there is nothing to take back
+	Undo    string          `json:"undo"`    // the command that rolls it back; "" if there is nothing to roll back
 	Guests  []*appliedGuest `json:"guests"`
-	// Stored is what has become of snapshots, checkpoints and saved states.
+	// Stored are the outcomes of snapshots, checkpoints and saved states.
 	Stored []*appliedStored `json:"stored,omitempty"`
 	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
 
 	byName  map[string]*appliedGuest
 	byEntry map[storedEntry]*appliedStored
-	asksFor func(host.MetadataKind) bool // whether they are to be mended; nil for none
-	all     bool                         // whether every chain is to be made explicit
+	asksFor func(host.MetadataKind) bool // whether a kind is fixed; nil for none
+	all     bool                         // make every chain explicit
 }
 
 func newApplyResult(libvirt string, dryRun bool) *applyResult {
 	return &applyResult{Schema: applySchema, Libvirt: libvirt, DryRun: dryRun, Guests: []*appliedGuest{}, byName: make(map[string]*appliedGuest), byEntry: make(map[storedEntry]*appliedStored)}
 }
 
-// guest returns a guest of the result, a new one if it is the first time.
+// guest returns a guest of the result, creating it if needed.
 func (a *applyResult) guest(name, uuid string) *appliedGuest {
 	g := a.byName[name]
 	if g == nil {
@@ -74,7 +74,7 @@ func (a *applyResult) guest(name, uuid string) *appliedGuest {
 	return g
 }
 
-// scanned takes over what is to be done with a guest, unless it was done already.
+// scanned records what to do with a guest, unless it was already done.
 func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 	g := a.guest(r.Guest.Name, r.Guest.UUID)
 	if g.Outcome != "" {
@@ -99,7 +99,7 @@ func (a *applyResult) scanned(r *host.Report) *appliedGuest {
 	return g
 }
 
-// whyRefused is the first thing for which a document is refused.
+// whyRefused returns the first finding that refuses a document.
 func whyRefused(e *xmlfix.Examination) finding.Finding {
 	if e.Err != nil {
 		f, _ := report.FindingOf(e.Err)
@@ -122,7 +122,7 @@ func whyRefused(e *xmlfix.Examination) finding.Finding {
 	return finding.Finding{}
 }
 
-// done takes over what has become of a guest.
+// done records the outcome of a guest.
 func (a *applyResult) done(o host.Outcome) {
 	var g *appliedGuest
 	if o.Stored == (host.Stored{}) {
@@ -140,8 +140,8 @@ func (a *applyResult) done(o host.Outcome) {
 	}
 }
 
-// printText tells people, on standard error: why guests were left or held back, how
-// many were changed, and what takes that back.
+// printText prints to standard error why guests were left or held back, how many
+// were changed, and how to undo that.
 func (a *applyResult) printText(w io.Writer) {
 	if len(a.Guests) == 0 && a.Error != "" {
 		return // the error says it all
@@ -163,16 +163,16 @@ func (a *applyResult) printText(w io.Writer) {
 	}
 	fmt.Fprintln(w, said)
 	if a.Undo != "" {
-		fmt.Fprintln(w, "to take this back: "+a.Undo)
+		fmt.Fprintln(w, "to undo this: "+a.Undo)
 	}
 }
 
-// counted says how many there are of each outcome.
+// counted returns how many there are of each outcome.
 func counted(count map[string]int) string {
 	var parts []string
 	for _, part := range []struct{ outcome, words string }{
 		{wasChanged, "changed"}, {wouldChange, "would be changed"}, {wasPlanned, "still to be changed"}, {wasLeft, "left unchanged"},
-		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "explicit already"},
+		{wasHeldBack, "held back"}, {wasRefused, "waiting for a decision"}, {wasNoNeed, "not needed"}, {wasExplicit, "already explicit"},
 	} {
 		if n := count[part.outcome]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, part.words))
@@ -182,7 +182,7 @@ func counted(count map[string]int) string {
 }
 
 func printLeft(w io.Writer, guest, reason string) {
-	fmt.Fprintf(w, "%s: warning: left as it is: %s\n", shownName(guest), reason)
+	fmt.Fprintf(w, "%s: warning: left unchanged: %s\n", shownName(guest), reason)
 }
 
 // printJSON is for programs.

@@ -20,7 +20,7 @@ import (
 // rollbackSchema is the name and version of the JSON output of host rollback.
 const rollbackSchema = "chainfix/rollback/v1"
 
-// What has become of a guest, in the JSON output of rollback; besides wasLeft.
+// The outcomes of a guest in the JSON output of rollback, besides wasLeft.
 const (
 	wasRestored     = "restored"
 	wouldRestore    = "would-restore" // of a dry run
@@ -30,7 +30,7 @@ const (
 func hostRollbackCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "rollback",
-		Usage:       "give the guests of a run of apply their old definitions again",
+		Usage:       "restore the definitions that guests had before a run of apply",
 		Description: rollbackDescription,
 		ArgsUsage:   "[RUN]",
 		Flags:       flagsOf(connectFlags(), applyFlags(), outputFlags()),
@@ -38,22 +38,22 @@ func hostRollbackCommand(std streams) *cli.Command {
 	}
 }
 
-// rollbackResult is what a rollback, or a dry run of one, has done.
+// rollbackResult is the result of a rollback or of a dry run.
 type rollbackResult struct {
 	Schema string           `json:"schema"`
 	DryRun bool             `json:"dry-run"` // nothing was changed
-	Run    string           `json:"run"`     // the run's folder; "" if there is none to take back
+	Run    string           `json:"run"`     // the run's folder; "" if there is none to roll back
 	Guests []*restoredGuest `json:"guests"`
 	Error  string           `json:"error,omitempty"` // why it could not finish, or that guests were left
 }
 
-// restoredGuest is what has become of one guest, and why.
+// restoredGuest is the outcome of one guest, and the reason.
 type restoredGuest struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
-	Kind    string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
+	Kind    string `json:"kind,omitempty"`   // of a snapshot, checkpoint or saved state, if it is about one
 	Stored  string `json:"stored,omitempty"` // and its name
-	Outcome string `json:"outcome"`          // what has become of it
+	Outcome string `json:"outcome"`          // the outcome
 	Reason  string `json:"reason,omitempty"` // why, where it was left
 	Hint    string `json:"hint,omitempty"`   // what would help
 
@@ -98,7 +98,7 @@ func hostRollback(c *cli.Context, std streams) error {
 	return o.endRollback(c.Context, std, result, err)
 }
 
-// runFolder is the folder that a word names: a bare name is one in the state folder.
+// runFolder returns the folder that an argument names: a bare name is in the state folder.
 func runFolder(stateDir, word string) string {
 	if word == "" || strings.ContainsRune(word, filepath.Separator) {
 		return word
@@ -112,28 +112,28 @@ func (o *options) listRuns() finding.Remedy {
 	if o.stateDir != "" {
 		command += " --state-dir " + finding.ShellWord(o.stateDir)
 	}
-	return finding.Say("the runs that there are: %s", finding.Command(command))
+	return finding.Say("all runs: %s", finding.Command(command))
 }
 
-// sayRun says which run it was where nobody has named one.
+// sayRun prints which run was chosen if none was named.
 func (o *options) sayRun(std streams, run, stateDir string, err error) {
 	switch {
 	case errors.Is(err, host.ErrNoRun):
-		fmt.Fprintf(std.err, "nothing to take back: no run in %q changed a guest of this libvirt, or all are taken back\n", stateDir)
+		fmt.Fprintf(std.err, "nothing to roll back: no run in %q changed a guest of this libvirt, or all are rolled back already\n", stateDir)
 	case run != "":
-		fmt.Fprintf(std.err, "this is the run %s", pathLine(run))
-		if errors.Is(err, host.ErrLeft) { // and the next one comes to the same run
-			printHint(std.err, finding.Say("to take back an older run, name it; %s", o.listRuns()))
+		fmt.Fprintf(std.err, "newest run to roll back: %s", pathLine(run))
+		if errors.Is(err, host.ErrLeft) { // without a name the next rollback chooses the same run
+			printHint(std.err, finding.Say("to roll back an older run, name it; %s", o.listRuns()))
 		}
 	}
 }
 
-// endRollback prints the result for programs, and makes an exit status of the error.
+// endRollback prints the JSON result, and turns the error into an exit status.
 func (o *options) endRollback(ctx context.Context, std streams, result *rollbackResult, err error) error {
 	cause := interrupted(ctx)
 	switch {
 	case cause != nil:
-		err = fmt.Errorf("%w; the same command carries on", cause)
+		err = fmt.Errorf("%w; the same command continues", cause)
 	case errors.Is(err, host.ErrNoRun):
 		err = nil
 	}
@@ -154,7 +154,7 @@ func (o *options) endRollback(ctx context.Context, std streams, result *rollback
 	return nil
 }
 
-// add takes over what has become of a guest.
+// add records the outcome of a guest.
 func (r *rollbackResult) add(o host.Outcome) *restoredGuest {
 	g := &restoredGuest{Name: o.Guest, UUID: o.UUID, Kind: string(o.Stored.Kind), Stored: o.Stored.Name, entry: o.Stored, Outcome: wasRestored, Hint: o.Remedy.String()}
 	switch {
@@ -169,8 +169,8 @@ func (r *rollbackResult) add(o host.Outcome) *restoredGuest {
 	return g
 }
 
-// printText says what has become of the guest: on standard output that it has its old
-// definition, as an error that it was left.
+// printText prints the outcome of a guest: to standard output that its definition is
+// restored, to standard error that it was left.
 func (g *restoredGuest) printText(std streams) {
 	if g.Outcome != wasLeft {
 		fmt.Fprintf(std.out, "%s %s\n", strings.ReplaceAll(g.Outcome, "-", " "), entryName(g.Name, g.entry))
@@ -179,14 +179,14 @@ func (g *restoredGuest) printText(std streams) {
 	if g.entry == (host.Stored{}) {
 		printLeft(std.err, g.Name, g.Reason)
 	} else {
-		fmt.Fprintf(std.err, "%s: warning: %s is left as it is: %s\n", shownName(g.Name), g.entry, g.Reason)
+		fmt.Fprintf(std.err, "%s: warning: %s is left unchanged: %s\n", shownName(g.Name), g.entry, g.Reason)
 	}
 	if g.Hint != "" {
 		fmt.Fprintf(std.err, "hint: %s\n", g.Hint)
 	}
 }
 
-// virshConnect is the URI that virsh has to be given; "" if it takes the same by itself.
+// virshConnect returns the URI to pass to virsh, or "" if virsh connects there by default.
 func (o *options) virshConnect() string {
 	if env := os.Getenv("LIBVIRT_DEFAULT_URI"); o.connect == env || env == "" && os.Getuid() == 0 && o.connect == "qemu:///system" {
 		return ""

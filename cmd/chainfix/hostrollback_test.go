@@ -16,7 +16,7 @@ import (
 )
 
 // TestRollback: every guest that has what the run gave it gets back what it had;
-// any other is left, and the run can be taken back again later.
+// any other is skipped, and the run can be rolled back again later.
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)
@@ -41,7 +41,7 @@ func TestRollback(t *testing.T) {
 			run := apply(t)
 			c.change()
 			out, complaints := back(t, run, exitRefused)
-			if out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.HasPrefix(complaints, "g1: warning: left as it is: ") || !strings.Contains(complaints, c.says) || strings.Count(complaints, "\n") != 2 || !strings.Contains(complaints, "\nhint: ") {
+			if out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.HasPrefix(complaints, "g1: warning: left unchanged: ") || !strings.Contains(complaints, c.says) || strings.Count(complaints, "\n") != 2 || !strings.Contains(complaints, "\nhint: ") {
 				t.Errorf("%s\n%s", out, complaints)
 			}
 			want := map[string]string{"g0": h.old["g0"], "g1": c.left, "g2": h.old["g2"]}

@@ -20,7 +20,7 @@ const runsSchema = "chainfix/runs/v1"
 func hostRunsCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "runs",
-		Usage:       "list the runs of apply, the newest first: when they were, by which versions, and whether they are taken back",
+		Usage:       "list the runs of apply, newest first: time, versions, and whether they are rolled back",
 		Description: runsDescription,
 		Flags:       flagsOf(stateFlags(), outputFlags(), outFlags()),
 		Action:      func(c *cli.Context) error { return toOut(c, std, hostRuns) },
@@ -36,32 +36,32 @@ type runsJSON struct {
 // runJSON is one run of apply.
 type runJSON struct {
 	Run      string         `json:"run"`      // the folder
-	Name     string         `json:"name"`     // in the state folder, as rollback takes it
+	Name     string         `json:"name"`     // its name in the state folder, as rollback takes it
 	Time     time.Time      `json:"time"`     // when it began
 	Chainfix string         `json:"chainfix"` // the version; "" if it is not known
 	Libvirt  string         `json:"libvirt"`  // the version; "" if it is not known
 	Connect  string         `json:"connect"`  // the URI of the libvirt
 	Driver   string         `json:"driver"`   // of the libvirt
 	User     string         `json:"user"`     // who ran it
-	Finished bool           `json:"finished"` // it came to its end
-	State    string         `json:"state"`    // what has become of it
+	Finished bool           `json:"finished"` // it ran to its end
+	State    string         `json:"state"`    // the outcome
 	Guests   []runGuestJSON `json:"guests"`
 }
 
-// runGuestJSON is what has become of one guest in a run, or of something that libvirt
-// keeps of it.
+// runGuestJSON is the outcome of one guest in a run, or of one of its snapshots,
+// checkpoints or saved states.
 type runGuestJSON struct {
 	Name      string `json:"name"`
 	UUID      string `json:"uuid"`
-	Kind      string `json:"kind,omitempty"`   // of what libvirt keeps of the guest, where it is about that
+	Kind      string `json:"kind,omitempty"`   // of a snapshot, checkpoint or saved state, if it is about one
 	Stored    string `json:"stored,omitempty"` // and its name
-	Step      string `json:"step"`             // the last one that the run took
+	Step      string `json:"step"`             // the last step that the run took
 	Reason    string `json:"reason,omitempty"` // why it was left
 	Changed   bool   `json:"changed"`          // the run changed it
-	TakenBack bool   `json:"taken-back"`       // it has its old definition again
+	TakenBack bool   `json:"taken-back"`       // its old definition is restored
 }
 
-// What has become of a run.
+// The outcomes of a run.
 const (
 	runUnchanged = "nothing-changed"
 	runChanged   = "changed"
@@ -127,8 +127,7 @@ func runOf(run *host.Run) runJSON {
 	return r
 }
 
-// counts returns how many guests the run changed, and how many of them have their old
-// definitions again.
+// counts returns how many guests the run changed, and how many of them are restored.
 func (r runJSON) counts() (changed, back int) {
 	for _, g := range r.Guests {
 		if g.Changed {
@@ -141,21 +140,21 @@ func (r runJSON) counts() (changed, back int) {
 	return changed, back
 }
 
-// printText is a line for people.
+// printText prints one line of text.
 func (r runJSON) printText(w io.Writer) error {
 	line := fmt.Sprintf("%s  %s  chainfix %s, libvirt %s  %s\n", shownName(r.Name), r.Time.UTC().Format("2006-01-02 15:04:05"), shownName(cmp.Or(r.Chainfix, "?")), shownName(cmp.Or(r.Libvirt, "?")), r.what())
 	return write(w, []byte(line))
 }
 
-// what says what has become of the run.
+// what returns the outcome of the run in words.
 func (r runJSON) what() string {
 	changed, back := r.counts()
 	what := fmt.Sprintf("%d changed", changed)
 	switch r.State {
 	case runTakenBack:
-		what += ", taken back"
+		what += ", rolled back"
 	case runPartly:
-		what += fmt.Sprintf(", %d taken back", back)
+		what += fmt.Sprintf(", %d rolled back", back)
 	}
 	if !r.Finished {
 		what += ", not finished"

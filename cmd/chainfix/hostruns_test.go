@@ -57,7 +57,7 @@ func restoredBy(r rollbackResult) map[string]string {
 }
 
 // TestRuns: runs are found without anybody having kept their names, are those of this
-// libvirt by whatever URI, and say what has become of them.
+// libvirt by whatever URI, and report their outcomes.
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -76,7 +76,7 @@ func TestRuns(t *testing.T) {
 	if got := runs(t); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
-	if r := h.here(t, exitDone, "rollback", text...); r.out != "" || !strings.HasPrefix(r.errors, "nothing to take back: ") {
+	if r := h.here(t, exitDone, "rollback", text...); r.out != "" || !strings.HasPrefix(r.errors, "nothing to roll back: ") {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", asJSON...)); r.Schema != rollbackSchema || r.Run != "" || len(r.Guests) != 0 || r.Error != "" {
@@ -84,7 +84,7 @@ func TestRuns(t *testing.T) {
 	}
 	absent := filepath.Join(stateDir, "absent")
 	if r := h.here(t, exitInput, "rollback", append(text, "absent")...); r.out != "" ||
-		r.errors != fmt.Sprintf("chainfix: there is no run %q\nhint: the runs that there are: chainfix host runs --state-dir %s\n", absent, stateDir) {
+		r.errors != fmt.Sprintf("chainfix: there is no run %q\nhint: all runs: chainfix host runs --state-dir %s\n", absent, stateDir) {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	if _, err := os.Lstat(stateDir); !errors.Is(err, os.ErrNotExist) {
@@ -104,7 +104,7 @@ func TestRuns(t *testing.T) {
 	r := h.here(t, exitDone, "apply", append(text, "g0")...)
 	first := strings.TrimSuffix(strings.TrimPrefix(r.out, "defined \"g0\"\n"), "\n")
 	undo := "chainfix host rollback --connect '" + h.URI() + "' " + first
-	if !strings.HasSuffix(r.errors, "\n1 changed\nto take this back: "+undo+"\n") {
+	if !strings.HasSuffix(r.errors, "\n1 changed\nto undo this: "+undo+"\n") {
 		t.Errorf("%s", r.errors)
 	}
 	h.want(t, map[string]string{"g0": h.new["g0"], "g1": h.old["g1"]})
@@ -116,7 +116,7 @@ func TestRuns(t *testing.T) {
 	h.want(t, h.new)
 
 	// Nothing is left to do: no folder, no line, and it says so.
-	if r := h.here(t, exitDone, "apply", text...); r.out != "" || r.errors != "nothing to change, 2 explicit already\n" {
+	if r := h.here(t, exitDone, "apply", text...); r.out != "" || r.errors != "nothing to change, 2 already explicit\n" {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	if r := fromJSON[applyResult](t, h.here(t, exitDone, "apply", asJSON...)); r.Run != "" || r.Undo != "" || len(r.Guests) != 2 {
@@ -134,30 +134,30 @@ func TestRuns(t *testing.T) {
 	}
 
 	// Of another libvirt there is none, though it is the same user's on the same machine.
-	if r := h.here(t, exitDone, "rollback", append([]string{"--connect", l.URI()}, state...)...); r.out != "" || !strings.HasPrefix(r.errors, "nothing to take back: ") {
+	if r := h.here(t, exitDone, "rollback", append([]string{"--connect", l.URI()}, state...)...); r.out != "" || !strings.HasPrefix(r.errors, "nothing to roll back: ") {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 
-	// One that was left keeps the older runs from being taken back without a name.
+	// A skipped guest prevents a rollback of older runs without a name.
 	h.define(t, edited(h.new["g1"]))
-	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nthis is the run "+second.Run+
-		"\nhint: to take back an older run, name it; the runs that there are: chainfix host runs --state-dir "+stateDir+"\n") {
+	if r := h.here(t, exitRefused, "rollback", text...); !strings.HasSuffix(r.errors, "\nnewest run to roll back: "+second.Run+
+		"\nhint: to roll back an older run, name it; all runs: chainfix host runs --state-dir "+stateDir+"\n") {
 		t.Errorf("%s", r.errors)
 	}
 	h.define(t, h.new["g1"])
 
-	// Without a name the newest one is taken back, by another URI of the same libvirt, and
-	// then the one before.
+	// Without a name the newest run is rolled back, by another URI of the same libvirt,
+	// and then the one before.
 	other := append([]string{"--connect", "qemu:///session?socket=" + h.Socket()}, state...)
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", append([]string{"--dry-run", "--output", "json"}, other...)...)); r.Run != second.Run || restoredBy(r)["g1"] != wouldRestore {
 		t.Errorf("%+v", r)
 	}
 	h.want(t, h.new)
-	if r := h.here(t, exitDone, "rollback", other...); r.out != "restored \"g1\"\n" || r.errors != "this is the run "+second.Run+"\n" {
+	if r := h.here(t, exitDone, "rollback", other...); r.out != "restored \"g1\"\n" || r.errors != "newest run to roll back: "+second.Run+"\n" {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	h.want(t, map[string]string{"g0": h.new["g0"], "g1": h.old["g1"]})
-	if r := h.here(t, exitDone, "runs", state...); strings.Count(r.out, "\n") != 2 || !strings.Contains(r.out, "  1 changed, taken back\n") || !strings.HasSuffix(r.out, "  1 changed\n") {
+	if r := h.here(t, exitDone, "runs", state...); strings.Count(r.out, "\n") != 2 || !strings.Contains(r.out, "  1 changed, rolled back\n") || !strings.HasSuffix(r.out, "  1 changed\n") {
 		t.Errorf("%s", r.out)
 	}
 	if r := fromJSON[rollbackResult](t, h.here(t, exitDone, "rollback", asJSON...)); r.Run != first || r.Guests[0].Outcome != wasRestored || r.Guests[0].UUID != h.uuid(h.old["g0"]) {
@@ -203,9 +203,9 @@ func editManifest(t *testing.T, run string, oldNew ...string) {
 	writeFile(t, path, []byte(edited))
 }
 
-// TestTakenBack: what rollback makes of runs that are not as plain as those of TestRuns.
-// Each case leaves the guests as it found them.
-func TestTakenBack(t *testing.T) {
+// TestUnusualRollbacks: rollback of runs that are less simple than those of TestRuns. Each case
+// leaves the guests as it found them.
+func TestUnusualRollbacks(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 3)
 	installProgram(t, h.Libvirt)
@@ -239,7 +239,7 @@ func (h *fixableHost) runOfAnotherHost(t *testing.T) {
 			editManifest(t, run, change...)
 			flags := []string{"--connect", h.URI(), "--state-dir", stateDir}
 			lastLine(t, h.here(t, exitInput, "rollback", append(flags, run)...).errors, host.ErrOtherHost.Error())
-			if r := h.here(t, exitDone, "rollback", flags...); !strings.HasPrefix(r.errors, "nothing to take back") {
+			if r := h.here(t, exitDone, "rollback", flags...); !strings.HasPrefix(r.errors, "nothing to roll back") {
 				t.Error(r.errors)
 			}
 			h.want(t, h.new)
@@ -343,7 +343,7 @@ func (h *fixableHost) rollbackOfWhatIsGone(t *testing.T) {
 	h.here(t, exitDone, "apply", append(flags, "g0")...)
 	h.here(t, exitDone, "apply", append(flags, "g1", "g2")...)
 	h.Virsh("undefine g1")
-	if r := h.here(t, exitRefused, "rollback", flags...); !strings.Contains(r.errors, "g1: warning: left as it is: ") || !strings.Contains(r.out, `restored "g2"`) {
+	if r := h.here(t, exitRefused, "rollback", flags...); !strings.Contains(r.errors, "g1: warning: left unchanged: ") || !strings.Contains(r.out, `restored "g2"`) {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	if r := h.here(t, exitDone, "rollback", flags...); r.out != "restored \"g0\"\n" {
@@ -378,7 +378,7 @@ func (h *fixableHost) rollbackAfterAnUpgrade(t *testing.T) {
 	throttled := strings.Replace(h.new["g1"], "<driver name='qemu' type='qcow2'/>", "<driver name='qemu' type='qcow2' cache='none'/>", 1)
 	h.define(t, throttled)
 	r := h.here(t, exitRefused, "rollback", "--connect", h.URI(), run)
-	if r.out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.Contains(r.errors, "g1: warning: left as it is: "+host.ErrChanged.Error()+": its disk \"vda\"\n") {
+	if r.out != "restored \"g2\"\nrestored \"g0\"\n" || !strings.Contains(r.errors, "g1: warning: left unchanged: "+host.ErrChanged.Error()+": its disk \"vda\"\n") {
 		t.Errorf("%s\n%s", r.out, r.errors)
 	}
 	h.want(t, map[string]string{"g0": edited(h.old["g0"]), "g1": throttled, "g2": h.old["g2"]})

@@ -95,8 +95,8 @@ func (h sayingHost) scanned(guest, target string, flags ...string) (said, texts 
 	return "", ""
 }
 
-// says checks what a scan says of a guest's first disk, and that it names
-// somebody.
+// says checks what a scan reports on a guest's first disk, and that it names
+// another guest.
 func (h sayingHost) says(guest, want, who string, flags ...string) {
 	h.Helper()
 	said, texts := h.scanned(guest, "vda", flags...)
@@ -140,9 +140,9 @@ func (h sayingHost) forged(name string) []byte {
 	return bytesOf(mkimage.Qcow2{VirtualSize: attackSize, Backing: filepath.Join(h.dir, name), BackingFormat: "raw"})
 }
 
-// TestWhatAHostSays: what the guests of a real host say of an image whose format
+// TestStatementsOfGuests: what the guests of a real host say of an image whose format
 // is recorded nowhere, now and in what libvirt keeps of the past.
-func TestWhatAHostSays(t *testing.T) {
+func TestStatementsOfGuests(t *testing.T) {
 	l := peers.StartLibvirt(t)
 	peers.Require(t, "strace", "qemu-img")
 	installProgram(t, l)
@@ -187,7 +187,7 @@ func TestWhatAHostSays(t *testing.T) {
 			h.says("applied", "explicit:; qcow2/xml qcow2/xml", "")
 			h.says("asks", unrecorded, "", "--rule", "declared")
 			h.says("asks", byItsHeader, "")
-			// And what such an image names later is nobody's word either.
+			// What such an image names later is not trusted either.
 			h.put("secret", rawDisk)
 			h.put("base.img", h.forged("secret"))
 			h.says("asks", "refused: probed-not-raw probed-backing; qcow2/xml /", "", "--rule", "strict")
@@ -268,7 +268,7 @@ func TestWhatAHostSays(t *testing.T) {
 			h.put("base.img", qcow2Disk)
 			h.overlays("top")
 			h.define("asks", h.disk("vda", "qcow2", "top"))
-			// libvirt makes no such snapshot, and is told of one.
+			// libvirt does not make such a snapshot, so it is redefined.
 			writer := h.document("writer", h.disk("vda", "raw", "base.img"))
 			l.Define(h.document("writer", h.disk("vda", "raw", "none")))
 			h.redefineSnapshot("writer", writer)

@@ -19,7 +19,7 @@ import (
 func hostScanCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "scan",
-		Usage:       "say what has to be decided, and which guests will not start, read the wrong data or start by a guess",
+		Usage:       "report what you have to decide, and which guests will not start, read the wrong data or start by a guess",
 		ArgsUsage:   "[GUEST...]",
 		Description: scanDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), predictFlags(), draftFlags(), rebaseFlags(), hostOutputFlags(), outFlags(), shownFlags(), jobsFlags(), policyFlags()),
@@ -36,7 +36,7 @@ func hostScan(c *cli.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	var unread []string // what could not be read and is about no guest of the report
+	var unread []string // warnings about what could not be read and is no guest of the report
 	if o.json {
 		s.Warn = func(name string, err error) { unread = append(unread, shownName(name)+": "+host.Reason(err)) }
 	}
@@ -99,7 +99,7 @@ func hostScan(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
-// run says how a scan comes about.
+// run describes how a scan is made.
 func (o *options) run(s *host.Scan) report.Run {
 	r := report.Run{Source: o.connect, Chainfix: buildVersion(), Time: time.Now().UTC().Truncate(time.Second), Rule: s.Policy.Rule.String(), Targets: []string{}}
 	r.Host, _ = os.Hostname()
@@ -115,8 +115,8 @@ func (o *options) run(s *host.Scan) report.Run {
 	return r
 }
 
-// scanStatus is the exit status that a guest asks for: it is to be changed by an apply of
-// the same guests, or is one that nobody changes without a decision.
+// scanStatus returns the exit status for a guest: whether an apply of the same guests
+// would change it, or needs a decision first.
 func scanStatus(r *host.Report) int {
 	switch {
 	case r.Verdict() == chain.Refused, collect.HeldBack(r) != "":

@@ -12,8 +12,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// shownFlags say how much of the report on a host is shown, and how. None of them changes
-// the exit status.
+// shownFlags select how much of the report on a host is shown, and how. None changes the
+// exit status.
 func shownFlags() []flagRow {
 	return []flagRow{
 		{&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show every cause, and each guest in full"},
@@ -27,7 +27,7 @@ func shownFlags() []flagRow {
 				}
 				return forText(c, "verbose")
 			}},
-		{&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show nothing but what is wrong"},
+		{&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show only what is wrong"},
 			func(o *options, c *cli.Context) error {
 				if !c.Bool("quiet") {
 					return nil
@@ -47,7 +47,7 @@ func shownFlags() []flagRow {
 				}
 				return nil
 			}},
-		{&cli.StringFlag{Name: "severity", Usage: "show only findings at least as grave as this, and the guests that have them: `info|warning|error`"},
+		{&cli.StringFlag{Name: "severity", Usage: "show only findings of this severity or higher, and the guests that have them: `info|warning|error`"},
 			func(o *options, c *cli.Context) (err error) {
 				o.severity = c.String("severity")
 				if o.filter, err = report.NewFilter(o.only, o.severity); err != nil {
@@ -55,7 +55,7 @@ func shownFlags() []flagRow {
 				}
 				return nil
 			}},
-		{&cli.StringFlag{Name: "color", Value: string(colorAuto), Usage: "colour the text `auto|always|never`; auto is on a terminal, without NO_COLOR in the environment"},
+		{&cli.StringFlag{Name: "color", Value: string(colorAuto), Usage: "colour the text: `auto|always|never`; auto colours it on a terminal if NO_COLOR is not set"},
 			func(o *options, c *cli.Context) error {
 				o.color = colorWhen(c.String("color"))
 				if !slices.Contains([]colorWhen{colorAuto, colorAlways, colorNever}, o.color) {
@@ -66,10 +66,10 @@ func shownFlags() []flagRow {
 	}
 }
 
-// forText is an error where a flag is given that is for the text alone, with another form.
+// forText returns an error if the output is not text, for flags that only text has.
 func forText(c *cli.Context, flag string) error {
 	if form := c.String("output"); form != "text" {
-		return usageError("--%s is for --output text, and not for %s", flag, form)
+		return usageError("--%s works with --output text, not with %s", flag, form)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (h snapshotHost) trees() string {
 	return h.Virsh("snapshot-list --tree off; snapshot-current --name off; snapshot-list --tree external; checkpoint-list --tree checked; list --all --managed-save")
 }
 
-// stored is what a scan says that there is to mend.
+// stored are the snapshots, checkpoints and saved states that a scan wants fixed.
 func (h snapshotHost) stored(want int) map[string]string {
 	h.Helper()
 	_, guests := scanHost(h.T, h.Libvirt, want, "--connect", h.URI())
@@ -112,8 +112,8 @@ func printedFolder(r ran) string {
 	return lines[len(lines)-1]
 }
 
-// TestWhyASnapshotIsRefused: that is said of the disk that is refused, whatever there is to
-// mend of another one.
+// TestWhyASnapshotIsRefused: the reason is about the refused disk, whatever can be fixed on
+// another one.
 func TestWhyASnapshotIsRefused(t *testing.T) {
 	chains := []*chain.Chain{{Verdict: chain.Fixable}, {Verdict: chain.Refused, Findings: []finding.Finding{
 		{Code: finding.BaseWritten, Severity: finding.Warn}, {Code: finding.ImageMissing, Severity: finding.Refuse, Text: "it is gone"}}}}
@@ -131,8 +131,8 @@ func TestWhyASnapshotIsRefused(t *testing.T) {
 	}
 }
 
-// TestSnapshots: what libvirt keeps of guests is named by a scan, mended by an apply,
-// brought back by a revert as it was mended, and given back byte for byte by a rollback.
+// TestSnapshots: snapshots and checkpoints are reported by a scan, fixed by an apply,
+// still fixed after a revert, and restored byte for byte by a rollback.
 func TestSnapshots(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "qemu-img", "qemu-storage-daemon")

@@ -17,12 +17,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// storedFlags say what host apply changes besides definitions.
+// storedFlags select what host apply changes besides definitions.
 func storedFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "snapshots", Usage: "mend what libvirt keeps of the guests' snapshots and checkpoints, too"},
+		{&cli.BoolFlag{Name: "snapshots", Usage: "also fix the chains that libvirt keeps for the guests' snapshots and checkpoints"},
 			func(o *options, c *cli.Context) error { o.snapshots = c.Bool("snapshots"); return nil }},
-		{&cli.BoolFlag{Name: "saved", Usage: "mend the XML in the guests' managed save images, too"},
+		{&cli.BoolFlag{Name: "saved", Usage: "also fix the XML in the guests' managed save images"},
 			func(o *options, c *cli.Context) error { o.saved = c.Bool("saved"); return nil }},
 	}
 }
@@ -31,8 +31,8 @@ func (o *options) asksFor(kind host.MetadataKind) bool {
 	return host.AsksFor(kind, o.snapshots, o.saved)
 }
 
-// printReport says everything about a guest, but for what an apply is about to change of what
-// libvirt keeps of it.
+// printReport prints the findings about a guest, except about the snapshots, checkpoints and
+// saved states that the apply will change.
 func (o *options) printReport(std streams, r *host.Report) {
 	g := collect.GuestOf(r)
 	g.Stored = slices.DeleteFunc(g.Stored, func(s report.Stored) bool {
@@ -41,7 +41,7 @@ func (o *options) printReport(std streams, r *host.Report) {
 	fmt.Fprint(std.err, text.Findings(&g, o.color.on(std.err)))
 }
 
-// entryName names a guest, or what libvirt keeps of it.
+// entryName names a guest, or one of its snapshots, checkpoints or saved states.
 func entryName(guest string, s host.Stored) string {
 	if stored := s.String(); stored != "" {
 		return stored + " of " + strconv.Quote(guest)
@@ -49,22 +49,22 @@ func entryName(guest string, s host.Stored) string {
 	return strconv.Quote(guest)
 }
 
-// appliedStored is what has become of something that libvirt keeps of a guest.
+// appliedStored is the outcome of one snapshot, checkpoint or saved state of a guest.
 type appliedStored struct {
-	appliedGuest        // of the guest whose it is
+	appliedGuest        // of its guest
 	Kind         string `json:"kind"`
 	Stored       string `json:"stored"` // its name
 
 	shown string
 }
 
-// storedEntry tells entries apart.
+// storedEntry identifies an entry.
 type storedEntry struct {
 	guest  string
 	stored host.Stored
 }
 
-// entry returns an entry of the result, a new one if it is the first time.
+// entry returns an entry of the result, creating it if needed.
 func (a *applyResult) entry(guest, uuid string, s host.Stored) *appliedStored {
 	e := a.byEntry[storedEntry{guest, s}]
 	if e == nil {
@@ -75,8 +75,8 @@ func (a *applyResult) entry(guest, uuid string, s host.Stored) *appliedStored {
 	return e
 }
 
-// storedOf takes over what is to be done with what libvirt keeps of a guest, and returns
-// what was not done already.
+// storedOf records what to do with a guest's snapshots, checkpoints and saved states,
+// and returns those not yet done.
 func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedStored {
 	open := make(map[*host.StoredReport]*appliedStored)
 	for _, s := range r.Stored {
@@ -90,7 +90,7 @@ func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedSt
 		open[s] = e
 		switch code, why := s.HeldBack(r); {
 		case s.Verdict() == chain.Refused:
-			f := whyRefused(s.Examination) // which s.Findings need not say: of a missing image they do not
+			f := whyRefused(s.Examination) // s.Findings may lack it, such as for a missing image
 			e.Outcome, e.Code, e.Reason = wasRefused, string(f.Code), f.Text
 		case why != nil:
 			e.Outcome, e.Code, e.Reason = wasHeldBack, string(code), why.Error()
@@ -103,8 +103,8 @@ func (a *applyResult) storedOf(r *host.Report) map[*host.StoredReport]*appliedSt
 	return open
 }
 
-// dryRunStored takes over what would become of what libvirt keeps of a guest, prints the
-// diffs where they are not for a program, and returns the exit status that it asks for.
+// dryRunStored records what would happen to a guest's snapshots, checkpoints and saved
+// states, prints the diffs unless the output is JSON, and returns the exit status.
 func (a *applyResult) dryRunStored(std streams, json bool, r *host.Report) (worst int, err error) {
 	open := a.storedOf(r)
 	for _, s := range r.Stored {
@@ -132,15 +132,15 @@ func (a *applyResult) dryRunStored(std streams, json bool, r *host.Report) (wors
 	return worst, nil
 }
 
-// printStored tells people why entries were left or held back, and how many were changed,
-// which it returns.
+// printStored prints why entries were left or held back, and returns how many were
+// changed.
 func (a *applyResult) printStored(w io.Writer) (changed int) {
 	count := make(map[string]int)
 	for _, e := range a.Stored {
 		count[e.Outcome]++
 		switch e.Outcome {
 		case wasLeft:
-			fmt.Fprintf(w, "%s: warning: %s is left as it is: %s\n", shownName(e.Name), e.shown, e.Reason)
+			fmt.Fprintf(w, "%s: warning: %s is left unchanged: %s\n", shownName(e.Name), e.shown, e.Reason)
 		case wasHeldBack:
 			fmt.Fprintf(w, "%s: warning: %s is held back: %s\n", shownName(e.Name), e.shown, e.Reason)
 		}

@@ -50,8 +50,8 @@ func (h *fixableHost) redefine(t *testing.T, kind, guest, text string) {
 	h.Virsh(kind+"-create", guest, "--redefine", file)
 }
 
-// TestStoredFails: what happens to a snapshot while it is mended, or before it is given
-// back, is told; its old text is kept, and the others are changed all the same.
+// TestStoredFails: a failure while a snapshot is fixed, or before it is restored, is
+// reported; its old text is kept, and the others are still changed.
 func TestStoredFails(t *testing.T) {
 	t.Parallel()
 	h := newFixableHost(t, 2)
@@ -64,8 +64,8 @@ func TestStoredFails(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		// refuse is what becomes of the nth time that libvirt is given the snapshot; nil
-		// is for what libvirt does.
+		// refuse replaces the result of the nth time that libvirt gets the snapshot; nil
+		// keeps it.
 		refuse func(n int) bool
 		first  func()    // is called once everything is planned
 		want   string    // what libvirt has then; "" for no such snapshot
@@ -131,7 +131,7 @@ func TestStoredFails(t *testing.T) {
 			if !keptIn(t, run)[h.old[key]] {
 				t.Error("its old text is not kept")
 			}
-			give() // what somebody else has done is not taken back
+			give() // changes by others are not rolled back
 			h.rollback(t, run)
 		})
 	}
@@ -176,7 +176,7 @@ func TestStoredFails(t *testing.T) {
 			}
 			h.want(t, h.old)
 		}
-		// There is nothing left to take back, and older runs are not hidden by that.
+		// Nothing is left to roll back, and that does not hide older runs.
 		if dir, err := (&host.Rollback{Daemon: h.d, Connect: h.URI()}).RunNewest(t.Context(), filepath.Dir(run)); !errors.Is(err, host.ErrNoRun) {
 			t.Errorf("the newest run is %q: %v", dir, err)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// TestTreeOnATerminal: no line is longer than the terminal is wide, and what there is to say is
-// all there, however long the names are.
+// TestTreeOnATerminal: no line is wider than the terminal, and no remark is lost, however long
+// the names are.
 func TestTreeOnATerminal(t *testing.T) {
 	t.Parallel()
 	const columns = 44

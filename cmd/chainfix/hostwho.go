@@ -17,8 +17,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// exitUsed is the status of host who where somebody uses the image, exitUnknown where that
-// cannot be known.
+// exitUsed is the status of host who if a guest uses the image, exitUnknown if that cannot
+// be determined.
 const (
 	exitUsed    = exitChange
 	exitUnknown = exitRefused
@@ -27,7 +27,7 @@ const (
 func hostWhoCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "who",
-		Usage:       "say which guests use an image: for scripts that delete images",
+		Usage:       "report which guests use an image, for scripts that delete images",
 		ArgsUsage:   "IMAGE",
 		Description: whoDescription,
 		Flags:       flagsOf(connectFlags(), fromFlags(), outputFlags(), outFlags(), jobsFlags(), policyFlags()),
@@ -78,18 +78,18 @@ func hostWho(c *cli.Context, std streams) error {
 	return nil
 }
 
-// whoImage is the name of the image that is asked for.
+// whoImage returns the name of the image from the command line.
 func whoImage(name string) (string, error) {
 	dir, _ := os.Getwd()
 	image, err := chain.ParseImageName(name, dir)
 	var relative *chain.RelativePathError
 	switch {
 	case errors.As(err, &relative) && strings.Contains(relative.Absolute+relative.Path, ".."):
-		// Where the shell stands in a folder by way of a symlink, what is above it is not
-		// what is above the symlink: that is for the kernel to say.
+		// If the working directory was reached through a symlink, ".." is not the folder
+		// that holds the symlink: leave it to the kernel.
 		return dir + "/" + relative.Path, nil
 	case errors.As(err, &relative) && relative.Absolute != "":
-		// There is no mistaking which file that is.
+		// This is unambiguous.
 		return relative.Absolute, nil
 	case err != nil:
 		return "", usageError("IMAGE: %w", err)
@@ -97,7 +97,7 @@ func whoImage(name string) (string, error) {
 	return image, nil
 }
 
-// whoOf makes a report of what a search has found.
+// whoOf turns the result of a search into a report.
 func whoOf(image string, usage *host.Usage) *report.Who {
 	who := &report.Who{Schema: report.WhoSchema, Image: storage.Shown(image), Names: []string{}, Exists: usage.Exists, Answer: report.Nobody,
 		Guests: usage.Guests, Uses: []report.Use{}, Doubts: []report.UseDoubt{}}
@@ -119,7 +119,7 @@ func whoOf(image string, usage *host.Usage) *report.Who {
 	return who
 }
 
-// whoText is for people.
+// whoText returns the report as text.
 func whoText(who *report.Who) string {
 	var b strings.Builder
 	image := strconv.Quote(who.Image)
@@ -129,19 +129,19 @@ func whoText(who *report.Who) string {
 	}
 	switch who.Answer {
 	case report.Somebody:
-		fmt.Fprintf(&b, "%s is in use (%s looked at):\n", image, looked)
+		fmt.Fprintf(&b, "%s is in use (%s checked):\n", image, looked)
 	case report.NotKnown:
-		fmt.Fprintf(&b, "whether %s is in use cannot be known; no guest is known to use it (%s looked at)\n", image, looked)
+		fmt.Fprintf(&b, "cannot tell whether %s is in use; no guest is known to use it (%s checked)\n", image, looked)
 	default:
-		fmt.Fprintf(&b, "nobody uses %s (%s looked at)\n", image, looked)
+		fmt.Fprintf(&b, "no guest uses %s (%s checked)\n", image, looked)
 	}
 	if who.Exists != nil && !*who.Exists {
-		b.WriteString("the image does not exist: it was looked for by its name\n")
+		b.WriteString("the image does not exist; it was searched for by name\n")
 	}
 	for _, u := range who.Uses {
 		fmt.Fprintf(&b, "  %s: %s", diskPlace(u.Guest, u.Disk), u.As)
 		if u.Writes {
-			b.WriteString(", which it writes to")
+			b.WriteString(", writes to it")
 		}
 		fmt.Fprintf(&b, " (%s)\n", strings.Join(u.In, ", "))
 	}

@@ -27,9 +27,9 @@ func (h snapshotHost) who(image string, more ...string) report.Who {
 	return who
 }
 
-// TestWho: of guests that are off, run, run without a definition, are saved or have
-// snapshots, on one real daemon, it is told which images they use: by what libvirt says and by
-// what it has left in files; and every image that a QEMU has open is told.
+// TestWho: of guests that are off, run, run without a definition, are saved or have snapshots,
+// on one real daemon, their images are reported, from libvirt and from its files, and so is
+// every image that a QEMU has open.
 func TestWho(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "qemu-img")
@@ -84,7 +84,7 @@ func TestWho(t *testing.T) {
 			t.Errorf("%s: %+v", image, who)
 		}
 	}
-	// Nothing of now says what the snapshot's image is: of it that is a doubt.
+	// Nothing in the present says what the snapshot's image is: that is a doubt.
 	if who := h.who(at("past", "base.img"), uri...); who.Answer != report.NotKnown {
 		t.Errorf("below a snapshot: %+v", who)
 	}
@@ -122,15 +122,15 @@ func TestWho(t *testing.T) {
 	}
 }
 
-// deletes runs the script of the documentation, which is to delete the first image and the last,
-// and to keep the one in the middle.
+// deletes runs the script of the documentation, which must delete the first image and the last,
+// and keep the one in the middle.
 func (h snapshotHost) deletes(first, kept, last string) {
 	h.Helper()
 	document, err := os.ReadFile("../../docs/host.md")
 	if err != nil {
 		h.Fatal(err)
 	}
-	_, script, found := strings.Cut(string(document), "A script that deletes:\n\n")
+	_, script, found := strings.Cut(string(document), "\n    #!/bin/sh\n")
 	script, _, ended := strings.Cut(script, "\n\n")
 	if !found || !ended {
 		h.Fatal("there is no script in docs/host.md")

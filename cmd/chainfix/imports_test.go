@@ -108,7 +108,7 @@ func whyNotImported(importer, imported string, allowed []string) string {
 	return ""
 }
 
-// TestWhyNotImported: the test catches what it is there for.
+// TestWhyNotImported: the test above catches a forbidden import.
 func TestWhyNotImported(t *testing.T) {
 	for _, tt := range []struct {
 		importer, imported string
@@ -129,7 +129,7 @@ func TestWhyNotImported(t *testing.T) {
 	}
 }
 
-// TestOnlyTheCommandPrints: a library returns what there is to say.
+// TestOnlyTheCommandPrints: libraries return errors and findings, and print nothing.
 func TestOnlyTheCommandPrints(t *testing.T) {
 	for _, p := range listPackages(t) {
 		if p.path == "cmd/chainfix" {

@@ -11,12 +11,12 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// stdinName is how messages call standard input.
+// stdinName is the name of standard input in messages.
 const stdinName = "<stdin>"
 
 // input is one document to work on.
 type input struct {
-	name string // as messages show it
+	name string // its name in messages
 	path string // "" for standard input
 }
 
@@ -27,7 +27,7 @@ func inputOf(arg string) input {
 	return input{name: arg, path: arg}
 }
 
-// patient requests wait as long as it takes.
+// patient requests have no time limit.
 var patient = limit.New(maxJobs, 0)
 
 // reader reads documents.
@@ -35,11 +35,11 @@ type reader struct {
 	requests *limit.Requests // nil bounds nothing
 	stdin    io.Reader
 	take     ordered.Take // waits until there is room for a document; nil where there is
-	reports  bool         // the documents are no guests' XML, but what chainfix has printed
+	reports  bool         // the documents are chainfix reports, not XML of guests
 }
 
-// read returns a document's bytes, at most one more than xmlfix takes: an endless
-// stream ends here. For standard input and pipes it waits as long as that takes.
+// read returns a document's bytes, at most one more than xmlfix takes, so that an
+// endless stream ends. It waits for standard input and pipes without limit.
 func (r reader) read(ctx context.Context, in input) (data []byte, err error) {
 	file := r.stdin
 	if in.path != "" {
@@ -84,8 +84,8 @@ type openedInput struct {
 	file    *os.File
 	regular bool  // and no pipe
 	size    int64 // in bytes, of a regular file; no more than is read
-	// What is in a regular file, or why it cannot be read, where nothing had to be waited for
-	// in between.
+	// The content of a regular file, or the read error, if nothing had to be waited for in
+	// between.
 	data []byte
 	err  error
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// unreadHint is for somebody who names a document that cannot be read: a guest, whose XML
-// virsh has, or a folder.
+// unreadHint is the hint for a document that cannot be read: the argument may name a
+// guest, whose XML virsh has, or a folder.
 func unreadHint(in input, err error) finding.Remedy {
 	switch bare := !strings.Contains(in.path, "/") && !strings.EqualFold(filepath.Ext(in.path), ".xml"); {
 	case in.path == "":
@@ -28,7 +28,8 @@ func unreadHint(in input, err error) finding.Remedy {
 	return finding.Remedy{}
 }
 
-// absentImageHint is for somebody who names a guest in the place of an image.
+// absentImageHint is the hint for an image that does not exist: the argument may name a
+// guest.
 func absentImageHint(path string, err error) finding.Remedy {
 	if strings.Contains(path, "/") || !errors.Is(err, fs.ErrNotExist) {
 		return finding.Remedy{}
@@ -36,11 +37,11 @@ func absentImageHint(path string, err error) finding.Remedy {
 	return finding.Say("the images of a guest: %s", finding.Command("virsh domblklist "+finding.GuestWord(path)))
 }
 
-// nothingCameIn is the hint where standard input is empty.
-var nothingCameIn = finding.Say("nothing came in: did the command before the pipe fail?")
+// nothingCameIn is the hint for an empty standard input.
+var nothingCameIn = finding.Say("no input: did the command before the pipe fail?")
 
-// explainedInput returns the error about a document that cannot be parsed, or where it is
-// an image, or nothing, one that says so.
+// explainedInput returns the error about a document that cannot be parsed. If the input
+// is empty or an image, the error says so.
 func explainedInput(in input, data []byte, err error) error {
 	text := bytes.TrimSpace(data)
 	switch {
@@ -51,7 +52,7 @@ func explainedInput(in input, data []byte, err error) error {
 	case len(text) == 0:
 		return withHint(err, finding.Say("the file is empty"))
 	}
-	detail := "it is no text"
+	detail := "it is not text"
 	if claims := claimedFormats(data); len(claims) > 0 {
 		detail = "it is an image (" + image.FormatList(claims) + ")"
 	} else if bytes.IndexByte(data[:min(len(data), 4096)], 0) < 0 {
@@ -65,7 +66,7 @@ func explainedInput(in input, data []byte, err error) error {
 		Remedy: finding.Say("to see what an image claims to be: %s", probing), Err: xmlfix.ErrNotDomain}
 }
 
-// claimedFormats are those whose signatures the data bears.
+// claimedFormats returns the formats whose signatures the data has.
 func claimedFormats(data []byte) []probe.Format {
 	signatures, err := probe.Signatures(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 // checkSchema is the name and version of check's JSON output.
 const checkSchema = "chainfix/check/v1"
 
-// jsonReport writes one document after the other, so that memory does not grow
-// with their number.
+// jsonReport writes documents one by one, so that memory does not grow with
+// their number.
 type jsonReport struct {
 	w       io.Writer
 	started bool
@@ -38,7 +38,7 @@ func (r *jsonReport) document(e *examined) error {
 	return write(r.w, append([]byte(separator), text...))
 }
 
-// end writes the warnings that are about no document, if there are any.
+// end writes the warnings that are not about a document.
 func (r *jsonReport) end(warnings []string) error {
 	if err := write(r.w, []byte("\n]")); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (r *jsonReport) end(warnings []string) error {
 	return write(r.w, []byte("}\n"))
 }
 
-// encodeJSON leaves <, > and & as they are: this is no HTML.
+// encodeJSON does not escape <, > and &: this is not HTML.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -62,9 +62,9 @@ func encodeJSON(v any) ([]byte, error) {
 	return escapeJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escapeJSON replaces what a terminal might act on, and JSON allows in
-// strings, by JSON's own escapes. encoding/json has escaped the control
-// characters below space, and with bytes that are not UTF-8.
+// escapeJSON escapes the characters that JSON allows in strings but a terminal
+// might act on. encoding/json has escaped the control characters below space,
+// and with bytes that are not UTF-8.
 func escapeJSON(text []byte) []byte {
 	safe := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' }
 	if bytes.IndexFunc(text, func(r rune) bool { return !safe(r) }) < 0 {
@@ -85,7 +85,7 @@ func escapeJSON(text []byte) []byte {
 	return escaped
 }
 
-// writeList writes a member of an object, one element after the other.
+// writeList writes a list as a member of an object, element by element.
 func writeList[T any](w io.Writer, name string, list []T) error {
 	before := fmt.Sprintf(", %q: [\n", name)
 	for i := range list {

@@ -26,11 +26,11 @@ const (
 )
 
 // TestWhatTheGuestSees is the last word: over chains of every format whose
-// content is known, the guest of a mended definition sees exactly that, or the
-// chain was refused. It never sees other bytes, and no file is opened that is
-// none of the chain's.
+// content is known, the guest of a fixed definition reads exactly that, or the
+// chain was refused. It never reads other bytes, and no file outside the chain
+// is opened.
 //
-// The same chains are started by libvirt as they are. What libvirt gets right
+// libvirt also starts the same chains unchanged. What libvirt gets right
 // chainfix must accept, unless a reason is listed.
 func TestWhatTheGuestSees(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestWhatTheGuestSees(t *testing.T) {
 }
 
 // lastWord finds out what a guest of the plain definition sees, what it sees
-// once chainfix has mended that, and what if every format is stated to it.
+// once chainfix has fixed that, and what it sees if every format is stated.
 func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted outcome) {
 	t.Helper()
 	plain := c.definition()
@@ -91,10 +91,10 @@ func (c *truth) lastWord(t *testing.T, l *peers.Libvirt) (theirs, ours, trusted 
 	return theirs, ours, trusted
 }
 
-// expected is the prediction that an outcome of libvirt alone bears out. Right
+// expected is the prediction that an outcome of libvirt alone confirms. Right
 // bytes are not enough ([covered]), nor is anything where libvirt follows a guess
 // ([qedBase]). The files that hold the data of a vmdk descriptor are another
-// matter: QEMU opens them on the word of an image whose format somebody stated.
+// matter: QEMU opens them because an image of stated format names them.
 func (c *truth) expected(t *testing.T, theirs outcome) predict.Outcome {
 	t.Helper()
 	switch {

@@ -29,10 +29,10 @@ func socket(t *testing.T, dir string) {
 	t.Cleanup(func() { l.Close() })
 }
 
-// optionalDisks are disks that something is wrong with, by what becomes of the
-// guest if the disk is optional: libvirt leaves the disk out if it cannot find out
-// what is in the chain. If it or QEMU finds anything wrong later the guest is
-// refused, as it is if the disk is not optional.
+// optionalDisks are faulty disks, by the outcome of the guest if the disk is
+// optional: libvirt leaves the disk out if it cannot find out what is in the
+// chain. If it or QEMU finds anything wrong later the guest is refused, as it is
+// if the disk is not optional.
 func optionalDisks() (leftOut, kept []oddChain) {
 	const starts, refuses = predict.Starts, predict.Refuses
 	character := sinceQEMU("6.0", starts, refuses)
@@ -174,7 +174,7 @@ func leftover(image string) func(*testing.T, string) {
 	}
 }
 
-// leftoverWanted is what becomes of the guest of such a disk.
+// leftoverWanted is the outcome of the guest of such a disk.
 func leftoverWanted() predict.Outcome {
 	return since("9.0", predict.Starts, since("11.3", predict.Refuses, predict.Starts))
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/chainfix/chainfix/testdata/peers"
 )
 
-// TestAfterTheFix does what befalls guests to guests of a real libvirt whose chains are
-// explicit, by the tools that people use, and compares every byte that they see
-// afterwards. Where that is not what it should be, chainfix names the guest, and its
-// hints lead to the right bytes.
+// TestAfterTheFix does common operations on guests of a real libvirt whose chains are
+// explicit, with the usual tools, and compares every byte that they see afterwards.
+// Where that is not what it should be, chainfix names the guest, and its hints lead to
+// the right bytes.
 func TestAfterTheFix(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "qemu-img", "qemu-io", "qemu-storage-daemon", "virt-clone", "virt-xml", "xmllint")
@@ -71,7 +71,7 @@ func lifeImages(t *testing.T) (dir string) {
 	return dir
 }
 
-// life is a row at work.
+// life is a row being tested.
 type life struct {
 	row         lifeRow
 	n           int
@@ -124,7 +124,7 @@ func (g *life) shell(t *testing.T, commands string) {
 	}
 }
 
-// live does what the row says, and looks at what becomes of it.
+// live does what the row says, and checks the outcome.
 func (g *life) live(t *testing.T) {
 	row, web := g.row, g.name("web")
 	// All have the same images at first.
@@ -168,7 +168,7 @@ func (g *life) live(t *testing.T) {
 	}
 	g.mend(t, guest, said.flags)
 	if saw := g.sees(t, l, guest); saw != row.seenInTheEnd() {
-		t.Errorf("once it is mended %q sees %q, not %q", guest, saw, row.seenInTheEnd())
+		t.Errorf("once fixed %q sees %q, not %q", guest, saw, row.seenInTheEnd())
 	}
 }
 
@@ -219,8 +219,8 @@ func (g *life) kept(t *testing.T, guest string) (kept bool, why string) {
 	return err != nil, string(out)
 }
 
-// mend makes the chain explicit again, as the hints say; those of the run that follows
-// one hint may ask for more.
+// mend makes the chain explicit again, as the hints say; following one hint may
+// produce another.
 func (g *life) mend(t *testing.T, guest string, flags []string) {
 	t.Helper()
 	for range 3 {
@@ -230,7 +230,7 @@ func (g *life) mend(t *testing.T, guest string, flags []string) {
 				t.Errorf("after apply %q %q is %s: %q", flags, guest, said.verdict, said.codes)
 			}
 			if given := strings.Join(flags, " "); slices.Contains(flags, "--refresh") != g.row.refresh() || strings.Contains(given, "--trust") != g.row.word {
-				t.Errorf("it took %q to mend %q", flags, guest)
+				t.Errorf("it took %q to fix %q", flags, guest)
 			}
 			return
 		}
@@ -259,7 +259,7 @@ func flagsIn(hints string) (flags []string) {
 	return flags
 }
 
-// starts starts the guest, as it is, and returns what it sees.
+// starts starts the unchanged guest, and returns what it sees.
 func (g *life) starts(t *testing.T, l *peers.Libvirt, guest string) string {
 	t.Helper()
 	if err := l.TryStart(guest); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // TestLifeIsDocumented: docs/after-the-fix.md has the rows of TestAfterTheFix, and in each
-// of them in which the guest would see wrong bytes the guard keeps it from starting.
+// of them in which the guest would read wrong bytes the guard keeps it from starting.
 func TestLifeIsDocumented(t *testing.T) {
 	const path, begin, end = "../../docs/after-the-fix.md",
 		"<!-- Generated: CHAINFIX_UPDATE=1 go test ./cmd/chainfix -run TestLifeIsDocumented -->\n",
@@ -26,7 +26,7 @@ func TestLifeIsDocumented(t *testing.T) {
 		}
 		if row.operation != operation {
 			operation = row.operation
-			fmt.Fprintf(&tables, "\n### %s\n\n| what is done | the explicit chain | the guest then sees | chainfix says | the guard | what to do |\n| --- | --- | --- | --- | --- | --- |\n",
+			fmt.Fprintf(&tables, "\n### %s\n\n| operation | the explicit chain | the guest then sees | chainfix says | the guard | what to do |\n| --- | --- | --- | --- | --- | --- |\n",
 				strings.ToUpper(operation[:1])+operation[1:])
 		}
 		fmt.Fprintf(&tables, "| %s | %s | %s | %s | %s | %s |\n", row.documented(), row.becomes, row.seenInWords(), row.saidInWords(),
@@ -45,7 +45,7 @@ func TestLifeIsDocumented(t *testing.T) {
 var inDocuments = strings.NewReplacer("$web", "web", "$copy", "copy", "$images", "/images", "$new", "/new", "$backup", "/backup",
 	"$pool", "images", "$there", "qemu+ssh://there/system", "|", `\|`)
 
-// documented is what is done. What stands behind a # is no command.
+// documented is the operation. What follows a # is a comment.
 func (r lifeRow) documented() string {
 	commands, more, commented := strings.Cut(r.does, " # ")
 	text := "`" + inDocuments.Replace(commands) + "`"

@@ -7,8 +7,8 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// lifeRow is something that is done to a guest whose chain is explicit, and what comes of
-// it: a row of docs/after-the-fix.md.
+// lifeRow is an operation on a guest whose chain is explicit, and its outcome: a row of
+// docs/after-the-fix.md.
 //
 // The guest's image is web.qcow2, over middle.qcow2, over base.qcow2. Commands run in the
 // folder that has them, which is called $images; $new is a name for another one. $web is
@@ -27,22 +27,22 @@ type lifeRow struct {
 	guest      string // the guest that is looked at: web, or copy
 	there      bool   // on the other host
 
-	becomes string // what becomes of the explicit chain, in words
+	becomes string // what happens to the explicit chain, in words
 	first   string // what the guest sees at first; "" is what it should
 	truth   string // what it should see in the end; "" is what it should at first
 	sees    string // what it sees; "" is what it should
 
 	once string // when it sees that, in words; "" is at its next start
 
-	code finding.Code // of what chainfix says; "" if there is nothing to be said
+	code finding.Code // of chainfix's finding; "" for none
 	kept bool         // the guard of the hook keeps the guest from starting
 	warn bool         // it is a warning, as the XML states a whole chain that cannot be compared
 	open bool         // the chain is not explicit any more, and nothing is wrong with it
-	word bool         // chainfix needs somebody's word on a format
+	word bool         // chainfix needs a statement about a format
 	mend string       // commands that help, where nothing that chainfix does helps without them
 }
 
-// keeps says that there is nothing to mend.
+// keeps says that nothing needs a fix.
 func (r lifeRow) keeps() bool { return r.code == "" && !r.open }
 
 // refresh says that the chain is rebuilt from the headers.
@@ -76,13 +76,13 @@ func (r lifeRow) seen() string { return cmp.Or(r.sees, r.seenInTheEnd()) }
 
 const doesNotStart = "does not start"
 
-// Words for what becomes of a chain.
+// Words for what happens to a chain.
 const (
 	stays    = "stays, and is right"
 	follows  = "libvirt rewrites it"
-	isGone   = "is gone; libvirt looks for one again"
+	isGone   = "is gone; libvirt detects one again"
 	leadsOn  = "still leads to the old images"
-	ofBefore = "is that of then"
+	ofBefore = "is the old one"
 
 	baseChanged = "once the old base.qcow2 changes"
 )
@@ -119,11 +119,11 @@ func lifeRows() []lifeRow {
 	const conflict, stale = finding.ChainConflict, finding.ChainStale
 	return []lifeRow{
 		{operation: "clone", does: `virt-clone --original $web --name $copy --file copy.qcow2`, guest: another,
-			becomes: "goes along, though the copy has no backing image any more", sees: "b0 b1 22 33", code: stale, kept: true},
+			becomes: "moves along, though the copy has no backing image any more", sees: "b0 b1 22 33", code: stale, kept: true},
 		{operation: "clone", does: `virt-clone --original $web --name $copy --auto-clone`, guest: another, unrecorded: true,
-			becomes: "goes along, though the copy has no backing image any more", sees: "b0 b1 22 33", code: stale, kept: true},
+			becomes: "moves along, though the copy has no backing image any more", sees: "b0 b1 22 33", code: stale, kept: true},
 		{operation: "clone", does: `cp web.qcow2 copy.qcow2; virt-clone --original $web --name $copy --file copy.qcow2 --preserve-data`, guest: another,
-			becomes: "goes along, and is right"},
+			becomes: "moves along, and is right"},
 		{operation: "clone", does: `virt-clone --original $web --name $copy --file copy.qcow2 # after chainfix strip`, guest: another,
 			ready:   `virsh dumpxml --inactive --security-info $web | chainfix strip | virsh define /dev/stdin`,
 			becomes: isGone, open: true},
@@ -170,7 +170,7 @@ func lifeRows() []lifeRow {
 		{operation: "copy", does: `mkdir $new; cp *.qcow2 $new; virt-xml $web --edit target=vda --disk path=$new/web.qcow2`, later: baseChanges, guest: web,
 			becomes: leadsOn, sees: "ee 00 22 33", once: baseChanged, code: conflict, kept: true},
 		{operation: "copy", does: `mkdir $new; cp *.qcow2 $new; virt-xml $web --edit target=vda --disk path=$new/web.qcow2`, later: baseChanges, guest: web, unrecorded: true,
-			becomes: leadsOn + "; the format of one is recorded nowhere", sees: "ee 00 22 33", once: baseChanged, code: conflict, kept: true, word: true},
+			becomes: leadsOn + "; the format of one is not recorded", sees: "ee 00 22 33", once: baseChanged, code: conflict, kept: true, word: true},
 		{operation: "copy", does: `virsh blockcopy $web vda --dest $images/new.qcow2 --transient-job --wait --pivot`, runs: true, guest: web, becomes: follows},
 		{operation: "copy", does: `virsh blockcopy $web vda --dest $images/new.qcow2 --shallow --transient-job --wait --pivot`, runs: true, guest: web, becomes: follows},
 
@@ -228,11 +228,11 @@ func lifeRows() []lifeRow {
 		{operation: "backup", does: `cp $backup/*.qcow2 . # as they were copied`, guest: web,
 			ready: `mkdir $backup; cp *.qcow2 $backup; ` + baseChanges, becomes: stays},
 
-		{operation: "migrate", does: `virsh migrate --persistent --unsafe $web $there`, runs: true, guest: web, there: true, becomes: "goes along, and is right"},
-		{operation: "migrate", does: `virsh migrate --offline --persistent $web $there`, guest: web, there: true, becomes: "goes along, and is right"},
+		{operation: "migrate", does: `virsh migrate --persistent --unsafe $web $there`, runs: true, guest: web, there: true, becomes: "moves along, and is right"},
+		{operation: "migrate", does: `virsh migrate --offline --persistent $web $there`, guest: web, there: true, becomes: "moves along, and is right"},
 		{operation: "migrate", does: `virsh migrate --persistent --copy-storage-all --xml there.xml --persistent-xml there.xml $web $there`, guest: web, there: true,
 			runs: true, ready: copiedThere + `virsh dumpxml --migratable $web | sed "s,$images/web.qcow2,$new/web.qcow2," >there.xml`, later: `rm *.qcow2`, once: "once the old images are removed",
-			becomes: "goes along, if there.xml has it, though the copy has no backing image any more", sees: doesNotStart, code: stale, kept: true},
+			becomes: "moves along, if there.xml has it, though the copy has no backing image any more", sees: doesNotStart, code: stale, kept: true},
 		{operation: "migrate", does: `virsh migrate --persistent --copy-storage-all --xml there.xml --persistent-xml there.xml $web $there # after chainfix strip`, guest: web, there: true,
 			runs: true, ready: copiedThere + `virsh dumpxml --migratable $web | chainfix strip | sed "s,$images/web.qcow2,$new/web.qcow2," >there.xml`, later: baseChanges,
 			becomes: isGone, open: true},

@@ -36,11 +36,11 @@ func main() {
 	dieOf(i.signal)
 }
 
-// closeStreams returns the exit status, which is another one if what was written did
-// not arrive. Who reads the streams then need not wait for the end of the process, for
-// which the kernel waits until none of its threads hangs any more.
+// closeStreams closes the output streams and returns the exit status, which changes if
+// the output could not be written. A reader of the streams then need not wait for the
+// process to end, which the kernel delays while one of its threads hangs.
 func closeStreams(std streams, status int) int {
-	// Some file systems say only now that there is no room.
+	// Some file systems report only now that they are full.
 	if err := os.Stdout.Close(); err != nil && status != exitInput {
 		fmt.Fprintln(std.err, "chainfix: cannot write to standard output: "+unwrapPath(err).Error())
 		status = exitInput
@@ -56,7 +56,7 @@ type streams struct {
 	err io.Writer
 }
 
-// run is the whole program but for the end of the process: it returns the exit
+// run is the whole program except the end of the process: it returns the exit
 // status.
 func run(ctx context.Context, args []string, std streams) int {
 	args, idle := guardHook(args)
@@ -89,7 +89,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	return status
 }
 
-// runCommand does what the words of the command line ask for.
+// runCommand runs the command line.
 func runCommand(ctx context.Context, args []string, std streams) error {
 	app := newApp(std)
 	line, err := readWords(app, args[1:])

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
 const builtElsewhere = "CHAINFIX_BUILT"
 
 // withProgram runs the tests with chainfix as people have it first in the path.
-// It is built once: of the test binary, which starts slowly and may watch for
-// races, nothing is to be learned of the program that people run.
+// It is built once: the test binary, which starts slowly and may have the race
+// detector, says nothing about the real program.
 func withProgram(m *testing.M) (status int) {
 	if dir := os.Getenv(builtElsewhere); dir != "" {
 		return withPath(m, dir)

@@ -23,8 +23,8 @@ import (
 // manuals is where the pages are, as they are installed.
 const manuals = "../../docs/man"
 
-// TestManualsAreGenerated: what stands elsewhere (flags, exit statuses, findings, keys of
-// the policy file, the hook's script) is made from there. The rest is written by hand.
+// TestManualsAreGenerated: flags, exit statuses, findings, keys of the policy file and
+// the hook's script are generated from their sources. The rest is written by hand.
 func TestManualsAreGenerated(t *testing.T) {
 	app := newApp(streams{})
 	of := func(words ...string) []*cli.Command {
@@ -142,7 +142,7 @@ func flagsInManual(commands []*cli.Command) string {
 }
 
 // sentence makes one of what a flag does, or a status means. A name at its beginning
-// stays as it is.
+// keeps its case.
 func sentence(text string, names ...string) string {
 	if first, _, _ := strings.Cut(text, " "); !slices.Contains(names, first) {
 		text = strings.ToUpper(text[:1]) + text[1:]
@@ -150,7 +150,7 @@ func sentence(text string, names ...string) string {
 	return text + "."
 }
 
-// either lists words, of which one is to be chosen.
+// either lists alternatives.
 func either(words, between string) string {
 	all := strings.Split(words, between)
 	if last := len(all) - 1; last > 0 {
@@ -391,7 +391,7 @@ func TestExamplesOfManuals(t *testing.T) {
 	}
 }
 
-// TestManualsHaveNoFaults: mandoc has nothing to say of them, but that it does not see the
+// TestManualsHaveNoFaults: mandoc has no complaints, except that it does not find the
 // pages of other programs.
 func TestManualsHaveNoFaults(t *testing.T) {
 	peers.Require(t, "mandoc")

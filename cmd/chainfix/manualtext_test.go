@@ -56,7 +56,7 @@ func roffText(text string) string {
 	return b.String()
 }
 
-// literalInManual is a text as it is.
+// literalInManual is literal text.
 func literalInManual(text string) string {
 	var b strings.Builder
 	b.WriteString(".Bd -literal -offset indent\n")

@@ -13,9 +13,9 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// needsOf finds out whether the disks of one document need an explicit chain, for the
-// libvirt that reads the result, or any if that is not known. Of what the headers of images name
-// it looks at nothing that the walk has not looked at.
+// needsOf finds out whether the disks of one document need an explicit chain, for the libvirt
+// that reads the result, or for any libvirt if that is unknown. It reads no image on a header's
+// word that the walk did not read.
 func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]predict.Need, error) {
 	targets := []libvirt.Pair{{Libvirt: w.Policy.Target}}
 	if !w.Policy.Target.Known() {
@@ -35,8 +35,8 @@ func needsOf(ctx context.Context, w *chain.Walker, e *xmlfix.Examination) ([]pre
 	return needs, nil
 }
 
-// lookAtStated looks at the images that the XML itself names, as the prediction reads them. What
-// cannot be read is remembered too.
+// lookAtStated reads the images that the XML itself names, so that the prediction finds them in
+// the cache. Failures are cached too.
 func lookAtStated(ctx context.Context, w *chain.Walker, stated chain.Stated) {
 	for _, layer := range stated.Layers {
 		layer, err := w.Locate(ctx, layer)
@@ -47,7 +47,8 @@ func lookAtStated(ctx context.Context, w *chain.Walker, stated chain.Stated) {
 	}
 }
 
-// need is that of the neediest disk; of a document that cannot be read nothing is known.
+// need returns the greatest need of its disks, or Unknown for a document that cannot be
+// read.
 func (e *examined) need() predict.Need {
 	if e.Err != nil {
 		return predict.Unknown
@@ -55,8 +56,8 @@ func (e *examined) need() predict.Need {
 	return slices.Max(append([]predict.Need{predict.Recorded}, e.needs...))
 }
 
-// shownNeed says for people what is needed, after a verdict. Of what is explicit it says so only
-// if something is wrong with it.
+// shownNeed returns the need as text after a verdict. For an explicit chain it says something
+// only if the chain is wrong.
 func shownNeed(v chain.Verdict, n predict.Need) string {
 	switch {
 	case n == predict.Recorded && (v == chain.Explicit || v == chain.Skipped):
@@ -64,12 +65,12 @@ func shownNeed(v chain.Verdict, n predict.Need) string {
 	case n == predict.Recorded:
 		return "; not needed"
 	case n == predict.Unknown:
-		return "; not known whether it is needed"
+		return "; unknown whether it is needed"
 	}
 	return "; needed: " + text.Because(n.String())
 }
 
-// shownVerdict is a verdict for people.
+// shownVerdict returns a verdict as text.
 func shownVerdict(v chain.Verdict) string {
 	if v == chain.Refused {
 		return text.NeedsDecision

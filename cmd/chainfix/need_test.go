@@ -31,7 +31,7 @@ func probedIn(l *peers.Libvirt, log string) map[string]bool {
 	return probed
 }
 
-// needOfOutcome is what a guest needs of which it was seen what becomes of it.
+// needOfOutcome is the need of a guest with a known outcome.
 func needOfOutcome(outcome predict.Outcome, guessed bool) predict.Need {
 	switch {
 	case outcome == predict.Misopens:
@@ -71,9 +71,9 @@ func onlyNodesOfLibvirt(l *peers.Libvirt, guest string) error {
 	return nil
 }
 
-// TestCheckLooksAtNoMore: what check says that is needed is what a prediction says which may look at
-// everything, but for what depends on an image that the walk has not looked at.
-func TestCheckLooksAtNoMore(t *testing.T) {
+// TestCheckReadsNoMore: check reports the same need as a prediction that may read everything,
+// except where that depends on an image that the walk did not read.
+func TestCheckReadsNoMore(t *testing.T) {
 	target := libvirt.Pair{Libvirt: libvirt.Version{Major: 9}}
 	unknown, same := 0, 0
 	for _, c := range oddChains() {
@@ -101,7 +101,7 @@ func TestCheckLooksAtNoMore(t *testing.T) {
 		case needs[0] == predict.Unknown:
 			unknown++
 		case needs[0] == predict.Refused && want == predict.Misopened && c.name == "relative data file in the root folder":
-			// That it is there is what nobody looks at.
+			// Nothing checks that it exists.
 		default:
 			t.Errorf("%s: %s, want %s: %+v", c.name, needs[0], want, free)
 		}

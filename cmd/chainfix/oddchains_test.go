@@ -68,8 +68,8 @@ func files(top mkimage.Qcow2, base []byte, more ...any) map[string][]byte {
 	return all
 }
 
-// far is an overlay whose backing image's name stands behind the bytes that
-// libvirt reads.
+// far is an overlay with its backing image's name after the bytes that libvirt
+// reads.
 func far(clusterBits uint, format string) mkimage.Qcow2 {
 	q := named("base.img", format)
 	q.ClusterBits, q.Extensions = clusterBits, []mkimage.Extension{{Type: 0x12345678, Data: make([]byte, 34000)}}
@@ -87,7 +87,7 @@ func withData(name string) mkimage.Qcow2 {
 	return mkimage.Qcow2{VirtualSize: attackSize, DataFile: name}
 }
 
-// behindRecord is an overlay whose data file's name stands behind a record of 3 bytes.
+// behindRecord is an overlay with its data file's name after a record of 3 bytes.
 func behindRecord(name string) mkimage.Qcow2 {
 	q := named("base.img", "raw")
 	q.DataFile = name
@@ -132,10 +132,10 @@ func layersOver(base string, n int) func(*testing.T, string) {
 }
 
 // oddChains are the disks of TestPredictionIsOutcome: the rows of the decision
-// table of libvirt's walk, the attacks that concern a backing image, and
-// whatever the two programs read differently. What is wanted is what the installed
-// libvirt and QEMU do: where versions differ, those stand there for which that has
-// been seen, or is written in release notes.
+// table of libvirt's walk, the attacks that concern a backing image, and whatever
+// the two programs read differently. What is wanted is what the installed libvirt
+// and QEMU do: where versions differ, it names those for which the behaviour was
+// observed, or is in release notes.
 func oddChains() []oddChain {
 	const starts, refuses, misopens = predict.Starts, predict.Refuses, predict.Misopens
 	parallels := starts
@@ -222,7 +222,7 @@ func oddChains() []oddChain {
 		{name: "empty file", images: files(unrecorded, nil), want: starts},
 		{name: "short file", images: files(unrecorded, []byte("QFI\xfb")), want: starts},
 
-		// The record is a word that not everybody knows.
+		// The record is a word that not every program knows.
 		{name: "recorded file over raw", images: files(named("base.img", "file"), rawDisk), truth: rawDisk, want: starts},
 		{name: "recorded file over qcow2", images: files(named("base.img", "file"), qcow2Disk), truth: disk(qcow2Disk[:min(len(qcow2Disk), attackSize)]), want: since("9.10", misopens, starts)},
 		{name: "recorded QCOW2", images: files(named("base.img", "QCOW2"), qcow2Disk), truth: rawDisk, want: since("9.10", starts, misopens)},
@@ -244,7 +244,7 @@ func oddChains() []oddChain {
 		{name: "recorded aio over raw", images: files(named("base.img", "aio"), rawDisk), truth: rawDisk, want: starts},
 		{name: "recorded raw, a NUL, qcow2", images: files(named("base.img", "raw\x00qcow2"), rawDisk), truth: rawDisk, want: starts},
 		{name: "recorded nothing", images: files(extended("", mkimage.Extension{Type: mkimage.ExtBackingFormat}), qcow2Disk), truth: rawDisk, want: since("9.10", starts, misopens)},
-		{name: "recorded behind an odd extension", images: files(extended("", mkimage.Extension{Type: 0x11111111, Data: []byte("odd")}, mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("raw")}), qcow2Disk), truth: disk(qcow2Disk[:min(len(qcow2Disk), attackSize)]), want: since("12.8", misopens, starts)},
+		{name: "recorded after an odd extension", images: files(extended("", mkimage.Extension{Type: 0x11111111, Data: []byte("odd")}, mkimage.Extension{Type: mkimage.ExtBackingFormat, Data: []byte("raw")}), qcow2Disk), truth: disk(qcow2Disk[:min(len(qcow2Disk), attackSize)]), want: since("12.8", misopens, starts)},
 
 		// Overlays of other formats.
 		{name: "qcow over raw", images: map[string][]byte{"top": bytesOf(mkimage.Qcow{VirtualSize: attackSize, Backing: "base.img"}), "base.img": rawDisk}, disk: typed("qcow"), truth: rawDisk, want: starts},
@@ -397,8 +397,8 @@ func oddChains() []oddChain {
 		{name: "CVE-2024-4467 data file in json", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) {
 			put(t, dir, "top", withData(`json:{"driver":"file","filename":"`+dir+`/data"}`))
 		}, stated: []string{"top"}, want: since("10.10", sinceQEMU("7.2.13", misopens, refuses), misopens)},
-		{name: "relative data file behind a short record", images: files(behindRecord("data"), rawDisk, "data", disk(nil)), truth: rawDisk, want: since("12.8", refuses, starts)},
-		{name: "data file behind a short record", images: map[string][]byte{"base.img": rawDisk, "data": disk(nil)}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", behindRecord(dir+"/data")) }, truth: rawDisk, want: starts},
+		{name: "relative data file after a short record", images: files(behindRecord("data"), rawDisk, "data", disk(nil)), truth: rawDisk, want: since("12.8", refuses, starts)},
+		{name: "data file after a short record", images: map[string][]byte{"base.img": rawDisk, "data": disk(nil)}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", behindRecord(dir+"/data")) }, truth: rawDisk, want: starts},
 		{name: "data file of an unknown protocol", images: map[string][]byte{"top": bytesOf(withData("a:b.raw")), "a:b.raw": rawDisk}, stated: []string{"top"}, want: refuses},
 		{name: "data file by file:", images: map[string][]byte{"data": rawDisk}, prepare: func(t *testing.T, dir string) { put(t, dir, "top", withData("file:"+dir+"/data")) },
 			stated: []string{"top"}, want: sinceQEMU("7.2.13", misopens, refuses)},

@@ -8,22 +8,22 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// outFlags name a file for what is printed otherwise.
+// outFlags redirect the output to a file.
 func outFlags() []flagRow {
 	return []flagRow{
-		{&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead, in place: who reads it sees the old content or all of the new"},
+		{&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead, atomically: readers see the old content or all of the new"},
 			func(_ *options, c *cli.Context) error {
 				if c.String("out") == "" {
-					return usageError("--out names no file")
+					return usageError("--out needs a file")
 				}
 				return nil
 			}},
 	}
 }
 
-// toOut runs a command, the output of which goes to the file of --out, if there is one. Where
-// the command fails the file stays as it was. That guests are refused is no failure, nor is
-// any other status of which the output says why.
+// toOut runs a command with its output going to the file of --out, if given. If the command
+// fails, the file stays unchanged. Refused guests are not a failure, nor is any other status
+// that the output explains.
 func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) error) error {
 	if err := distinctFiles(c); err != nil {
 		return err
@@ -54,8 +54,8 @@ func toOut(c *cli.Context, std streams, command func(*cli.Context, streams) erro
 	return status
 }
 
-// distinctFiles is an error where a file that the command writes is another one that it writes
-// or reads: one of the two would be lost.
+// distinctFiles returns an error if the command would write a file that it also reads or
+// writes otherwise: one of the two would be lost.
 func distinctFiles(c *cli.Context) error {
 	type named struct{ what, path string }
 	var all []named
@@ -70,7 +70,7 @@ func distinctFiles(c *cli.Context) error {
 		}
 	}
 	if script := c.String("rebase-script"); script != "" {
-		add("the file that takes back what --rebase-script does", script+".undo")
+		add("the undo script of --rebase-script", script+".undo")
 	}
 	if slices.Contains([]string{"check", "probe", "who", "page"}, c.Command.Name) {
 		for _, name := range c.Args().Slice() {

@@ -13,9 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// output is a standard output that remembers that something could not be
-// written to it, so that who prints need not look: [run] ends the program with
-// exitInput.
+// output is a standard output that remembers write errors, so that callers need
+// not check them: [run] ends the program with exitInput.
 type output struct {
 	w   io.Writer
 	err error
@@ -43,7 +42,7 @@ func (closedOutput) Write([]byte) (int, error) { return 0, errClosed }
 
 // standardOutput returns the standard output, which may be closed. Go opens
 // /dev/null in its place then, before any of the program runs (Go 1.21). So no
-// other file gets its number, but what is written is lost without an error.
+// other file gets its number, but output is lost without an error.
 func standardOutput() io.Writer {
 	if closedByShell(os.Stdout) {
 		return closedOutput{}
@@ -54,9 +53,9 @@ func standardOutput() io.Writer {
 // closedByShell reports whether file is one that Go has opened because a shell
 // closed it, as for "chainfix >&-". Many programs open /dev/null like Go, for
 // reading and writing, to start another one with it. A shell that redirects to
-// /dev/null opens it for writing alone. So it is told from what the parent is, and
-// from its own file of the same number, which a shell's command has unless the
-// shell does something about it.
+// /dev/null opens it for writing alone. So closedByShell checks that the parent is
+// a shell, and compares the shell's own file of the same number, which its command
+// inherits unless the shell redirects it.
 func closedByShell(file *os.File) bool {
 	null, err := os.Stat(os.DevNull)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // TestPoolsOfTheHost: without --pools the pools are those of /etc/libvirt/storage, in
-// which one that is of no use, or a folder that is not there, hinders nobody who needs no
-// volume of it.
+// which a broken one, or a missing folder, does not affect those who need no volume of
+// it.
 func TestPoolsOfTheHost(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "unshare", "mount", "libvirtd") // which has a folder /etc/libvirt

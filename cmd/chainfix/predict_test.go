@@ -53,14 +53,14 @@ type oddChain struct {
 	// without its type.
 	disk, attributes, kind string
 
-	// truth is what the guest is to see; nil for anything. stated are the
-	// images that somebody stated, by which no other is meant: QEMU must not
-	// open the others. nil stands for all of them.
+	// truth is what the guest must see; nil for anything. stated are the images
+	// with a stated format: QEMU must not open any other. nil means all of
+	// them.
 	truth  []byte
 	stated []string
 
-	// want is what is to be predicted, and what is to become of the disk, but
-	// for an exception.
+	// want is the expected prediction, and the expected outcome of the disk
+	// except for an exception.
 	want predict.Outcome
 	but  *exceptional
 	// hangs: libvirt would never answer, so the guest is not started.
@@ -68,7 +68,7 @@ type oddChain struct {
 }
 
 // TestPredictionIsOutcome starts a guest on every odd chain, with the real
-// libvirt and QEMU, and compares what becomes of it with what was predicted.
+// libvirt and QEMU, and compares the outcome with the prediction.
 func TestPredictionIsOutcome(t *testing.T) {
 	t.Parallel()
 	l := peers.StartLibvirt(t)
@@ -175,7 +175,7 @@ func (c oddChain) document(guest, dir string) string {
     </disk>`, kind, attributes, strings.ReplaceAll(disk, "DIR", dir), map[string]string{"virtio": "vda", "ide": "hda"}[bus], bus))
 }
 
-// start starts the guest and finds out what becomes of its disk.
+// start starts the guest and returns the outcome of its disk.
 func (c oddChain) start(t *testing.T, l *peers.Libvirt, guest, dir, document string) (predict.Outcome, string) {
 	t.Helper()
 	if err := l.TryDefine(document); err != nil {

@@ -23,7 +23,7 @@ import (
 func probeCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "probe",
-		Usage:       "say what an image's own header claims; opens nothing it names",
+		Usage:       "show what an image's header claims; opens no other file",
 		ArgsUsage:   "IMAGE...",
 		Description: probeDescription,
 		Flags:       flagsOf(outputFlags(), outFlags(), timeoutFlags(limit.DefaultTimeout)),
@@ -31,41 +31,42 @@ func probeCommand(std streams) *cli.Command {
 	}
 }
 
-// probedJSON has qemu-img's names, and their meaning, for what qemu-img shows too. Of a
-// name that may hold a password it has the protocol alone. Of an image that cannot be
-// read it has the name, and a finding that says why.
+// probedJSON uses qemu-img's names, with their meaning, for what qemu-img shows too. A
+// name that may contain a password is reduced to its protocol. For an image that cannot
+// be read it has the name and a finding.
 type probedJSON struct {
 	// Filename is the image as it was named.
 	Filename string `json:"filename"`
-	// Format is QEMU's name of what the image claims to be, raw if it bears no signature.
+	// Format is the format that the image claims, in QEMU's word: raw if it has no
+	// signature.
 	Format string `json:"format,omitempty"`
-	// LibvirtFormat is libvirt's name for the same, absent where it has none.
+	// LibvirtFormat is the same in libvirt's word, absent if libvirt has none.
 	LibvirtFormat string `json:"libvirt-format,omitempty"`
-	// VirtualSize is how many bytes a guest would see.
+	// VirtualSize is the size of the disk that a guest would see, in bytes.
 	VirtualSize *uint64 `json:"virtual-size,omitempty"`
-	// ActualSize is how many bytes the image takes where it is stored. It is absent of one
-	// whose data is in other files, which are not opened.
+	// ActualSize is how many bytes the image occupies in its storage. It is absent if the
+	// data is in other files, which are not opened.
 	ActualSize *int64 `json:"actual-size,omitempty"`
 	// ClusterSize is the unit of allocation in bytes, absent where there is none.
 	ClusterSize uint64 `json:"cluster-size,omitempty"`
-	// Dirty says that whoever wrote to the image last did not close it.
+	// Dirty is true if the last writer did not close the image.
 	Dirty *bool `json:"dirty-flag,omitempty"`
-	// Encrypted is true of an image whose content is encrypted, absent of any other.
+	// Encrypted is true if the content of the image is encrypted, absent otherwise.
 	Encrypted bool `json:"encrypted,omitempty"`
-	// Backing is the name of the backing image as it stands in the header.
+	// Backing is the name of the backing image as the header has it.
 	Backing string `json:"backing-filename,omitempty"`
-	// FullBacking is the same name as QEMU would open it: a relative one begins with the
-	// folder of the image.
+	// FullBacking is the same name as QEMU would open it: a relative name is resolved in
+	// the folder of the image.
 	FullBacking string `json:"full-backing-filename,omitempty"`
 	// BackingFormat is what the header records as the format of the backing image.
 	BackingFormat string `json:"backing-filename-format,omitempty"`
 	// DataFile is the name of the external data file.
 	DataFile string `json:"data-file,omitempty"`
-	// Signatures are all formats whose signature the image bears, in QEMU's words.
+	// Signatures are all formats whose signature the image has, in QEMU's words.
 	Signatures []string `json:"signatures"`
 	// References are all other files that the image names.
 	References []referenceJSON `json:"references"`
-	// Findings say what is wrong with the image.
+	// Findings are the findings about the image.
 	Findings []report.Finding `json:"findings"`
 
 	encryption probe.Encryption
@@ -73,7 +74,7 @@ type probedJSON struct {
 
 // referenceJSON is another file that an image names.
 type referenceJSON struct {
-	// Kind is what the image needs the file for.
+	// Kind says what the image needs the file for.
 	Kind string `json:"kind"`
 	// Name is how the image names it.
 	Name string `json:"name"`
@@ -92,7 +93,7 @@ func probeImages(c *cli.Context, std streams) error {
 	worst, requests := exitDone, o.requests()
 	progress := startProgress(c.Context, std, requests)
 	defer progress.end()
-	before := "[" // what is written before the next image in JSON, or before the end of none
+	before := "[" // written before the next image in JSON, or before the end
 	// One after the other: each may name thousands of files.
 	next := func(p probedJSON) error {
 		text, err := encodeJSON(p)
@@ -105,7 +106,7 @@ func probeImages(c *cli.Context, std streams) error {
 	}
 	for _, path := range c.Args().Slice() {
 		src := &libvirtxml.DomainDiskSource{File: &libvirtxml.DomainDiskSourceFile{File: path}}
-		// A walker an image: nothing is remembered for longer than needed.
+		// One walker per image, so that nothing is cached longer than needed.
 		images := image.NewCache(nil)
 		images.SetRequests(requests)
 		in, err := (&chain.Walker{Images: images}).Inspect(c.Context, src)
@@ -130,8 +131,8 @@ func probeImages(c *cli.Context, std streams) error {
 			continue
 		}
 		if len(in.Signatures) == 0 && isXML(c.Context, requests, src) {
-			in.Findings = append(in.Findings, finding.Finding{Code: finding.XMLNotImage, Severity: finding.Warn, Text: "this is XML, and as an image it would be raw",
-				Remedy: finding.Say("what becomes of the disks of a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
+			in.Findings = append(in.Findings, finding.Finding{Code: finding.XMLNotImage, Severity: finding.Warn, Text: "this is XML; as an image it would be raw",
+				Remedy: finding.Say("to check a domain XML: %s", finding.Command("chainfix check "+finding.ShellWord(path)))})
 		}
 		for _, f := range in.Findings {
 			if !o.json { // which has them in it
@@ -159,8 +160,8 @@ func probeImages(c *cli.Context, std streams) error {
 	return ended(worst)
 }
 
-// isXML reports whether a file that bears no signature begins like a document. That it
-// cannot be read again is nothing to say here.
+// isXML reports whether a file without a signature begins like an XML document. A read
+// error counts as no.
 func isXML(ctx context.Context, requests *limit.Requests, src *libvirtxml.DomainDiskSource) bool {
 	begin, err := limit.Do(ctx, requests, src.File.File, func(ctx context.Context) ([]byte, error) {
 		file, err := storage.FileOpener{}.Open(ctx, src)
@@ -209,8 +210,8 @@ func probedOf(path string, in *chain.Inspection) probedJSON {
 	return p
 }
 
-// fullBacking is path_combine of QEMU: a relative name begins with the folder of the
-// overlay, however that is named itself.
+// fullBacking is QEMU's path_combine: it resolves a relative name in the folder of
+// the overlay, as the overlay itself was named.
 func fullBacking(overlay, backing string) string {
 	if strings.HasPrefix(backing, "/") || !storage.LooksLikeFile(backing) {
 		return backing
@@ -218,7 +219,7 @@ func fullBacking(overlay, backing string) string {
 	return overlay[:strings.LastIndexByte(overlay, '/')+1] + backing
 }
 
-// unreadImage is one of which nothing is known but why.
+// unreadImage describes an image that cannot be read.
 func unreadImage(path string, why finding.Finding) probedJSON {
 	return probedJSON{Filename: path, Signatures: []string{}, References: []referenceJSON{}, Findings: report.FindingsOf(why)}
 }

@@ -56,9 +56,9 @@ var probedImages = []struct {
 	{name: "fixed.vpc", create: "-f vpc -o subformat=fixed fixed.vpc 1M"},
 }
 
-// TestProbeSpeaksLikeQEMUImg: what has a name of qemu-img's has its meaning, for every
-// format. What probe leaves out is where data in other files counts.
-func TestProbeSpeaksLikeQEMUImg(t *testing.T) {
+// TestProbeMatchesQEMUImg: fields with qemu-img's names have qemu-img's meaning,
+// for every format. What probe leaves out is where data in other files counts.
+func TestProbeMatchesQEMUImg(t *testing.T) {
 	peers.Require(t, "qemu-img")
 	dir := t.TempDir()
 	var paths []string

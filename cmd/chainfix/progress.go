@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// redraw is how often the line of progress may change.
+	// redraw is the shortest time between changes of the progress line.
 	redraw = 200 * time.Millisecond
 	// tellAfter is how long an image may keep the run waiting before the line names it.
 	tellAfter = time.Second
@@ -23,14 +23,14 @@ const (
 	clearLine = "\r\x1b[K"
 )
 
-// terminal is a standard error that is one. Below what is written to it, and to standard
-// output, it can show a line, which is gone before anything else is written.
+// terminal is a standard error that is a terminal. It can show a line below its own
+// output and that of standard output, and erases it before anything else is written.
 type terminal struct {
 	file *os.File
 
 	mu      sync.Mutex
 	shown   string // the line; "" for none
-	midLine bool   // what was written last did not end its line
+	midLine bool   // the last output did not end its line
 }
 
 // isTerminal reports whether a standard stream is one.
@@ -46,8 +46,8 @@ func isTerminal(stream any) bool {
 	return false
 }
 
-// onTerminal returns the streams with a terminal for a standard error that is one of a
-// kind, as in $TERM, that knows how to erase a line.
+// onTerminal returns the streams with a terminal as standard error, if it is one of a
+// kind ($TERM) that can erase a line.
 func onTerminal(std streams, kind string) streams {
 	if kind == "" || kind == "dumb" || !isTerminal(std.err) {
 		return std
@@ -60,7 +60,7 @@ func onTerminal(std streams, kind string) streams {
 	return std
 }
 
-// aboveLine is a stream that goes to the same terminal.
+// aboveLine is another stream to the same terminal.
 type aboveLine struct {
 	t *terminal
 	w io.Writer
@@ -83,8 +83,7 @@ func (t *terminal) writeTo(w io.Writer, p []byte) (int, error) {
 	return n, err
 }
 
-// show puts a line in the place of the one that is shown. Of a line that others have
-// begun nothing is taken away.
+// show replaces the shown line. It leaves a line alone that other output has begun.
 func (t *terminal) show(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,8 +99,9 @@ func (t *terminal) draw(line string) {
 	}
 }
 
-// columns is how many columns a line may have, with room for the ^C that the terminal
-// puts after it, and one more: in the last one some go on to the next line.
+// columns returns how many columns the line may have. It leaves room for the ^C that
+// the terminal may print after it, and for one more, because some terminals wrap
+// after the last column.
 func (t *terminal) columns() int {
 	width, _, err := term.GetSize(int(t.file.Fd()))
 	if err != nil || width == 0 {
@@ -110,8 +110,8 @@ func (t *terminal) columns() int {
 	return max(width-len("^C")-1, 0)
 }
 
-// progress shows on a terminal how far a run has come, and which image it waits for. A
-// nil *progress is silent.
+// progress shows on a terminal how far a run is, and which image it waits for. A nil
+// *progress is silent.
 type progress struct {
 	terminal *terminal
 	requests *limit.Requests
@@ -122,8 +122,8 @@ type progress struct {
 	text string
 }
 
-// startProgress shows progress until its end, or that of ctx. It is nil where standard
-// error is no terminal.
+// startProgress shows progress until end is called or ctx ends. It returns nil if
+// standard error is not a terminal.
 func startProgress(ctx context.Context, std streams, requests *limit.Requests) *progress {
 	t, ok := std.err.(*terminal)
 	if !ok {
@@ -151,7 +151,7 @@ func (p *progress) run(ctx context.Context) {
 	}
 }
 
-// end takes the line away.
+// end erases the line.
 func (p *progress) end() {
 	if p != nil {
 		p.stop()
@@ -159,7 +159,7 @@ func (p *progress) end() {
 	}
 }
 
-// say says how far the run has come. The text is printable ASCII.
+// say sets the text. It must be printable ASCII.
 func (p *progress) say(format string, args ...any) {
 	if p != nil {
 		p.mu.Lock()
@@ -174,8 +174,8 @@ func (p *progress) said() string {
 	return p.text
 }
 
-// progressLine is a text and the image that is waited for, "" for none, in so many
-// columns at most. Every byte of it takes one.
+// progressLine returns a text and the image that is waited for ("" for none), in
+// at most so many columns. Every byte takes one column.
 func progressLine(text, waiting string, waited time.Duration, columns int) string {
 	if waiting != "" && waited >= tellAfter {
 		if text != "" {
@@ -188,11 +188,11 @@ func progressLine(text, waiting string, waited time.Duration, columns int) strin
 	return text[:min(len(text), columns)]
 }
 
-// leastName is how much of a name is shown in any case, in bytes.
+// leastName is how much of a name is always shown, in bytes.
 const leastName = 16
 
-// shortened leaves the beginning of a quoted name out where it does not fit: names of
-// images differ at their ends.
+// shortened drops the beginning of a quoted name if it does not fit: names of images
+// differ at their ends.
 func shortened(quoted string, columns int) string {
 	const left = `"...`
 	if columns = max(columns, leastName); len(quoted) <= columns {

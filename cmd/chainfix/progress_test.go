@@ -67,6 +67,9 @@ func (s *screen) read() bool {
 	return err == nil
 }
 
+// sgr is a change of colour (ECMA-48).
+var sgr = regexp.MustCompile("^\x1b\\[[0-9;]*m")
+
 // look takes the next sign from the input. It reports false where that is not complete.
 func (s *screen) look() bool {
 	s.t.Helper()
@@ -84,6 +87,8 @@ func (s *screen) look() bool {
 			s.t.Errorf("in %d columns a line of %d cannot be erased: %q", s.columns, len(s.line), s.line)
 		}
 		s.line, taken = nil, len(clearLine)
+	case sgr.Match(s.input):
+		taken = len(sgr.Find(s.input))
 	case c < ' ' || c == 0x7f:
 		s.t.Errorf("the terminal gets %q", s.input)
 	default:
@@ -167,7 +172,8 @@ func TestProgressOfCheck(t *testing.T) {
 	}
 }
 
-// TestNoProgressElsewhere: what is no terminal, or cannot erase a line, gets no progress.
+// TestNoProgressElsewhere: a stream that is not a terminal, or cannot erase a line, gets no
+// progress.
 func TestNoProgressElsewhere(t *testing.T) {
 	t.Parallel()
 	_, end := newScreen(t, 80)
@@ -325,4 +331,37 @@ func TestProgressLineFits(t *testing.T) {
 			t.Fatalf("%q in %d columns", line, columns)
 		}
 	})
+}
+
+// readAll returns everything that the terminal gets until all have closed the other end.
+func (s *screen) readAll() string {
+	var all []byte
+	for more := make([]byte, 4096); ; {
+		n, err := s.master.Read(more)
+		all = append(all, more[:n]...)
+		if err != nil {
+			return strings.ReplaceAll(string(all), "\r\n", "\n")
+		}
+	}
+}
+
+// TestFindingsAreColoured: on a terminal the level of a finding has its colour, unless NO_COLOR
+// is set.
+func TestFindingsAreColoured(t *testing.T) {
+	document := filepath.Join(t.TempDir(), "vm.xml")
+	writeFile(t, document, []byte("<domain><name>web</name><devices><disk type='file'><driver type='qcow2'/><source file='/no/such'/><target dev='vda'/></disk></devices></domain>\n"))
+	for environment, want := range map[string]string{"NO_COLOR=": "\x1b[1;31merror\x1b[0m: [image-missing]", "NO_COLOR=1": ": error: [image-missing]", "TERM=dumb": ": error: [image-missing]"} {
+		cmd := program(t, "fix", document)
+		s, end := newScreen(t, 200)
+		cmd.Env = append(os.Environ(), "TERM=xterm", environment)
+		cmd.Stderr = end
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		end.Close()
+		if said := s.readAll(); !strings.Contains(said, want) {
+			t.Errorf("%s: %q", environment, said)
+		}
+		cmd.Wait()
+	}
 }

@@ -239,9 +239,9 @@ func (h *rebaseHost) recordOf(path string) (name, format string) {
 	return info.Name, info.Format
 }
 
-// TestRebaseScript: on a host of real guests, the script records what somebody stated
-// and nothing else, and the other script puts every image back that is still as the
-// first has left it.
+// TestRebaseScript: on a host of real guests, the script records what was stated and
+// nothing else, and the undo script restores every image that is still as the first
+// script left it.
 func TestRebaseScript(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "qemu-img", "qemu-io", "bash")

@@ -5,9 +5,9 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// repeatedFlags are the flags of a scan that an apply of the same guests needs to come to
-// the same chains, each with a space after it. Not --target-libvirt: of a libvirt that
-// runs it says nothing new.
+// repeatedFlags returns the flags of a scan that an apply needs to get the same chains,
+// each followed by a space. --target-libvirt is not among them: a running libvirt knows
+// its version.
 func (o *options) repeatedFlags() string {
 	flags := o.connectFlag()
 	add := func(name, value string) { flags += "--" + name + " " + finding.ShellWord(value) + " " }
@@ -38,8 +38,8 @@ func (o *options) repeatedFlags() string {
 	return flags
 }
 
-// connectFlag is --connect, and a space, where another command needs it to ask the same
-// libvirt; else "".
+// connectFlag returns --connect, followed by a space, if another command needs it to
+// ask the same libvirt, else "".
 func (o *options) connectFlag() string {
 	if o.connect == defaultConnect() {
 		return ""

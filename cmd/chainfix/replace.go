@@ -11,36 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replaceFile puts data in the place of a regular file: readers see the old
-// content or the new one, and after a crash one of the two is there. The new file
-// has the owner, the group, the mode, the access control list and the label of
-// the old one; lost says which of them it could not be given. Once ctx has ended the
-// old one stays.
+// replaceFile atomically replaces a regular file: readers, and the disk after a
+// crash, have the old content or the new one. The new file keeps the owner, the
+// group, the mode, the access control list and the label of the old one; lost names
+// those that could not be kept. If ctx ends first, the old file stays.
 func replaceFile(ctx context.Context, path string, data []byte) (lost string, err error) {
 	r, err := beginReplacement(ctx, path)
 	if err != nil {
 		return "", err
 	}
 	defer r.abandon()
-	if r.was == nil { // somebody has taken it away
+	if r.was == nil { // it was removed meanwhile
 		return "", r.failed(fs.ErrNotExist)
 	}
 	r.Write(data)
 	return r.commit(ctx)
 }
 
-// replacement is a new file that takes the place of another one, if there is one, once it is
-// complete. Until then only its owner can read what takes the place of another.
+// replacement is a new file that replaces another one, if it exists, once it is complete.
+// Until then only the owner can read the new file.
 type replacement struct {
 	file *renameio.PendingFile
 	path string
 	was  *unix.Stat_t // the file that it replaces; nil for none
-	err  error        // that of the first write that failed
+	err  error        // the error of the first failed write
 	stop func() bool
 }
 
-// beginReplacement makes the new file, which goes at once with ctx, whatever is waited for
-// here then.
+// beginReplacement creates the new file, which is removed as soon as ctx ends.
 func beginReplacement(ctx context.Context, path string) (*replacement, error) {
 	r := &replacement{path: path, was: new(unix.Stat_t)}
 	switch err := unix.Lstat(path, r.was); {
@@ -49,7 +47,7 @@ func beginReplacement(ctx context.Context, path string) (*replacement, error) {
 	case err != nil:
 		return nil, r.failed(err)
 	case r.was.Mode&unix.S_IFMT != unix.S_IFREG:
-		return nil, r.failed(errors.New("it is no regular file, and replacing it would not change what it names"))
+		return nil, r.failed(errors.New("it is not a regular file, and replacing it would not change what it names"))
 	case r.was.Nlink > 1:
 		return nil, r.failed(fmt.Errorf("the file has %d names (hard links), and the others would keep the old content; write to a new file and move that", r.was.Nlink))
 	}
@@ -73,7 +71,7 @@ func (r *replacement) failed(err error) error {
 	return fmt.Errorf("cannot %s %q: %w", what, r.path, unwrapPath(err))
 }
 
-// Write implements [io.Writer]. Nobody has to look at its error: commit does.
+// Write implements [io.Writer]. Callers may ignore its error: commit returns it.
 func (r *replacement) Write(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
@@ -85,13 +83,13 @@ func (r *replacement) Write(p []byte) (int, error) {
 	return n, r.err
 }
 
-// abandon leaves the old file as it is, unless the new one has taken its place.
+// abandon removes the new file, unless it has replaced the old one.
 func (r *replacement) abandon() {
 	r.stop()
 	r.file.Cleanup()
 }
 
-// commit puts the new file in the place of the old one, if all of it was written.
+// commit replaces the old file with the new one, if all of it was written.
 func (r *replacement) commit(ctx context.Context) (lost string, err error) {
 	if r.err != nil {
 		return "", r.err
@@ -111,9 +109,9 @@ func (r *replacement) commit(ctx context.Context) (lost string, err error) {
 	return lost, nil
 }
 
-// keepAccess gives a new file what the one at path says of who may use it. Where
-// the group or the access control list cannot be kept, the new file's group may do
-// no more than anybody: it is another one.
+// keepAccess gives a new file the access rights of the one at path. If the group
+// or the access control list cannot be kept, the new file's group, which is
+// another one, gets no more rights than others.
 func keepAccess(file *os.File, path string, was *unix.Stat_t) (lost string, err error) {
 	owned, grouped := keepOwner(file, was)
 	listed := keepACL(file, path)
@@ -125,7 +123,7 @@ func keepAccess(file *os.File, path string, was *unix.Stat_t) (lost string, err 
 		return "", err
 	}
 	if label, ok := attribute(path, "security.selinux"); ok {
-		// Without it the file has the folder's, as any new one.
+		// Without it the file has the folder's default label, like any new file.
 		unix.Fsetxattr(int(file.Fd()), "security.selinux", label, 0)
 	}
 	switch {
@@ -139,8 +137,8 @@ func keepAccess(file *os.File, path string, was *unix.Stat_t) (lost string, err 
 	return "", nil
 }
 
-// keepOwner reports which of owner and group a new file could be given. Only
-// root gives files away.
+// keepOwner reports whether the owner and the group could be kept. Only root
+// can give files away.
 func keepOwner(file *os.File, was *unix.Stat_t) (owned, grouped bool) {
 	uid, gid := int(was.Uid), int(was.Gid)
 	if file.Chown(uid, gid) == nil {
@@ -152,9 +150,9 @@ func keepOwner(file *os.File, was *unix.Stat_t) (owned, grouped bool) {
 
 const aclAttribute = "system.posix_acl_access"
 
-// keepACL gives a new file the access control list of the one at path, or takes
-// away the one that the folder has given it. It reports false if there is one that
-// it could not be given.
+// keepACL gives a new file the access control list of the one at path, or removes
+// the one inherited from the folder. It reports false if the list could not be
+// kept.
 func keepACL(file *os.File, path string) bool {
 	list, ok := attribute(path, aclAttribute)
 	if !ok {

@@ -69,8 +69,8 @@ func withoutChown(t *testing.T, f func()) {
 	}
 }
 
-// Where owner and group cannot be kept the file is rewritten all the same, and
-// its new group may do no more than anybody.
+// If owner and group cannot be kept the file is still rewritten, and its new
+// group gets no more rights than others.
 func TestRewriteTellsWhatItCannotKeep(t *testing.T) {
 	if os.Geteuid() != 0 {
 		peers.Lacking(t, "only root can make another user's file")

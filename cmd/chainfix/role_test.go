@@ -17,7 +17,7 @@ import (
 )
 
 // TestRole: the Ansible role of the documentation, by the real
-// ansible-playbook, over hosts of which each has its own libvirt.
+// ansible-playbook, over hosts that each have their own libvirt.
 func TestRole(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, ansiblePlaybook)
@@ -35,7 +35,7 @@ func TestRole(t *testing.T) {
 
 	daemons := map[string]*peers.Libvirt{"mixed": mixed, "done": done, "stuck": stuck}
 	h := newHypervisors(t, daemons)
-	// Of this one no old definition can be kept.
+	// The old definition of this one cannot be kept.
 	if err := os.WriteFile(h.stateDir("stuck"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,11 @@ type runbookCommand struct {
 	printed []string
 }
 
-// prompt is what stands in front of a command.
+// prompt precedes a command.
 var prompt = regexp.MustCompile(`^(\w*)\$ (.+)$`)
 
-// commandsOf returns the commands of a runbook. They are in its indented
-// blocks, and nothing else is: there is no command that nobody has run.
+// commandsOf returns the commands of a runbook. Its indented blocks contain
+// only commands and their output: every command is run.
 func commandsOf(t *testing.T, path string) []runbookCommand {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -60,7 +60,7 @@ func commandsOf(t *testing.T, path string) []runbookCommand {
 }
 
 // matches reports whether a command has printed what the runbook says: "..."
-// stands for anything within a line, and on a line of its own for any lines.
+// matches anything within a line, and on a line of its own any lines.
 func (c runbookCommand) matches(output string) bool {
 	pattern := `^\n*`
 	for _, line := range c.printed {
@@ -225,7 +225,7 @@ func runbook(t *testing.T, bases ...string) *peers.Libvirt {
 	return l
 }
 
-// defineOverlay defines a guest over an image whose format nobody recorded.
+// defineOverlay defines a guest over an image of unrecorded format.
 func defineOverlay(t *testing.T, l *peers.Libvirt, name, backing string) {
 	t.Helper()
 	l.Define(guestWithDisk(name, "qcow2", newOverlay(t, l, name+".qcow2", backing, "")))
@@ -263,7 +263,7 @@ func TestBeforeAnUpgrade(t *testing.T) {
 	before := virshDefinitions(l)
 	follow(t, "runbooks/before-an-upgrade.md", map[string]*shell{"": newShell(t, l)})
 	for name, definition := range virshDefinitions(l) {
-		// This one's run is not taken back.
+		// This one's run is not rolled back.
 		if name == "archive" && explicit(l, name) {
 			continue
 		}

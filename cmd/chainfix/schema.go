@@ -14,7 +14,7 @@ import (
 func schemaCommand(std streams) *cli.Command {
 	return &cli.Command{
 		Name:        "schema",
-		Usage:       "print the JSON Schema of what a command prints for programs",
+		Usage:       "print the JSON Schema of a command's JSON output",
 		ArgsUsage:   "[NAME]",
 		Description: schemaDescription,
 		Action:      func(c *cli.Context) error { return printSchema(c, std) },

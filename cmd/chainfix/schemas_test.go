@@ -25,8 +25,8 @@ import (
 )
 
 // printed are the types that are printed for programs, each with the name of its schema.
-// Which words there are stands in schemawords_test.go, and what the fields mean in the
-// comments of the types.
+// schemawords_test.go has the words, and the comments of the types have the meaning of
+// the fields.
 var printed = []struct {
 	name, title string
 	value       any
@@ -46,7 +46,7 @@ var printed = []struct {
 type checkJSON struct {
 	Schema    string            `json:"schema"`
 	Documents []report.Document `json:"documents"`
-	// Findings are about none of the documents: statements of the operator's that match no image.
+	// Findings are about no document: the operator's statements that match no image.
 	Findings []report.Finding `json:"findings,omitempty"`
 }
 
@@ -54,14 +54,14 @@ type checkJSON struct {
 type hostsJSON struct {
 	Schema string                    `json:"schema"`
 	Time   time.Time                 `json:"time"`
-	Check  bool                      `json:"check"` // it was run with --check, so that nothing was changed
+	Check  bool                      `json:"check"` // it ran with --check, so nothing was changed
 	Hosts  map[string]hypervisorJSON `json:"hosts"` // by the names that the inventory has for them
 }
 
-// hypervisorJSON is what has become of one host.
+// hypervisorJSON is the result of one host.
 type hypervisorJSON struct {
 	Error       string       `json:"error"`        // why it could not finish; "" if it could
-	Scan        *report.Host `json:"scan"`         // null if there is none
+	Scan        *report.Host `json:"scan"`         // null if absent
 	WouldChange []string     `json:"would_change"` // the guests that apply would change, or has changed
 	Changed     []string     `json:"changed"`      // the guests that were changed
 	Left        []string     `json:"left"`         // the guests that were left or held back, with the reason

@@ -26,7 +26,7 @@ type server struct {
 
 func nbdServer(network, export string) func(*testing.T, string) (string, string) {
 	return func(t *testing.T, dir string) (string, string) {
-		// As raw: the overlay's QEMU is to see the image as it is.
+		// As raw, so that the overlay's QEMU sees the image itself.
 		args := []string{"--format=raw", "--read-only"}
 		if export != "" {
 			args = append(args, "--export-name="+export)
@@ -90,7 +90,7 @@ func TestGuestStartsFromAServer(t *testing.T) {
 			wantQuiet(t, trace(t, c.dir, exitRefused, document))
 			for _, call := range connections(trace(t, c.dir, exitDone, "--network", document)) {
 				if !strings.Contains(call, address) {
-					t.Errorf("a connection to somebody else: %s", call)
+					t.Errorf("another connection: %s", call)
 				}
 			}
 
@@ -117,8 +117,8 @@ func TestGuestStartsFromAServer(t *testing.T) {
 	}
 }
 
-// connections returns the calls that connect to somebody, with addresses as
-// HOST:PORT or as paths.
+// connections returns the calls that connect, with addresses as HOST:PORT or as
+// paths.
 func connections(calls string) (found []string) {
 	for _, line := range strings.Split(calls, "\n") {
 		if !strings.Contains(line, " connect(") {
@@ -160,7 +160,7 @@ func TestServerWithoutRanges(t *testing.T) {
 		t.Errorf("%s: %q", fixed, codes)
 	}
 	if seen := c.startedByLibvirt(t, l, c.definition()); seen != refused {
-		t.Errorf("libvirt starts the guest as it is: %s", seen)
+		t.Errorf("libvirt starts the unchanged guest: %s", seen)
 	}
 }
 

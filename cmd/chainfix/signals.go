@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel hands a signal for the process to its first thread, if it can, and a
-// thread that hangs in the kernel handles none. So that thread does nothing but wait:
-// it is main's, and everything else happens on others.
+// The kernel delivers a signal for the process to its first thread, if it can, and a
+// thread that hangs in the kernel handles none. So the first thread, which is main's,
+// only waits, and all work happens on others.
 func init() { runtime.LockOSThread() }
 
 const (
-	// grace is how long the work may take to end by itself once a signal has come.
+	// grace is how long the work may take to end after a signal.
 	grace = 300 * time.Millisecond
-	// echo is how long after a signal another one is still the same: timeout(1) sends
-	// its own twice, to the process and to its group.
+	// echo is how long after a signal another one counts as the same: timeout(1)
+	// sends its signal twice, to the process and to its group.
 	echo = 100 * time.Millisecond
 )
 
@@ -39,9 +39,9 @@ func interrupted(ctx context.Context) error {
 	return nil
 }
 
-// endingSignals returns a channel with the signals that end the program, but for those
-// that whoever started it wants it to ignore: nohup, or a shell without job control
-// that puts it into the background.
+// endingSignals returns a channel with the signals that end the program, except those
+// that its parent wants ignored: nohup, or a shell without job control that runs it in
+// the background.
 func endingSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
@@ -52,9 +52,9 @@ func endingSignals() <-chan os.Signal {
 	return signals
 }
 
-// await waits for the status of the work. If a signal comes first it calls cancel with
-// the interruption, and returns that once the work has ended, another signal has come
-// or time is up; ended says which.
+// await waits for the status of the work. If a signal comes first, it calls cancel
+// with the interruption, and returns once the work has ended, another signal has come
+// or time is up; ended reports whether the work has ended.
 func await(done <-chan int, signals <-chan os.Signal, cancel context.CancelCauseFunc, echo, grace time.Duration) (status int, i *interruption, ended bool) {
 	select {
 	case status = <-done:
@@ -78,8 +78,8 @@ func await(done <-chan int, signals <-chan os.Signal, cancel context.CancelCause
 	}
 }
 
-// runWithin calls f, and returns when f has, or after so long: f may write to a terminal
-// that is held.
+// runWithin calls f, and returns when f returns or the limit is over: f may write to a
+// stopped terminal.
 func runWithin(limit time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -92,12 +92,12 @@ func runWithin(limit time.Duration, f func()) {
 	}
 }
 
-// dieOf ends the process as the signal would have without anybody to handle it, so that
-// its parent sees what it died of: a shell ends its script then, too.
+// dieOf ends the process by the signal itself, as if it were not handled, so that the
+// parent sees the cause: a shell then ends its script, too.
 func dieOf(s syscall.Signal) {
 	if os.Getpid() != 1 { // which the kernel protects
 		signal.Reset(s)
-		// To this thread, which has it when the call returns.
+		// To this thread, which gets it before the call returns.
 		unix.Tgkill(os.Getpid(), unix.Gettid(), s)
 	}
 	os.Exit(128 + int(s))

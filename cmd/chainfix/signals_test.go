@@ -83,8 +83,8 @@ func (s *started) diedOf(t *testing.T) syscall.Signal {
 	return 0
 }
 
-// TestSignalEnds: whatever a command waits for, a signal ends it. It says so in a line,
-// prints no part of anything, and leaves no file.
+// TestSignalEnds: whatever a command waits for, a signal ends it. It prints one line,
+// no partial output, and leaves no file.
 func TestSignalEnds(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range stuckRuns {
@@ -187,8 +187,8 @@ func TestSignalToFirstProcess(t *testing.T) {
 	}
 }
 
-// TestAwait: the work has its time to end after a signal, and not after a second one,
-// unless that is the same that came twice.
+// TestAwait: the work has time to end after a signal, but not after a second one,
+// unless that is the same one sent twice.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	const never = time.Hour
@@ -386,7 +386,7 @@ func TestInterruptedApply(t *testing.T) {
 			case <-time.After(deadline):
 				t.Fatal("the call never came")
 			}
-			defer h.Signal(unix.SIGCONT) // or nobody could end it
+			defer h.Signal(unix.SIGCONT) // or it could not be ended
 			if err := s.Process.Signal(tt.signal); err != nil {
 				t.Fatal(err)
 			}
@@ -410,7 +410,7 @@ func TestInterruptedApply(t *testing.T) {
 			if strings.Count(out, "defined ") != tt.nth-1 {
 				t.Errorf("at definition %d: %s", tt.nth, out)
 			}
-			lastLine(t, complaints, "interrupted ("+unix.SignalName(tt.signal)+"); the same command carries on, and chainfix host rollback ")
+			lastLine(t, complaints, "interrupted ("+unix.SignalName(tt.signal)+"); the same command continues, and chainfix host rollback ")
 			if defining := h.interrupted(t, stateDir); defining != 1 {
 				t.Errorf("%d guests were being defined: %v", defining, steps)
 			}
@@ -420,8 +420,8 @@ func TestInterruptedApply(t *testing.T) {
 				}
 				h.want(t, h.new)
 			}
-			_, back, _ := strings.Cut(complaints, "the same command carries on, and ")
-			back, _, _ = strings.Cut(back, " takes back")
+			_, back, _ := strings.Cut(complaints, "the same command continues, and ")
+			back, _, _ = strings.Cut(back, " undoes ")
 			if out, err := h.Command("sh", "-c", back).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", back, err, out)
 			}

@@ -234,8 +234,8 @@ func TestSlowFSStops(t *testing.T) {
 	}
 }
 
-// TestSlowFSMisspelt: a fault that there is not is no quiet success, and is named
-// in the end.
+// TestSlowFSMisspelt: an unknown fault is not silently ignored, and is named at
+// the end.
 func TestSlowFSMisspelt(t *testing.T) {
 	slowFolder(t, mount.Options{}) // or the machine lacks something
 	for _, name := range []string{"hang-raed", "err-opne-EIO", "err-open-EOI", "hang-write"} {

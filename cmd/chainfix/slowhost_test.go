@@ -69,8 +69,8 @@ func TestSlowImagesAreAskedForOnceAndTogether(t *testing.T) {
 	}
 }
 
-// TestFailingStorageHasItsOwnWords: how storage fails is said, with what helps then.
-func TestFailingStorageHasItsOwnWords(t *testing.T) {
+// TestStorageFailureHint: a storage failure is reported with its own hint.
+func TestStorageFailureHint(t *testing.T) {
 	t.Parallel()
 	source := t.TempDir()
 	slow := peers.StartSlowFS(t, source, mount.Options{Cache: time.Hour})

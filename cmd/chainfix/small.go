@@ -19,16 +19,17 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// fullProgram is where a package has the full program, from the folder of the small one.
+// fullProgram is where packages install the full program, relative to the folder of the
+// small one.
 const fullProgram = "../libexec/chainfix/chainfix"
 
 // fullFlags are the flags that need the full program.
 var fullFlags = []string{"policy", "network"}
 
-// errNotFull is returned for what this program cannot do.
+// errNotFull is returned for what only the full program can do.
 var errNotFull = errors.New("this needs the full program, which is not installed")
 
-// hostCommands are the commands for whole hosts, by their names alone.
+// hostCommands are the commands for whole hosts, as names only.
 func hostCommands(streams) []*cli.Command {
 	host := &cli.Command{Name: hostName, Usage: hostUsage}
 	for _, name := range hostCommandNames {
@@ -39,18 +40,18 @@ func hostCommands(streams) []*cli.Command {
 
 func hostFlags() []flagRow { return nil }
 
-// remoteOpener is not called: the full program is.
+// remoteOpener is never called: the full program runs instead.
 func (o *options) remoteOpener() storage.Opener { return storage.FileOpener{} }
 
-// readPolicy is called where the full program could not be.
+// readPolicy is called only if the full program is missing.
 func readPolicy(context.Context, *limit.Requests, string) (policy chain.Policy, pools string, err error) {
 	return policy, "", errNotFull
 }
 
-// handOver makes the process the full program, if a command line is for that, or if this
-// program does not understand it: then there is no line. It returns if the process is not
-// to be another one, and why it could not be. A hook goes on without the full program: it
-// knows what to do if it cannot read its policy.
+// handOver executes the full program if the command line needs it, or if line is nil
+// because this program does not understand it. It returns nil if the small program can go
+// on, and an error if the full program cannot be executed. A hook goes on without it: it
+// handles a policy that cannot be read.
 func handOver(line *commandLine, args []string) error {
 	host := len(args) > 1 && args[1] == hostName
 	if line != nil && !host && !line.full() {
@@ -67,11 +68,11 @@ func handOver(line *commandLine, args []string) error {
 	return inputError(fmt.Errorf("%w: %s: %w", errNotFull, shownName(path), err))
 }
 
-// complete is called where the full program could not be, and knows nothing.
+// complete is called only if the full program is missing, and has no candidates.
 func complete(context.Context, *cli.App, []string) string { return "" }
 
-// full reports whether a flag is for the full program, or the help is wanted of a command
-// that only this one has, or a shell asks how to go on.
+// full reports whether the line needs the full program: for a flag, for the help of its
+// commands, or for completion.
 func (l *commandLine) full() bool {
 	return l.completes || len(l.path) > 0 && l.path[0] == hostName || slices.ContainsFunc(l.flags, func(word string) bool {
 		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSmallProgramKnowsNoNetwork: what the small program is built of has no code that
-// speaks to a network, to libvirt or YAML.
+// TestSmallProgramKnowsNoNetwork: the small program contains no code for networks,
+// libvirt's protocol or YAML.
 func TestSmallProgramKnowsNoNetwork(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-tags", "small,urfave_cli_no_docs", ".").Output()
 	if err != nil {
@@ -98,7 +98,7 @@ func TestSmallProgramAlone(t *testing.T) {
 		{[]string{"host", "scan", "--from", dir}, 4, missing},
 		{[]string{"check", "--nonsense"}, 2, "--nonsense"},
 		{hook("prepare"), 0, ""},
-		{hook("prepare", "--policy", policy), 0, "it cannot be told whether its chain is right"},
+		{hook("prepare", "--policy", policy), 0, "its chain could not be checked"},
 		{hook("prepare", "--verify", "--policy", policy), 4, "this needs the full program"},
 		{[]string{"help", "host"}, 4, missing},
 		{[]string{completeName, "fish", "chainfix", "f"}, 0, ""},

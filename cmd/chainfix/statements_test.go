@@ -8,9 +8,9 @@ import (
 	"github.com/chainfix/chainfix/chain"
 )
 
-// TestApplySaysWhatWasNotMet: apply warns as scan does, of the policy file only
-// if no guest is named, and its status and last line are what they are without.
-func TestApplySaysWhatWasNotMet(t *testing.T) {
+// TestApplyWarnsOfUnmetStatements: apply warns as scan does, about the policy file
+// only if no guest is named, and its status and last line do not change.
+func TestApplyWarnsOfUnmetStatements(t *testing.T) {
 	h := newFixableHost(t, 2)
 	base := filepath.Join(h.Images, "g0", "base.img")
 	policy := filepath.Join(t.TempDir(), "policy.yaml")

@@ -140,8 +140,7 @@ func fifo(t *testing.T) string {
 	return path
 }
 
-// stuckOnFIFO has a FIFO for its last argument, which somebody opens and never writes
-// to.
+// stuckOnFIFO has a FIFO for its last argument, which is opened and never written to.
 func stuckOnFIFO(t *testing.T, args ...string) stuck {
 	path := fifo(t)
 	return stuck{args: append(args, path), await: func(int) {
@@ -178,7 +177,7 @@ func stuckOnLibvirt(t *testing.T, command string, args ...string) stuck {
 	}}
 }
 
-// hangingStorage is a file system of which every image hangs, each that of one guest.
+// hangingStorage is a file system on which every image hangs, one per guest.
 type hangingStorage struct {
 	*peers.SlowFS
 	fault       string
@@ -249,7 +248,7 @@ func newStoppedStorage(t *testing.T) *hangingStorage {
 	return s
 }
 
-// stuckInKernel is a command that waits for requests that nobody has taken.
+// stuckInKernel is a command that waits for requests that no server has taken.
 func (s *hangingStorage) stuckInKernel(command string, args ...string) stuck {
 	run := s.stuck(command, args...)
 	run.release = nil

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/term"
 )
 
-// colorWhen says when a text is coloured; "" is as auto.
+// colorWhen says when text is coloured; "" means auto.
 type colorWhen string
 
 const (
@@ -16,7 +16,7 @@ const (
 	colorNever  colorWhen = "never"
 )
 
-// on reports whether what is written to a stream is coloured: https://no-color.org.
+// on reports whether output to a stream is coloured; see https://no-color.org.
 func (c colorWhen) on(stream any) bool {
 	switch c {
 	case colorAlways:
@@ -33,8 +33,8 @@ func (o *options) textOptions(stream any) text.Options {
 	return text.Options{Detail: o.detail, Width: columnsOf(stream), Color: o.color.on(stream), Some: o.filter.Active()}
 }
 
-// columnsOf is how many columns the terminal has that a stream is; 0 if it is none, or does
-// not say so.
+// columnsOf returns the width of the terminal behind a stream, or 0 if it is not a terminal
+// or its width is unknown.
 func columnsOf(stream any) int {
 	switch s := stream.(type) {
 	case *output:

@@ -15,7 +15,7 @@ import (
 const truthSize = 2 << 20
 
 // truth is a disk over a chain of real images, made by qemu-img, with every
-// byte that its guest is to see.
+// byte that its guest must see.
 type truth struct {
 	name    string // says what the chain is made of, top first
 	dir     string
@@ -24,12 +24,12 @@ type truth struct {
 	images  []string // the base first
 	drivers []string // QEMU's, of each image
 	content []byte
-	// stated is the operator's word on each image whose format no header
-	// records.
+	// stated is the operator's statement about each image whose format no
+	// header records.
 	stated []string
 
 	outcomes map[string]outcome // by graph of nodes
-	plain    []string           // the nodes of the definition as it is; nil if it is refused
+	plain    []string           // the nodes of the unchanged definition; nil if it is refused
 }
 
 // baseKind is a kind of image that a chain can end in.
@@ -146,7 +146,7 @@ func (b *builder) overlay(c *truth, i int, below baseKind, backing string) (base
 	recorded := kind.name == "vmdk" || kind.name == "qed" && below.driver == "raw"
 	if kind.name == "qcow2" {
 		// The names vhdx and parallels are recorded, too: libvirt does not know
-		// them, but the image bears them out.
+		// them, but the image confirms them.
 		if recorded = b.rng.IntN(3) > 0; !recorded {
 			b.forgetFormat(filepath.Join(c.dir, name))
 		}

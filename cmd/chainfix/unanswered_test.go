@@ -25,8 +25,8 @@ import (
 // unansweredLimit is the --timeout of these tests. Only what hangs takes it.
 const unansweredLimit = 4 * time.Second
 
-// hangingGuests are those of which an image hangs: the disk's own, or its base. A
-// process that waits for it can be killed.
+// hangingGuests are those with an image that hangs: the disk's own, or its base.
+// A process that waits for it can be killed.
 var hangingGuests = map[string]string{
 	"guest02": "hang-lookup-intr.qcow2", "guest05": "hang-getattr-intr.qcow2", "guest09": "hang-open-intr.img", "guest14": "hang-read-intr.img",
 }
@@ -95,8 +95,8 @@ func within(t *testing.T, cmd *exec.Cmd) ran {
 	return ran{cmd.ProcessState.ExitCode(), out.String(), complaints.String()}
 }
 
-// sameButFor compares what two runs say, of which the second has not met the guests
-// that hang, and demands that the first refuses these by the image's name.
+// sameButFor compares two runs, the second without the guests that hang, and
+// demands that the first refuses these by the image's name.
 func sameButFor(t *testing.T, all, without map[string]report.Guest) {
 	t.Helper()
 	for name, image := range hangingGuests {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	maxUnmetShown    = 5   // statements of a policy file that are named
-	maxUnmetCompared = 100 // and those for which a near name is looked for
+	maxUnmetShown    = 5   // statements of a policy file that are listed
+	maxUnmetCompared = 100 // statements for which a similar name is searched
 )
 
 // sayUnmet warns of the statements that match no image of the run.
@@ -24,8 +24,8 @@ func printWarnings(to io.Writer, texts []string) {
 	}
 }
 
-// unmet says which statements match no image of the run: of each --trust flag in a text of
-// its own, of those of the policy file, if they were watched, in one.
+// unmet returns warnings about the statements that match no image of the run: one for each
+// --trust flag, and one for all statements of the policy file, if they were watched.
 func (w *walkers) unmet() (texts []string) {
 	flags := make(map[string]bool)
 	for _, s := range w.policy.Trust[:w.trustFlags] {
@@ -49,8 +49,8 @@ func (w *walkers) unmet() (texts []string) {
 	return texts
 }
 
-// unmetOfFile says which statements of the policy file match no image of a disk,
-// those first that look like the name of an image.
+// unmetOfFile returns the warning about statements of the policy file that match
+// no image of a disk, near misses first.
 func (w *walkers) unmetOfFile(unmet []chain.Statement) string {
 	var near, others []string
 	for i, s := range unmet {

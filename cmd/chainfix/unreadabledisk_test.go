@@ -68,8 +68,8 @@ func dataStore(attributes, content string) string {
 	return "<dataStore " + attributes + ">" + content + "</dataStore>"
 }
 
-// TestUnreadableDiskIsRefused: of a disk that chainfix does not read, the installed
-// libvirt says what it is said to say, or it is not known.
+// TestUnreadableDiskIsRefused: for a disk that chainfix does not read, the
+// installed libvirt's error is as predicted, or the prediction is unknown.
 func TestUnreadableDiskIsRefused(t *testing.T) {
 	t.Parallel()
 	l := peers.StartLibvirt(t)

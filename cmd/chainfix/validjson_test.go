@@ -13,8 +13,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// valid demands that what the program has printed for programs is what its schema says,
-// and that the schema says all of it. What is not for programs is nothing to it.
+// valid demands that the program's JSON output conforms to its schema, and that the
+// schema describes all of it. It ignores other output.
 func valid(t testing.TB, out string) {
 	t.Helper()
 	if err := validate(t, out); err != nil {
@@ -133,8 +133,8 @@ func (s scriptT) Log(args ...any) {
 	}
 }
 
-// TestInvalidJSONIsFound: what is not in a schema, or not as it says, is found, and what
-// is not for programs is not looked at.
+// TestInvalidJSONIsFound: JSON that does not conform to its schema is found, and other
+// output is ignored.
 func TestInvalidJSONIsFound(t *testing.T) {
 	const line = `{"time":"2026-01-02T03:04:05Z","id":"a","guest":"g","operation":"start","sub-operation":"begin","level":"info","text":"x"}`
 	for out, want := range map[string]string{

@@ -25,8 +25,8 @@ var everywhere = []string{
 }
 
 // TestEveryLibvirt runs tests of this package again in each root with another
-// libvirt, and has their results as its own. A newer libvirt than those that
-// somebody has looked at is tested by what is true of the newest of them.
+// libvirt, and has their results as its own. A libvirt newer than the known
+// ones is tested by the behaviour of the newest known one.
 func TestEveryLibvirt(t *testing.T) {
 	for _, root := range peers.Roots(t) {
 		t.Run(root.Name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func copyProgram(t *testing.T, from, to string) {
 	}
 }
 
-// result is what became of a test, and what it has printed.
+// result is the result of a test, and its output.
 type result struct{ name, verdict, said string }
 
 // report makes it the result of a test here.
@@ -140,8 +140,8 @@ func readResults(printed string) []result {
 	return all
 }
 
-// TestReadResults: what is said is its speaker's, and a test that does not end
-// is noticed.
+// TestReadResults: output belongs to the test that printed it, and a test that
+// does not end is noticed.
 func TestReadResults(t *testing.T) {
 	got := readResults(`=== RUN   TestA
 === RUN   TestA/one

@@ -86,7 +86,7 @@ func TestVolumesStayVolumes(t *testing.T) {
 	writeFile(t, in("pool/late"), rawDisk)
 	l.Share(in("pool"))
 
-	// Who does not ask libvirt names no volumes.
+	// Without libvirt no volumes are named.
 	stored, err := l.Command("sh", "-c", "virsh dumpxml --inactive volumes | chainfix --pools "+l.PoolDefinitions()).Output()
 	if want := []string{"<source file='" + in("pool/middle") + "'/>", "<source file='" + in("pool/base") + "'/>"}; err != nil || !slices.Equal(sourcesBelow(string(stored)), want) {
 		t.Errorf("without libvirt: %v\n%s", err, stored)

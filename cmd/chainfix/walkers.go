@@ -14,8 +14,8 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// walkers makes the walker of one run, which also finds out which statements of
-// the operator's no disk has met.
+// walkers makes the walker of one run, and finds out which of the operator's
+// statements matched no disk.
 type walkers struct {
 	opener     storage.Opener
 	requests   *limit.Requests
@@ -26,9 +26,9 @@ type walkers struct {
 	met        *chain.Met
 }
 
-// requests returns what bounds how the images of this run are asked for. Who allows one
-// request at a time gets one processor too: to wake another one for each answer takes
-// longer than the little that it could do meanwhile.
+// requests returns the limits on requests to storage in this run. With one request at a
+// time it also uses one processor: waking another one for each answer would cost more
+// than it gains.
 func (o *options) requests() *limit.Requests {
 	if o.jobs == 1 {
 		runtime.GOMAXPROCS(1)
@@ -36,9 +36,9 @@ func (o *options) requests() *limit.Requests {
 	return limit.New(o.jobs, o.timeout)
 }
 
-// walkers returns what the policy file and the flags ask for. The flags have the
-// last word, but for the rules of the file's folders, which stay. The --trust
-// flags are watched.
+// walkers returns the walkers that the policy file and the flags describe. Flags
+// override the file, except the rules of its folders. The --trust flags are
+// watched.
 func (o *options) walkers(ctx context.Context) (*walkers, error) {
 	w := &walkers{opener: storage.FileOpener{}, requests: o.requests(), trustFlags: len(o.trust)}
 	if o.network {
@@ -84,7 +84,8 @@ func (o *options) walkers(ctx context.Context) (*walkers, error) {
 // defaultPools is where libvirt's daemon for the system keeps the definitions of its pools.
 const defaultPools = "/etc/libvirt/storage"
 
-// walker is for documents of this host. Those of a whole host come with its pools.
+// walker returns a walker for single documents on this host. A scan of a whole host brings
+// its own pools.
 func (w *walkers) walker() *chain.Walker {
 	volumes := w.volumes
 	if volumes == nil {
@@ -95,6 +96,6 @@ func (w *walkers) walker() *chain.Walker {
 	return &chain.Walker{Images: images, Volumes: volumes, Policy: w.policy, Met: w.met}
 }
 
-// watchAll makes the run watch the statements of the policy file too: it is over
-// all that they are about.
+// watchAll makes the run watch the statements of the policy file too, since it
+// covers everything that they are about.
 func (w *walkers) watchAll() { w.met = chain.NewMet(w.policy.Trust) }

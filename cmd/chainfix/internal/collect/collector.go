@@ -1,5 +1,5 @@
-// Package collect makes the report on a host of the reports of a scan: it tells the images of all
-// guests apart, and gathers by cause and image what is wrong and what somebody has to decide.
+// Package collect makes the report on a host from the reports of a scan: it identifies the images
+// of all guests, and collects problems and decisions by cause and image.
 package collect
 
 import (
@@ -10,9 +10,9 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Collector makes the report on a host of the reports of its guests. Of a guest it keeps its name
-// and where that belongs; what else there is to say of it, Add returns, to be written at once: so
-// memory grows with the images of the host, by less than a KiB for each.
+// Collector makes the report on a host from the reports of its guests. It keeps only the names of
+// guests; Add returns the rest of a guest's report, to be written at once. So memory grows with
+// the images of the host, by less than a KiB for each.
 type Collector struct {
 	host      report.Host
 	guests    []string // names, by number
@@ -32,11 +32,11 @@ func NewCollector(run report.Run, version libvirt.Version) *Collector {
 	return c
 }
 
-// Head returns the report without anything that is found out of guests.
+// Head returns the report without anything that comes from guests.
 func (c *Collector) Head() report.Host { return c.host }
 
-// Add takes over the report on a guest and returns it as programs get it. Guests are added in
-// the order of the inventory.
+// Add adds the report on a guest and returns it as in JSON. Guests are added in the order of
+// the inventory.
 func (c *Collector) Add(r *host.Report) report.Guest {
 	number := len(c.guests)
 	c.guests = append(c.guests, r.Guest.Name)
@@ -66,7 +66,7 @@ func (c *Collector) End() report.Host {
 	return h
 }
 
-// names are those of the guests with these numbers.
+// names returns the names of the guests with these numbers.
 func names(all []string, numbers []int32) []string {
 	these := make([]string, len(numbers))
 	for i, n := range numbers {
@@ -75,7 +75,7 @@ func names(all []string, numbers []int32) []string {
 	return these
 }
 
-// addOnce appends the number of a guest, unless it is the last already: guests come one after the other.
+// addOnce appends the number of a guest, unless it is already the last: guests come one by one.
 func addOnce(numbers []int32, guest int) []int32 {
 	if n := len(numbers); n > 0 && numbers[n-1] == int32(guest) {
 		return numbers
@@ -83,7 +83,7 @@ func addOnce(numbers []int32, guest int) []int32 {
 	return append(numbers, int32(guest))
 }
 
-// at returns the image of a layer; nil if there is none.
+// at returns the image of a layer, or nil.
 func at(images []*imageRecord, layer int) *imageRecord {
 	if layer < 0 || layer >= len(images) {
 		return nil
@@ -91,7 +91,7 @@ func at(images []*imageRecord, layer int) *imageRecord {
 	return images[layer]
 }
 
-// newSummary counts no guest.
+// newSummary returns a summary of no guests.
 func newSummary(targets []string) report.Summary {
 	s := report.Summary{States: make(map[report.State]int), Verdicts: make(map[string]int), Outcomes: make(map[string]map[string]int)}
 	for _, state := range report.States() {
@@ -106,7 +106,7 @@ func newSummary(targets []string) report.Summary {
 	return s
 }
 
-// outcomesIn are those under a target.
+// outcomesIn returns the outcomes under a target.
 func outcomesIn(s *report.Summary, target string) map[string]int {
 	if s.Outcomes[target] == nil {
 		s.Outcomes[target] = map[string]int{"starts": 0, "refuses": 0, "misopens": 0, unknownOutcome: 0}
@@ -130,5 +130,5 @@ func count(s *report.Summary, g *report.Guest, changes bool) {
 	}
 }
 
-// rank is the rank of a state: the worse, the less.
+// rank returns the rank of a state, the worst first.
 func rank(s report.State) int { return slices.Index(report.States(), s) }

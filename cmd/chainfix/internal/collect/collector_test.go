@@ -105,9 +105,9 @@ func imageOf(t *testing.T, h report.Host, name string) report.Image {
 	return report.Image{}
 }
 
-// TestImagesAreToldApart: an image is one, whatever it is called; and what differs in anything that
-// says where it is, is another.
-func TestImagesAreToldApart(t *testing.T) {
+// TestImagesAreIdentified: an image is one, whatever its names; images that differ in any part of
+// their source are two.
+func TestImagesAreIdentified(t *testing.T) {
 	const secret = "hush"
 	slice := func(offset int) string {
 		return fmt.Sprintf("<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='DIR/base'><slices><slice type='storage' offset='%d' size='512'/></slices></source><target dev='vda'/></disk>", offset)
@@ -149,8 +149,8 @@ func TestImagesAreToldApart(t *testing.T) {
 	}
 }
 
-// TestWhatIsSaidOfImages: whether an image is there, how large it is, what it claims, and who has it.
-func TestWhatIsSaidOfImages(t *testing.T) {
+// TestImageFacts: whether an image exists, its size, its claim, and its users.
+func TestImageFacts(t *testing.T) {
 	h := scanned(t, map[string]string{"base": "", "top": "middle qcow2", "middle": "base raw", "lost": "gone qcow2"}, map[string]string{
 		"web":  fileDisk("top", "qcow2", ""),
 		"view": fileDisk("top", "qcow2", "<readonly/>"),
@@ -183,8 +183,8 @@ func TestWhatIsSaidOfImages(t *testing.T) {
 	}
 }
 
-// TestProblems: each cause is there once, with all its guests, and each guest that is not fine in
-// just one.
+// TestProblems: each cause appears once, with all its guests, and each guest that is not fine is
+// in exactly one.
 func TestProblems(t *testing.T) {
 	h := scanned(t, map[string]string{"base": "", "system": "-", "golden": "system qcow2",
 		"u1": "golden", "u2": "golden", "m1": "gone qcow2", "m2": "gone qcow2", "m3": "gone qcow2", "g1": "base", "fine": "base raw"},
@@ -220,10 +220,10 @@ func TestProblems(t *testing.T) {
 	}
 	want := []problem{
 		{report.WillNotStart, "image-missing", "DIR/gone", `"DIR/gone" does not exist`, "m1 m2 m3"},
-		{report.WillNotStart, "probed-backing", "DIR/golden", `nobody recorded the format of "DIR/golden", which claims to have a backing image`, "u1 u2"},
+		{report.WillNotStart, "probed-backing", "DIR/golden", `the format of "DIR/golden" is not recorded; its header claims a backing image`, "u1 u2"},
 		{report.WillNotStart, "disk-unreadable", "", `disk cannot be read: format "nonsense" is not one that libvirt passes to QEMU`, "format"},
 		{report.WrongData, "chain-conflict", "DIR/fine", `below "DIR/fine" the XML names "DIR/system", but the header "DIR/base", and both exist`, "stale"},
-		{report.Guessed, "format-unrecorded", "DIR/base", `nobody recorded the format of "DIR/base"`, "g1"},
+		{report.Guessed, "format-unrecorded", "DIR/base", `the format of "DIR/base" is not recorded`, "g1"},
 		{report.Unreadable, "document-unreadable", "", "the definition cannot be read", "pool unclosed"},
 		{report.Unknown, "source-not-local", "nbd://h:10809/x", `"nbd://h:10809/x" is not read`, "far"},
 	}
@@ -235,7 +235,7 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s, which is %s, is in %d problems", g.Name, g.State, listed)
 		}
 	}
-	const hint = `it claims qcow2 and names "system"; say what it is: --trust DIR/golden=qcow2 (or =raw)`
+	const hint = `its header claims qcow2 and names "system"; state its format: --trust DIR/golden=qcow2 (or =raw)`
 	if got := h.Problems[1].Hint; got != hint {
 		t.Errorf("the hint is %q, want %q", got, hint)
 	}

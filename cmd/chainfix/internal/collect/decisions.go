@@ -15,33 +15,32 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// decisions gathers the refusals of all guests by cause and image.
+// decisions collects the refusals of all guests by cause and image.
 type decisions struct {
 	all []*decision
 	by  map[cause]*decision
 }
 
-// decision is one that is being made.
+// decision is a [report.Decision] under construction.
 type decision struct{ report.Decision }
 
-// cause is what one [report.Decision] is about.
+// cause identifies one [report.Decision].
 type cause struct {
-	// code is that of the findings; "" for all those that a statement of the image's format
-	// answers, since that is one question however it came up.
+	// code is the code of the findings; "" for all that a statement of the image's format
+	// answers, since they ask the same question.
 	code  finding.Code
-	image string // its key, or where there is no image the text of a finding without a code
+	image string // its key, or without an image the text of a finding without a code
 }
 
-// An image may be below thousands of overlays, for each of which there may be something to say and
-// a command of its own. These bound what is said for and against a claim, and the answers of a
-// decision that state no format.
+// An image may have thousands of overlays, each with evidence and a command of its own. These
+// bound the evidence for and against a claim, and the answers of a decision that state no format.
 const (
 	maxEvidence = 8
 	maxOthers   = 8
 )
 
-// add adds the refusals of a guest. Guests come one after the other. key returns the Key of the
-// image that a layer is.
+// add adds the refusals of a guest. Guests come one by one. key returns the Key of a layer's
+// image.
 func (d *decisions) add(r *host.Report, key func(chain.Layer) string) {
 	e := ExaminationOf(r)
 	if e.Err != nil {
@@ -68,8 +67,8 @@ func (d *decisions) add(r *host.Report, key func(chain.Layer) string) {
 	}
 }
 
-// addOther adds a refusal that is about no image: of a guest, of its definition, or of a disk that
-// could not be read.
+// addOther adds a refusal that is not about an image: of a guest, of its definition, or of a disk
+// that could not be read.
 func (d *decisions) addOther(guest string, f finding.Finding) {
 	at := cause{code: f.Code}
 	question := f.Text
@@ -97,7 +96,7 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 	})
 	one.waits(guest)
 	one.Claims = cmp.Or(one.Claims, claimsOf(layer))
-	// Another guest may have the image by another name.
+	// Another guest may use another name for the image.
 	var flags []string
 	for _, format := range formats {
 		flags = append(flags, finding.Trust(name, format).String())
@@ -112,10 +111,10 @@ func (d *decisions) addRefusal(guest string, layers []chain.Layer, f finding.Fin
 	}
 }
 
-// keepXML is the flag that lets the XML win where it and the headers disagree.
+// keepXML is the flag that lets the XML win if it contradicts the headers.
 const keepXML = "--keep-xml"
 
-// at returns the decision about a cause, which is made if there is none yet.
+// at returns the decision about a cause, creating it if needed.
 func (d *decisions) at(about cause, begin func() report.Decision) *decision {
 	if one, known := d.by[about]; known {
 		return one
@@ -130,8 +129,8 @@ func (d *decisions) at(about cause, begin func() report.Decision) *decision {
 	return one
 }
 
-// list returns the decisions, the one that most guests wait for first, and of those with as many
-// the one that was met first.
+// list returns the decisions, the one that most guests wait for first; ties are in the order in
+// which they were found.
 func (d *decisions) list() []report.Decision {
 	all := make([]report.Decision, len(d.all))
 	for i, one := range d.all {
@@ -141,9 +140,9 @@ func (d *decisions) list() []report.Decision {
 	return all
 }
 
-// statable returns the formats that a remedy offers to state for the image of this name. A format
-// that comes into question may not be among them: where somebody has recorded another one, to
-// state it would only be a contradiction more.
+// statable returns the formats that a remedy offers to state for the image of this name. A
+// possible format is not among them if another one is recorded: to state it would only add a
+// contradiction.
 func statable(name string, r finding.Remedy) (formats []string) {
 	if name == "" || r.Image != name {
 		return nil
@@ -156,7 +155,7 @@ func statable(name string, r finding.Remedy) (formats []string) {
 	return formats
 }
 
-// questionOf says what is asked. Only a format that nobody stated is asked for in words of its own.
+// questionOf returns the question. Only a format that is not stated has words of its own.
 func questionOf(layer chain.Layer, name string, f finding.Finding, format bool) string {
 	quoted := strconv.Quote(name)
 	switch {
@@ -165,14 +164,14 @@ func questionOf(layer chain.Layer, name string, f finding.Finding, format bool) 
 	case f.Code == finding.StatedConflict:
 		return "what is " + quoted + "? disks state different formats for it"
 	case layer.From == chain.Unstated, layer.From == chain.Probe:
-		return "what is " + quoted + "? nobody recorded its format"
+		return "what is " + quoted + "? its format is not recorded"
 	case layer.From == chain.XML && layer.XMLAlone:
 		return "is " + quoted + " " + string(layer.Format) + "? only the XML's <backingStore> says so"
 	}
 	return f.Text
 }
 
-// claimsOf says what the header of an image claims, "" where there is none that can be used.
+// claimsOf returns what the header of an image claims, "" if no header is usable.
 func claimsOf(layer chain.Layer) string {
 	h := claimedBy(layer)
 	switch {
@@ -181,17 +180,17 @@ func claimsOf(layer chain.Layer) string {
 	case h == nil:
 		return ""
 	case h.Format == probe.Raw:
-		return "nothing: it bears no format's signature, as a raw image"
+		return "nothing: it has no known signature, like a raw image"
 	}
 	text := string(h.Format) + " of " + shownSize(h.VirtualSize)
 	if refers := chain.References(h); refers != nil {
-		text += ", and names " + refers.What
+		text += " with " + refers.What
 	}
 	return text
 }
 
-// claimedBy returns the header of an image, whatever the image was stated to be; nil where there
-// is none that can be used.
+// claimedBy returns the header of an image, whatever format was stated; nil if no header is
+// usable.
 func claimedBy(layer chain.Layer) *probe.Header {
 	if layer.Header != nil || layer.Image == nil {
 		return layer.Header
@@ -199,7 +198,7 @@ func claimedBy(layer chain.Layer) *probe.Header {
 	return layer.Image.ClaimedHeader()
 }
 
-// shownSize says a size in the largest unit of which it is a multiple.
+// shownSize formats a size in the largest unit that divides it.
 func shownSize(bytes uint64) string {
 	for _, unit := range []struct {
 		bits uint
@@ -212,15 +211,15 @@ func shownSize(bytes uint64) string {
 	return strconv.FormatUint(bytes, 10) + " bytes"
 }
 
-// waits adds a guest that waits for the decision.
+// waits adds a guest to those that wait for the decision.
 func (d *decision) waits(guest string) {
 	if len(d.Guests) == 0 || d.Guests[len(d.Guests)-1] != guest {
 		d.Guests = append(d.Guests, guest)
 	}
 }
 
-// addRemedy adds the flags and commands of a remedy but for those that are answers already, and its
-// words if they are the first.
+// addRemedy adds the flags and commands of a remedy that are not answers yet, and its text if it is
+// the first.
 func (d *decision) addRemedy(r finding.Remedy, already []string) {
 	d.Hint = cmp.Or(d.Hint, r.String())
 	for _, command := range r.Commands {
@@ -234,7 +233,7 @@ func (d *decision) addRemedy(r finding.Remedy, already []string) {
 	}
 }
 
-// addAnswer adds an answer that is not there yet.
+// addAnswer adds an answer unless it is a duplicate.
 func (d *decision) addAnswer(a report.Answer) {
 	others := 0
 	for _, b := range d.Answers {
@@ -251,7 +250,7 @@ func (d *decision) addAnswer(a report.Answer) {
 	}
 }
 
-// keeps adds a disk, by its own image, of which the chain may be kept.
+// keeps adds a disk, by its own image, whose chain may be kept.
 func (d *decision) keeps(own string) {
 	i := slices.IndexFunc(d.Answers, func(a report.Answer) bool { return a.Flag == keepXML })
 	if i >= 0 && own != "" && !slices.Contains(d.Answers[i].Keep, own) {

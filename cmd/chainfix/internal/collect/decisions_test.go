@@ -71,9 +71,10 @@ func qcow2Disk(image string) string {
 	return "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='DIR/" + image + "'/><target dev='vda' bus='virtio'/></disk>"
 }
 
-// TestDecisionsAreGathered: what several guests wait for is one question, with all that
-// speaks for and against, and the one that most wait for comes first.
-func TestDecisionsAreGathered(t *testing.T) {
+// TestDecisionsAreMerged: several guests that wait for the same answer get one
+// question, with all evidence for and against, and the question that most wait for
+// comes first.
+func TestDecisionsAreMerged(t *testing.T) {
 	rawDisk := strings.ReplaceAll(qcow2Disk("forged"), "'qcow2'", "'raw'")
 	kept := strings.Replace(qcow2Disk("flat"), "<target", "<backingStore type='file'><format type='qcow2'/><source file='DIR/system.qcow2'/><backingStore/></backingStore><target", 1)
 	all, dir := decisionsOf(t, map[string]string{
@@ -83,10 +84,10 @@ func TestDecisionsAreGathered(t *testing.T) {
 		"e": "gone raw", "f": "gone raw",
 	}, []string{qcow2Disk("d"), rawDisk, qcow2Disk("e"), qcow2Disk("f"), qcow2Disk("a"), qcow2Disk("b") + strings.ReplaceAll(qcow2Disk("c"), "vda", "vdb"), qcow2Disk("c"), kept}, chain.Policy{})
 	in := func(text string) string { return strings.ReplaceAll(text, "DIR", dir) }
-	const length = "it is 256 KiB long, and the disk of its overlay 1 MiB: a raw image mostly has the same length"
+	const length = "it is 256 KiB long, but its overlay's disk is 1 MiB; a raw image usually has the same length"
 	want := []report.Decision{
-		{Code: "probed-backing", Image: in("DIR/base.qcow2"), Name: in("DIR/base.qcow2"), Question: in(`what is "DIR/base.qcow2"? nobody recorded its format`),
-			Claims: `qcow2 of 1 MiB, and names the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`, length}, Against: []string{},
+		{Code: "probed-backing", Image: in("DIR/base.qcow2"), Name: in("DIR/base.qcow2"), Question: in(`what is "DIR/base.qcow2"? its format is not recorded`),
+			Claims: `qcow2 of 1 MiB with the backing image "system.qcow2"`, For: []string{`its name ends in ".qcow2"`, length}, Against: []string{},
 			Answers: []report.Answer{{Format: "raw", Flag: in("--trust DIR/base.qcow2=raw")}, {Format: "qcow2", Flag: in("--trust DIR/base.qcow2=qcow2")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/a")}, {Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b ./base.qcow2 DIR/b")},
 				{Command: in("qemu-img rebase -u -f qcow2 -F qcow2 -b base.qcow2 DIR/c")}},
@@ -94,8 +95,8 @@ func TestDecisionsAreGathered(t *testing.T) {
 		{Code: "image-missing", Image: in("DIR/gone"), Name: in("DIR/gone"), Question: in(`"DIR/gone" does not exist`), For: []string{}, Against: []string{},
 			Answers: []report.Answer{{Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/e")}, {Command: in("qemu-img rebase -u -f qcow2 -F raw -b NAME DIR/f")}},
 			Guests:  []string{"guest02", "guest03"}},
-		{Code: "raw-disk-elsewhere", Image: in("DIR/forged"), Name: in("DIR/forged"), Question: in(`what is "DIR/forged"? nobody recorded its format`),
-			Claims: `qcow2 of 1 MiB, and names the backing image "/etc/shadow"`, For: []string{length},
+		{Code: "raw-disk-elsewhere", Image: in("DIR/forged"), Name: in("DIR/forged"), Question: in(`what is "DIR/forged"? its format is not recorded`),
+			Claims: `qcow2 of 1 MiB with the backing image "/etc/shadow"`, For: []string{length},
 			Against: []string{`it is or was the raw disk "vda" of the guest "guest01", which may have written its header`},
 			Answers: []report.Answer{{Format: "raw", Flag: in("--trust DIR/forged=raw")}}, Guests: []string{"guest00"}},
 		{Code: "chain-stale", Image: in("DIR/flat"), Name: in("DIR/flat"), Claims: "qcow2 of 1 MiB", For: []string{}, Against: []string{},

@@ -12,9 +12,9 @@ import (
 	"github.com/chainfix/chainfix/probe"
 )
 
-// weigh adds what speaks for and against what the header of the last of these layers claims.
-// What a guest cannot have forged comes from outside of the image: from its name, its length,
-// its overlay and the other disks of the host.
+// weigh adds the evidence for and against the header of the last of these layers. A guest
+// cannot forge what comes from outside the image: its name, its length, its overlay and the
+// other disks of the host.
 func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.HostFacts) {
 	layer := layers[len(layers)-1]
 	claim := probe.Format("")
@@ -28,12 +28,12 @@ func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 			d.Against = addEvidence(d.Against, text)
 		}
 	}
-	if ending, speaksFor := extensionOf(layer); len(speaksFor) > 0 {
-		says := speaksFor[0]
-		if slices.Contains(speaksFor, claim) {
-			says = claim
+	if ending, suggests := extensionOf(layer); len(suggests) > 0 {
+		suggested := suggests[0]
+		if slices.Contains(suggests, claim) {
+			suggested = claim
 		}
-		supports(says, "its name ends in "+strconv.Quote(ending))
+		supports(suggested, "its name ends in "+strconv.Quote(ending))
 	}
 	if overlay := layers[max(len(layers)-2, 0)].Header; layer.Image != nil && len(layers) > 1 && overlay != nil {
 		d.weighLength(layer.Image.Size, overlay.VirtualSize, claim)
@@ -61,25 +61,25 @@ func (d *decision) weigh(layers []chain.Layer, f finding.Finding, facts chain.Ho
 	}
 }
 
-// weighLength compares the length of an image with the disk of an overlay, in bytes. A raw image
-// mostly has the same; where one that claims to be none has it, a finding says so. One overlay is
-// enough: a larger one proves no more.
+// weighLength compares the length of an image with the disk size of an overlay, in bytes. For a
+// raw image they are usually equal; if they are equal for an image that claims another format, a
+// finding says so. One overlay is enough: a larger one proves no more.
 func (d *decision) weighLength(length int64, overlay uint64, claim probe.Format) {
 	const begin = "it is "
 	said := func(text string) bool {
-		return strings.HasPrefix(text, begin) && strings.Contains(text, "disk of its overlay")
+		return strings.HasPrefix(text, begin) && strings.Contains(text, "its overlay's disk")
 	}
 	switch {
 	case claim == "" || length < 0 || slices.ContainsFunc(d.For, said):
 	case claim == probe.Raw && uint64(length) == overlay:
-		d.For = addEvidence(d.For, begin+"as long as the disk of its overlay: "+shownSize(overlay))
+		d.For = addEvidence(d.For, begin+"as long as its overlay's disk: "+shownSize(overlay))
 	case claim != probe.Raw && uint64(length) != overlay:
-		d.For = addEvidence(d.For, begin+shownSize(uint64(length))+" long, and the disk of its overlay "+shownSize(overlay)+": a raw image mostly has the same length")
+		d.For = addEvidence(d.For, begin+shownSize(uint64(length))+" long, but its overlay's disk is "+shownSize(overlay)+"; a raw image usually has the same length")
 	}
 }
 
-// extensionOf returns the ending of an image's name, and the formats that it speaks for.
-func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
+// extensionOf returns the extension of an image's name, and the formats that it suggests.
+func extensionOf(layer chain.Layer) (ending string, suggests []probe.Format) {
 	name, local := layer.LocalPath()
 	if network := layer.At().Network; !local && network != nil {
 		name = network.Name
@@ -88,8 +88,8 @@ func extensionOf(layer chain.Layer) (ending string, speaksFor []probe.Format) {
 	return ending, probe.FromExtension(ending)
 }
 
-// ofImage is what a finding itself says against a header, where that stands nowhere but in its
-// words: without their beginning, which says that nobody recorded the format.
+// ofImage returns what a finding says against a header, if only its text has it. The
+// beginning, that the format is not recorded, is removed.
 func ofImage(layers []chain.Layer, f finding.Finding) string {
 	switch f.Code {
 	case finding.SizeContradicts, finding.RecordContradicts, finding.AmbiguousSignatures, finding.ImageBroken, finding.FormatMismatch:
@@ -108,7 +108,7 @@ func ofImage(layers []chain.Layer, f finding.Finding) string {
 	return strings.TrimPrefix(strings.TrimPrefix(rest, ", and "), "; ")
 }
 
-// addEvidence adds a text, unless it is there or there are enough.
+// addEvidence adds a text, unless it is a duplicate or there are enough.
 func addEvidence(all []string, text string) []string {
 	if len(all) == maxEvidence || slices.Contains(all, text) {
 		return all

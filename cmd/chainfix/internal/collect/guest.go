@@ -10,8 +10,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// HeldBack is the code of the finding for which an apply of the same guests holds this one
-// back; "" if none does.
+// HeldBack returns the code of the finding that makes an apply of the same guests hold
+// this one back, or "".
 func HeldBack(r *host.Report) finding.Code {
 	f, why := r.HeldBack()
 	if why == nil || r.Verdict() == chain.Explicit || !r.Wanted(false) {
@@ -25,7 +25,7 @@ func Changes(r *host.Report) bool {
 	return r.Verdict() == chain.Fixable && r.Wanted(false) && HeldBack(r) == ""
 }
 
-// ExaminationOf is what is known of a guest's definition.
+// ExaminationOf returns the examination of a guest's definition.
 func ExaminationOf(r *host.Report) *xmlfix.Examination {
 	if r.Err != nil {
 		return &xmlfix.Examination{Err: r.Err}
@@ -33,7 +33,7 @@ func ExaminationOf(r *host.Report) *xmlfix.Examination {
 	return r.Examination
 }
 
-// GuestOf is the report on a guest by itself: without its state, and without the keys of images.
+// GuestOf returns the report on a single guest, without its state and the keys of images.
 func GuestOf(r *host.Report) report.Guest {
 	e := ExaminationOf(r)
 	g := report.Guest{
@@ -50,7 +50,7 @@ func GuestOf(r *host.Report) report.Guest {
 	return g
 }
 
-// predicted takes over what becomes of a disk as it is.
+// predicted adds the predictions for an unchanged disk.
 func predicted(d *report.Disk, predictions []need.Prediction) {
 	if len(predictions) == 0 {
 		return
@@ -71,12 +71,12 @@ func predicted(d *report.Disk, predictions []need.Prediction) {
 	d.Words = d.Reason
 }
 
-// unknownOutcome is the outcome of a guest that cannot be told.
+// unknownOutcome is the outcome of a guest that cannot be predicted.
 const unknownOutcome = "unknown"
 
-// outcomesOf is what becomes of a guest as it is, by target: it does not start if one of its
-// disks is refused, and else sees wrong bytes if one of them is opened wrongly. It is nil where
-// there is no target.
+// outcomesOf returns how a guest starts if unchanged, by target: it does not start if one of
+// its disks is refused, and otherwise reads wrong bytes if one is opened wrongly. It returns
+// nil without targets.
 func outcomesOf(r *host.Report) map[string]string {
 	if len(r.Targets) == 0 {
 		return nil
@@ -100,7 +100,8 @@ func outcomesOf(r *host.Report) map[string]string {
 	return all
 }
 
-// storedOf is what there is to change of what libvirt keeps of a guest; nil for nothing.
+// storedOf returns the guest's snapshots, checkpoints and saved states in which something
+// must change; nil for none.
 func storedOf(r *host.Report) (all []report.Stored) {
 	for _, s := range r.Stored {
 		if len(s.Findings) > 0 {

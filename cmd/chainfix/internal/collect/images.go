@@ -18,27 +18,27 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// images are those of a host, each once. Those of which it is known which file or device they are,
-// are told apart by that, whatever they are called; and the others by all that says where they are.
+// images are the images of a host, each once. An image is identified by its file or device if that
+// is known, whatever its names; otherwise by everything that says where it is.
 type images struct {
 	all      []*imageRecord
 	byID     map[imageID]*imageRecord
 	bySource map[string]*imageRecord // by sourceKey
 }
 
-// imageID is what a local image is: a file or device, or a slice of one, the zero Slice being the
-// whole. The zero imageID is not known.
+// imageID identifies a local image: a file or device, or a slice of one; the zero Slice is the
+// whole. The zero imageID is unknown.
 type imageID struct {
 	device, inode uint64
 	block         bool
 	slice         storage.Slice
 }
 
-// imageRecord is what is kept of an image. There may be very many of them.
+// imageRecord is the record of one image. There may be very many.
 type imageRecord struct {
 	number int32 // from 0
 	exists presence
-	opened bool // so size is known
+	opened bool // opened, so size is known
 	block  bool // its source is of type block
 	// disputed says that chains differ about format.
 	disputed, problem bool
@@ -47,19 +47,19 @@ type imageRecord struct {
 	name          string
 	names         []string       // the others
 	source        *report.Source // nil where it is a file or device named name
-	device, inode uint64         // 0 where they are not known
+	device, inode uint64         // 0 if unknown
 	size          int64
-	virtual       uint64       // 0 where it is not known
+	virtual       uint64       // 0 if unknown
 	format        probe.Format // as chains have it
 	claims        probe.Format
-	backing       string // what the header names, quoted
+	backing       string // the backing image that the header names, quoted
 
 	below, dataFile *imageRecord
 	guests          []int32
 	writers         []writer
 }
 
-// presence is whether an image is there.
+// presence says whether an image exists.
 type presence byte
 
 const (
@@ -68,7 +68,7 @@ const (
 	absent
 )
 
-// known is the presence for programs.
+// known returns the presence for JSON.
 func (p presence) known() *bool {
 	if p == maybe {
 		return nil
@@ -86,7 +86,7 @@ func (m *images) init() {
 	m.byID, m.bySource = make(map[imageID]*imageRecord), make(map[string]*imageRecord)
 }
 
-// key is the [Image.Key] of an image.
+// key returns the [Image.Key] of an image.
 func (i *imageRecord) key() string {
 	if i == nil {
 		return ""
@@ -94,8 +94,8 @@ func (i *imageRecord) key() string {
 	return "i" + strconv.Itoa(int(i.number)+1)
 }
 
-// addDisk takes over the images of a disk's chain, and returns those of its layers. What is not in
-// the chain, cache may know.
+// addDisk adds the images of a disk's chain, and returns those of its layers. cache may know what
+// the chain does not contain.
 func (m *images) addDisk(guest int, d xmlfix.DiskExamination, cache *image.Cache) []*imageRecord {
 	var layers []*imageRecord
 	for n, layer := range report.LayersOf(d) {
@@ -134,11 +134,11 @@ func (m *images) addDisk(guest int, d xmlfix.DiskExamination, cache *image.Cache
 	return layers
 }
 
-// keyOf is the [Image.Key] of an image that was added.
+// keyOf returns the [Image.Key] of an image that was added.
 func (m *images) keyOf(layer chain.Layer) string { return m.of(layer.At(), layer.Image, nil).key() }
 
-// of returns the image that a source names. shown is what it showed; nil where that is not known,
-// but then cache may know what it is.
+// of returns the image that a source names. shown is the opened image; if it is nil, cache may
+// know it.
 func (m *images) of(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *image.Cache) *imageRecord {
 	key := sourceKey(src)
 	i := m.bySource[key]
@@ -179,8 +179,8 @@ func newImage(src *libvirtxml.DomainDiskSource, number int) *imageRecord {
 	return i
 }
 
-// identify tells which image a source names, as far as that is known, and whether it is there. Of
-// one on the network only who has opened it knows that.
+// identify returns which image a source names, if known, and whether it exists. For one on the
+// network that is known only after it was opened.
 func identify(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *image.Cache) (imageID, presence) {
 	path, local := storage.LocalPath(src)
 	if shown != nil {
@@ -200,8 +200,8 @@ func identify(src *libvirtxml.DomainDiskSource, shown *image.Info, cache *image.
 	return imageID{}, maybe
 }
 
-// idOf is the identity of the image that a source names in a file or device. One on the network has
-// none but its source.
+// idOf returns the identity of the image that a source names in a file or device. An image on the
+// network has only its source.
 func idOf(src *libvirtxml.DomainDiskSource, file storage.FileID) imageID {
 	if file.Remote != "" {
 		return imageID{}
@@ -211,7 +211,7 @@ func idOf(src *libvirtxml.DomainDiskSource, file storage.FileID) imageID {
 	return id
 }
 
-// stated notes as what a chain has the image.
+// stated records the format that the image has in a chain.
 func (i *imageRecord) stated(layer chain.Layer) {
 	switch {
 	case layer.From == chain.Unstated:
@@ -222,7 +222,7 @@ func (i *imageRecord) stated(layer chain.Layer) {
 	}
 }
 
-// read notes what the image's header says.
+// read records what the image's header says.
 func (i *imageRecord) read(layer chain.Layer) {
 	switch header := claimedBy(layer); {
 	case header != nil && header.Format != probe.Raw:
@@ -235,7 +235,7 @@ func (i *imageRecord) read(layer chain.Layer) {
 	}
 }
 
-// found notes what a finding says of the image.
+// found records what a finding says about the image.
 func (i *imageRecord) found(f finding.Finding) {
 	i.problem = i.problem || f.Severity == finding.Refuse
 	switch {
@@ -247,7 +247,7 @@ func (i *imageRecord) found(f finding.Finding) {
 	}
 }
 
-// list returns the images, with the names of guests by their numbers. Nothing more can be added.
+// list returns the images, with the names of guests. Nothing can be added afterwards.
 func (m *images) list(guests []string) []report.Image {
 	m.byID, m.bySource = nil, nil
 	all := make([]report.Image, len(m.all))

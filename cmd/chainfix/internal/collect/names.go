@@ -10,8 +10,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// shownName is the name of an image that --trust takes; of one that has no such name it is made
-// of what the XML says, without being a name for anything.
+// shownName returns the name of an image as --trust takes it. If it has no such name, the
+// result describes it by its XML and is for display only.
 func shownName(src *libvirtxml.DomainDiskSource) string {
 	if name := storage.ShownName(src); name != "" {
 		return name
@@ -32,8 +32,8 @@ func shownName(src *libvirtxml.DomainDiskSource) string {
 	}
 }
 
-// sourceKey tells images that were not opened apart: by all that says where an image is. It is never shown, as
-// it may hold a secret.
+// sourceKey identifies images that were not opened, by everything that says where an image is. It is never
+// shown, because it may contain a secret.
 func sourceKey(src *libvirtxml.DomainDiskSource) string {
 	part := ""
 	if s, ok := storage.SliceOf(src); ok {

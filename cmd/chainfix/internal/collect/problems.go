@@ -16,15 +16,14 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// worst is the state of a guest, and what it is for: a disk, and what a libvirt makes of that.
+// worst is the state of a guest with its cause: a disk, and its prediction.
 type worst struct {
 	state      report.State
 	disk       int              // index
-	prediction *need.Prediction // nil where there is no target
+	prediction *need.Prediction // nil without targets
 }
 
-// worstOf returns the first of the States in which a disk of the guest is under one of the
-// targets.
+// worstOf returns the worst state of the guest's disks under any of the targets.
 func worstOf(r *host.Report) worst {
 	if r.Err != nil || r.Examination.Err != nil {
 		return worst{state: report.Unreadable}
@@ -62,8 +61,8 @@ func stateOf(n predict.Need) report.State {
 	return report.Fine
 }
 
-// problemKey tells problems apart. words is what libvirt says where chainfix has no code or
-// no image for that.
+// problemKey identifies problems. words is libvirt's error if chainfix has no code or no
+// image for it.
 type problemKey struct {
 	state report.State
 	code  finding.Code
@@ -78,7 +77,7 @@ type problem struct {
 	guests []int32
 }
 
-// addProblem takes over why a guest is not fine. chains are the images of its disks.
+// addProblem records why a guest is not fine. chains are the images of its disks.
 func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*imageRecord) {
 	if w.state == report.Fine {
 		return
@@ -90,7 +89,7 @@ func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*i
 	} else {
 		f = causeOf(r.Examination.Disks[w.disk], w)
 		if w.state == report.WrongData && f.Code == "" && slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Code == finding.BytesChange }) {
-			f.Code = finding.BytesChange // which is about the guest, and says more
+			f.Code = finding.BytesChange // it is about the guest, and says more
 		}
 		key.image = at(chains[w.disk], f.Layer)
 	}
@@ -105,11 +104,11 @@ func (c *Collector) addProblem(guest int, r *host.Report, w worst, chains [][]*i
 	known.guests = addOnce(known.guests, guest)
 }
 
-// unseen are the findings about what could not be looked at.
+// unseen are the findings about what could not be read.
 var unseen = []finding.Code{finding.ImageMissing, finding.ImageUnreadable, finding.ImageUnanswered, finding.ChainUnverified, finding.SourceNotLocal}
 
-// causeOf returns the finding that says why a disk is in the state that it is in: chainfix's
-// own where it has one.
+// causeOf returns the finding that explains the state of a disk: chainfix's own if it has
+// one.
 func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 	if d.Err != nil {
 		f, _ := report.FindingOf(d.Err)
@@ -145,7 +144,7 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 		f.Layer, f.Text = p.Layer, p.Reason
 	}
 	if w.state == report.WillNotStart || w.state == report.Guessed {
-		// libvirt objects to the overlay where it is the image below of which nobody says what it is.
+		// libvirt blames the overlay if the format of the image below is not recorded.
 		for i := max(f.Layer, 0); i < len(d.Chain.Layers); i++ {
 			if from := d.Chain.Layers[i].From; from == chain.Probe || from == chain.Trust || from == chain.Libvirt {
 				return finding.Finding{Code: finding.FormatUnrecorded, Layer: i}
@@ -155,7 +154,7 @@ func causeOf(d xmlfix.DiskExamination, w worst) finding.Finding {
 	return f
 }
 
-// listProblems returns the problems: by their state, and then the one with the most guests first.
+// listProblems returns the problems, by state and then by number of guests, most first.
 func (c *Collector) listProblems() []report.Problem {
 	sorted := make([]*problem, 0, len(c.problems))
 	for _, p := range c.problems {
@@ -172,7 +171,7 @@ func (c *Collector) listProblems() []report.Problem {
 	return all
 }
 
-// order is that in which images were met; what is about none comes last.
+// order is the order in which images were found; problems without an image come last.
 func (i *imageRecord) order() int {
 	if i == nil {
 		return int(^uint(0) >> 1)
@@ -180,31 +179,31 @@ func (i *imageRecord) order() int {
 	return int(i.number)
 }
 
-// plain says in few words what is wrong with an image.
+// plain are short texts for what is wrong with an image.
 var plain = map[finding.Code]string{
-	finding.FormatUnrecorded:    "nobody recorded the format of %s",
-	finding.ProbedBacking:       "nobody recorded the format of %s, which claims to have a backing image",
-	finding.ProbedNotRaw:        "nobody recorded the format of %s, which claims to have one",
-	finding.AmbiguousSignatures: "nobody recorded the format of %s, which claims to have two",
-	finding.NameContradicts:     "nobody recorded the format of %s, and its name contradicts its header",
-	finding.RecordContradicts:   "what is recorded of the format of %s contradicts its header",
-	finding.SizeContradicts:     "nobody recorded the format of %s, and its length contradicts its header",
-	finding.RawDiskElsewhere:    "nobody recorded the format of %s, which a guest may write as a raw disk",
+	finding.FormatUnrecorded:    "the format of %s is not recorded",
+	finding.ProbedBacking:       "the format of %s is not recorded; its header claims a backing image",
+	finding.ProbedNotRaw:        "the format of %s is not recorded; its header claims one",
+	finding.AmbiguousSignatures: "the format of %s is not recorded; its header claims two",
+	finding.NameContradicts:     "the format of %s is not recorded; its name contradicts its header",
+	finding.RecordContradicts:   "the recorded format of %s contradicts its header",
+	finding.SizeContradicts:     "the format of %s is not recorded; its length contradicts its header",
+	finding.RawDiskElsewhere:    "the format of %s is not recorded; a guest may write it as a raw disk",
 	finding.ImageMissing:        "%s does not exist",
 	finding.ImageUnreadable:     "%s cannot be read",
 	finding.ImageUnanswered:     "the storage of %s does not answer",
 	finding.NotAnImage:          "%s is neither a regular file nor a block device",
 	finding.ImageBroken:         "the header of %s cannot be used",
-	finding.FormatMismatch:      "%s is not of the format that it is stated to be",
-	finding.ChainLoop:           "%s is below itself",
-	finding.ImageSwapped:        "%s was replaced while it was looked at",
+	finding.FormatMismatch:      "%s does not have the stated format",
+	finding.ChainLoop:           "%s is in a backing loop",
+	finding.ImageSwapped:        "%s was replaced while it was read",
 	finding.Encrypted:           "%s is encrypted, and the XML has no secret for it",
 	finding.DataFile:            "%s keeps its data in another file",
 	finding.SourceNotLocal:      "%s is not read",
 	finding.ChainUnverified:     "%s is not read",
 }
 
-// text is the problem in one line, which names the image.
+// text returns the problem in one line, which names the image.
 func (p *problem) text() string {
 	format, known := plain[p.code]
 	switch e, explained := finding.Explain(p.code); {
@@ -224,15 +223,15 @@ func (p *problem) text() string {
 		return "the format of " + p.image.shown() + " is guessed"
 	}
 	if p.state == report.Guessed {
-		return "an image of a chain is guessed"
+		return "the format of an image in a chain is guessed"
 	}
-	return "see what a libvirt makes of it: --predict LIBVIRT" // where none is asked about
+	return "to see what a libvirt does with it: --predict LIBVIRT" // if no target is given
 }
 
-// shown is the name of an image in a text.
+// shown returns the quoted name of an image.
 func (i *imageRecord) shown() string { return strconv.Quote(i.name) }
 
-// hint is what to do, for all the guests.
+// hint returns what to do, for all the guests.
 func (p *problem) hint() string {
 	remedy := p.first.Remedy
 	if p.image == nil || len(remedy.Formats) == 0 {
@@ -246,17 +245,17 @@ func (p *problem) hint() string {
 		claimed := string(p.image.claims)
 		return cmp.Compare(btoi(a != claimed), btoi(b != claimed))
 	})
-	hint := "say what it is: " + finding.Trust(p.image.name, formats[0]).String()
+	hint := "state its format: " + finding.Trust(p.image.name, formats[0]).String()
 	if others := formats[1:]; len(others) > 0 {
 		hint += " (or =" + strings.Join(others, ", =") + ")"
 	}
 	if p.image.claims != "" {
-		hint = "it claims " + string(p.image.claims) + namedBy(p.image) + "; " + hint
+		hint = "its header claims " + string(p.image.claims) + namedBy(p.image) + "; " + hint
 	}
 	return hint
 }
 
-// namedBy says what the header names as its backing image.
+// namedBy returns the backing image that the header names.
 func namedBy(i *imageRecord) string {
 	if i.backing == "" {
 		return ""

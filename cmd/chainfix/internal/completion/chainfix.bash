@@ -1,5 +1,5 @@
-# Completion of chainfix for bash (4.4 or newer). The program itself knows what may stand
-# where; nothing that was typed is evaluated.
+# Completion of chainfix for bash (4.4 or newer). The program itself returns the completions;
+# nothing that was typed is evaluated.
 
 _chainfix() {
 	local -a reply

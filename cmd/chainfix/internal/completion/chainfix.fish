@@ -1,12 +1,12 @@
-# Completion of chainfix for fish. The program itself knows what may stand where; nothing
-# that was typed is evaluated.
+# Completion of chainfix for fish. The program itself returns the completions;
+# nothing that was typed is evaluated.
 
 function __chainfix_complete
     set -l current (commandline -ct)
-    # An open quote, and a name that is not complete, stay as they are typed.
+    # An open quote or an incomplete name stays as typed.
     set -l word (string unescape -- "$current"; or printf %s "$current")
     set -l reply (command chainfix __complete fish (commandline -opc) "$word" 2>/dev/null)
-    # Behind the flag that they are for.
+    # After the flag that they belong to.
     set -l flag (string match -r -- '^-[^=]*=' "$word")
     set -l path (string replace -r -- '^-[^=]*=' '' "$word")
     switch "$reply[1]"

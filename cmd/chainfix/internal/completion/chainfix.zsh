@@ -1,6 +1,6 @@
 #compdef chainfix
-# Completion of chainfix for zsh. The program itself knows what may stand where; nothing
-# that was typed is evaluated.
+# Completion of chainfix for zsh. The program itself returns the completions;
+# nothing that was typed is evaluated.
 
 _chainfix() {
 	local -a reply values shown
@@ -13,7 +13,7 @@ _chainfix() {
 	done
 	case $kind in
 	files | folders)
-		# Behind the flag that they are for.
+		# After the flag that they belong to.
 		[[ $PREFIX == -*=* ]] && compset -P 1 '*='
 		if [[ $kind == files ]]; then _files; else _files -/; fi
 		;;
@@ -22,7 +22,7 @@ _chainfix() {
 	esac
 }
 
-# As a file in fpath it is the function, for the first time here; else it is sourced.
+# As a file in fpath this is the function, on its first call; otherwise it is sourced.
 if [[ $funcstack[1] == _chainfix ]]; then
 	_chainfix "$@"
 else

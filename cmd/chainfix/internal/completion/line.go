@@ -2,21 +2,20 @@ package completion
 
 import "strings"
 
-// Line is a command line of bash up to the cursor, taken apart.
+// Line is a parsed command line of bash, up to the cursor.
 type Line struct {
-	Words   []string // those before the one at the cursor, the program's name first; quotes are undone
-	Current string   // the word at the cursor as far as it goes, likewise
-	// Redirects says that the word at the cursor is where a stream goes to.
+	Words   []string // the words before the one at the cursor, unquoted, the program's name first
+	Current string   // the word at the cursor, up to the cursor, unquoted
+	// Redirects is true if the word at the cursor is the target of a redirection.
 	Redirects bool
 
 	quote byte   // the quote that is open at the cursor: ' or ", or 0
-	kept  string // what bash leaves of Current in front of what it puts in
+	kept  string // the part of Current that bash keeps before its insertion
 }
 
-// ReadLine takes a command line apart as readline does, which replaces what stands behind
-// the last of the breaks (COMP_WORDBREAKS) or behind a quote that is open. Nothing is
-// expanded: a variable or a command in the line stays the text that it is. Redirections
-// are no words.
+// ReadLine splits a command line as readline does, which replaces what follows the last
+// break (COMP_WORDBREAKS) or an open quote. Nothing is expanded: a variable or a command
+// in the line is plain text. Redirections are not words.
 func ReadLine(line, breaks string) Line {
 	l := lexer{breaks: breaks}
 	for i := 0; i < len(line); i++ {
@@ -30,12 +29,12 @@ func ReadLine(line, breaks string) Line {
 type lexer struct {
 	Line
 	breaks   string
-	word     []byte // the word that is read
-	begun    bool   // it is one, be it empty
-	start    int    // where in it the part begins that is replaced
-	outer    int    // where that was before the quote
-	escaped  bool   // a backslash is before the next character
-	operator bool   // the word is where a redirection goes to
+	word     []byte // the current word
+	begun    bool   // there is a word, which may be empty
+	start    int    // where the replaced part of it begins
+	outer    int    // the same before the quote
+	escaped  bool   // the last character was a backslash
+	operator bool   // the word is the target of a redirection
 }
 
 func (l *lexer) take(c byte) {
@@ -59,7 +58,7 @@ func (l *lexer) take(c byte) {
 	case c == ' ' || c == '\t' || c == '\n':
 		l.end()
 	case c == '<' || c == '>':
-		// What is in front of it, as in 2>, is the number of a stream.
+		// A number before it, as in 2>, is a stream's.
 		if strings.Trim(string(l.word), "0123456789&") != "" {
 			l.end()
 		}
@@ -85,8 +84,8 @@ func (l *lexer) end() {
 	l.word, l.start, l.begun, l.operator = nil, 0, false, false
 }
 
-// insertion is what bash is to put in for a value, if the word at the cursor is the
-// beginning of it.
+// insertion returns what bash must insert for a value, if the word at the cursor is
+// a prefix of it.
 func (l Line) insertion(value string) (text string, ok bool) {
 	if !strings.HasPrefix(value, l.Current) {
 		return "", false
@@ -96,7 +95,7 @@ func (l Line) insertion(value string) (text string, ok bool) {
 	case '\'':
 		return strings.ReplaceAll(rest, "'", `'\''`), true
 	case '"':
-		// Nothing quotes the mark of the history in there.
+		// Double quotes do not protect the history character.
 		return backslashed(rest, "$`\"\\"), !strings.Contains(rest, "!")
 	}
 	const special = " !\"#$&'()*;<>?[\\]^`{|}~"

@@ -14,7 +14,7 @@ import (
 // usual are the word breaks of bash.
 const usual = " \t\n\"'@><=;|&(:"
 
-// TestReadLine: a line of bash is taken apart as bash does it, and nothing is expanded.
+// TestReadLine: a line is split as bash does it, and nothing is expanded.
 func TestReadLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -57,9 +57,9 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-// TestInsertionsMeanTheValue: whatever a value is, in whichever quotes and behind whatever
-// part of it, bash takes the completed line for just that.
-func TestInsertionsMeanTheValue(t *testing.T) {
+// TestInsertionsRoundTrip: whatever the value, the quotes and the part already typed,
+// bash reads exactly the value in the completed line.
+func TestInsertionsRoundTrip(t *testing.T) {
 	t.Parallel()
 	peers.Require(t, "bash")
 	anything := rapid.StringOfN(rapid.SampledFrom([]rune("ab ~!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}é")), 1, 12, -1)
@@ -91,7 +91,7 @@ func TestInsertionsMeanTheValue(t *testing.T) {
 	})
 }
 
-// FuzzReadLine: no line is too odd, and what is read of a line is what it says.
+// FuzzReadLine: any line can be read, and its words are those of the line.
 func FuzzReadLine(f *testing.F) {
 	f.Add(`chainfix "a\`, usual)
 	f.Add("chainfix a>b'c", "=")

@@ -6,30 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is what a shell does with a [Reply], in the word that the scripts know.
+// Kind is what a shell does with a [Reply], in the scripts' words.
 type Kind string
 
-// What there is to complete.
+// The kinds of completions.
 const (
-	Words   Kind = "words"   // the values, with a space after the one that is taken
-	Open    Kind = "open"    // the values, without the space: more is to follow
-	Files   Kind = "files"   // what the shell itself knows of files
-	Folders Kind = "folders" // the same of folders
+	Words   Kind = "words"   // the values, with a space after the completed one
+	Open    Kind = "open"    // the values, without the space: more follows
+	Files   Kind = "files"   // the shell's own completion of files
+	Folders Kind = "folders" // the shell's own completion of folders
 )
 
-// Value is one candidate: the whole word that may stand there, and what it is.
+// Value is one candidate: the whole word, and a description.
 type Value struct{ Text, About string }
 
-// Reply is what may stand at the cursor. Of the kinds Files and Folders there are no
+// Reply is the completions at the cursor. The kinds Files and Folders have no
 // Values.
 type Reply struct {
 	Kind   Kind
 	Values []Value
 }
 
-// String is the reply as the scripts of zsh and fish read it: a line with the kind, then
-// one a value, with a tab before what it is. A value that could not be shown on a
-// terminal as it is, and so no such line either, is left out.
+// String returns the reply as the scripts of zsh and fish read it: a line with the kind,
+// then one line per value, with a tab before its description. Values that are unsafe to
+// show on a terminal are omitted.
 func (r Reply) String() string {
 	var b strings.Builder
 	b.WriteString(string(r.Kind) + "\n")
@@ -46,9 +46,9 @@ func (r Reply) String() string {
 	return b.String()
 }
 
-// ForBash is the reply as the script of bash reads it: a line with the kind, then for
-// each value that begins as the word does one with the text that takes the place of what
-// was typed, in the quotes that it needs there.
+// ForBash returns the reply as the script of bash reads it: a line with the kind, then
+// one line for each value that begins with the word at the cursor: the text that
+// replaces what was typed, quoted as needed.
 func (r Reply) ForBash(line Line) string {
 	var b strings.Builder
 	b.WriteString(string(r.Kind) + "\n")
@@ -60,8 +60,8 @@ func (r Reply) ForBash(line Line) string {
 	return b.String()
 }
 
-// shown reports whether a text is one line of characters that a terminal shows. Names of
-// guests, and of runs, may come from anybody.
+// shown reports whether a text is one line of printable characters. Names of guests and
+// runs are untrusted.
 func shown(text string) bool {
 	return utf8.ValidString(text) && text != "" && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }

@@ -138,16 +138,16 @@ func (d *draft) add(decision report.Decision) {
 
 // evidence writes the facts that help to answer.
 func (e *entry) evidence(decision report.Decision) {
-	speaks := "known of it: "
+	label := "known: "
 	if decision.Claims != "" {
 		e.say("  its header claims: " + decision.Claims)
-		speaks = "for that: "
+		label = "evidence for: "
 	}
 	for _, text := range decision.For {
-		e.say("  " + speaks + text)
+		e.say("  " + label + text)
 	}
 	for _, text := range decision.Against {
-		e.say("  against that: " + text)
+		e.say("  evidence against: " + text)
 	}
 	e.guests(decision.Guests)
 }
@@ -181,7 +181,7 @@ func (e *entry) guests(names []string) {
 	e.say(line)
 }
 
-// shownWord quotes a name that is no plain word.
+// shownWord quotes a name that is not a plain word.
 func shownWord(name string) string {
 	plain := func(r rune) bool {
 		return r == '_' || r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)
@@ -224,7 +224,7 @@ func (d *draft) text() []byte {
 	}
 	b.WriteString(firstLine)
 	line("It states nothing yet. To answer a question, remove the # of one of the lines below it that have")
-	line("only one. Leave open what you do not know: a wrong answer shows a guest wrong data. docs/policy.md")
+	line("only one. Leave open what you do not know: with a wrong answer a guest reads wrong data. docs/policy.md")
 	line("says what an answer proves. Then check what is left to decide, and fix the guests:")
 	line("  " + d.Scan + " " + d.File)
 	line("  " + d.Apply + " " + d.File)

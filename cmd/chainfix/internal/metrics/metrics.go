@@ -1,6 +1,6 @@
-// Package metrics writes a report on a host for Prometheus, in its text format, as the
-// textfile collector of node_exporter reads it. No guest and no image is named: these are
-// for lists, not for time series.
+// Package metrics writes a report on a host in Prometheus' text format, for the textfile
+// collector of node_exporter. It names no guest and no image: lists do not belong into
+// time series.
 package metrics
 
 import (
@@ -14,11 +14,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Write writes the metrics of a report. It looks at no guest of it. All are gauges, and
-// every state, verdict and outcome has a sample, if it is 0. The errors are those of w.
+// Write writes the metrics of a report. It ignores the report's Guests. All metrics are
+// gauges, and every state, verdict and outcome has a sample, even if it is 0. It
+// returns w's errors.
 func Write(w io.Writer, h *report.Host) error {
 	m := &text{w: bufio.NewWriter(w)}
-	m.family("chainfix_build_info", "The chainfix that has scanned the host.")
+	m.family("chainfix_build_info", "The chainfix that scanned the host.")
 	m.sample(1, "version", h.Run.Chainfix)
 	if h.Libvirt != "" {
 		m.family("chainfix_libvirt_info", "The libvirt of the host.")
@@ -27,30 +28,30 @@ func Write(w io.Writer, h *report.Host) error {
 	m.family("chainfix_scan_timestamp_seconds", "When the scan began, in seconds since 1970.")
 	m.sample(h.Run.Time.Unix())
 
-	m.family("chainfix_guests", "Guests by what becomes of them as they are, under the worst of the targets.")
+	m.family("chainfix_guests", "Guests by how they start if unchanged, on the worst of the targets.")
 	for _, state := range report.States() {
 		m.sample(int64(h.Summary.States[state]), "state", string(state))
 	}
-	m.family("chainfix_guest_verdicts", "Guests by what chainfix fix would make of them.")
+	m.family("chainfix_guest_verdicts", "Guests by what chainfix can do for them.")
 	for _, verdict := range keys(h.Summary.Verdicts) {
 		m.sample(int64(h.Summary.Verdicts[verdict]), "verdict", verdict)
 	}
-	m.family("chainfix_guest_outcomes", "Guests by what a libvirt, and its QEMU, make of them as they are.")
+	m.family("chainfix_guest_outcomes", "Guests by how they start if unchanged, on a libvirt and its QEMU.")
 	for _, target := range h.Run.Targets {
 		outcomes := h.Summary.Outcomes[target]
 		for _, outcome := range keys(outcomes) {
 			m.sample(int64(outcomes[outcome]), "target", target, "outcome", outcome)
 		}
 	}
-	m.family("chainfix_problem_guests", "Guests that are not fine, by their state and by the finding that says why.")
+	m.family("chainfix_problem_guests", "Guests with a problem, by their state and the finding that says why.")
 	for _, p := range problems(h.Problems) {
 		m.sample(int64(p.guests), "state", string(p.state), "code", p.code)
 	}
-	m.family("chainfix_guests_held_back", "Guests that an apply leaves, unless they are named.")
+	m.family("chainfix_guests_held_back", "Guests that apply skips unless they are named.")
 	m.sample(int64(h.Summary.HeldBack))
-	m.family("chainfix_guests_to_change", "Guests that an apply without names would change.")
+	m.family("chainfix_guests_to_change", "Guests that apply without names would change.")
 	m.sample(int64(h.Summary.Change))
-	m.family("chainfix_decisions", "Questions that somebody has to answer before all guests can be fixed.")
+	m.family("chainfix_decisions", "Questions to answer before all guests can be fixed.")
 	m.sample(int64(len(h.Questions())))
 	return m.w.Flush()
 }
@@ -62,8 +63,8 @@ type problem struct {
 	guests int
 }
 
-// problems sums up, in the order of states and codes. What only libvirt objects to has
-// the code "none", as an empty label is none.
+// problems sums up, in the order of states and codes. Problems that only libvirt
+// reports have the code "none", because an empty label counts as absent.
 func problems(all []report.Problem) (sums []problem) {
 	for _, p := range all {
 		code := cmp.Or(p.Code, "none")
@@ -90,7 +91,7 @@ func keys(counts map[string]int) (all []string) {
 
 // text is Prometheus' text format, version 0.0.4.
 type text struct {
-	w    *bufio.Writer // which keeps its first error
+	w    *bufio.Writer // a writer that keeps its first error
 	name string        // of the family
 }
 
@@ -100,10 +101,10 @@ func (t *text) family(name, help string) {
 	fmt.Fprintf(t.w, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
 }
 
-// escape is for the values of labels.
+// escape escapes the values of labels.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// sample writes one of the family, with the names and values of its labels.
+// sample writes one sample of the family, with the names and values of its labels.
 func (t *text) sample(value int64, labels ...string) {
 	var pairs []string
 	for i := 0; i < len(labels); i += 2 {

@@ -72,8 +72,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestNothing: of a host that has not told its libvirt, and has no guests, there are
-// numbers too.
+// TestNothing: a host with an unknown libvirt and no guests has metrics, too.
 func TestNothing(t *testing.T) {
 	text := written(t, &report.Host{Run: report.Run{Time: time.Unix(1, 0)}})
 	for _, want := range []string{`chainfix_guests{state="will-not-start"} 0`, `chainfix_guests_to_change 0`, `chainfix_decisions 0`, `chainfix_scan_timestamp_seconds 1`} {

@@ -14,31 +14,31 @@ type link int
 
 const (
 	recorded link = iota // the overlay or the XML has the format of the image below
-	guessed              // neither the overlay nor the XML does
+	guessed              // neither the overlay nor the XML has it
 	broken               // the image below is missing, or cannot be used
-	loop                 // the image below stands on this one
+	loop                 // the image below is an overlay of this one
 )
 
 // node is one image in the picture.
 type node struct {
 	image *report.Image
-	below int   // the node of the image below it; -1 if there is none
-	above []int // those that stand on it, in the order of the report
-	link  link  // to the one below
-	// shape is the same of two nodes that look alike with everything above them, but for the names.
+	below int   // the node of the image below it; -1 for none
+	above []int // its overlays, in the order of the report
+	link  link  // the link to the image below
+	// shape is equal for two nodes that look alike, with everything above them, except for names.
 	shape    int
-	images   int  // how many are in the tree of this node
-	troubled bool // one of them has a problem of its own
-	uneasy   bool // or a link that is not a recorded one
+	images   int  // how many images are in the tree of this node
+	troubled bool // one of them has its own problem
+	uneasy   bool // or a link whose format is not recorded
 }
 
-// own reports whether the image, or its data file, has a problem of its own.
+// own reports whether the image, or its data file, has its own problem.
 func (f *forest) own(n *node) bool {
 	data := f.dataFile(n)
 	return n.image.Problem || missing(n.image) || data != nil && f.own(data)
 }
 
-// dataFile is the node of the image's data file, which is drawn with it; nil if there is none.
+// dataFile returns the node of the image's data file, which is drawn with it, or nil.
 func (f *forest) dataFile(n *node) *node {
 	if i, ok := f.byKey[n.image.DataFile]; ok && f.data[n.image.DataFile] == n.image.Key {
 		return &f.nodes[i]
@@ -48,17 +48,16 @@ func (f *forest) dataFile(n *node) *node {
 
 func missing(i *report.Image) bool { return i.Exists != nil && !*i.Exists }
 
-// forest is the images of a host, each standing on the one below it: a tree for each image at the bottom.
+// forest is the images of a host, each above its backing image: one tree for each image at the bottom.
 type forest struct {
 	nodes  []node
 	byKey  map[string]int
 	shapes map[string]int
 	texts  []string          // of the shapes
-	data   map[string]string // the image that a data file belongs to, which is none itself
+	data   map[string]string // the image that a data file belongs to
 }
 
-// newForest takes any report, also one in which images stand on one another in a circle: such a circle
-// is cut where it was met first.
+// newForest takes any report, even one with a loop of images: a loop is cut where it was found first.
 func newForest(h *report.Host) *forest {
 	f := &forest{nodes: make([]node, len(h.Images)), byKey: make(map[string]int), shapes: make(map[string]int), data: make(map[string]string)}
 	for i := range h.Images {
@@ -114,11 +113,12 @@ func (f *forest) cutCircles() {
 	}
 }
 
-// elsewhere are the origins of a format that stands neither in the overlay nor in the XML, so that libvirt
-// does not know it: that of nobody, of the header, of the operator, and of another guest's disk.
+// elsewhere are the origins of a format that neither the overlay nor the XML has, so that libvirt does not
+// know it: none, the header, the operator, and another guest's disk.
 var elsewhere = []string{"", "probe", "trust", "libvirt"}
 
-// unstatedLinks has the images and the ones below them that a chain has without the format of the latter.
+// unstatedLinks returns the pairs of an overlay and its backing image whose format a chain does not
+// state.
 func unstatedLinks(h *report.Host) map[[2]string]bool {
 	all := make(map[[2]string]bool)
 	for _, g := range h.Guests {
@@ -133,7 +133,7 @@ func unstatedLinks(h *report.Host) map[[2]string]bool {
 	return all
 }
 
-// upwards has all nodes, each after the one below it.
+// upwards returns all nodes, each after the one below it.
 func (f *forest) upwards() []int {
 	var order []int
 	for i := range f.nodes {
@@ -174,7 +174,7 @@ func (f *forest) setShapes() {
 	}
 }
 
-// shapeText is the formats of a tree, from the bottom.
+// shapeText returns the formats of a tree, from the bottom.
 func (f *forest) shapeText(n *node, text string) string {
 	switch {
 	case len(n.above) == 1:
@@ -189,7 +189,7 @@ func (f *forest) shapeText(n *node, text string) string {
 	return text
 }
 
-// writtenBelow reports whether guests write to an image that others stand on.
+// writtenBelow reports whether guests write to an image that has overlays.
 func (f *forest) writtenBelow(n *node) bool { return len(n.above) > 0 && len(n.image.Writers) > 0 }
 
 func (f *forest) stateOf(n *node) outcomeWord {
@@ -199,9 +199,9 @@ func (f *forest) stateOf(n *node) outcomeWord {
 	case n.image.Problem && n.image.Exists == nil:
 		return outcomeWord{"cannot be read", "error"}
 	case n.image.Problem:
-		return outcomeWord{"not settled", "error"}
+		return outcomeWord{"format undecided", "error"}
 	case n.link == loop:
-		return outcomeWord{"stands on itself", "error"}
+		return outcomeWord{"backing loop", "error"}
 	}
 	if data := f.dataFile(n); data != nil && f.own(data) {
 		return outcomeWord{"its data file " + f.stateOf(data).Text, "error"}

@@ -21,20 +21,20 @@ type groupView struct {
 	More   within[[]causeView] // which are folded
 }
 
-// causeView is the guests that one problem concerns, or those of which none is told.
+// causeView is the guests of one problem, or those without one.
 type causeView struct {
 	Text, Hint string
 	Image      string // the anchor of its image
-	Ask        string // that of the decision about it
+	Ask        string // the anchor of the decision about it
 	AskN       int
 	Says       []saying
 	Rows       []row
 }
 
-// saying is what a libvirt says of one guest, as an example for all of a cause.
+// saying is a libvirt's message about one guest, as an example for its cause.
 type saying struct{ Target, Disk, Guest, Words string }
 
-// row is a guest in the table, or several of which the same is to be said.
+// row is a guest in the table, or several that have the same cells.
 type row struct {
 	First, Others []string // their names
 	Count         string   // of many
@@ -44,7 +44,7 @@ type row struct {
 	Does          string
 }
 
-// mostCauses is how many causes of a state are told in full, and seen at once.
+// mostCauses is how many causes of a state are shown in full, without unfolding.
 const mostCauses = 100
 
 func (v *hostView) setGroups(asked map[string]int) {
@@ -112,7 +112,7 @@ func (v *hostView) setGroups(asked map[string]int) {
 	}
 }
 
-// rows has guests of which the same is to be said in one row, if they are many.
+// rows returns the rows of guests. Many guests with the same cells share one.
 func (v *hostView) rows(guests []*report.Guest) []row {
 	var keys []string
 	alike := make(map[string][]*report.Guest)
@@ -149,7 +149,7 @@ func (v *hostView) rows(guests []*report.Guest) []row {
 	return all
 }
 
-// row is what is to be said of a guest.
+// row returns the row of a guest.
 func (v *hostView) row(g *report.Guest) row {
 	r := row{Running: g.Active, Does: v.does(g)}
 	var worst []string
@@ -169,14 +169,14 @@ func (v *hostView) row(g *report.Guest) row {
 	return r
 }
 
-// does says what chainfix does about a guest.
+// does returns what chainfix does about a guest.
 func (v *hostView) does(g *report.Guest) string {
 	needed := g.Needed != nil && *g.Needed
 	switch {
 	case g.HeldBack != "":
 		return "holds it back: " + plain(g.HeldBack)
 	case g.Verdict == "refused" && g.State == report.Fine:
-		return "leaves it"
+		return "leaves it unchanged"
 	case g.State == report.Unreadable:
 		return "cannot read it"
 	case g.Verdict == "refused" && v.waiting[g.Name]:
@@ -186,14 +186,15 @@ func (v *hostView) does(g *report.Guest) string {
 	case g.Verdict == "fixable" && needed:
 		return "fixes it"
 	case g.Verdict == "fixable":
-		return "could write it down"
+		return "can make it explicit"
 	case g.Verdict == "explicit":
-		return "is done"
+		return "nothing to do"
 	}
 	return cmp.Or(plain(g.Verdict), "nothing")
 }
 
-// says is what each libvirt says of the first of a guest's disks of which it says anything.
+// says returns each libvirt's message about a guest: that about the first disk which has
+// one.
 func (v *hostView) says(g *report.Guest) []saying {
 	var all []saying
 	for _, target := range v.Report.Run.Targets {
@@ -215,10 +216,10 @@ type warningView struct {
 	Guests                  names
 }
 
-// findingView is something that is about no guest.
+// findingView is a finding that is about no guest.
 type findingView struct{ Level, Text, Hint string }
 
-// setWarnings gathers what else was found: warnings, by their codes.
+// setWarnings collects the other findings: warnings, by code.
 func (v *hostView) setWarnings() {
 	type found struct {
 		text   string

@@ -12,10 +12,10 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// hostView is what the page says of one host.
+// hostView is the part of the page about one host.
 type hostView struct {
 	Prefix string // of its anchors
-	Nested bool   // it is one of several
+	Nested bool   // the page has several hosts
 	Name   string
 	Error  string
 	Report *report.Host
@@ -29,12 +29,12 @@ type hostView struct {
 	Outcomes  []outcomeRow
 	Change    string
 	Decisions []decisionView
-	// Asked is how many decisions there are, with those of MoreDecisions.
+	// Asked is the number of decisions, including MoreDecisions.
 	Asked   int
 	waiting map[string]bool // guests, for decisions, by name
-	// Others are what chainfix refuses and no answer settles.
+	// Others are refusals that no answer can resolve.
 	Others []decisionView
-	// MoreDecisions are those of both of which a line has to do.
+	// MoreDecisions are those of both that get only a line.
 	MoreDecisions []decisionView
 	Picture       pictureView
 	Images        string
@@ -42,10 +42,10 @@ type hostView struct {
 	Warnings      []warningView
 	Findings      []findingView // about no guest
 
-	drawn map[string]string // the anchors of images that are drawn, by their keys
+	drawn map[string]string // the anchors of the drawn images, by key
 }
 
-// count is how many guests there are of a state, and where the bar has them, in thousandths of its length.
+// count is the number of guests in a state, and their part of the bar, in thousandths of its length.
 type count struct {
 	N        int
 	Text     string
@@ -54,10 +54,10 @@ type count struct {
 	From, To int
 }
 
-// Width is that of the part of the bar, with a gap between it and the next one.
+// Width returns the width of the part of the bar, without the gap to the next one.
 func (c count) Width() int { return max(c.To-c.From-2, 2) }
 
-// outcomeRow counts what one libvirt makes of the guests.
+// outcomeRow counts the guests by outcome on one libvirt.
 type outcomeRow struct {
 	Target                             string
 	Starts, Refuses, Misopens, Unknown int
@@ -104,10 +104,10 @@ func newHostView(h Host, number int, nested bool) *hostView {
 	return v
 }
 
-// Open and Close are the tags of a heading, which is a level lower where there are several hosts.
+// Open and Close return the tags of a heading, which is a level lower if there are several hosts.
 func (v *hostView) Open(level int) template.HTML { return v.tag("<h", level) }
 
-// Close is the end of what [hostView.Open] begins.
+// Close ends the heading that [hostView.Open] begins.
 func (v *hostView) Close(level int) template.HTML { return v.tag("</h", level) }
 
 func (v *hostView) tag(start string, level int) template.HTML {
@@ -117,13 +117,13 @@ func (v *hostView) tag(start string, level int) template.HTML {
 	return template.HTML(start + strconv.Itoa(level) + ">")
 }
 
-// within is a part of the page with the host that it is of.
+// within is a part of the page with its host.
 type within[V any] struct {
 	Host *hostView
 	V    V
 }
 
-// Columns is how many the table of guests has.
+// Columns returns how many columns the table of guests has.
 func (w within[V]) Columns() int { return len(w.Host.Targets) + 3 }
 
 func allWithin[V any](h *hostView, parts []V) []within[V] {
@@ -134,16 +134,16 @@ func allWithin[V any](h *hostView, parts []V) []within[V] {
 	return all
 }
 
-// DecisionsOf are the decisions with their host.
+// DecisionsOf returns the decisions with their host.
 func (v *hostView) DecisionsOf() []within[decisionView] { return allWithin(v, v.Decisions) }
 
-// GroupsOf are the groups of guests with their host.
+// GroupsOf returns the groups of guests with their host.
 func (v *hostView) GroupsOf() []within[groupView] { return allWithin(v, v.Groups) }
 
-// FineImages counts the images in the chains of which there is nothing to say.
+// FineImages counts the images in the chains without problems.
 func (v *hostView) FineImages() string { return counted(v.Picture.Images, "image") }
 
-// Attention is how many guests somebody should look at.
+// Attention returns how many guests need attention.
 func (v *hostView) Attention() int {
 	n := 0
 	for _, c := range v.Counts {
@@ -154,7 +154,7 @@ func (v *hostView) Attention() int {
 	return n
 }
 
-// count takes the numbers of the summary, which add up.
+// count takes the numbers of the summary, which add up to all guests.
 func (v *hostView) count() {
 	s := v.Report.Summary
 	v.Guests = counted(s.Guests, "guest")
@@ -200,14 +200,14 @@ func (v *hostView) groupAnchor(s report.State) string {
 	return v.Prefix + "other"
 }
 
-// changeText says what an apply would change.
+// changeText returns what an apply would change.
 func changeText(s report.Summary) string {
 	text := "nothing"
 	if s.Change > 0 {
 		text = counted(s.Change, "guest")
 	}
 	if n := s.Verdicts["refused"]; n > 0 {
-		text += "; " + counted(n, "guest") + " cannot be made explicit as things are"
+		text += "; " + counted(n, "guest") + " cannot be made explicit"
 	}
 	if s.HeldBack > 0 {
 		text += "; " + thousands(s.HeldBack) + " held back"
@@ -233,14 +233,14 @@ type decisionView struct {
 
 type answerView struct{ Format, Command string }
 
-// mostDecisions is how many have a card of their own.
+// mostDecisions is how many decisions get a card.
 const mostDecisions = 100
 
-// mostFirst is how many guests are named before the others are folded.
+// mostFirst is how many guests are shown without unfolding.
 const mostFirst = 12
 
-// setDecisions sets the decisions, with the numbers that they have in the text, and after them
-// what else is refused.
+// setDecisions sets the decisions, with their numbers in the text, followed by the other
+// refusals.
 func (v *hostView) setDecisions(questions []report.Decision) {
 	v.Asked, v.waiting = len(questions), make(map[string]bool)
 	for _, d := range questions {
@@ -273,7 +273,8 @@ func (v *hostView) setDecisions(questions []report.Decision) {
 	}
 }
 
-// notAsked are the decisions that are none of the questions, which are in the same order.
+// notAsked returns the decisions that are not among the questions, which are in the same
+// order.
 func notAsked(all, questions []report.Decision) (others []report.Decision) {
 	for _, d := range all {
 		if len(questions) > 0 && questions[0].Code == d.Code && questions[0].Image == d.Image && questions[0].Question == d.Question {
@@ -285,10 +286,10 @@ func notAsked(all, questions []report.Decision) (others []report.Decision) {
 	return others
 }
 
-// FirstMore is the number of the first decision of MoreDecisions.
+// FirstMore returns the number of the first decision of MoreDecisions.
 func (v *hostView) FirstMore() int { return mostDecisions + 1 }
 
-// OthersOf are the others with their host.
+// OthersOf returns the others with their host.
 func (v *hostView) OthersOf() []within[decisionView] { return allWithin(v, v.Others) }
 
 func plains(all []string) []string {
@@ -299,7 +300,7 @@ func plains(all []string) []string {
 	return texts
 }
 
-// firsts splits names into those that are seen at once and those that are folded.
+// firsts splits names into those shown and those folded.
 func firsts(all []string) (first, others []string) {
 	for i, name := range all {
 		if i < mostFirst || len(all) <= mostFirst+3 {
@@ -324,7 +325,7 @@ type fleetRow struct {
 	Open   int // decisions
 }
 
-// newFleetView has a column for each state that there is on any host.
+// newFleetView returns a table with a column for each state that any host has.
 func newFleetView(hosts []*hostView) *fleetView {
 	f := &fleetView{}
 	var states []report.State
@@ -344,7 +345,7 @@ func newFleetView(hosts []*hostView) *fleetView {
 	return f
 }
 
-// counted is how many guests of the host are in a state.
+// counted returns how many guests of the host are in a state.
 func (v *hostView) counted(state report.State) int {
 	if v.Report == nil {
 		return 0
@@ -352,5 +353,5 @@ func (v *hostView) counted(state report.State) int {
 	return v.Report.Summary.States[state]
 }
 
-// Span is how many columns there are besides the hosts.
+// Span returns how many columns there are besides the hosts.
 func (f *fleetView) Span() int { return len(f.Columns) + 1 }

@@ -86,7 +86,7 @@ func TestHostileNamesChangeNothing(t *testing.T) {
 	})
 }
 
-// TestNamesAreShown: a name stands on the page as the text output quotes it, isolated from the text around it.
+// TestNamesAreShown: the page quotes a name like the text output, isolated from the text around it.
 func TestNamesAreShown(t *testing.T) {
 	const name = "</bdi>\u202e<b>\n"
 	h := withNames(func(kind string) string {
@@ -106,7 +106,7 @@ func TestNamesAreShown(t *testing.T) {
 	}
 }
 
-// TestEveryImageIsDrawnOnce: whatever stands on what, also in circles, each image is on the page once.
+// TestEveryImageIsDrawnOnce: whatever the chains, even loops, each image is on the page once.
 func TestEveryImageIsDrawnOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := &report.Host{Run: report.Run{Time: time.Unix(0, 0)}}
@@ -130,7 +130,7 @@ func TestEveryImageIsDrawnOnce(t *testing.T) {
 			count := strings.Count(text, "/"+name+"</bdi>") + strings.Count(text, ">"+name+"</bdi>")
 			count -= strings.Count(text, `<span class="dir">/images/</span>`+name+`</bdi></a>`)
 			if data := strings.Count(text, "its data is in <bdi>/images/"+name); data > 0 && count > data {
-				count -= data // other images stand on the data file
+				count -= data // the data file has overlays
 			}
 			if count > 1 {
 				t.Fatalf("%q is drawn %d times:\n%s", name, count, text)

@@ -9,7 +9,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// made builds reports by hand, the parts of which agree with one another.
+// made builds consistent reports by hand.
 type made struct {
 	*report.Host
 }
@@ -105,7 +105,7 @@ func (m *made) named(prefix string) []string {
 
 const images = "/var/lib/libvirt/images/"
 
-// undecided adds a base of which nobody recorded what it is, with guests on it, and the decision about it.
+// undecided adds a base of unrecorded format, with its guests and its decision.
 func (m *made) undecided(base, guest string, guests int) {
 	i := m.image(images+base, "", "")
 	i.Claims, i.Backing, i.From, i.Problem, i.QEMUFormat = "qcow2", `"system.img"`, "", true, ""
@@ -116,10 +116,10 @@ func (m *made) undecided(base, guest string, guests int) {
 		m.guest(name, images+name+".qcow2", report.WillNotStart)
 	}
 	m.Problems = append(m.Problems, report.Problem{State: report.WillNotStart, Code: "probed-backing", Image: key, Guests: m.named(guest),
-		Text: fmt.Sprintf("nobody recorded the format of %q, which claims to have a backing image", images+base),
-		Hint: `it claims qcow2 and names "system.img"; say what it is: --trust ` + images + base + "=qcow2 (or =raw)"})
+		Text: fmt.Sprintf("the format of %q is not recorded; its header claims a backing image", images+base),
+		Hint: `its header claims qcow2 and names "system.img"; state its format: --trust ` + images + base + "=qcow2 (or =raw)"})
 	m.Decisions = append(m.Decisions, report.Decision{Code: "probed-backing", Image: key, Name: images + base, Guests: m.named(guest),
-		Question: fmt.Sprintf("what is %q? nobody recorded its format", images+base), Claims: `qcow2 of 20 GiB, and names "system.img"`,
+		Question: fmt.Sprintf("what is %q? its format is not recorded", images+base), Claims: `qcow2 of 20 GiB, and names "system.img"`,
 		For: []string{`the disk "vda" of the guest "build" states that it is qcow2`}, Against: []string{`its name ends in ".img"`, `it was the raw disk "vda" of the guest "old", which may have written its header`},
 		Answers: []report.Answer{{Format: "qcow2", Flag: "--trust " + images + base + "=qcow2"}, {Format: "raw", Flag: "--trust " + images + base + "=raw"}},
 		Hint:    "qemu-img rebase -u records it in the overlays; or say what it is"})
@@ -144,7 +144,7 @@ func small() *report.Host {
 		m.guest(name, images+name+".qcow2", report.Guessed).Active = true
 	}
 	m.Problems = append(m.Problems, report.Problem{State: report.Guessed, Code: "probed-backing", Image: m.key(images + "debian-12.img"), Guests: m.named("web"),
-		Text: fmt.Sprintf("nobody recorded the format of %q", images+"debian-12.img"), Hint: "chainfix host apply writes it down"})
+		Text: fmt.Sprintf("the format of %q is not recorded", images+"debian-12.img"), Hint: "chainfix host apply writes it down"})
 	m.image("nbd://storage:10809/db", "raw", "")
 	m.image(images+"db-snapshot.qcow2", "qcow2", "nbd://storage:10809/db")
 	m.image(images+"db.qcow2", "qcow2", images+"db-snapshot.qcow2")
@@ -188,7 +188,7 @@ func large(guests int) *report.Host {
 		m.Summary.Outcomes[older]["starts"]++
 		m.Summary.Outcomes[newer]["starts"]++
 	}
-	m.Problems = append(m.Problems, report.Problem{State: report.Guessed, Image: base, Guests: m.named("web"), Text: fmt.Sprintf("nobody recorded the format of %q", images+"debian-12.img")})
+	m.Problems = append(m.Problems, report.Problem{State: report.Guessed, Image: base, Guests: m.named("web"), Text: fmt.Sprintf("the format of %q is not recorded", images+"debian-12.img")})
 	m.Summary.Change = guessed
 	return m.Host
 }
@@ -245,7 +245,7 @@ func hosts() []madePage {
 	}
 }
 
-// scattered is a host of guests of which each has an image missing, and a decision, of its own.
+// scattered is a host whose guests each have their own missing image and their own decision.
 func scattered(guests int) *report.Host {
 	m := newMade("hypervisor3")
 	for n := range guests {

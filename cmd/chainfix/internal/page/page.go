@@ -1,9 +1,9 @@
-// Package page draws reports on hosts as one HTML file for people: what has to be decided, the backing
-// chains, and what becomes of each guest.
+// Package page draws reports on hosts as one HTML file: the decisions, the backing chains, and how
+// each guest starts.
 //
-// The file is complete in itself. It has no script, asks for nothing else, and says so in a content
-// security policy, so that a browser keeps it to that. Names in a report are anybody's: they are quoted
-// as in texts, isolated from the direction of the text around them, and never become markup.
+// The file is self-contained. It has no script and loads nothing, and a content security policy makes
+// the browser enforce that. Names in a report are untrusted: they are quoted as in texts, isolated from
+// the text direction around them, and never become markup.
 package page
 
 import (
@@ -20,11 +20,11 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Host is one host of a page: the report on it, or why there is none.
+// Host is one host of a page: its report, or why it has none.
 type Host struct {
 	Name   string       // what the page calls it; "" for the name in the report
 	Report *report.Host // nil if there is none
-	Error  string       // why there is none, or what went wrong afterwards
+	Error  string       // why there is no report, or what failed afterwards
 }
 
 //go:embed page.html
@@ -33,15 +33,15 @@ var pageText string
 //go:embed style.css
 var styleText string
 
-// shownStyle is the style of a page, without comments, which would be the longer part of a short one, and its
-// sum: the policy allows it by that, and so no other.
+// shownStyle returns the style of a page, without comments, which would be most of a short page, and its
+// hash: the policy allows only the style with that hash.
 func shownStyle() (style, sum string) {
 	style = withoutComments(styleText)
 	hash := sha256.Sum256([]byte(style))
 	return style, "sha256-" + base64.StdEncoding.EncodeToString(hash[:])
 }
 
-// parsed is the template, which only a run that writes a page waits for.
+// parsed returns the template. Only a run that writes a page spends the time to parse it.
 var parsed = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{"thousands": thousands}).Parse(pageText))
 })
@@ -58,7 +58,7 @@ func withoutComments(css string) string {
 	}
 }
 
-// document is what the template gets.
+// document is the input of the template.
 type document struct {
 	Title  string
 	Policy string
@@ -67,7 +67,7 @@ type document struct {
 	Hosts  []*hostView
 }
 
-// Write writes the page about these hosts, of which there is at least one. The error is the writer's.
+// Write writes the page about these hosts, at least one. It returns the writer's error.
 func Write(w io.Writer, hosts ...Host) error {
 	style, sum := shownStyle()
 	d := document{

@@ -28,7 +28,7 @@ func written(t interface{ Fatal(...any) }, hosts ...page.Host) string {
 	return b.String()
 }
 
-// parsed is the tree that a browser makes of a page.
+// parsed is the page's tree, as a browser parses it.
 func parsed(t interface{ Fatal(...any) }, text string) *html.Node {
 	root, err := html.Parse(strings.NewReader(text))
 	if err != nil {
@@ -67,7 +67,7 @@ func textOf(n *html.Node) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// TestPageSays: what the page of a small host says, in the order in which it is read.
+// TestPageSays: the text of the page of a small host, in reading order.
 func TestPageSays(t *testing.T) {
 	for name, hosts := range map[string][]page.Host{
 		"small": {{Report: small()}},
@@ -219,11 +219,11 @@ func TestPageIsSmall(t *testing.T) {
 	}
 }
 
-// TestLinksDiffer: what is broken, guessed or recorded is told by words and lines, not by colour alone.
+// TestLinksDiffer: broken, guessed and recorded links differ in words and lines, not in colour alone.
 func TestLinksDiffer(t *testing.T) {
 	text := written(t, page.Host{Report: small()})
 	for _, want := range []string{
-		`<li class="guessed"><details class="box fold "><summary><b>5</b> qcow2 overlays <span class="chip warning">names its backing image without a format</span>`,
+		`<li class="guessed"><details class="box fold "><summary><b>5</b> qcow2 overlays <span class="chip warning">backing format not recorded</span>`,
 		`<div class="link broken"></div>`, `<span class="chip error">does not exist</span>`, `<div class="link recorded"></div>`,
 		".link.guessed{border-left:2px dashed", ".link.broken{border-left:3px dotted",
 	} {
@@ -255,7 +255,7 @@ var errFull = errors.New("full")
 
 func (fullWriter) Write([]byte) (int, error) { return 0, errFull }
 
-// TestWriteFails: who cannot be written to is told.
+// TestWriteFails: a write error is returned.
 func TestWriteFails(t *testing.T) {
 	if err := page.Write(fullWriter{}, page.Host{Report: small()}); !errors.Is(err, errFull) {
 		t.Errorf("got %v", err)
@@ -265,7 +265,8 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// TestMissingDataFile: an image without its data is one to look at, however many others look alike.
+// TestMissingDataFile: an image without its data file is shown, however many similar ones are
+// folded.
 func TestMissingDataFile(t *testing.T) {
 	m := newMade("hypervisor1")
 	for n := range 5 {

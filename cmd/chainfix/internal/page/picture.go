@@ -8,47 +8,48 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// What is drawn at once. What is more is folded.
+// How much is drawn without unfolding.
 const (
 	mostAlike    = 3 // images that look alike
-	mostTroubled = 8 // such images with a problem of their own
-	mostInARow   = 6 // layers of which none has anything to say
-	mostDeep     = 5 // branches off branches; what is above is drawn beside
+	mostTroubled = 8 // such images with their own problem
+	mostInARow   = 6 // layers in a row without findings
+	mostDeep     = 5 // nested branches; deeper ones are drawn apart
 	mostNames    = 3 // guests of an image by name
 )
 
 // pictureView is the chains of a host.
 type pictureView struct {
-	Trees  []strand // where something is to be looked at
+	Trees  []strand // trees with problems
 	Fine   []strand
 	Images int // in Fine
 	legend
 }
 
-// legend says which kinds of links and images there are, so that it explains no other.
+// legend records which kinds of links and images are drawn, so that only they are
+// explained.
 type legend struct{ Recorded, Guessed, Broken, Folded bool }
 
-// A strand is a run of images, each standing on the one before it, and what branches off the last one.
+// A strand is a run of images, each an overlay of the one before, and the branches on the last one.
 type strand struct {
-	Above    string // the anchor of the image that it stands on, where that is drawn elsewhere
+	Above    string // the anchor of its backing image, if that is drawn elsewhere
 	On       path   // its name
 	on       int    // its node
 	Link     string // the class of the link to the image below
 	Steps    []step
 	Branches []strand
-	Fold     *fold  // instead of all that: trees that look alike
-	Goes     string // the anchor of the image whose overlays are drawn elsewhere
+	Fold     *fold  // instead of all that: similar trees
+	Goes     string // the anchor of the last image, if its overlays are drawn elsewhere
 	GoesOn   int    // and how many images those are
 }
 
-// A step is an image, or some in a row that have nothing to say.
+// A step is an image, or several in a row without findings.
 type step struct {
 	Box  *box
 	Row  *fold
 	Link string // the class of the link to the image below
 }
 
-// A fold has images by their names alone.
+// A fold lists images by name only.
 type fold struct {
 	Count   string
 	What    string
@@ -58,7 +59,7 @@ type fold struct {
 	Lines   []names
 }
 
-// names are some names, and how many more there are.
+// names are some names, and the number of the others.
 type names struct {
 	Names []string
 	More  int
@@ -76,12 +77,12 @@ type box struct {
 	Ask     string // the anchor of the decision about it
 	AskN    int
 	Guessed bool
-	Names   []string // the other names of it
+	Names   []string // its other names
 	Guests  names
-	Count   string // how many guests, where they are not named
+	Count   string // how many guests, if they are not named
 	Writers names
 	Data    string // its data file
-	Backing string // what it names, where that is not drawn
+	Backing string // the backing image that it names, if that is not drawn
 }
 
 // painter draws a forest.
@@ -96,7 +97,7 @@ type painter struct {
 
 func (p *painter) id(n int) string { return fmt.Sprintf("%si%d", p.prefix, n+1) }
 
-// picture draws everything: what needs a look comes first, and of that what most images stand on.
+// picture draws everything: trees with problems first, and of these the largest.
 func (p *painter) picture() pictureView {
 	var uneasy, fine []int
 	for i := range p.nodes {
@@ -133,7 +134,7 @@ func b2i(b bool) int {
 	return 0
 }
 
-// all has these strands and what was left to be drawn beside them.
+// all returns these strands and those to be drawn apart.
 func (p *painter) all(drawn []strand) []strand {
 	for len(p.beside) > 0 {
 		later := p.beside
@@ -146,7 +147,7 @@ func (p *painter) all(drawn []strand) []strand {
 	return drawn
 }
 
-// strands draws trees that stand on one image, or on none: those that look alike once.
+// strands draws the trees above one image, or above none: similar ones once.
 func (p *painter) strands(nodes []int, deep int) []strand {
 	var shapes []int
 	alike := make(map[int][]int)
@@ -197,7 +198,7 @@ func (p *painter) strand(n, deep int) strand {
 	return s
 }
 
-// steps draws images in a row. Of those that have nothing to say the first and the last are drawn.
+// steps draws images in a row. Of those without findings only the first and the last are drawn.
 func (p *painter) steps(run []int) []step {
 	var all []step
 	for i := 0; i < len(run); {
@@ -249,7 +250,7 @@ func (p *painter) linkClass(i int) string {
 	return "recorded"
 }
 
-// folded draws trees that look alike as one.
+// folded draws similar trees as one.
 func (p *painter) folded(group []int, others bool) strand {
 	p.legend.Folded = true
 	first := &p.nodes[group[0]]
@@ -271,7 +272,7 @@ func (p *painter) folded(group []int, others bool) strand {
 	return strand{Link: p.linkClass(group[0]), Fold: f}
 }
 
-// treeNames has the names of a tree, from the bottom, and no more of them than are read.
+// treeNames returns the names of a tree, from the bottom, up to as many as anybody reads.
 func (p *painter) treeNames(n int) names {
 	const most = 12
 	var all []string
@@ -283,7 +284,7 @@ func (p *painter) treeNames(n int) names {
 	return names{all, p.nodes[n].images - len(all)}
 }
 
-// setNames writes each tree as a line. A folder that all images are in is said once.
+// setNames writes each tree as a line. A folder that all images share is written once.
 func (f *fold) setNames(trees []names) {
 	dir, same := pathOf(trees[0].Names[0]).Dir, true
 	for _, tree := range trees {
@@ -327,7 +328,7 @@ func (p *painter) box(i int) *box {
 	}
 	if d, ok := p.decisions[im.Key]; ok {
 		b.Ask, b.AskN = fmt.Sprintf("%sd%d", p.prefix, d), d
-		b.State.Text = cmp.Or(b.State.Text, "not settled")
+		b.State.Text = cmp.Or(b.State.Text, "format undecided")
 	}
 	if p.writtenBelow(n) {
 		var writers []string
@@ -345,7 +346,7 @@ func (p *painter) box(i int) *box {
 	return b
 }
 
-// some has the first of some names.
+// some returns the first of some names.
 func some(all []string, most int) names {
 	var n names
 	for _, name := range all[:min(len(all), most)] {

@@ -10,8 +10,8 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
 )
 
-// plain is a sentence of a report. Who made it has quoted the names in it; a report that was read from a
-// file may be anybody's.
+// plain returns a sentence of a report. Names in it are already quoted, but a report read from a file is
+// untrusted.
 func plain(text string) string {
 	clean := func(r rune) bool { return unicode.IsPrint(r) || r == '\n' }
 	if strings.IndexFunc(text, func(r rune) bool { return !clean(r) || r == unicode.ReplacementChar }) < 0 {
@@ -29,7 +29,7 @@ func plain(text string) string {
 	return b.String()
 }
 
-// path is a name in two parts, of which the second is the one to read first.
+// path is a name in two parts, of which the second matters most.
 type path struct{ Dir, Base string }
 
 func pathOf(name string) path {
@@ -40,7 +40,7 @@ func pathOf(name string) path {
 	return path{"", s}
 }
 
-// counted is a number of things.
+// counted returns a number of things in words.
 func counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -56,7 +56,7 @@ func thousands(n int) string {
 	return s
 }
 
-// bytesOf is a size in the unit that people say it in.
+// bytesOf formats a size in a readable unit.
 func bytesOf(n uint64) string {
 	const units = "KMGTPE"
 	if n < 1<<10 {
@@ -70,19 +70,19 @@ func bytesOf(n uint64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + units[unit:unit+1] + "iB"
 }
 
-// A stateWord says a state to people. The class is that of its severity.
+// A stateWord is a state in words. The class is that of its severity.
 type stateWord struct{ Text, Class, Means string }
 
 var stateWords = map[report.State]stateWord{
 	report.WillNotStart: {"will not start", "error", "libvirt, or the QEMU that it runs, refuses a disk"},
-	report.WrongData:    {"reads the wrong data", "error", "it starts, and sees bytes that are not those of its disk"},
-	report.Guessed:      {"starts by a guess", "warning", "it starts because a format is guessed that nobody recorded"},
-	report.Unreadable:   {"definition cannot be read", "warning", "nothing is known of it"},
-	report.Unknown:      {"cannot be told", "unknown", "it depends on an image that cannot be looked at from here"},
+	report.WrongData:    {"reads the wrong data", "error", "it starts, but reads bytes that are not its disk's"},
+	report.Guessed:      {"starts by a guess", "warning", "it starts because libvirt or QEMU guesses a format that is not recorded"},
+	report.Unreadable:   {"definition cannot be read", "warning", "nothing is known about it"},
+	report.Unknown:      {"unknown", "unknown", "it depends on an image that is not readable here"},
 	report.Fine:         {"nothing to do", "fine", "it starts, and nothing is guessed"},
 }
 
-// wordOf says any state, also one of a report that is newer than this program.
+// wordOf returns the words for any state, even one from a newer program's report.
 func wordOf(s report.State) stateWord {
 	if w, ok := stateWords[s]; ok {
 		return w
@@ -90,7 +90,7 @@ func wordOf(s report.State) stateWord {
 	return stateWord{plain(string(s)), "unknown", ""}
 }
 
-// An outcomeWord says to people what a libvirt makes of a guest.
+// An outcomeWord is an outcome in words.
 type outcomeWord struct{ Text, Class string }
 
 func outcomeOf(word string) outcomeWord {
@@ -105,7 +105,7 @@ func outcomeOf(word string) outcomeWord {
 	return outcomeWord{"unknown", "unknown"}
 }
 
-// targetName is a target as people read it: "11.3.0+10.0.0" is a libvirt and its QEMU.
+// targetName returns a target in words: "11.3.0+10.0.0" is a libvirt and its QEMU.
 func targetName(target string) string {
 	libvirt, qemu, both := strings.Cut(target, "+")
 	if both {

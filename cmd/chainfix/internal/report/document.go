@@ -9,8 +9,8 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// DocumentOf is the report on one domain XML, by its name for messages. needs are what its disks
-// need, in their order.
+// DocumentOf returns the report on one domain XML; name is its name in messages. needs are the
+// needs of its disks, in their order.
 func DocumentOf(name string, e *xmlfix.Examination, needs []predict.Need) Document {
 	d := Document{Name: name, Verdict: e.Verdict().String(), Disks: DisksOf(e, needs), Findings: DocumentFindings(e)}
 	if e.Document != nil {
@@ -20,7 +20,8 @@ func DocumentOf(name string, e *xmlfix.Examination, needs []predict.Need) Docume
 	return d
 }
 
-// neediest is what a document needs: of one that cannot be read nothing is known.
+// neediest returns the greatest need of a document's disks, or Unknown if it cannot be
+// read.
 func neediest(e *xmlfix.Examination, needs []predict.Need) predict.Need {
 	if e.Err != nil {
 		return predict.Unknown
@@ -28,7 +29,7 @@ func neediest(e *xmlfix.Examination, needs []predict.Need) predict.Need {
 	return slices.Max(append([]predict.Need{predict.Recorded}, needs...))
 }
 
-// NeedOf says for programs what is needed: needed is nil if it cannot be told.
+// NeedOf returns a need for JSON: needed is nil if unknown.
 func NeedOf(n predict.Need) (needed *bool, because string) {
 	switch n {
 	case predict.Recorded:
@@ -39,7 +40,7 @@ func NeedOf(n predict.Need) (needed *bool, because string) {
 	return new(true), n.String()
 }
 
-// DocumentFindings are those about a document as such; nil for none.
+// DocumentFindings returns the findings about the document itself; nil for none.
 func DocumentFindings(e *xmlfix.Examination) (all []Finding) {
 	if e.Err != nil {
 		f, _ := FindingOf(e.Err)
@@ -79,8 +80,8 @@ func DisksOf(e *xmlfix.Examination, needs []predict.Need) []Disk {
 	return disks
 }
 
-// LayersOf are the images of a disk's chain: none of one that could not be read, and of a
-// drive without a medium.
+// LayersOf returns the images of a disk's chain: none if the chain could not be read, or
+// for a drive without a medium.
 func LayersOf(d xmlfix.DiskExamination) []chain.Layer {
 	if d.Chain == nil || len(d.Chain.Layers) == 1 && storage.IsEmpty(d.Chain.Layers[0].Source) {
 		return nil

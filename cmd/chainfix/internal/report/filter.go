@@ -9,16 +9,16 @@ import (
 	"github.com/chainfix/chainfix/chain/finding"
 )
 
-// Filter says which guests of a report are shown, and which of their findings. The zero
+// Filter selects the guests of a report that are shown, and their findings. The zero
 // Filter shows all.
 type Filter struct {
 	kinds []string
 	level string
 }
 
-// The kinds of guests besides the states.
+// Kinds of guests besides the states.
 const (
-	needsDecision = "needs-decision" // chainfix refuses a chain until somebody decides
+	needsDecision = "needs-decision" // a chain is refused until a decision is made
 	heldBack      = "held-back"      // apply holds it back
 	fixable       = "fixable"
 	explicit      = "explicit"
@@ -37,9 +37,9 @@ func Kinds() []string {
 // levels are the words for findings, the gravest last.
 var levels = []string{finding.Info.Level(), finding.Warn.Level(), finding.Refuse.Level()}
 
-// NewFilter returns a filter for guests that are of one of the kinds, or all if there are
-// none, and that have something of this level or a graver one to say, or all if it is "".
-// Words that it does not know are an error.
+// NewFilter returns a filter for guests of any of these kinds (all if none are given)
+// that have a finding of this level or a higher one (all if it is ""). An unknown word is
+// an error.
 func NewFilter(kinds []string, level string) (Filter, error) {
 	for _, kind := range kinds {
 		if !slices.Contains(Kinds(), kind) {
@@ -52,7 +52,7 @@ func NewFilter(kinds []string, level string) (Filter, error) {
 	return Filter{kinds, level}, nil
 }
 
-// Active reports whether there may be anything that the filter does not show.
+// Active reports whether the filter may hide anything.
 func (f Filter) Active() bool { return len(f.kinds) > 0 || f.level != "" }
 
 // shows reports whether a guest is shown.
@@ -75,8 +75,8 @@ func (f Filter) grave(level string) bool {
 	return f.level == "" || slices.Index(levels, level) >= slices.Index(levels, f.level)
 }
 
-// levelOf is the gravest that there is to say about a guest; "" for nothing. What becomes of
-// it counts, whether a finding says why or not.
+// levelOf returns the highest level of a guest's findings; "" for none. Its state counts,
+// whether a finding explains it or not.
 func levelOf(g *Guest) string {
 	gravest := slices.Index(levels, map[State]string{
 		WillNotStart: finding.Refuse.Level(), WrongData: finding.Refuse.Level(), Unreadable: finding.Refuse.Level(),
@@ -100,7 +100,7 @@ func levelOf(g *Guest) string {
 	return levels[gravest]
 }
 
-// reduced returns the guest with the findings that are shown.
+// reduced returns the guest with only the findings that are shown.
 func (f Filter) reduced(g Guest) Guest {
 	if f.level == "" {
 		return g
@@ -132,10 +132,11 @@ type Selection struct {
 	names  map[string]bool // of the guests that are shown
 }
 
-// Selection returns what f shows of a report, of which nothing is known yet.
+// Selection returns an empty selection of a report by f.
 func (f Filter) Selection() *Selection { return &Selection{f, make(map[string]bool)} }
 
-// Guest returns a guest with the findings of it that are shown; false if it is not shown.
+// Guest returns a guest with its findings that are shown, or false if the guest is not
+// shown.
 func (s *Selection) Guest(g Guest) (Guest, bool) {
 	if !s.filter.Active() {
 		return g, true
@@ -147,8 +148,8 @@ func (s *Selection) Guest(g Guest) (Guest, bool) {
 	return s.filter.reduced(g), true
 }
 
-// Host returns a report with the decisions and problems of the guests that Guest has
-// returned. The summary stays that of all guests.
+// Host returns a report with the decisions and problems of the guests that Guest
+// returned. The summary still counts all guests.
 func (s *Selection) Host(h Host) Host {
 	if !s.filter.Active() {
 		return h
@@ -171,22 +172,22 @@ func (s *Selection) Host(h Host) Host {
 	return h
 }
 
-// Questions are the decisions that people are asked for: all but those that no flag answers, as
-// about an image that is gone, if a problem says as much of their guests.
+// Questions returns the decisions to ask for: all except those that no flag answers (such as
+// about a missing image), if a problem says the same about their guests.
 func (h *Host) Questions() []Decision {
-	told := make(map[[2]string]map[string]bool) // guests, by image and code
+	affected := make(map[[2]string]map[string]bool) // guests, by image and code
 	for _, p := range h.Problems {
 		about := [2]string{p.Image, p.Code}
-		if told[about] == nil {
-			told[about] = make(map[string]bool)
+		if affected[about] == nil {
+			affected[about] = make(map[string]bool)
 		}
 		for _, name := range p.Guests {
-			told[about][name] = true
+			affected[about][name] = true
 		}
 	}
 	var asked []Decision
 	for _, d := range h.Decisions {
-		these := told[[2]string{d.Image, d.Code}]
+		these := affected[[2]string{d.Image, d.Code}]
 		states := slices.ContainsFunc(d.Answers, func(a Answer) bool { return a.Flag != "" })
 		if states || slices.ContainsFunc(d.Guests, func(name string) bool { return !these[name] }) {
 			asked = append(asked, d)

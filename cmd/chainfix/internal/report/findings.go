@@ -7,7 +7,7 @@ import (
 	"github.com/chainfix/chainfix/xmlfix"
 )
 
-// FindingsOf says findings for programs.
+// FindingsOf converts findings for JSON.
 func FindingsOf(findings ...finding.Finding) []Finding {
 	all := []Finding{}
 	for _, f := range findings {
@@ -29,9 +29,9 @@ func Warnings(texts ...string) []Finding {
 	return all
 }
 
-// FindingOf makes a finding of the error about a document or a disk that cannot be read, and
-// says where in the document that is; the zero Position is nowhere. Its remedy is that of the
-// error, which has a method Hint for it or is an [xmlfix.Error].
+// FindingOf turns the error about a document or a disk that cannot be read into a finding,
+// and returns its position in the document, which is zero if unknown. The remedy comes from
+// the error's Hint method or its [xmlfix.Error].
 func FindingOf(err error) (finding.Finding, xmlfix.Position) {
 	f := finding.Finding{Code: finding.DocumentUnreadable, Severity: finding.Refuse, Layer: finding.WholeDisk, Text: err.Error()}
 	var pos xmlfix.Position

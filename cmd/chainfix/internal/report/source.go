@@ -8,8 +8,8 @@ import (
 	"github.com/chainfix/chainfix/chain/storage"
 )
 
-// SourceOf names a source by the attributes that libvirt's XML has for it. Credentials are no
-// part of it, and of a query, which may be one, it says only that there is one.
+// SourceOf names a source by its attributes in libvirt's XML. It contains no credentials, and
+// only marks that there is a query, which may be one.
 func SourceOf(src *libvirtxml.DomainDiskSource) Source {
 	s := kindOf(src)
 	if src == nil {
@@ -79,7 +79,7 @@ func nvmeOf(pci *libvirtxml.DomainDiskSourceNVMEPCI) Source {
 	return s
 }
 
-// value is what a number is that may be left out.
+// value returns the value of an optional number.
 func value(n *uint) uint {
 	if n == nil {
 		return 0

@@ -10,15 +10,15 @@ const (
 	NotKnown = "unknown"
 )
 
-// Who is who uses an image.
+// Who is the report on who uses an image.
 type Who struct {
 	Schema string   `json:"schema"`
 	Image  string   `json:"image"`
-	Names  []string `json:"names"`  // all names by which it was looked for, Image the first
-	Exists *bool    `json:"exists"` // null if that cannot be told
-	// Answer is "nobody", "somebody" or, where nobody is known and somebody may be, "unknown".
+	Names  []string `json:"names"`  // all names by which it was searched, Image first
+	Exists *bool    `json:"exists"` // null if unknown
+	// Answer is "nobody", "somebody", or "unknown" if no use is known but there may be one.
 	Answer string     `json:"answer"`
-	Guests int        `json:"guests"` // how many were looked at
+	Guests int        `json:"guests"` // how many were checked
 	Uses   []Use      `json:"uses"`
 	Doubts []UseDoubt `json:"doubts"`
 }
@@ -27,15 +27,15 @@ type Who struct {
 type Use struct {
 	Guest  string   `json:"guest"`
 	UUID   string   `json:"uuid"`
-	Disk   string   `json:"disk,omitempty"` // its target; absent where it is no disk
-	As     string   `json:"as"`             // how, in words for people
+	Disk   string   `json:"disk,omitempty"` // its target; absent if it is not a disk
+	As     string   `json:"as"`             // how, as text
 	Writes bool     `json:"writes"`
-	In     []string `json:"in"` // where that is stated, in words for people
+	In     []string `json:"in"` // where that is stated, as text
 }
 
-// UseDoubt is one reason for which somebody may use the image whom nobody knows of.
+// UseDoubt is one reason why there may be unknown uses of the image.
 type UseDoubt struct {
-	Guest string   `json:"guest,omitempty"` // absent where it is about the host
+	Guest string   `json:"guest,omitempty"` // absent if it is about the host
 	Disk  string   `json:"disk,omitempty"`
 	In    []string `json:"in,omitempty"`
 	Text  string   `json:"text"`

@@ -11,24 +11,24 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// block is a section of the summary: a title, and what stands below it.
+// block is a section of the summary: a title and its entries.
 type block struct {
 	title   string
 	style   style
 	entries []entry
-	// what the entries are, for the line that says how many are left out
+	// what the entries are called, for the line that counts those not shown
 	what string
 }
 
-// entry is a decision or a cause, with the guests that it concerns.
+// entry is a decision or a cause, with its guests.
 type entry struct {
 	text   string
 	guests []string
-	known  string // what is known of it, on lines of their own
-	todo   string // what to do, on one: it may have a command, which is to be pasted as it is
+	known  string // what is known about it, on lines of their own
+	todo   string // what to do, on one line: a command in it must be ready to paste
 }
 
-// titles are those of the guests that are not fine.
+// titles are the titles of the sections of guests that are not fine.
 var titles = map[report.State]struct {
 	title string
 	style style
@@ -37,11 +37,11 @@ var titles = map[report.State]struct {
 	report.WrongData:    {"READS THE WRONG DATA", bad},
 	report.Guessed:      {"STARTS BY A GUESS", doubtful},
 	report.Unreadable:   {"CANNOT BE READ", bad},
-	report.Unknown:      {"CANNOT BE TOLD", doubtful},
+	report.Unknown:      {"UNKNOWN", doubtful},
 }
 
-// blocks are the sections of the summary, what is to be decided first. The guests of those
-// with states are all guests together.
+// blocks returns the sections of the summary, decisions first. The sections with states
+// together contain all guests.
 func (p *Printer) blocks(h *report.Host, asked []report.Decision) []block {
 	var blocks []block
 	if len(asked) > 0 {
@@ -84,8 +84,8 @@ func (p *Printer) blocks(h *report.Host, asked []report.Decision) []block {
 	return blocks
 }
 
-// causes are the entries of a section. Those that a decision is about are one entry, which
-// refers to the decisions: nothing is said twice.
+// causes returns the entries of a section. Those with a decision are one entry that refers
+// to the decisions, so that nothing is printed twice.
 func causes(problems []report.Problem, all []report.Decision) []entry {
 	var entries []entry
 	var asked []int
@@ -101,10 +101,10 @@ func causes(problems []report.Problem, all []report.Decision) []entry {
 		return entries
 	}
 	slices.Sort(asked)
-	return append([]entry{{text: "for want of " + numbered(slices.Compact(asked)), guests: together(waiting...)}}, entries...)
+	return append([]entry{{text: "see " + numbered(slices.Compact(asked)), guests: together(waiting...)}}, entries...)
 }
 
-// maxNumbers is how many decisions are referred to by their numbers.
+// maxNumbers is how many decisions are listed by number.
 const maxNumbers = 5
 
 // numbered names decisions by their numbers.
@@ -128,8 +128,8 @@ func numbered(numbers []int) string {
 	return "decisions " + strings.Join(words, ", ") + more
 }
 
-// decisionAbout is the index of the decision that all guests of a problem wait for, about the
-// same image or where there is none for the same reason; -1 if there is none.
+// decisionAbout returns the index of the decision that all guests of a problem wait for,
+// about the same image or, without an image, for the same reason; -1 if none matches.
 func decisionAbout(problem report.Problem, all []report.Decision) int {
 	waits := func(d report.Decision) bool { return len(without(problem.Guests, d.Guests)) == 0 }
 	same := func(d report.Decision) bool { return d.Image == problem.Image && d.Code == problem.Code && waits(d) }
@@ -139,8 +139,8 @@ func decisionAbout(problem report.Problem, all []report.Decision) int {
 	return slices.IndexFunc(all, func(d report.Decision) bool { return d.Image == problem.Image && waits(d) })
 }
 
-// heldBack is the section of the guests that apply leaves alone, by the findings that say so.
-// They are in one of the other sections, too.
+// heldBack returns the section of the guests that apply skips, by finding. They are in one of
+// the other sections, too.
 func (p *Printer) heldBack() block {
 	var all [][]string
 	b := block{style: doubtful, what: "reasons"}
@@ -153,7 +153,7 @@ func (p *Printer) heldBack() block {
 	return b
 }
 
-// decisions is the section of what somebody has to decide.
+// decisions returns the section of the decisions.
 func (p *Printer) decisions(all []report.Decision) block {
 	var waiting [][]string
 	b := block{style: asking, what: "decisions"}
@@ -162,13 +162,13 @@ func (p *Printer) decisions(all []report.Decision) block {
 		e := entry{text: fmt.Sprintf("%d. %s", i+1, d.Question), guests: d.Guests, todo: cmp.Or(p.answers(d.Answers), d.Hint)}
 		var known []string
 		if d.Claims != "" {
-			known = append(known, "it claims "+d.Claims)
+			known = append(known, "its header claims "+d.Claims)
 		}
 		if len(d.For) > 0 {
-			known = append(known, "for that: "+p.some(d.For, ", "))
+			known = append(known, "evidence for: "+p.some(d.For, ", "))
 		}
 		if len(d.Against) > 0 {
-			known = append(known, "against that: "+p.some(d.Against, ", "))
+			known = append(known, "evidence against: "+p.some(d.Against, ", "))
 		}
 		if len(known) > 0 {
 			e.known = strings.Join(known, "; ")
@@ -182,7 +182,7 @@ func (p *Printer) decisions(all []report.Decision) block {
 // maxReasons is how many reasons and answers of a decision a summary has.
 const maxReasons = 3
 
-// some are the first words of a list, or with -v all of them.
+// some returns the first words of a list, or with -v all.
 func (p *Printer) some(words []string, separator string) string {
 	more := ""
 	if n := len(words); p.Detail != Full && n > maxReasons {
@@ -192,9 +192,9 @@ func (p *Printer) some(words []string, separator string) string {
 	return strings.Join(words, separator) + more
 }
 
-// answers are the ways to answer a decision: flags, of which only the ends differ if they
-// state one format or another, and a command. Several commands are the same for one overlay
-// after the other: one of them would be no answer.
+// answers returns the ways to answer a decision: flags, which differ only in the format at
+// their end, and a command. Several commands would be one per overlay, and none of them
+// alone an answer.
 func (p *Printer) answers(all []report.Answer) string {
 	var words, formats, commands []string
 	begin := ""

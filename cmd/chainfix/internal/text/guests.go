@@ -9,7 +9,7 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// guest writes all about one guest.
+// guest writes everything about one guest.
 func (p *Printer) guest(g *report.Guest) {
 	p.lines(p.guestLine(g))
 	p.b.WriteString(Findings(g, p.Color))
@@ -26,7 +26,7 @@ func (p *Printer) guest(g *report.Guest) {
 // place names a disk of a guest.
 func place(g *report.Guest, d *report.Disk) string { return Name(g.Name) + " " + Name(d.Target) }
 
-// outcome says what a libvirt does with a guest or a disk as it is.
+// outcome says what a libvirt does with an unchanged guest or disk.
 func outcome(word, target string) string {
 	switch word {
 	case predict.Starts.String():
@@ -36,11 +36,11 @@ func outcome(word, target string) string {
 	case predict.Misopens.String():
 		return "libvirt " + target + " starts it with the wrong data"
 	}
-	return "what libvirt " + target + " makes of it cannot be told from here"
+	return "unknown on libvirt " + target + ": not readable here"
 }
 
-// guestLine is a guest in a line: what chainfix can do, whether that is needed, and what
-// becomes of the guest as it is.
+// guestLine describes a guest in one line: what chainfix can do, whether it is needed,
+// and how the guest starts if unchanged.
 func (p *Printer) guestLine(g *report.Guest) string {
 	var b strings.Builder
 	verdict := p.verdictOf(g)
@@ -58,14 +58,14 @@ func (p *Printer) guestLine(g *report.Guest) string {
 	return b.String()
 }
 
-// need says whether the guest needs an explicit chain. Of one that has it that is said only
-// if something is wrong.
+// need says whether the guest needs an explicit chain. For a guest that has one it says
+// something only if that is wrong.
 func need(g *report.Guest) string {
 	switch {
 	case g.State == report.Unreadable:
 		return ""
 	case g.Needed == nil:
-		return "; not known whether it is needed"
+		return "; unknown whether it is needed"
 	case *g.Needed:
 		return "; needed: " + Because(g.Because)
 	case g.Verdict == explicit:
@@ -74,8 +74,8 @@ func need(g *report.Guest) string {
 	return "; not needed"
 }
 
-// Because says for people why an explicit chain is needed, where programs get the word of a
-// [predict.Need].
+// Because returns the text for the word of a [predict.Need]: why an explicit chain is
+// needed.
 func Because(word string) string {
 	switch word {
 	case predict.Guessed.String():
@@ -88,7 +88,7 @@ func Because(word string) string {
 	return word
 }
 
-// styleOf is the colour of a guest's line.
+// styleOf returns the colour of a guest's line.
 func styleOf(g *report.Guest) style {
 	if g.State == report.Fine {
 		return plain
@@ -96,8 +96,8 @@ func styleOf(g *report.Guest) style {
 	return titles[g.State].style
 }
 
-// Findings are the findings about a guest, a line for each and one for what to do, which
-// name the guest and the disk.
+// Findings returns the findings about a guest, one line for each and one for its hint,
+// with the names of the guest and the disk.
 func Findings(g *report.Guest, color bool) string {
 	var b strings.Builder
 	say := func(place string, all []report.Finding) {
@@ -106,7 +106,7 @@ func Findings(g *report.Guest, color bool) string {
 			if f.Code != "" {
 				code = "[" + f.Code + "] "
 			}
-			fmt.Fprintf(&b, "%s: %s: %s%s\n", place, level(f.Level, color), code, f.Text)
+			fmt.Fprintf(&b, "%s: %s: %s%s\n", place, Level(f.Level, color), code, f.Text)
 			if f.Hint != "" {
 				fmt.Fprintf(&b, "hint: %s\n", f.Hint)
 			}

@@ -7,23 +7,22 @@ import (
 )
 
 const (
-	// columnsInPipe is how long lists of names get where there is no terminal.
+	// columnsInPipe is the width of lists of names without a terminal.
 	columnsInPipe = 100
-	// leastNames is how many columns a list of guests has on the line of its cause; on a line
-	// of its own where there are fewer.
+	// leastNames is the least width of a list of guests on the line of its cause; with less
+	// room it gets its own line.
 	leastNames = 36
-	// leastColumns is what a line is laid out for on the narrowest terminal.
+	// leastColumns is the least width that lines are laid out for.
 	leastColumns = 20
 )
 
-// The margins of an entry and of what stands below it.
+// The margins of an entry and of the lines below it.
 const (
 	margin = 2
 	below  = 4
 )
 
-// layout is an entry as the lines that it takes, with its guests in the column of the
-// block.
+// layout returns the lines of an entry, with its guests in the column of the block.
 func (p *Printer) layout(e entry, column int) []string {
 	var lines []string
 	switch {
@@ -51,7 +50,7 @@ func (p *Printer) beside(e entry) bool {
 	return len(e.guests) > 0 && margin+width(e.text)+2+leastNames <= p.columns
 }
 
-// column is where the guests of a block's entries begin.
+// column returns where the guests of a block's entries begin.
 func (p *Printer) column(entries []entry) int {
 	column := 0
 	for _, e := range entries {
@@ -62,7 +61,7 @@ func (p *Printer) column(entries []entry) int {
 	return column
 }
 
-// names is how many guests there are, and as many of their names as there is room for.
+// names returns the number of guests, and as many of their names as fit.
 func (p *Printer) names(names []string, columns int) string {
 	line := guests(len(names)) + ":"
 	left := max(columns, leastColumns) - width(line)
@@ -85,7 +84,7 @@ func (p *Printer) names(names []string, columns int) string {
 	return line
 }
 
-// cut is the beginning of a name that is too long, and says so.
+// cut returns the beginning of a name that is too long, with a mark.
 func cut(name string, columns int) string {
 	const end = "..."
 	for i := range name {
@@ -126,8 +125,7 @@ func (p *Printer) wrapAll(lines []string) []string {
 	return all
 }
 
-// rows is how many rows lines take: a terminal goes on in the next one where a line is too
-// long.
+// rows returns how many rows lines take: a terminal wraps lines that are too long.
 func (p *Printer) rows(lines []string) int {
 	n := 0
 	for _, line := range lines {
@@ -139,8 +137,8 @@ func (p *Printer) rows(lines []string) int {
 	return n
 }
 
-// fold chooses, for so many rows, how many entries each block shows: the first ones of all
-// blocks, then the second ones, as long as there is room. Each block has a line for the rest. It is nil where all have room.
+// fold chooses how many entries each block shows in so many rows: first the first ones of all blocks, then
+// the second ones, and so on. Each block has a line for the rest. It returns nil if all entries fit.
 func (p *Printer) fold(blocks []block, rows int) (shown []int) {
 	room := rows
 	shown = make([]int, len(blocks))
@@ -160,7 +158,7 @@ func (p *Printer) fold(blocks []block, rows int) (shown []int) {
 			if full[j] || i >= len(b.entries) {
 				continue
 			}
-			// The last one may have the place of the line about the rest.
+			// The last one may take the row of the line for the rest.
 			takes := p.rows(p.layout(b.entries[i], p.column(b.entries)))
 			if last := i == len(b.entries)-1; takes > rows && !(last && takes <= rows+1) {
 				full[j] = true
@@ -174,7 +172,7 @@ func (p *Printer) fold(blocks []block, rows int) (shown []int) {
 	return shown
 }
 
-// takes is how many rows sections take with all their entries.
+// takes returns how many rows sections take with all their entries.
 func (p *Printer) takes(blocks []block) (rows int) {
 	for _, b := range blocks {
 		rows += p.rows(p.wrap(b.title, 0))
@@ -186,7 +184,7 @@ func (p *Printer) takes(blocks []block) (rows int) {
 	return rows
 }
 
-// writeBlocks writes sections, with as many entries as shown says of each, or with nil all.
+// writeBlocks writes sections, with shown entries of each, or all if shown is nil.
 func (p *Printer) writeBlocks(blocks []block, shown []int) {
 	for i, b := range blocks {
 		for _, line := range p.wrap(b.title, 0) {
@@ -214,7 +212,7 @@ func (p *Printer) writeBlocks(blocks []block, shown []int) {
 	}
 }
 
-// Name quotes a name that could drive a terminal or be taken for more than a name.
+// Name quotes a name that could control a terminal or be mistaken for other text.
 func Name(name string) string {
 	if q := strconv.Quote(name); q[1:len(q)-1] != name || strings.ContainsAny(name, ": ") {
 		return q
@@ -222,8 +220,8 @@ func Name(name string) string {
 	return name
 }
 
-// width is how many columns a text takes at most: from the first letters that may be wide
-// ones on every sign counts as two.
+// width returns how many columns a text takes at most: every rune from the first wide
+// script on counts as two.
 func width(text string) int {
 	const firstWide = '\u1100' // Hangul; see UAX #11
 	n := 0

@@ -2,7 +2,7 @@ package text
 
 import "github.com/chainfix/chainfix/chain/finding"
 
-// style is how something looks in colour: the parameters of ECMA-48's SGR.
+// style is a colour: the parameters of ECMA-48's SGR.
 type style string
 
 const (
@@ -13,7 +13,7 @@ const (
 	good     style = "1;32"
 )
 
-// paint gives a text a style, where colour is asked for.
+// paint gives a text a style, if colour is on.
 func (p *Printer) paint(s style, text string) string { return paint(p.Color, s, text) }
 
 func paint(color bool, s style, text string) string {
@@ -23,8 +23,7 @@ func paint(color bool, s style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// level is the word of a [finding.Severity] for people, in its colour where that is asked
-// for.
-func level(word string, color bool) string {
+// Level returns the word of a [finding.Severity], coloured if colour is on.
+func Level(word string, color bool) string {
 	return paint(color, map[string]style{finding.Refuse.Level(): bad, finding.Warn.Level(): doubtful}[word], word)
 }

@@ -1,7 +1,7 @@
-// Package text writes the report on a host for people: first what somebody has to decide,
-// then what becomes of the guests, each cause once, and on demand every guest in full.
+// Package text writes the report on a host as text: first the decisions, then how the
+// guests start, each cause once, and on demand every guest in full.
 //
-// What comes out has no control character but line feeds, and where colour is asked for the
+// The output has no control characters except line feeds and, if colour is on, the
 // sequences that set it.
 package text
 
@@ -22,21 +22,20 @@ type Detail int
 const (
 	// Summary shows each cause once, in at most [Rows] rows.
 	Summary Detail = iota
-	// Problems is the same without what is in order: nothing at all if everything is.
+	// Problems is the same without guests that are fine: nothing at all if all are.
 	Problems
 	// Full shows all causes, and every guest.
 	Full
 )
 
-// Rows is how many rows a summary takes at most, as long as no single line takes more than
-// one row.
+// Rows is how many rows a summary takes at most, if no line takes more than one row.
 const Rows = 40
 
 // Options say how much of a report is shown, and how.
 type Options struct {
 	Detail Detail
-	// Width is how many columns the terminal has; 0 if the text goes to none. Then lines of
-	// text are not broken, and lists of names end after as many columns on any machine.
+	// Width is how many columns the terminal has; 0 without a terminal. Then lines are not
+	// broken, and lists of names have the same width on any host.
 	Width int
 	Color bool
 	// Some says that the report is about some of the host's guests.
@@ -51,7 +50,7 @@ type Printer struct {
 	columns int // of a line
 	counted
 	all     []report.Guest  // those to show in full
-	waiting map[string]bool // names of those that wait for a decision
+	waiting map[string]bool // the names of the guests that wait for a decision
 	b       strings.Builder
 }
 
@@ -65,7 +64,7 @@ func New(w io.Writer, targets []string, o Options) *Printer {
 	return p
 }
 
-// Guest takes over a guest. Guests come in the order in which they are shown.
+// Guest adds a guest. Guests come in the order in which they are shown.
 func (p *Printer) Guest(g *report.Guest) {
 	p.count(g)
 	if p.Detail == Full {
@@ -73,7 +72,7 @@ func (p *Printer) Guest(g *report.Guest) {
 	}
 }
 
-// End writes the report, whose Guests it does not look at.
+// End writes the report. It ignores the report's Guests.
 func (p *Printer) End(h *report.Host) error {
 	asked := h.Questions()
 	for _, d := range asked {
@@ -109,7 +108,7 @@ func (p *Printer) lines(lines ...string) {
 	}
 }
 
-// counted are the guests that are shown, by what becomes of them.
+// counted are the guests that are shown, by state.
 type counted struct {
 	states   map[report.State]int
 	verdicts map[string]int
@@ -142,7 +141,7 @@ var (
 	refused  = chain.Refused.String()
 )
 
-// verdictOf is what chainfix can do about a guest, in words for people.
+// verdictOf returns what chainfix can do about a guest, as text.
 func (p *Printer) verdictOf(g *report.Guest) string {
 	switch {
 	case g.State == report.Unreadable:
@@ -155,14 +154,14 @@ func (p *Printer) verdictOf(g *report.Guest) string {
 	return "cannot be fixed"
 }
 
-// NeedsDecision is what people read where programs read that a chain is refused: libvirt
-// refuses things, too.
+// NeedsDecision is the text for a refused chain: "refused" could be taken for libvirt's
+// refusal.
 const NeedsDecision = "needs a decision"
 
-// maxTargets is how many libvirts a summary has a line for.
+// maxTargets is how many libvirts get a line in a summary.
 const maxTargets = 6
 
-// foot is what ends the summary: the guests of all sections together.
+// foot ends the summary: the counts of all guests.
 func (p *Printer) foot(h *report.Host) []string {
 	var lines []string
 	if p.Detail != Problems {
@@ -193,23 +192,23 @@ func (p *Printer) foot(h *report.Host) []string {
 	}
 	switch {
 	case p.Some:
-		lines = append(lines, fmt.Sprintf("shown are %d of %s", p.guests, guests(h.Summary.Guests)))
+		lines = append(lines, fmt.Sprintf("%d of %s shown", p.guests, guests(h.Summary.Guests)))
 	case h.Summary.Change > 0:
 		lines = append(lines, fmt.Sprintf("chainfix host apply would change %s", guests(h.Summary.Change)))
 	}
 	return p.wrapAll(lines)
 }
 
-// targetLine says what one libvirt makes of the guests. Its numbers are all of them together.
+// targetLine counts the guests by outcome on one libvirt. The numbers add up to all guests.
 func targetLine(target string, n map[string]int) string {
 	line := fmt.Sprintf("on libvirt %s: %d start, %d will not start, %d read the wrong data", target, n[predict.Starts.String()], n[predict.Refuses.String()], n[predict.Misopens.String()])
 	if n["unknown"] > 0 {
-		line += fmt.Sprintf(", of %d it cannot be told", n["unknown"])
+		line += fmt.Sprintf(", %d unknown", n["unknown"])
 	}
 	return line
 }
 
-// guests is a number of guests in words.
+// guests returns a number of guests in words.
 func guests(n int) string {
 	if n == 1 {
 		return "1 guest"
@@ -217,7 +216,7 @@ func guests(n int) string {
 	return fmt.Sprintf("%d guests", n)
 }
 
-// together are the names of several lists, in their order, each once.
+// together returns the names of several lists, in order, each once.
 func together(lists ...[]string) []string {
 	var all []string
 	known := make(map[string]bool)
@@ -230,7 +229,7 @@ func together(lists ...[]string) []string {
 	return all
 }
 
-// without are the names that are in none of some lists.
+// without returns the names that are in none of the other lists.
 func without(names []string, lists ...[]string) (left []string) {
 	known := make(map[string]bool)
 	for _, name := range slices.Concat(lists...) {

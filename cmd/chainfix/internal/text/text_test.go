@@ -13,7 +13,7 @@ import (
 	"github.com/chainfix/chainfix/testdata/golden"
 )
 
-// made is a report in the making.
+// made is a report under construction.
 type made struct{ report.Host }
 
 // add adds guests in one state, and for all of them one cause.
@@ -42,7 +42,7 @@ func (m *made) add(n int, state report.State, verdict string, p report.Problem) 
 // decide adds a decision about an image that guests wait for.
 func (m *made) decide(image, name string, waiting []string) {
 	m.Decisions = append(m.Decisions, report.Decision{Code: "probed-backing", Image: image, Name: name,
-		Question: fmt.Sprintf("what is %q? nobody recorded its format", name), Claims: `qcow2 of 10 GiB, and names "system.img"`,
+		Question: fmt.Sprintf("what is %q? its format is not recorded", name), Claims: `qcow2 of 10 GiB, and names "system.img"`,
 		Against: []string{`it was the raw disk "vda" of "old"`},
 		Answers: []report.Answer{{Format: "qcow2", Flag: "--trust " + name + "=qcow2"}, {Format: "raw", Flag: "--trust " + name + "=raw"}}, Guests: waiting})
 }
@@ -59,7 +59,7 @@ func threeHundred(targets ...string) *report.Host {
 	waiting := m.add(20, report.WillNotStart, "refused", report.Problem{Code: "probed-backing", Image: "i1", Text: "the first image"})
 	m.decide("i1", "/images/base.img", waiting)
 	m.add(5, report.WillNotStart, "refused", cause("i2", `"/images/gone.qcow2" does not exist`, "restore it, or take the disk out of the definition"))
-	m.add(60, report.Guessed, "fixable", cause("i3", `nobody recorded the format of "/images/system.img"`, "chainfix host apply records what it is"))
+	m.add(60, report.Guessed, "fixable", cause("i3", `the format of "/images/system.img" is not recorded`, "chainfix host apply records what it is"))
 	m.add(1, report.WrongData, "fixable", cause("i4", `"/images/golden.img" is vhdx, and libvirt takes it as raw`, ""))
 	m.add(2, report.Unreadable, "refused", cause("", "not the definition of a guest", ""))
 	m.add(2, report.Unknown, "refused", cause("i5", `"nbd://storage/export" is not on this host`, "--network"))
@@ -171,7 +171,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestNothingWrong: where all is well there is nothing but numbers, and among problems nothing.
+// TestNothingWrong: without problems the summary has only numbers, and -q prints nothing.
 func TestNothingWrong(t *testing.T) {
 	m := &made{}
 	m.add(1, report.Fine, "explicit", report.Problem{})
@@ -183,7 +183,7 @@ func TestNothingWrong(t *testing.T) {
 	}
 }
 
-// TestFiltered: what is filtered out is not there, and what is there says so.
+// TestFiltered: what is filtered out is absent, and the summary says so.
 func TestFiltered(t *testing.T) {
 	h := threeHundred("11.3.0")
 	f, err := report.NewFilter([]string{"guessed", "wrong-data"}, "")
@@ -201,13 +201,13 @@ func TestFiltered(t *testing.T) {
 	shown.Guests = guests
 	got := written(t, &shown, text.Options{Some: true})
 	golden.File(t, "testdata/filtered.txt", got)
-	if sum(got) != 61 || strings.Contains(got, "WILL NOT START") || !strings.HasSuffix(got, "\nshown are 61 of 300 guests\n") {
+	if sum(got) != 61 || strings.Contains(got, "WILL NOT START") || !strings.HasSuffix(got, "\n61 of 300 guests shown\n") {
 		t.Errorf("%s", got)
 	}
 }
 
-// TestNarrow: whatever a terminal is wide, no line is longer, but for a hint, which may have
-// to be pasted, and words that do not fit on any.
+// TestNarrow: no line is wider than the terminal, except a hint, which must be ready to
+// paste, and words that do not fit on any line.
 func TestNarrow(t *testing.T) {
 	h := manyCauses(10)
 	h.Guests[0].Name = strings.Repeat("long", 1000)
@@ -223,7 +223,7 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
-// TestNames: a name that could drive a terminal is quoted, wherever it is.
+// TestNames: a name that could control a terminal is quoted, wherever it is.
 func TestNames(t *testing.T) {
 	hostile := []string{"a\x1b[2Jb", "a\nb", "a\u202eb", "a: b", "a b"}
 	m := &made{}

@@ -10,12 +10,12 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// Options say how a tree is drawn.
+// Options select how a tree is drawn.
 type Options struct {
-	// Width is how many columns a line may have; 0 for any number. What comes before a name, and
-	// some of the name, is there in any case.
+	// Width is how many columns a line may have; 0 for no limit. The prefix of a name and some
+	// of the name are always drawn.
 	Width int
-	// ASCII draws the lines with characters that every terminal has.
+	// ASCII draws the lines with ASCII characters only.
 	ASCII bool
 }
 
@@ -27,7 +27,7 @@ var (
 	asciiLines = marks{"|- ", "`- ", "|  ", "   ", "^ "}
 )
 
-// Draw writes the tree of a host. The error is that of w.
+// Draw writes the tree of a host. It returns w's error.
 func Draw(w io.Writer, h *report.Host, o Options) error {
 	d := &drawing{options: o, marks: lines}
 	if o.ASCII {
@@ -48,9 +48,9 @@ type drawing struct {
 	text    strings.Builder
 }
 
-// node draws a node, whose own line begins with first, and the lines below it with rest. Of a run
-// of images of which each has but one standing on it (only: this is such a one) the margin does
-// not grow: chains may have two hundred of them.
+// node draws a node; its own line begins with first, the lines below it with rest. The margin
+// does not grow in a run of images that have only one overlay each (only: this is one): chains
+// may have two hundred of them.
 func (d *drawing) node(n *node, first, rest string, only bool) {
 	d.line(first, rest, n)
 	if only && len(n.children) == 1 && !n.children[0].disk {
@@ -66,12 +66,12 @@ func (d *drawing) node(n *node, first, rest string, only bool) {
 	}
 }
 
-// someNames is how many names of a folded node are drawn where lines may have any length.
+// someNames is how many names of a folded node are drawn if the width has no limit.
 const someNames = 8
 
-// line draws the line of a node. On a narrow terminal the beginnings of names are left out, in
-// which they differ least, and the names of all but some; and what there is to say goes on in
-// lines of its own, which begin with rest.
+// line draws the line of a node. On a narrow terminal it drops the beginnings of names, which
+// differ least, and all but some names, and moves the remarks to lines of their own, which
+// begin with rest.
 func (d *drawing) line(first, rest string, n *node) {
 	remarks := ""
 	if n.remarks != "" {
@@ -126,10 +126,10 @@ func (d *drawing) wrapped(margin, text string) {
 
 const (
 	left      = "..."
-	leastName = 16 // how much of a name is drawn in any case, in columns
+	leastName = 16 // how much of a name is always drawn, in columns
 )
 
-// shortened leaves out the beginning of a name that has no room.
+// shortened drops the beginning of a name that does not fit.
 func shortened(name string, width int) string {
 	runes := []rune(name)
 	if keep := max(width-len(left), leastName); keep+len(left) < len(runes) {
@@ -138,7 +138,7 @@ func shortened(name string, width int) string {
 	return name
 }
 
-// cut leaves out the end of a line that has no room.
+// cut drops the end of a line that does not fit.
 func cut(line string, width int) string {
 	runes := []rune(line)
 	if len(runes) <= width {
@@ -147,10 +147,10 @@ func cut(line string, width int) string {
 	return string(runes[:max(width-len(left), 0)]) + left[:min(len(left), width)]
 }
 
-// columns is how many columns a text takes. Wide characters take two, which is not counted.
+// columns returns how many columns a text takes. Wide characters count as one.
 func columns(text string) int { return utf8.RuneCountInString(text) }
 
-// others names the guests that have no image in the tree.
+// others names the guests without an image in the tree.
 func (d *drawing) others(h *report.Host) {
 	var unread, broken, without []string
 	for _, g := range h.Guests {
@@ -174,7 +174,7 @@ func (d *drawing) others(h *report.Host) {
 	}
 }
 
-// shown is a name as it may be printed: quoted, unless it is plain.
+// shown returns a name that is safe to print: quoted unless it is plain.
 func shown(name string) string {
 	quoted := strconv.Quote(name)
 	if quoted != `"`+name+`"` || name == "" || strings.ContainsAny(name, " ()") {

@@ -1,8 +1,7 @@
-// Package tree draws the backing chains of a host for a terminal: each base once, what stands on it
-// below, and the guests' disks at the ends.
+// Package tree draws the backing chains of a host for a terminal: each base once, its overlays
+// below it, and the guests' disks at the ends.
 //
-// It is written from the report on the host alone. Names in it are anybody's: they are quoted where
-// they are not plain.
+// It uses only the report on the host. Names are untrusted: they are quoted unless they are plain.
 package tree
 
 import (
@@ -13,40 +12,39 @@ import (
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 )
 
-// fold is how many equal ones are drawn as one.
+// fold is how many equal nodes are drawn as one.
 const fold = 3
 
-// node is an image, or several that look alike and have the like standing on them, or with no
-// image disks.
+// node is an image, or several similar ones with similar overlays, or without an image disks.
 type node struct {
 	names    []string // of the images or disks, the first one first
-	remarks  string   // what there is to say of each
+	remarks  string   // remarks on each
 	disk     bool
 	children []*node
-	shape    string // equal for those that are drawn as one
+	shape    string // equal for nodes that are drawn as one
 }
 
 // forest makes the nodes of a report.
 type forest struct {
-	host   *report.Host
-	images map[string]*report.Image
-	codes  map[string][]string // the refusals that are about an image, by its key
-	asked  map[[2]string]bool  // those that somebody can decide, by the image and the code
-	taken  map[string][]string // the formats that chains have an image as, by its key
-	above  map[string][]string // the keys of the images that stand on one
-	stands map[string]bool     // an image stands on another
-	disks  map[string][]*node  // the disks whose own image it is
-	order  []string            // keys, as they are met
-	met    map[string]bool     // the same
-	edges  map[[2]string]bool  // what is in above: the lower one, the upper one
-	made   map[string]bool     // images that have their node
+	host       *report.Host
+	images     map[string]*report.Image
+	codes      map[string][]string // the refusals that are about an image, by its key
+	asked      map[[2]string]bool  // refusals that an answer can resolve, by image and code
+	taken      map[string][]string // the formats of an image in the chains, by its key
+	above      map[string][]string // the keys of an image's overlays
+	hasBacking map[string]bool     // an image hasBacking on another
+	disks      map[string][]*node  // the disks whose top image it is
+	order      []string            // keys, in the order found
+	met        map[string]bool     // the same
+	edges      map[[2]string]bool  // the pairs in above: lower, upper
+	made       map[string]bool     // images that have a node
 }
 
-// newForest gathers what stands on what. An image stands on another if it does so in any chain.
+// newForest collects the overlays of each image, over all chains.
 func newForest(h *report.Host) *forest {
 	f := &forest{host: h, images: make(map[string]*report.Image), codes: make(map[string][]string), asked: make(map[[2]string]bool), taken: make(map[string][]string),
-		above:  make(map[string][]string),
-		stands: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
+		above:      make(map[string][]string),
+		hasBacking: make(map[string]bool), disks: make(map[string][]*node), met: make(map[string]bool), edges: make(map[[2]string]bool), made: make(map[string]bool)}
 	for i := range h.Images {
 		f.images[h.Images[i].Key] = &h.Images[i]
 	}
@@ -68,7 +66,7 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 	var keys []string
 	for _, layer := range d.Layers {
 		if f.images[layer.Image] == nil || slices.Contains(keys, layer.Image) {
-			continue // a chain that goes round, or what has no name
+			continue // a loop, or an image without a name
 		}
 		keys = append(keys, layer.Image)
 		if taken := f.taken[layer.Image]; layer.QEMUFormat != "" && !slices.Contains(taken, layer.QEMUFormat) {
@@ -88,9 +86,9 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 			continue
 		}
 		if f.reaches(keys[i], key, make(map[string]bool)) {
-			break // another chain has them the other way round
+			break // another chain has them in reverse order
 		}
-		f.edges[edge], f.stands[keys[i]] = true, true
+		f.edges[edge], f.hasBacking[keys[i]] = true, true
 		f.above[key] = append(f.above[key], keys[i])
 	}
 	leaf := &node{disk: true, names: []string{shown(g.Name) + " " + shown(d.Target)}, remarks: becauseOf(g, d)}
@@ -109,7 +107,7 @@ func (f *forest) addDisk(g *report.Guest, d *report.Disk) {
 	f.disks[keys[0]] = append(f.disks[keys[0]], leaf)
 }
 
-// reaches reports whether an image is known to have another above it, however far.
+// reaches reports whether another image is above this one, at any distance.
 func (f *forest) reaches(lower, upper string, seen map[string]bool) bool {
 	if seen[lower] {
 		return false
@@ -118,8 +116,8 @@ func (f *forest) reaches(lower, upper string, seen map[string]bool) bool {
 	return lower == upper || slices.ContainsFunc(f.above[lower], func(next string) bool { return f.reaches(next, upper, seen) })
 }
 
-// states are what a disk needs, in words.
-var states = map[string]string{"refused": "will not start", "misopened": "reads the wrong data", "guessed": "starts by a guess", "unknown": "cannot be told from here"}
+// states are the needs of a disk in words.
+var states = map[string]string{"refused": "will not start", "misopened": "reads the wrong data", "guessed": "starts by a guess", "unknown": "unknown: not readable here"}
 
 func becauseOf(g *report.Guest, d *report.Disk) string {
 	text := ""
@@ -129,24 +127,24 @@ func becauseOf(g *report.Guest, d *report.Disk) string {
 	return join(text, states[d.Because])
 }
 
-// roots are the nodes of the images that stand on no other, folded.
+// roots returns the nodes of the images at the bottom, folded.
 func (f *forest) roots() []*node {
 	var all []*node
 	for _, key := range f.order {
-		if !f.stands[key] {
+		if !f.hasBacking[key] {
 			all = append(all, f.node(key))
 		}
 	}
 	return folded(all)
 }
 
-// node is that of an image, with all that stands on it. Of one that stands on two others, in
-// different chains, that is drawn once.
+// node returns the node of an image, with everything above it. If an image has two backing
+// images in different chains, what is above it is drawn once.
 func (f *forest) node(key string) *node {
 	image := f.images[key]
 	n := &node{names: []string{shown(image.Name)}}
 	if f.made[key] {
-		n.remarks = "what stands on it is drawn elsewhere"
+		n.remarks = "its overlays are drawn elsewhere"
 		return n.shaped()
 	}
 	f.made[key] = true
@@ -158,7 +156,7 @@ func (f *forest) node(key string) *node {
 	return n.shaped()
 }
 
-// origins are who stated a format, where it was not the XML or a header.
+// origins are the sources of a format other than the XML and headers.
 var origins = map[string]string{"probe": "guessed from its header", "trust": "stated by the operator", "libvirt": "stated by another guest's disk"}
 
 func (f *forest) remarks(i *report.Image) string {
@@ -175,7 +173,7 @@ func (f *forest) remarks(i *report.Image) string {
 			text = join(text, f.refusal(i.Key, code))
 		}
 	}
-	if i.Backing != "" && !f.stands[i.Key] {
+	if i.Backing != "" && !f.hasBacking[i.Key] {
 		text = join(text, "its header names "+i.Backing+", which is not followed")
 	}
 	if data := f.images[i.DataFile]; data != nil {
@@ -187,7 +185,7 @@ func (f *forest) remarks(i *report.Image) string {
 	return text
 }
 
-// refusal says what chainfix refuses, in the words of the summary.
+// refusal returns a refusal in the words of the summary.
 func (f *forest) refusal(key, code string) string {
 	if f.asked[[2]string{key, code}] || f.asked[[2]string{key, ""}] {
 		return "NEEDS A DECISION: " + code
@@ -221,7 +219,7 @@ func (n *node) shaped() *node {
 	return n
 }
 
-// folded makes one node of those that are equal, if there are enough, in the order of the first.
+// folded merges equal nodes, if there are enough, in the order of the first.
 func folded(all []*node) []*node {
 	groups := make(map[string][]*node)
 	for _, n := range all {
@@ -241,8 +239,7 @@ func folded(all []*node) []*node {
 	return out
 }
 
-// merged is one node of several that have one shape, and so children of the same shapes in the
-// same order.
+// merged merges nodes of one shape, which have children of the same shapes in the same order.
 func merged(group []*node) *node {
 	one := &node{remarks: group[0].remarks, disk: group[0].disk, shape: group[0].shape}
 	for _, n := range group {

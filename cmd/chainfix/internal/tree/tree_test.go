@@ -89,8 +89,8 @@ func sample() *host {
 	return h
 }
 
-// TestTree: bases come first and once, what stands on them below; what is equal is folded;
-// words say what is broken or guessed.
+// TestTree: bases come first and once, their overlays below; equal nodes are folded;
+// remarks say what is broken or guessed.
 func TestTree(t *testing.T) {
 	want := `/images/base.qcow2  (qcow2, WRITTEN TO by writer vda)
 ├─ 5 images: /images/web0.qcow2, /images/web1.qcow2, /images/web2.qcow2, /images/web3.qcow2, /images/web4.qcow2  (qcow2)
@@ -142,8 +142,8 @@ func TestLongChains(t *testing.T) {
 	}
 }
 
-// TestOddChains: one that goes round, two that have their images the other way round, and an
-// image that stands on two.
+// TestOddChains: a loop, two chains with their images in reverse order, and an image with
+// two backing images.
 func TestOddChains(t *testing.T) {
 	h := newHost()
 	h.guest("loop", []string{"/a", "/b", "/a"})
@@ -159,7 +159,7 @@ func TestOddChains(t *testing.T) {
    │  └─ two vda
    └─ two vdb
 /d  (qcow2)
-└─ /m  (what stands on it is drawn elsewhere)
+└─ /m  (its overlays are drawn elsewhere)
 `
 	if got := h.draw(t, tree.Options{}); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
