@@ -13,7 +13,7 @@ import (
 )
 
 // A name only contradicts what a header claims.
-func TestNamesSpeakAgainstClaims(t *testing.T) {
+func TestNamesContradictClaims(t *testing.T) {
 	f := newFiles(t)
 	f.put("secret", nil)
 	images := map[string][]byte{

@@ -141,9 +141,9 @@ func (k *walk) isDataFile(stated *libvirtxml.DomainDiskSource, id storage.FileID
 // headerWins resolves the conflict of an XML and a header that name different
 // data files. It reports whether the header's is used.
 func (k *walk) headerWins(layer Layer, headers *libvirtxml.DomainDiskSource, there bool) bool {
-	xmls := layer.Source.DataStore.Source
-	text := "the XML names " + storage.Describe(xmls) + " as the data file of " + storage.Describe(layer.Source) +
+	stated := layer.Source.DataStore.Source
+	text := "the XML names " + storage.Describe(stated) + " as the data file of " + storage.Describe(layer.Source) +
 		", but its header " + strconv.Quote(layer.Header.DataFile.Name)
 	return k.resolveConflict(conflict{code: finding.DataFileConflict, text: text,
-		misopens: there && k.isThere(xmls) && !k.sameBytes(xmls, headers)}) == winnerHeader
+		misopens: there && k.isThere(stated) && !k.sameBytes(stated, headers)}) == winnerHeader
 }

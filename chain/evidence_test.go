@@ -241,7 +241,7 @@ func TestRawDiskOfAGuestIsNotBelieved(t *testing.T) {
 	})
 }
 
-func TestGuestsThatDisagreeSettleNothing(t *testing.T) {
+func TestGuestsThatDisagreeDecideNothing(t *testing.T) {
 	f := newFiles(t)
 	f.qcow2("base.img", img{})
 	f.qcow2("top.qcow2", img{backing: "base.img"})

@@ -186,7 +186,7 @@ func TestTrustedImageNamesNothingOutside(t *testing.T) {
 
 // Contradictions apply to trusted headers too: then the backing image is not
 // even touched.
-func TestWitnessesAgainstBelievedHeaders(t *testing.T) {
+func TestContradictionsOfTrustedHeaders(t *testing.T) {
 	cases := map[string]struct {
 		prepare func(f *files)
 		backing string

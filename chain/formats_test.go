@@ -64,8 +64,8 @@ var layerCases = []layerCase{
 	{name: "iso", img: at(32769, "CD001", baseSize), probed: probe.Raw, stated: probe.Raw},
 	{name: "cow", img: at(0, "OOOM\x00\x00\x00\x02", baseSize), code: finding.ImageBroken, stated: probe.Raw},
 	{name: "gzip", img: at(0, "\x1f\x8b\x08\x00", baseSize), probed: probe.Raw, warn: finding.RawWithSignature, stated: probe.Raw},
-	{name: "vdi of a version that nobody opens", img: at(64, "\x7f\x10\xda\xbe\x00\x00\x02\x00", baseSize), code: finding.ImageBroken, stated: probe.Raw},
-	{name: "nothing known", img: at(0, "", baseSize), probed: probe.Raw, stated: probe.Raw},
+	{name: "vdi of an unsupported version", img: at(64, "\x7f\x10\xda\xbe\x00\x00\x02\x00", baseSize), code: finding.ImageBroken, stated: probe.Raw},
+	{name: "no known signature", img: at(0, "", baseSize), probed: probe.Raw, stated: probe.Raw},
 }
 
 func TestLayersOfEveryFormat(t *testing.T) {

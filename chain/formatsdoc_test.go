@@ -23,10 +23,10 @@ func TestFormatsAreDocumented(t *testing.T) {
 	f.dir = l.Images
 	var b strings.Builder
 	b.WriteString("# Formats\n\n<!-- Generated: CHAINFIX_UPDATE=1 go test ./chain -run TestFormatsAreDocumented -->\n\n" +
-		"A base image below a qcow2 overlay that does not record its format, under a file name that says nothing: what QEMU 7.2 probes\n" +
+		"A base image below a qcow2 overlay that does not record its format, under a file name that hints at no format: what QEMU 7.2 probes\n" +
 		"(`qemu-img info` without `-f`), what libvirt 9.0 takes it for when a guest starts, and what chainfix does. *Refuses* in the\n" +
-		"column of QEMU or libvirt means that the guest does not start; the code of chainfix's finding stands in brackets. Where QEMU\n" +
-		"names a format and libvirt goes on with raw, the guest of an untouched definition sees the bytes of the container. The last\n" +
+		"column of QEMU or libvirt means that the guest does not start; the code of chainfix's finding is in brackets. If QEMU\n" +
+		"names a format and libvirt uses raw, the guest sees the bytes of the container as long as its definition is not fixed. The last\n" +
 		"column is about an overlay that does record the format, by QEMU's name for it: that counts under every rule.\n\n" +
 		"| base image | QEMU says | libvirt 9.0 says | `--rule leaf` | `--rule strict` | stated by `--trust` | recorded, `--rule declared` |\n" +
 		"| --- | --- | --- | --- | --- | --- | --- |\n")

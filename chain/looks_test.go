@@ -89,7 +89,7 @@ func TestPolicyIsLookedAtOnce(t *testing.T) {
 	}
 }
 
-// TestRepeatedExtentIsLookedAtOnce: an extent that stands for thousands is
+// TestRepeatedExtentIsLookedAtOnce: an extent that describes thousands is
 // identified once.
 func TestRepeatedExtentIsLookedAtOnce(t *testing.T) {
 	f := newFiles(t)

@@ -316,7 +316,7 @@ func BenchmarkNearest(b *testing.B) {
 }
 
 // An image on the network has one name, and neither another path nor a pattern
-// speaks for it.
+// matches it.
 func TestStatementOnTheNetwork(t *testing.T) {
 	src := &libvirtxml.DomainDiskSource{Network: &libvirtxml.DomainDiskSourceNetwork{
 		Protocol: "nbd", Name: "base", Hosts: []libvirtxml.DomainDiskSourceHost{{Name: "storage", Port: "10809"}}}}

@@ -29,7 +29,7 @@ var everyRule = []chain.Rule{chain.Leaf, chain.Strict, chain.Declared}
 
 // A name that QEMU writes, over an image with the header of that format, is a
 // statement under every rule.
-func TestRecordThatTheHeaderBearsOut(t *testing.T) {
+func TestRecordThatTheHeaderConfirms(t *testing.T) {
 	f := newFiles(t)
 	for word, c := range qemusWords {
 		// Other checks do not apply if the format is stated.
@@ -60,7 +60,7 @@ func TestRecordThatTheHeaderBearsOut(t *testing.T) {
 
 // If the header does not confirm the name, the format is unrecorded, and files
 // that the image names are not touched, whatever the rule.
-func TestRecordThatTheHeaderDoesNotBearOut(t *testing.T) {
+func TestRecordThatTheHeaderDoesNotConfirm(t *testing.T) {
 	f := newFiles(t)
 	f.raw("secret", 1<<20)
 	f.raw("raw", 4<<20)

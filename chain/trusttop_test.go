@@ -117,7 +117,7 @@ func TestStatementsAboutUncheckedChains(t *testing.T) {
 
 // The refusal's command corrects the overlay's record: the chain that was
 // refused is fixed with the same statement.
-func TestTrustConflictMendsTheRecord(t *testing.T) {
+func TestTrustConflictCorrectsTheRecord(t *testing.T) {
 	peers.Require(t, "sh", "qemu-img")
 	f := newFiles(t)
 	f.mkdir("it's here")

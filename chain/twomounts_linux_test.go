@@ -12,8 +12,8 @@ import (
 	"github.com/chainfix/chainfix/testdata/slowfs/mount"
 )
 
-// TestOneFileThroughTwoMounts: a file that is seen through two mounts cannot be told from
-// two files, but nothing says that they differ. Its copy does differ.
+// TestOneFileThroughTwoMounts: a file in two mounts looks like two files, but nothing
+// shows that they differ. Its copy does differ.
 func TestOneFileThroughTwoMounts(t *testing.T) {
 	f := newFiles(t)
 	mounted := peers.StartSlowFS(t, f.dir, mount.Options{Cache: time.Hour})

@@ -233,7 +233,7 @@ func TestRecordedFormats(t *testing.T) {
 	}
 }
 
-func TestWitnesses(t *testing.T) {
+func TestContradictions(t *testing.T) {
 	f := newFiles(t)
 	for _, name := range []string{"a.raw", "a.RAW", "a.iso", "a.vmdk", "a.img", "a.bin", "a", "a.qcow2", "a.qcow", "a.snapshot1", "a.raw.bak"} {
 		f.qcow2(name, img{})

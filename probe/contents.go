@@ -133,7 +133,7 @@ func ext(b []byte) bool {
 	return bytesAt(magic, "\x53\xef")(b) && le32At(logBlockSize, 0, 1, 2, 3, 4, 5, 6)(b) && le32At(revision, 0, 1)(b)
 }
 
-// lvm finds a label of LVM2 at off: it may stand in any of the first four
+// lvm finds a label of LVM2 at off: it may be in any of the first four
 // sectors.
 func lvm(off int) test {
 	return both(bytesAt(off, "LABELONE"), bytesAt(off+24, "LVM2 001"))

@@ -44,7 +44,7 @@ func TestFromExtension(t *testing.T) {
 		".vhd": {probe.VPC}, ".vhdx": {probe.VHDX}, ".dmg": {probe.DMG}, ".cow": {probe.COW},
 	} {
 		if got := probe.FromExtension(ext); !slices.Equal(got, want) {
-			t.Errorf("%q speaks for %v, want %v", ext, got, want)
+			t.Errorf("%q suggests %v, want %v", ext, got, want)
 		}
 	}
 }

@@ -20,7 +20,7 @@ const (
 	vhdxMaxEntries = 2047     // in either table
 	vhdxLogUnit    = 1 << 20
 
-	// GUIDs, as they stand in an image.
+	// GUIDs, as they are stored in an image.
 	vhdxBATRegion      = "\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
 	vhdxMetadataRegion = "\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e"
 

@@ -6,7 +6,7 @@ import (
 	"unicode/utf16"
 )
 
-// Metadata items of [MS-VHDX]: their GUIDs, as they stand in an image.
+// Metadata items of [MS-VHDX]: their GUIDs, as they are stored in an image.
 const (
 	vhdxFileParameters = "\x37\x67\xa1\xca\x36\xfa\x43\x4d\xb3\xb6\x33\xf0\xaa\x44\xe7\x6b"
 	vhdxDiskSize       = "\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8"

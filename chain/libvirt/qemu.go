@@ -19,11 +19,11 @@ var (
 		Since: Version{6, 1, 0}, OfQEMU: true, Known: documented}
 	NoGluster = Fact{What: "has no driver for gluster",
 		NotYet: Version{10, 0, 0}, Since: Version{11, 1, 0}, OfQEMU: true, Known: run}
-	// HasParallels: The QEMU 5.2 that was run is Debian 11's, which leaves it
+	// HasParallels: the QEMU 5.2 that was run is Debian 11's, which leaves this
 	// out.
 	HasParallels = Fact{What: "opens parallels images",
 		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
-	// HasZstd: likewise.
+	// HasZstd: Debian 11's QEMU 5.2 leaves this out, too.
 	HasZstd = Fact{What: "opens a qcow2 image whose compression type is zstd",
 		NotYet: Version{5, 2, 0}, Since: Version{7, 2, 0}, OfQEMU: true, Known: run}
 	// RefusesCharacterDevices: as files (QEMU's list of removed features).

@@ -31,7 +31,7 @@ func (p *predictor) checkDataFiles(layer chain.Layer, l *image.View, walks bool)
 	for i, extent := range h.Extents {
 		file := extent.Name
 		if i > 0 && file == h.Extents[i-1].Name {
-			continue // one line may stand for thousands of extents
+			continue // one line may describe thousands of extents
 		}
 		if !strings.HasPrefix(file, "/") {
 			if !local {

@@ -108,8 +108,8 @@ func (p *predictor) hidden(layer chain.Layer, h *probe.Header, further []chain.L
 		name = h.Backing.Name
 		if len(further) > 0 {
 			next, _ := p.Locate(p.ctx, further[0])
-			xmls, ok := storage.LocalPath(next.At())
-			if headers, here := p.path(layer, name); !ok || !here || headers == xmls {
+			stated, ok := storage.LocalPath(next.At())
+			if headers, here := p.path(layer, name); !ok || !here || headers == stated {
 				return nil
 			}
 		}
@@ -258,10 +258,10 @@ func (p *predictor) anotherImage(overlay chain.Layer, h *probe.Header, next chai
 	if !ok || !here || path == named {
 		return false
 	}
-	xmls, err := p.Identify(p.ctx, next.At())
+	statedID, err := p.Identify(p.ctx, next.At())
 	if err != nil {
 		return false // comes next
 	}
-	headers, err := p.Identify(p.ctx, storage.LocalSource(named, false))
-	return err == nil && headers != xmls
+	namedID, err := p.Identify(p.ctx, storage.LocalSource(named, false))
+	return err == nil && namedID != statedID
 }

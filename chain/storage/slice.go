@@ -42,6 +42,7 @@ type SliceError struct {
 	size int64 // of the whole
 }
 
+// Error gives the slice and the length of the file.
 func (e *SliceError) Error() string {
 	return "the slice of " + strconv.FormatUint(e.Slice.Size, 10) + " bytes at " + strconv.FormatUint(e.Offset, 10) +
 		" does not fit into the " + strconv.FormatInt(e.size, 10) + " bytes of the file"

@@ -91,15 +91,15 @@ func TestRole(t *testing.T) {
 		}
 		const want = `        guests explicit  fixable  refused  changed
 done         1        1        0        0        0
-      as they are, libvirt 11.3.0 refuses 0 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 0 and opens something wrong for 0
+      unchanged, libvirt 11.3.0 refuses 0 and opens the wrong data for 0
+      unchanged, libvirt 9.0.0 refuses 0 and opens the wrong data for 0
 mixed        4        1        2        1        0
-      as they are, libvirt 11.3.0 refuses 1 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 1 and opens something wrong for 0
+      unchanged, libvirt 11.3.0 refuses 1 and opens the wrong data for 0
+      unchanged, libvirt 9.0.0 refuses 1 and opens the wrong data for 0
       "shop" is refused: probed-backing
 stuck        1        0        1        0        0
-      as they are, libvirt 11.3.0 refuses 0 and opens something wrong for 0
-      as they are, libvirt 9.0.0 refuses 0 and opens something wrong for 0
+      unchanged, libvirt 11.3.0 refuses 0 and opens the wrong data for 0
+      unchanged, libvirt 9.0.0 refuses 0 and opens the wrong data for 0
 `
 		if diff := cmp.Diff(want, table); diff != "" {
 			t.Error(diff)

@@ -12,7 +12,7 @@ type LUKS1 struct {
 	VirtualSize uint64 // bytes of payload, all zeros, a multiple of 512
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (k LUKS1) WriteTo(w io.Writer) (int64, error) {
 	b, err := k.Bytes()

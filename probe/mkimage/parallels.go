@@ -12,7 +12,7 @@ type Parallels struct {
 	Data        []byte // the guest's first bytes
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (p Parallels) WriteTo(w io.Writer) (int64, error) {
 	b, err := p.Bytes()

@@ -14,7 +14,7 @@ type Qcow struct {
 	Data        []byte // the guest's first bytes
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (q Qcow) WriteTo(w io.Writer) (int64, error) {
 	b, err := q.Bytes()

@@ -33,13 +33,13 @@ type Qcow2 struct {
 	Extensions []Extension // written after the image's own, in order
 }
 
-// Extension is a header extension, which is padded as the format wants.
+// Extension is a header extension, which is padded as the format requires.
 type Extension struct {
 	Type uint32
 	Data []byte
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (q Qcow2) WriteTo(w io.Writer) (int64, error) {
 	b, err := q.Bytes()

@@ -8,13 +8,13 @@ import (
 // VDI describes an image of VirtualBox's format.
 type VDI struct {
 	VirtualSize uint64 // bytes that the guest sees, a multiple of 512
-	Fixed       bool   // every block is there, so that the image is as large as the disk
-	// Differencing gives the image a parent's UUID. QEMU refuses it then.
+	Fixed       bool   // every block is allocated, so the image is as large as the disk
+	// Differencing gives the image a parent's UUID. QEMU then refuses it.
 	Differencing bool
 	Data         []byte // the guest's first bytes, in blocks of 1 MiB
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (v VDI) WriteTo(w io.Writer) (int64, error) {
 	b, err := v.Bytes()

@@ -28,7 +28,7 @@ const (
 	vhdxDiskID    = "{d15c0000-0000-4000-8000-000000000001}"
 )
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (v VHDX) WriteTo(w io.Writer) (int64, error) {
 	b, err := v.Bytes()

@@ -9,15 +9,15 @@ import (
 
 const vmdkSector = 512
 
-// VMDK describes a vmdk image of type monolithicSparse. All have one CID, so
-// that each may stand on each.
+// VMDK describes a vmdk image of type monolithicSparse. All have the same CID,
+// so any of them may be the backing image of any other.
 type VMDK struct {
 	VirtualSize uint64 // bytes that the guest sees, a multiple of 512 and not 0
 	Backing     string // the parent's name, without a quote or a newline, at most 4095 bytes; "" for none
 	Data        []byte // the guest's first bytes
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (v VMDK) WriteTo(w io.Writer) (int64, error) {
 	b, err := v.Bytes()
@@ -98,10 +98,10 @@ func (v VMDK) Bytes() ([]byte, error) {
 	return l.b, nil
 }
 
-// VMDKDescriptor describes a vmdk image that is a text and holds no data.
+// VMDKDescriptor describes a vmdk image that is only text: other files have the data.
 type VMDKDescriptor struct {
 	CreateType string // "" means monolithicFlat
-	Backing    string // as [VMDK] has it
+	Backing    string // as in [VMDK]
 	Extents    []VMDKExtent
 }
 
@@ -113,7 +113,7 @@ type VMDKExtent struct {
 	Offset  uint64 // of FLAT: where the part starts in the file, in sectors
 }
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (d VMDKDescriptor) WriteTo(w io.Writer) (int64, error) {
 	b, err := d.Bytes()

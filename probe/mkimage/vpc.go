@@ -6,12 +6,12 @@ import (
 	"unicode/utf16"
 )
 
-// VPC describes an image of Microsoft's VHD format. It says that Hyper-V wrote
-// it, so that the size of the disk is no matter of cylinders.
+// VPC describes an image of Microsoft's VHD format. Its footer names Hyper-V
+// as the creator, so the size of the disk does not depend on the geometry.
 type VPC struct {
 	VirtualSize uint64 // bytes that the guest sees, a multiple of 512, at most 2040 GiB
-	Fixed       bool   // the bytes of the disk, and a footer
-	// Parent makes a differencing image of it: the parent's name, at most 256
+	Fixed       bool   // all bytes of the disk, and a footer, instead of a dynamic image
+	// Parent makes it a differencing image: it is the parent's name, at most 256
 	// units of UTF-16. QEMU does not look for a parent.
 	Parent string
 	Data   []byte // the guest's first bytes
@@ -22,7 +22,7 @@ const (
 	vpcFooter = 512
 )
 
-// WriteTo writes the image to w. It fails where the description breaks a bound
+// WriteTo writes the image to w. It fails if the description exceeds a limit
 // of the format, or with w's error.
 func (v VPC) WriteTo(w io.Writer) (int64, error) {
 	b, err := v.Bytes()
