@@ -31,7 +31,7 @@ func demoCommand(std streams) *cli.Command {
 // demoFlags say what becomes of the folder.
 func demoFlags() []flagRow {
 	return []flagRow{
-		{&cli.BoolFlag{Name: "keep", Usage: "keep the folder; one that is named is kept anyway"},
+		{&cli.BoolFlag{Name: "keep", Usage: "keep the folder; a DIR that you name is always kept"},
 			func(o *options, c *cli.Context) error { o.keep = c.Bool("keep"); return nil }},
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/report"
 	"github.com/chainfix/chainfix/cmd/chainfix/internal/text"
-	"github.com/chainfix/chainfix/probe"
 )
 
 // options are the validated flags of one command. Parsing opens nothing, so a
@@ -428,28 +427,4 @@ func parseTimeout(word string) (time.Duration, error) {
 func valueOf(c *cli.Context, name string) *string {
 	value := c.String(name)
 	return &value
-}
-
-// parseTrust parses the --trust flags. Duplicates count once.
-func parseTrust(words []string) ([]chain.Statement, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		dir = "" // only the hint about a relative path needs it
-	}
-	var statements []chain.Statement
-	stated := make(map[string]probe.Format)
-	for _, word := range words {
-		s, err := chain.ParseStatement(word, dir)
-		if err != nil {
-			return nil, usageError("--trust: %w", err)
-		}
-		switch before, ok := stated[s.Path]; {
-		case ok && before != s.Format:
-			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Shown(), before, s.Format)
-		case !ok:
-			stated[s.Path] = s.Format
-			statements = append(statements, s)
-		}
-	}
-	return statements, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 
 	"github.com/chainfix/chainfix/chain"
@@ -12,6 +13,7 @@ import (
 	"github.com/chainfix/chainfix/chain/limit"
 	"github.com/chainfix/chainfix/chain/pools"
 	"github.com/chainfix/chainfix/chain/storage"
+	"github.com/chainfix/chainfix/probe"
 )
 
 // walkers makes the walker of one run, and finds out which of the operator's
@@ -99,3 +101,27 @@ func (w *walkers) walker() *chain.Walker {
 // watchAll makes the run watch the statements of the policy file too, since it
 // covers everything that they are about.
 func (w *walkers) watchAll() { w.met = chain.NewMet(w.policy.Trust) }
+
+// parseTrust parses the --trust flags. Duplicates count once.
+func parseTrust(words []string) ([]chain.Statement, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "" // only the hint about a relative path needs it
+	}
+	var statements []chain.Statement
+	stated := make(map[string]probe.Format)
+	for _, word := range words {
+		s, err := chain.ParseStatement(word, dir)
+		if err != nil {
+			return nil, usageError("--trust: %w", err)
+		}
+		switch before, ok := stated[s.Path]; {
+		case ok && before != s.Format:
+			return nil, usageError("--trust: %q is stated to be both %s and %s", s.Shown(), before, s.Format)
+		case !ok:
+			stated[s.Path] = s.Format
+			statements = append(statements, s)
+		}
+	}
+	return statements, nil
+}
