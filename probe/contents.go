@@ -90,7 +90,9 @@ var contents = []struct {
 //
 // The reads are those of Signatures, three at most. An error is r's, wrapped.
 func Contents(r io.ReaderAt, size int64) ([]Content, error) {
-	s, err := takeSample(r, size)
+	b := samples.Get().(*sampleBuffer)
+	defer samples.Put(b)
+	s, err := takeSample(r, size, b)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 )
 
 // Signature is the signature of one format in an image.
@@ -25,7 +26,8 @@ const (
 	tailSize  = 512
 )
 
-// sample is the part of an image that probing reads.
+// sample is the part of an image that probing reads. It is in a buffer of
+// samples, and is not valid any more after that was put back.
 type sample struct {
 	qemu    []byte // the first 512 bytes, padded with zeros as in QEMU
 	libvirt []byte // up to 4 KiB, unpadded, as in libvirt
@@ -41,7 +43,9 @@ type sample struct {
 // At most three reads are made: 4 KiB at the start, 5 bytes at 32769, 512
 // bytes at the end. An error is r's, wrapped.
 func Signatures(r io.ReaderAt, size int64) ([]Signature, error) {
-	s, err := takeSample(r, size)
+	b := samples.Get().(*sampleBuffer)
+	defer samples.Put(b)
+	s, err := takeSample(r, size, b)
 	if err != nil {
 		return nil, err
 	}
@@ -82,17 +86,27 @@ func hasMark(found []Signature, f Format) bool {
 	return slices.ContainsFunc(found, func(s Signature) bool { return s.Format == f })
 }
 
-func takeSample(r io.ReaderAt, size int64) (*sample, error) {
-	m, err := newImage(r, size, "", make([]byte, headSize))
+// sampleBuffer has room for a sample.
+type sampleBuffer struct {
+	head [headSize]byte
+	qemu [512]byte
+	iso  [len(isoMark)]byte
+	tail [tailSize]byte
+}
+
+var samples = sync.Pool{New: func() any { return new(sampleBuffer) }}
+
+func takeSample(r io.ReaderAt, size int64, b *sampleBuffer) (s sample, err error) {
+	m, err := newImage(r, size, "", b.head[:])
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	s := &sample{libvirt: m.head, qemu: make([]byte, 512)}
-	copy(s.qemu, m.head)
+	s.libvirt, s.qemu = m.head, b.qemu[:]
+	clear(s.qemu[copy(s.qemu, m.head):])
 	if size >= isoOffset+int64(len(isoMark)) {
-		s.iso = make([]byte, len(isoMark))
+		s.iso = b.iso[:]
 		if err := readAt(r, s.iso, isoOffset); err != nil {
-			return nil, err
+			return s, err
 		}
 	}
 	switch {
@@ -100,9 +114,9 @@ func takeSample(r io.ReaderAt, size int64) (*sample, error) {
 	case size <= int64(len(m.head)):
 		s.tail = m.head[size-tailSize:]
 	default:
-		s.tail = make([]byte, tailSize)
+		s.tail = b.tail[:]
 		if err := readAt(r, s.tail, size-tailSize); err != nil {
-			return nil, err
+			return s, err
 		}
 	}
 	return s, nil
