@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/chainfix/chainfix/probe/mkimage"
+	"github.com/chainfix/chainfix/testdata/peers"
 )
 
 func TestMain(m *testing.M) { os.Exit(withProgram(m)) }
@@ -91,9 +92,7 @@ func TestScriptsOfPackage(t *testing.T) { runScripts(t, filepath.Join(packagePro
 // packagePrograms returns a folder with the two programs as a package has them.
 func packagePrograms(t *testing.T) string {
 	t.Helper()
-	if os.Getenv(builtElsewhere) != "" {
-		t.Skip("there is no Go here, so the small program is not built")
-	}
+	peers.Require(t, "go")
 	dir := t.TempDir()
 	for _, below := range []string{"bin", "libexec/chainfix"} {
 		if err := os.MkdirAll(filepath.Join(dir, below), 0o755); err != nil {
